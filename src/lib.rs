@@ -1,1 +1,10 @@
-//! Probity.
+//! Probity keeps SOC 2 controls operating on Kubernetes, and proves that they did.
+//!
+//! `ARCHITECTURE.md` has the map. In short: `inventory`, `controls`, `analysis` and `engine`
+//! decide and do no IO; `cluster`, `evidence`, `server` and `cli` do the IO and decide nothing.
+
+pub mod api;
+pub mod controls;
+pub mod engine;
+pub mod inventory;
+pub mod verdict;

@@ -1,0 +1,38 @@
+//! One typed optional field per control.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Mode;
+use crate::{
+    controls::{backup, encryption, network, rbac, workload},
+    verdict::Severity,
+};
+
+/// A control that is switched on: its parameters, and what differs from the policy's defaults.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Setting<P> {
+    /// The control's own parameters.
+    #[serde(flatten)]
+    pub parameters: P,
+    /// Mode of this control; the policy's mode where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// Severity of failures of this control; the control's own where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<Severity>,
+}
+
+/// The controls of a policy. Each field switches one on; an empty object takes its defaults.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("minProperties" = 1))]
+#[allow(
+    missing_docs,
+    reason = "the description of a field is the documentation of its control"
+)]
+pub struct Controls {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub net_namespace_default_deny: Option<Setting<network::NamespaceDefaultDeny>>,
+}

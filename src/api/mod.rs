@@ -1,0 +1,28 @@
+//! The API `probity.dev/v1alpha1`: inert data, from which the CRDs are generated.
+
+pub mod controls;
+pub mod policy;
+pub mod status;
+
+pub use self::{
+    controls::{Controls, Setting},
+    policy::{Change, ControlPolicy, ControlPolicySpec, Existing, Limits, Mode, ScopeSpec},
+    status::{
+        ControlPolicyStatus, ControlStatus, EnforcementStatus, EvidencePosition, Summary, Violation,
+    },
+};
+
+/// API group of all our kinds.
+pub const GROUP: &str = "probity.dev";
+/// Version of all our kinds.
+pub const VERSION: &str = "v1alpha1";
+
+/// The `CustomResourceDefinition`s, as YAML documents by file name.
+pub fn crds() -> Result<Vec<(&'static str, String)>, serde_saphyr::ser::Error> {
+    use kube::CustomResourceExt;
+    let policy = ControlPolicy::crd();
+    Ok(vec![(
+        "probity.dev_controlpolicies.yaml",
+        serde_saphyr::to_string(&policy)?,
+    )])
+}

@@ -1,0 +1,290 @@
+//! Controls: one rule each, in one file each.
+//!
+//! A control is a struct of its parameters that implements [`Control`]. Its file holds, in this
+//! order: the documentation ([`Info`]), the parameters, the rule, the remedy, the tests. Adding
+//! one takes that file, one line in [`REGISTRY`] and one field in
+//! [`Controls`](crate::api::Controls); a test catches what is missing.
+//!
+//! ```text
+//! Change ─► touched() ─► which subjects ─► judge() ─► Verdict { outcome, reason, remedy … }
+//! ```
+//!
+//! Controls are pure: they see the inventory and the time, and return a value.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+pub mod backup;
+pub mod encryption;
+pub mod network;
+pub mod rbac;
+pub mod registry;
+pub mod remedy;
+pub mod scope;
+pub mod subject;
+#[cfg(test)]
+pub mod testing;
+pub mod workload;
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+
+pub use self::{
+    registry::REGISTRY,
+    remedy::{Consent, Kept, Remedy, Target},
+    scope::Scope,
+    subject::{Subject, SubjectKind},
+};
+use crate::{
+    inventory::{Change, Inventory, Kind, Sym},
+    verdict::{Outcome, Severity, Strength},
+};
+
+/// What everyone needs to know of a control: documentation, chart rights and metrics come from it.
+#[derive(Debug)]
+pub struct Info {
+    /// Id, such as `net-namespace-default-deny`.
+    pub id: &'static str,
+    /// The field of [`Controls`](crate::api::Controls), such as `netNamespaceDefaultDeny`.
+    pub field: &'static str,
+    /// One line: what holds when it passes.
+    pub title: &'static str,
+    /// Family.
+    pub family: Family,
+    /// Trust Services Criteria that it supports.
+    pub criteria: &'static [&'static str],
+    /// Severity of a failure, unless the policy says otherwise.
+    pub severity: Severity,
+    /// Version of the rule. It rises whenever equal objects may get another verdict, so that a
+    /// changed rule is never taken for drift.
+    pub rule_version: u32,
+    /// Kinds whose objects it reads.
+    pub reads: &'static [Kind],
+    /// Those of them that are its subjects.
+    pub subjects: &'static [Kind],
+    /// Further things that it reads.
+    pub observes: &'static [Observation],
+    /// What its remedies write.
+    pub writes: &'static [Write],
+    /// Whether the policy's scope of namespaces applies; RBAC controls judge all of them.
+    pub scoped: bool,
+    /// What it checks, in a paragraph.
+    pub what: &'static str,
+    /// Why that matters.
+    pub why: &'static str,
+    /// What Enforce does, or what is proposed.
+    pub fix: &'static str,
+    /// What it can't see, and which choices it makes.
+    pub limits: &'static str,
+}
+
+/// A family of controls. The chart grants write rights by family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    /// Encryption at rest and in transit.
+    Encryption,
+    /// Who may do what.
+    Rbac,
+    /// Which pods may talk.
+    Network,
+    /// Backup and recovery.
+    Backup,
+    /// Security of workloads.
+    Workload,
+}
+
+impl Family {
+    /// Every family.
+    pub const ALL: [Self; 5] = [
+        Self::Encryption,
+        Self::Rbac,
+        Self::Network,
+        Self::Backup,
+        Self::Workload,
+    ];
+
+    /// Name in the API, the chart's values, metrics and entries.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Encryption => "encryption",
+            Self::Rbac => "rbac",
+            Self::Network => "network",
+            Self::Backup => "backup",
+            Self::Workload => "workload",
+        }
+    }
+}
+
+/// Something beside objects that a control reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Observation {
+    /// The canary Secret and the counters of each API server.
+    EncryptionCanary,
+}
+
+/// A right that a remedy needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Write {
+    /// What is written.
+    pub kind: Kind,
+    /// `create`, `patch` or `delete`.
+    pub verb: &'static str,
+}
+
+/// What a control can see while it judges.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// The cluster.
+    pub inventory: &'a Inventory,
+    /// What was observed beside objects.
+    pub observed: &'a crate::engine::Observed,
+    /// Wall clock.
+    pub now: Timestamp,
+    /// Namespaces that the policy covers.
+    pub scope: &'a Scope,
+    /// What was recorded at the last `Pass` of this very subject, for a put-back.
+    pub kept: Option<&'a Kept>,
+}
+
+/// Which subjects a change of one object makes uncertain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Touched {
+    /// None.
+    Nothing,
+    /// This one.
+    Subject(Subject),
+    /// All in this namespace.
+    Namespace(Sym),
+    /// All.
+    All,
+}
+
+/// A verdict on one subject.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    /// What was found.
+    pub outcome: Outcome,
+    /// What it rests on.
+    pub strength: Strength,
+    /// The fact that was found, in `PascalCase`, such as `NamespaceWithoutDefaultDeny`.
+    pub reason: &'static str,
+    /// The fact in a sentence, for people.
+    pub message: Cow<'static, str>,
+    /// When the verdict may change by itself.
+    pub recheck_at: Option<Timestamp>,
+    /// What would make the subject pass.
+    pub remedy: Option<Box<Remedy>>,
+    /// What to tell a person to do, where no remedy can be carried out.
+    pub proposal: Option<Cow<'static, str>>,
+    /// What to record at this `Pass`, so that it can be put back.
+    pub keep: Option<Box<Kept>>,
+}
+
+impl Verdict {
+    /// A verdict without remedy.
+    pub fn new(
+        outcome: Outcome,
+        strength: Strength,
+        reason: &'static str,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            outcome,
+            strength,
+            reason,
+            message: message.into(),
+            recheck_at: None,
+            remedy: None,
+            proposal: None,
+            keep: None,
+        }
+    }
+
+    /// The rule holds.
+    pub fn pass(
+        strength: Strength,
+        reason: &'static str,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self::new(Outcome::Pass, strength, reason, message)
+    }
+
+    /// The rule does not hold.
+    pub fn fail(
+        strength: Strength,
+        reason: &'static str,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self::new(Outcome::Fail, strength, reason, message)
+    }
+
+    /// Nobody can tell.
+    pub fn unknown(reason: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Outcome::Unknown, Strength::Declared, reason, message)
+    }
+
+    /// The rule has nothing to say.
+    pub fn not_applicable(reason: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Outcome::NotApplicable, Strength::Declared, reason, message)
+    }
+
+    /// With a remedy.
+    #[must_use]
+    pub fn remedy(mut self, remedy: Remedy) -> Self {
+        self.remedy = Some(Box::new(remedy));
+        self
+    }
+
+    /// With words for a person.
+    #[must_use]
+    pub fn propose(mut self, proposal: impl Into<Cow<'static, str>>) -> Self {
+        self.proposal = Some(proposal.into());
+        self
+    }
+
+    /// With a value to record.
+    #[must_use]
+    pub fn keeping(mut self, kept: Kept) -> Self {
+        self.keep = Some(Box::new(kept));
+        self
+    }
+
+    /// To be judged again at `at` even if nothing changes.
+    #[must_use]
+    pub const fn recheck(mut self, at: Timestamp) -> Self {
+        self.recheck_at = Some(at);
+        self
+    }
+}
+
+/// A control with its parameters.
+pub trait Control: std::fmt::Debug + Send + Sync {
+    /// What everyone needs to know of it.
+    fn info(&self) -> &'static Info;
+
+    /// What is wrong with the parameters that the API server can't see. `Err` is a sentence that
+    /// says what to write instead.
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Which subjects a change of one object makes uncertain. It is asked only about kinds in
+    /// [`Info::reads`]. The default is right for every control, and slow for most.
+    fn touched(&self, change: &Change) -> Touched {
+        let _ = change;
+        Touched::All
+    }
+
+    /// Calls `found` with each subject in `namespace`, or with all of them where it is `None`.
+    /// Subjects whose namespace is out of scope are dropped by the engine.
+    fn population(
+        &self,
+        inventory: &Inventory,
+        observed: &crate::engine::Observed,
+        namespace: Option<&str>,
+        found: &mut dyn FnMut(Subject),
+    );
+
+    /// Judges one subject; `None` where there is no such subject (any more).
+    fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict>;
+}

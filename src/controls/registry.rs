@@ -1,0 +1,56 @@
+//! The one list of all controls. Documentation, chart rights, metrics and the command line come
+//! from it.
+
+use std::sync::Arc;
+
+use super::{Control, Info, backup, encryption, network, rbac, workload};
+use crate::{
+    api::{Controls, Mode},
+    verdict::Severity,
+};
+
+/// A control as a policy switches it on.
+#[derive(Debug, Clone)]
+pub struct Enabled {
+    /// The control with its parameters.
+    pub control: Arc<dyn Control>,
+    /// Its parameters as JSON, defaults filled in: what is hashed and compared.
+    pub parameters: serde_json::Value,
+    /// Mode override.
+    pub mode: Option<Mode>,
+    /// Severity override.
+    pub severity: Option<Severity>,
+}
+
+/// A registered control.
+#[derive(Debug)]
+pub struct Registered {
+    /// What everyone needs to know of it.
+    pub info: &'static Info,
+    /// The control of a policy, if the policy switches it on.
+    pub enabled: fn(&Controls) -> Option<Enabled>,
+}
+
+macro_rules! registry {
+    ($($field:ident: $control:ty,)*) => {
+        /// Every control, by family.
+        pub static REGISTRY: &[Registered] = &[$(Registered {
+            info: &<$control>::INFO,
+            enabled: |controls| controls.$field.as_ref().map(|setting| Enabled {
+                control: Arc::new(setting.parameters.clone()),
+                parameters: serde_json::to_value(&setting.parameters).unwrap_or_default(),
+                mode: setting.mode,
+                severity: setting.severity,
+            }),
+        },)*];
+    };
+}
+
+registry! {
+    net_namespace_default_deny: network::NamespaceDefaultDeny,
+}
+
+/// The control with this id.
+pub fn find(id: &str) -> Option<&'static Registered> {
+    REGISTRY.iter().find(|registered| registered.info.id == id)
+}

@@ -1,0 +1,114 @@
+//! Remedies: the change that would make a subject pass, as data.
+
+use serde_json::Value;
+
+use crate::inventory::{Kind, Sym, Uid, meta::Owners};
+
+/// An object to write.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Target {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its namespace; empty where cluster-scoped.
+    pub namespace: Sym,
+    /// Its name.
+    pub name: Sym,
+}
+
+/// What would make a subject pass. Shown as a proposal in every mode, carried out in `Enforce`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Remedy {
+    /// Create an object that we then manage.
+    Create {
+        /// Where.
+        target: Target,
+        /// The whole object.
+        manifest: Value,
+        /// Why it may be created although nothing was there before.
+        consent: Consent,
+        /// Who looked after the object that this one replaces, if it replaces one.
+        owners: Option<std::sync::Arc<Owners>>,
+    },
+    /// Put fields back to what they were at the last `Pass` of that very object.
+    PutBack {
+        /// Which object.
+        target: Target,
+        /// Merge patch (RFC 7396).
+        patch: Value,
+        /// Which of the kind's [`OWNED_PATHS`](crate::inventory::Projection::OWNED_PATHS).
+        path: usize,
+    },
+    /// Delete a binding; it is archived first.
+    Delete {
+        /// Which object.
+        target: Target,
+    },
+    /// Set a constant from a closed list.
+    Set {
+        /// Which object.
+        target: Target,
+        /// Merge patch (RFC 7396).
+        patch: Value,
+        /// Which of the kind's [`OWNED_PATHS`](crate::inventory::Projection::OWNED_PATHS).
+        path: usize,
+    },
+}
+
+/// Why an object may be created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consent {
+    /// Somebody who may decide it said so, or nothing can be hurt by it.
+    Given,
+    /// Only if the subject passed before: then it is a put-back.
+    IfPassedBefore,
+}
+
+impl Remedy {
+    /// The object that it writes.
+    pub const fn target(&self) -> &Target {
+        match self {
+            Self::Create { target, .. }
+            | Self::PutBack { target, .. }
+            | Self::Delete { target }
+            | Self::Set { target, .. } => target,
+        }
+    }
+
+    /// The kind of remedy, as entries and metrics call it.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Create { .. } => "Create",
+            Self::PutBack { .. } => "PutBack",
+            Self::Delete { .. } => "Delete",
+            Self::Set { .. } => "Set",
+        }
+    }
+
+    /// The index of the field that it writes, where it writes one.
+    pub const fn path(&self) -> Option<usize> {
+        match self {
+            Self::PutBack { path, .. } | Self::Set { path, .. } => Some(*path),
+            Self::Create { .. } | Self::Delete { .. } => None,
+        }
+    }
+
+    /// What is sent to the server; `Null` for a deletion.
+    pub const fn content(&self) -> &Value {
+        match self {
+            Self::Create { manifest, .. } => manifest,
+            Self::PutBack { patch, .. } | Self::Set { patch, .. } => patch,
+            Self::Delete { .. } => &Value::Null,
+        }
+    }
+}
+
+/// What was recorded at the last `Pass` of a subject, so that it can be put back: never guessed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kept {
+    /// Uid of the object that held the value.
+    pub uid: Uid,
+    /// The value.
+    pub value: Value,
+    /// Who looked after the object: it may be gone when that matters.
+    pub owners: std::sync::Arc<Owners>,
+}

@@ -1,0 +1,73 @@
+//! Which namespaces a policy covers.
+
+use crate::inventory::{Inventory, selector::Selector};
+
+/// System namespaces that are out of scope unless a policy names them.
+pub const SYSTEM: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
+
+/// Namespaces that a policy covers.
+#[derive(Debug, Default, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Scope {
+    /// Labels that they must have; empty selects all.
+    pub selector: Selector,
+    /// If not empty, only these.
+    pub include: Vec<String>,
+    /// Never these.
+    pub exclude: Vec<String>,
+    /// The namespace that Probity runs in: out of scope unless included by name.
+    pub own: String,
+}
+
+impl Scope {
+    /// Whether the namespace is covered.
+    pub fn covers(&self, inventory: &Inventory, namespace: &str) -> bool {
+        if self.exclude.iter().any(|name| name == namespace) {
+            return false;
+        }
+        let named = self.include.iter().any(|name| name == namespace);
+        if !named && (!self.include.is_empty() || self.is_system(namespace)) {
+            return false;
+        }
+        self.selector.is_empty()
+            || inventory
+                .meta(crate::inventory::Kind::Namespace, "", namespace)
+                .is_some_and(|meta| self.selector.matches(&meta.labels))
+    }
+
+    /// Whether the namespace is the system's or our own.
+    pub fn is_system(&self, namespace: &str) -> bool {
+        SYSTEM.contains(&namespace) || (!self.own.is_empty() && namespace == self.own)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn covers(scope: &Scope, namespace: &str) -> bool {
+        scope.covers(&Inventory::default(), namespace)
+    }
+
+    #[test]
+    fn by_default_all_but_system_namespaces_are_covered() {
+        let scope = Scope {
+            own: "probity-system".into(),
+            ..Scope::default()
+        };
+        assert!(covers(&scope, "shop"));
+        // Anyone may create a namespace with this prefix: only the exact names are the system's.
+        assert!(covers(&scope, "kube-shop"));
+        assert!(!covers(&scope, "kube-system"));
+        assert!(!covers(&scope, "probity-system"));
+    }
+
+    #[test]
+    fn a_system_namespace_can_be_named() {
+        let scope = Scope {
+            include: vec!["kube-system".into()],
+            ..Scope::default()
+        };
+        assert!(covers(&scope, "kube-system"));
+        assert!(!covers(&scope, "shop"));
+    }
+}

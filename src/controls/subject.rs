@@ -1,0 +1,115 @@
+//! What a control judges.
+
+use std::fmt;
+
+use crate::inventory::{Kind, Sym};
+
+/// A subject by kind, namespace and name. Ordered by namespace first, so that the subjects of one
+/// namespace are neighbours in every table.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Subject {
+    /// Namespace that the subject belongs to; empty where it belongs to none. A Namespace
+    /// belongs to itself.
+    pub namespace: Sym,
+    /// What it is.
+    pub kind: SubjectKind,
+    /// Name.
+    pub name: Sym,
+}
+
+/// What a subject is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SubjectKind {
+    /// An object of the cluster.
+    Object(Kind),
+    /// A user, known only by name.
+    User,
+    /// A group, known only by name.
+    Group,
+    /// One replica of the API server.
+    ApiServer,
+    /// A listener of a Gateway, named `gateway/listener`.
+    Listener,
+    /// The cluster as a whole.
+    Cluster,
+}
+
+impl Subject {
+    /// An object.
+    pub fn object(kind: Kind, namespace: &Sym, name: &Sym) -> Self {
+        let belongs = if kind == Kind::Namespace {
+            name
+        } else {
+            namespace
+        };
+        Self {
+            namespace: belongs.clone(),
+            kind: SubjectKind::Object(kind),
+            name: name.clone(),
+        }
+    }
+
+    /// A namespace.
+    pub fn namespace(name: &Sym) -> Self {
+        Self::object(Kind::Namespace, name, name)
+    }
+
+    /// A subject outside namespaces that is no object.
+    pub fn named(kind: SubjectKind, name: impl Into<Sym>) -> Self {
+        Self {
+            namespace: Sym::from(""),
+            kind,
+            name: name.into(),
+        }
+    }
+
+    /// The kind of object, where it is one.
+    pub const fn object_kind(&self) -> Option<Kind> {
+        match self.kind {
+            SubjectKind::Object(kind) => Some(kind),
+            _ => None,
+        }
+    }
+
+    /// The namespace that the object lies in: empty for a Namespace itself.
+    pub fn object_namespace(&self) -> &str {
+        match self.kind {
+            SubjectKind::Object(Kind::Namespace) => "",
+            _ => &self.namespace,
+        }
+    }
+
+    /// API group of its kind.
+    pub const fn group(&self) -> &'static str {
+        match self.kind {
+            SubjectKind::Object(kind) => kind.info().group,
+            SubjectKind::User | SubjectKind::Group => "rbac.authorization.k8s.io",
+            SubjectKind::Listener => "gateway.networking.k8s.io",
+            SubjectKind::ApiServer | SubjectKind::Cluster => "",
+        }
+    }
+
+    /// Name of its kind.
+    pub const fn kind_name(&self) -> &'static str {
+        match self.kind {
+            SubjectKind::Object(kind) => kind.info().kind,
+            SubjectKind::User => "User",
+            SubjectKind::Group => "Group",
+            SubjectKind::ApiServer => "APIServer",
+            SubjectKind::Listener => "Listener",
+            SubjectKind::Cluster => "Cluster",
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    /// `Kind namespace/name`, as people write it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, namespace) = (self.kind_name(), self.object_namespace());
+        if namespace.is_empty() {
+            write!(f, "{kind} {}", self.name)
+        } else {
+            write!(f, "{kind} {namespace}/{}", self.name)
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! What was observed beside objects: the results of probes.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::inventory::Sym;
+
+/// Results of probes, by what was probed.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct Observed {
+    /// The encryption canary; `None` until it ran for the first time.
+    pub canary: Option<CanaryRun>,
+}
+
+/// One run of the encryption canary over all API servers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CanaryRun {
+    /// When it ended.
+    pub at: Timestamp,
+    /// Whether the addresses of all replicas were known, or only the one that we talk to.
+    pub all_replicas_known: bool,
+    /// What each replica did with the canary, by address.
+    pub replicas: BTreeMap<Sym, Canary>,
+}
+
+/// What one API server did with the canary Secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Canary {
+    /// It was written through providers with these prefixes (`k8s:enc:…`).
+    Encrypted(Vec<String>),
+    /// It was written as it is: by the identity provider (`true`), or without any encryption
+    /// configuration (`false`).
+    Plaintext {
+        /// Whether an encryption configuration with `identity` first is loaded.
+        identity: bool,
+    },
+    /// Nobody can tell; the sentence says why and who would know.
+    Unclear(String),
+}

@@ -1,0 +1,549 @@
+//! Entry points for HTTP: Ingresses, Gateways and what belongs to them.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{
+    Projected, Projection,
+    intern::{Interner, Sym},
+    meta::{ManagedFields, Str, WireMeta},
+    selector::{Selector, WireSelector},
+};
+
+/// An Ingress.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Ingress {
+    /// Its class, from the spec or the older annotation.
+    pub class: Option<Sym>,
+    /// Hosts of the rules; empty where a rule has none.
+    pub hosts: Box<[Sym]>,
+    /// TLS blocks.
+    pub tls: Box<[Tls]>,
+    /// Services that it leads to.
+    pub services: Box<[Sym]>,
+}
+
+/// A TLS block of an Ingress.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tls {
+    /// Hosts; empty means whatever the certificate says.
+    pub hosts: Box<[Sym]>,
+    /// Name of the certificate's Secret.
+    pub secret: Option<Sym>,
+}
+
+/// An `IngressClass`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct IngressClass {
+    /// The controller that serves it, such as `k8s.io/ingress-nginx`.
+    pub controller: Sym,
+}
+
+/// A Gateway.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Gateway {
+    /// Its listeners.
+    pub listeners: Box<[Listener]>,
+}
+
+/// A listener of a Gateway.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Name.
+    pub name: Sym,
+    /// `HTTP`, `HTTPS`, `TLS`, `TCP` or `UDP`.
+    pub protocol: Sym,
+    /// Port.
+    pub port: u16,
+    /// Host name; `None` means all.
+    pub hostname: Option<Sym>,
+    /// TLS mode and whether a certificate is named; `None` without a `tls` block.
+    pub tls: Option<ListenerTls>,
+    /// From which namespaces routes may attach.
+    pub from: RoutesFrom,
+}
+
+/// The TLS block of a listener.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ListenerTls {
+    /// `Terminate` (the default) or `Passthrough`.
+    pub passthrough: bool,
+    /// Certificates named, or options that name one for the controller.
+    pub certificates: usize,
+}
+
+/// From which namespaces routes may attach to a listener.
+#[derive(Debug, PartialEq, Eq)]
+pub enum RoutesFrom {
+    /// The Gateway's own.
+    Same,
+    /// All.
+    All,
+    /// Those with these labels.
+    Selector(Selector),
+    /// None.
+    None,
+}
+
+/// An `HTTPRoute`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct HttpRoute {
+    /// Gateways (and their listeners) that it attaches to.
+    pub parents: Box<[Parent]>,
+    /// Host names; empty means all of the listener.
+    pub hostnames: Box<[Sym]>,
+    /// Whether every rule is a redirect to https.
+    pub redirects_only: bool,
+    /// Services that it leads to, by namespace and name.
+    pub services: Box<[(Sym, Sym)]>,
+}
+
+/// What a route attaches to.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Parent {
+    /// Namespace of the Gateway.
+    pub namespace: Sym,
+    /// Name of the Gateway.
+    pub gateway: Sym,
+    /// One listener by name; `None` means all that match.
+    pub section: Option<Sym>,
+    /// Listeners on one port; `None` means all that match.
+    pub port: Option<u16>,
+}
+
+/// A cert-manager Certificate.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// Name of the Secret that it fills.
+    pub secret: Sym,
+    /// Names in the certificate.
+    pub dns_names: Box<[Sym]>,
+    /// Whether condition `Ready` is `True`.
+    pub ready: bool,
+    /// When the certificate ends.
+    pub not_after: Option<Timestamp>,
+}
+
+/// The object on the wire.
+#[derive(Debug, Deserialize)]
+pub struct WireIngress<'a> {
+    #[serde(borrow)]
+    metadata: WireMeta<'a, ManagedFields<'a>>,
+    #[serde(borrow)]
+    spec: Option<IngressSpec<'a>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct IngressSpec<'a> {
+    #[serde(borrow)]
+    ingress_class_name: Option<Str<'a>>,
+    #[serde(borrow)]
+    default_backend: Option<Backend<'a>>,
+    #[serde(borrow)]
+    rules: Option<Vec<IngressRule<'a>>>,
+    #[serde(borrow)]
+    tls: Option<Vec<WireTls<'a>>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct IngressRule<'a> {
+    #[serde(borrow)]
+    host: Option<Str<'a>>,
+    #[serde(borrow)]
+    http: Option<Paths<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Paths<'a> {
+    #[serde(borrow)]
+    paths: Option<Vec<Path<'a>>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Path<'a> {
+    #[serde(borrow)]
+    backend: Option<Backend<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Backend<'a> {
+    #[serde(borrow)]
+    service: Option<Named<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Named<'a> {
+    #[serde(borrow)]
+    name: Str<'a>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireTls<'a> {
+    #[serde(borrow)]
+    hosts: Option<Vec<Str<'a>>>,
+    #[serde(borrow)]
+    secret_name: Option<Str<'a>>,
+}
+
+fn syms(list: Option<Vec<Str<'_>>>, interner: &mut Interner) -> Box<[Sym]> {
+    let list = list.unwrap_or_default();
+    list.iter().map(|text| interner.string(text)).collect()
+}
+
+impl Projection for Ingress {
+    type Wire<'a> = WireIngress<'a>;
+    const OWNED_PATHS: &'static [&'static [&'static str]] = &[&["f:spec", "f:tls"]];
+
+    // Controllers take redirects and certificates by annotation; last-applied is a copy of the spec.
+    fn keeps_annotation(key: &str) -> bool {
+        key != "kubectl.kubernetes.io/last-applied-configuration"
+    }
+
+    fn project(wire: WireIngress<'_>, interner: &mut Interner) -> Projected<Self> {
+        let meta = Self::meta(wire.metadata, interner)?;
+        let spec = wire.spec.unwrap_or_default();
+        let rules = spec.rules.unwrap_or_default();
+        let class = spec.ingress_class_name.as_deref();
+        let class = class.or_else(|| meta.annotations.get("kubernetes.io/ingress.class"));
+        let paths = rules.iter().filter_map(|rule| rule.http.as_ref());
+        let backends = paths
+            .flat_map(|http| http.paths.iter().flatten())
+            .filter_map(|path| path.backend.as_ref())
+            .chain(spec.default_backend.as_ref());
+        let mut services: Vec<Sym> = backends
+            .filter_map(|backend| backend.service.as_ref())
+            .map(|service| interner.string(&service.name))
+            .collect();
+        services.sort();
+        services.dedup();
+        let ingress = Self {
+            class: class.map(|class| interner.string(class)),
+            hosts: rules
+                .iter()
+                .map(|rule| interner.string(rule.host.as_deref().unwrap_or_default()))
+                .collect(),
+            tls: spec
+                .tls
+                .into_iter()
+                .flatten()
+                .map(|tls| Tls {
+                    hosts: syms(tls.hosts, interner),
+                    secret: tls.secret_name.map(|name| interner.string(&name)),
+                })
+                .collect(),
+            services: services.into(),
+        };
+        Ok((meta, ingress))
+    }
+}
+
+/// The object on the wire.
+#[derive(Debug, Deserialize)]
+pub struct WireClass<'a> {
+    #[serde(borrow)]
+    metadata: WireMeta<'a>,
+    #[serde(borrow)]
+    spec: Option<ClassSpec<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ClassSpec<'a> {
+    #[serde(borrow)]
+    controller: Option<Str<'a>>,
+}
+
+impl Projection for IngressClass {
+    type Wire<'a> = WireClass<'a>;
+
+    fn keeps_annotation(key: &str) -> bool {
+        key == "ingressclass.kubernetes.io/is-default-class" || super::ours(key)
+    }
+
+    fn project(wire: WireClass<'_>, interner: &mut Interner) -> Projected<Self> {
+        let meta = Self::meta(wire.metadata, interner)?;
+        let controller = wire
+            .spec
+            .and_then(|spec| spec.controller)
+            .unwrap_or_default();
+        let controller = interner.string(&controller);
+        Ok((meta, Self { controller }))
+    }
+}
+
+/// The object on the wire.
+#[derive(Debug, Deserialize)]
+pub struct WireGateway<'a> {
+    #[serde(borrow)]
+    metadata: WireMeta<'a>,
+    #[serde(borrow)]
+    spec: Option<GatewaySpec<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct GatewaySpec<'a> {
+    #[serde(borrow)]
+    listeners: Option<Vec<WireListener<'a>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireListener<'a> {
+    #[serde(borrow)]
+    name: Str<'a>,
+    #[serde(borrow)]
+    protocol: Str<'a>,
+    port: u16,
+    #[serde(borrow)]
+    hostname: Option<Str<'a>>,
+    #[serde(borrow)]
+    tls: Option<WireListenerTls<'a>>,
+    #[serde(borrow)]
+    allowed_routes: Option<AllowedRoutes<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireListenerTls<'a> {
+    #[serde(borrow)]
+    mode: Option<Str<'a>>,
+    #[serde(borrow)]
+    certificate_refs: Option<Vec<&'a RawValue>>,
+    #[serde(borrow)]
+    options: Option<super::meta::StrMap<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct AllowedRoutes<'a> {
+    #[serde(borrow)]
+    namespaces: Option<RouteNamespaces<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RouteNamespaces<'a> {
+    #[serde(borrow)]
+    from: Option<Str<'a>>,
+    #[serde(borrow)]
+    selector: Option<WireSelector<'a>>,
+}
+
+impl Projection for Gateway {
+    type Wire<'a> = WireGateway<'a>;
+
+    fn project(wire: WireGateway<'_>, interner: &mut Interner) -> Projected<Self> {
+        let meta = Self::meta(wire.metadata, interner)?;
+        let listeners = wire
+            .spec
+            .and_then(|spec| spec.listeners)
+            .unwrap_or_default();
+        let listeners = listeners.into_iter().map(|l| listener(l, interner));
+        let listeners = listeners.collect::<Result<_, _>>()?;
+        Ok((meta, Self { listeners }))
+    }
+}
+
+fn listener(wire: WireListener<'_>, interner: &mut Interner) -> Result<Listener, &'static str> {
+    let namespaces = wire.allowed_routes.and_then(|routes| routes.namespaces);
+    let from = match namespaces {
+        None => RoutesFrom::Same,
+        Some(RouteNamespaces { from, selector }) => match from.as_deref().unwrap_or("Same") {
+            "Same" => RoutesFrom::Same,
+            "All" => RoutesFrom::All,
+            "None" => RoutesFrom::None,
+            "Selector" => RoutesFrom::Selector(selector.unwrap_or_default().project(interner)?),
+            _ => return Err("allowedRoutes.namespaces.from has an unknown value"),
+        },
+    };
+    Ok(Listener {
+        name: interner.string(&wire.name),
+        protocol: interner.string(&wire.protocol),
+        port: wire.port,
+        hostname: wire.hostname.map(|host| interner.string(&host)),
+        tls: wire.tls.map(|tls| ListenerTls {
+            passthrough: tls.mode.as_deref() == Some("Passthrough"),
+            certificates: tls.certificate_refs.map_or(0, |refs| refs.len())
+                + tls.options.map_or(0, |options| options.0.len()),
+        }),
+        from,
+    })
+}
+
+/// The object on the wire.
+#[derive(Debug, Deserialize)]
+pub struct WireRoute<'a> {
+    #[serde(borrow)]
+    metadata: WireMeta<'a>,
+    #[serde(borrow)]
+    spec: Option<RouteSpec<'a>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RouteSpec<'a> {
+    #[serde(borrow)]
+    parent_refs: Option<Vec<ParentRef<'a>>>,
+    #[serde(borrow)]
+    hostnames: Option<Vec<Str<'a>>>,
+    #[serde(borrow)]
+    rules: Option<Vec<RouteRule<'a>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ParentRef<'a> {
+    #[serde(borrow)]
+    kind: Option<Str<'a>>,
+    #[serde(borrow)]
+    namespace: Option<Str<'a>>,
+    #[serde(borrow)]
+    name: Str<'a>,
+    #[serde(borrow)]
+    section_name: Option<Str<'a>>,
+    port: Option<u16>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RouteRule<'a> {
+    #[serde(borrow)]
+    filters: Option<Vec<Filter<'a>>>,
+    #[serde(borrow)]
+    backend_refs: Option<Vec<BackendRef<'a>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Filter<'a> {
+    #[serde(borrow)]
+    request_redirect: Option<Redirect<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Redirect<'a> {
+    #[serde(borrow)]
+    scheme: Option<Str<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct BackendRef<'a> {
+    #[serde(borrow)]
+    kind: Option<Str<'a>>,
+    #[serde(borrow)]
+    namespace: Option<Str<'a>>,
+    #[serde(borrow)]
+    name: Str<'a>,
+}
+
+impl RouteRule<'_> {
+    fn redirects(&self) -> bool {
+        let filters = self.filters.iter().flatten();
+        let mut redirects = filters.filter_map(|filter| filter.request_redirect.as_ref());
+        redirects.any(|redirect| redirect.scheme.as_deref() == Some("https"))
+    }
+}
+
+impl Projection for HttpRoute {
+    type Wire<'a> = WireRoute<'a>;
+
+    fn project(wire: WireRoute<'_>, interner: &mut Interner) -> Projected<Self> {
+        let meta = Self::meta(wire.metadata, interner)?;
+        let spec = wire.spec.unwrap_or_default();
+        let rules = spec.rules.unwrap_or_default();
+        let own = |namespace: Option<&Str<'_>>, interner: &mut Interner| {
+            namespace.map_or_else(|| meta.namespace.clone(), |ns| interner.string(ns))
+        };
+        let parents = spec.parent_refs.unwrap_or_default();
+        let gateways = parents
+            .iter()
+            .filter(|p| p.kind.as_deref().is_none_or(|k| k == "Gateway"));
+        let parents = gateways.map(|parent| Parent {
+            namespace: own(parent.namespace.as_ref(), interner),
+            gateway: interner.string(&parent.name),
+            section: parent
+                .section_name
+                .as_deref()
+                .map(|name| interner.string(name)),
+            port: parent.port,
+        });
+        let parents = parents.collect();
+        let backends = rules
+            .iter()
+            .flat_map(|rule| rule.backend_refs.iter().flatten());
+        let services = backends.filter(|b| b.kind.as_deref().is_none_or(|k| k == "Service"));
+        let services = services.map(|b| {
+            (
+                own(b.namespace.as_ref(), interner),
+                interner.string(&b.name),
+            )
+        });
+        let route = Self {
+            services: services.collect(),
+            parents,
+            hostnames: syms(spec.hostnames, interner),
+            redirects_only: !rules.is_empty() && rules.iter().all(RouteRule::redirects),
+        };
+        Ok((meta, route))
+    }
+}
+
+/// The object on the wire.
+#[derive(Debug, Deserialize)]
+pub struct WireCertificate<'a> {
+    #[serde(borrow)]
+    metadata: WireMeta<'a>,
+    #[serde(borrow)]
+    spec: CertificateSpec<'a>,
+    #[serde(borrow)]
+    status: Option<CertificateStatus<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct CertificateSpec<'a> {
+    #[serde(borrow)]
+    secret_name: Str<'a>,
+    #[serde(borrow)]
+    dns_names: Option<Vec<Str<'a>>>,
+    #[serde(borrow)]
+    common_name: Option<Str<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct CertificateStatus<'a> {
+    #[serde(borrow)]
+    conditions: Option<Vec<Condition<'a>>>,
+    #[serde(borrow)]
+    not_after: Option<Str<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Condition<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Str<'a>,
+    #[serde(borrow)]
+    status: Str<'a>,
+}
+
+impl Projection for Certificate {
+    type Wire<'a> = WireCertificate<'a>;
+
+    fn project(wire: WireCertificate<'_>, interner: &mut Interner) -> Projected<Self> {
+        let meta = Self::meta(wire.metadata, interner)?;
+        let mut names = wire.spec.dns_names.unwrap_or_default();
+        names.extend(wire.spec.common_name);
+        let status = wire.status.as_ref();
+        let mut conditions = status.iter().flat_map(|s| s.conditions.iter().flatten());
+        let certificate = Self {
+            secret: interner.string(&wire.spec.secret_name),
+            dns_names: syms(Some(names), interner),
+            ready: conditions.any(|c| &*c.kind == "Ready" && &*c.status == "True"),
+            not_after: status
+                .and_then(|status| status.not_after.as_ref())
+                .and_then(|text| text.parse().ok()),
+        };
+        Ok((meta, certificate))
+    }
+}

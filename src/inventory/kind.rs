@@ -1,0 +1,155 @@
+//! The kinds that controls read: one row each.
+
+/// How to reach a kind on the API server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KindInfo {
+    /// API group; empty for the core group.
+    pub group: &'static str,
+    /// Version that we read.
+    pub version: &'static str,
+    /// Plural name of the resource.
+    pub plural: &'static str,
+    /// Name of the kind.
+    pub kind: &'static str,
+    /// Whether its objects live in namespaces.
+    pub scope: Scope,
+    /// Whether every cluster serves it.
+    pub home: Home,
+}
+
+/// Where the objects of a kind live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// In namespaces.
+    Namespaced,
+    /// In the cluster as a whole.
+    Cluster,
+}
+
+/// Who brings a kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Home {
+    /// Kubernetes: every cluster serves it.
+    Builtin,
+    /// Another tool: where its CRD was never installed, the kind is empty.
+    Neighbour,
+}
+
+impl KindInfo {
+    /// Whether its objects live in namespaces.
+    pub const fn is_namespaced(&self) -> bool {
+        matches!(self.scope, Scope::Namespaced)
+    }
+
+    /// Whether another tool brings it.
+    pub const fn is_neighbour(&self) -> bool {
+        matches!(self.home, Home::Neighbour)
+    }
+
+    /// `apiVersion` of its objects.
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() {
+            self.version.to_owned()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
+    }
+}
+
+/// Declares [`Kind`], its table of facts, and the [`Tables`](super::Tables) of an inventory.
+macro_rules! kinds {
+    ($($kind:ident $field:ident: $projection:ty = $group:literal $version:literal $plural:literal $name:literal $scope:ident $home:ident;)*) => {
+        /// A kind of object that some control reads.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Kind {
+            $(#[doc = concat!("`", $plural, ".", $group, "`")] $kind,)*
+        }
+
+        impl Kind {
+            /// Every kind.
+            pub const ALL: &'static [Self] = &[$(Self::$kind),*];
+
+            /// How to reach it.
+            pub const fn info(self) -> &'static KindInfo {
+                match self {
+                    $(Self::$kind => &KindInfo {
+                        group: $group,
+                        version: $version,
+                        plural: $plural,
+                        kind: $name,
+                        scope: Scope::$scope,
+                        home: Home::$home,
+                    },)*
+                }
+            }
+        }
+
+        /// The objects of every kind.
+        #[derive(Debug, Default)]
+        pub struct Tables {
+            $(#[doc = concat!("`", $plural, ".", $group, "`")] pub $field: Table<$projection>,)*
+        }
+
+        /// Runs an expression with `$table` bound to the table of a kind.
+        macro_rules! with_table {
+            ($tables:expr, $which:expr, $table:ident => $body:expr) => {
+                match $which {
+                    $(crate::inventory::Kind::$kind => { let $table = &mut $tables.$field; $body })*
+                }
+            };
+        }
+
+        /// Runs an expression with `$table` bound to the shared table of a kind.
+        macro_rules! with_table_ref {
+            ($tables:expr, $which:expr, $table:ident => $body:expr) => {
+                match $which {
+                    $(crate::inventory::Kind::$kind => { let $table = &$tables.$field; $body })*
+                }
+            };
+        }
+    };
+}
+
+use super::{
+    core::{Claim, Crd, Service, StorageClass, VolumeSnapshot},
+    ingress::{Certificate, Gateway, HttpRoute, Ingress, IngressClass},
+    namespace::Namespace,
+    network_policy::NetworkPolicy,
+    rbac::{Binding, Role, ServiceAccount},
+    table::Table,
+    velero::{Backup, Schedule, VolumeBackup},
+    workload::{CronJob, Pod, Workload},
+};
+
+kinds! {
+    Namespace namespaces: Namespace = "" "v1" "namespaces" "Namespace" Cluster Builtin;
+    Pod pods: Pod = "" "v1" "pods" "Pod" Namespaced Builtin;
+    Service services: Service = "" "v1" "services" "Service" Namespaced Builtin;
+    ServiceAccount service_accounts: ServiceAccount = "" "v1" "serviceaccounts" "ServiceAccount" Namespaced Builtin;
+    Claim claims: Claim = "" "v1" "persistentvolumeclaims" "PersistentVolumeClaim" Namespaced Builtin;
+    StorageClass storage_classes: StorageClass = "storage.k8s.io" "v1" "storageclasses" "StorageClass" Cluster Builtin;
+    Deployment deployments: Workload = "apps" "v1" "deployments" "Deployment" Namespaced Builtin;
+    StatefulSet stateful_sets: Workload = "apps" "v1" "statefulsets" "StatefulSet" Namespaced Builtin;
+    DaemonSet daemon_sets: Workload = "apps" "v1" "daemonsets" "DaemonSet" Namespaced Builtin;
+    ReplicaSet replica_sets: Workload = "apps" "v1" "replicasets" "ReplicaSet" Namespaced Builtin;
+    Job jobs: Workload = "batch" "v1" "jobs" "Job" Namespaced Builtin;
+    CronJob cron_jobs: CronJob = "batch" "v1" "cronjobs" "CronJob" Namespaced Builtin;
+    NetworkPolicy network_policies: NetworkPolicy = "networking.k8s.io" "v1" "networkpolicies" "NetworkPolicy" Namespaced Builtin;
+    Ingress ingresses: Ingress = "networking.k8s.io" "v1" "ingresses" "Ingress" Namespaced Builtin;
+    IngressClass ingress_classes: IngressClass = "networking.k8s.io" "v1" "ingressclasses" "IngressClass" Cluster Builtin;
+    Role roles: Role = "rbac.authorization.k8s.io" "v1" "roles" "Role" Namespaced Builtin;
+    ClusterRole cluster_roles: Role = "rbac.authorization.k8s.io" "v1" "clusterroles" "ClusterRole" Cluster Builtin;
+    RoleBinding role_bindings: Binding = "rbac.authorization.k8s.io" "v1" "rolebindings" "RoleBinding" Namespaced Builtin;
+    ClusterRoleBinding cluster_role_bindings: Binding = "rbac.authorization.k8s.io" "v1" "clusterrolebindings" "ClusterRoleBinding" Cluster Builtin;
+    Crd crds: Crd = "apiextensions.k8s.io" "v1" "customresourcedefinitions" "CustomResourceDefinition" Cluster Builtin;
+    Gateway gateways: Gateway = "gateway.networking.k8s.io" "v1" "gateways" "Gateway" Namespaced Neighbour;
+    HttpRoute http_routes: HttpRoute = "gateway.networking.k8s.io" "v1" "httproutes" "HTTPRoute" Namespaced Neighbour;
+    Certificate certificates: Certificate = "cert-manager.io" "v1" "certificates" "Certificate" Namespaced Neighbour;
+    VolumeSnapshot volume_snapshots: VolumeSnapshot = "snapshot.storage.k8s.io" "v1" "volumesnapshots" "VolumeSnapshot" Namespaced Neighbour;
+    VeleroSchedule velero_schedules: Schedule = "velero.io" "v1" "schedules" "Schedule" Namespaced Neighbour;
+    VeleroBackup velero_backups: Backup = "velero.io" "v1" "backups" "Backup" Namespaced Neighbour;
+    PodVolumeBackup pod_volume_backups: VolumeBackup = "velero.io" "v1" "podvolumebackups" "PodVolumeBackup" Namespaced Neighbour;
+    DataUpload data_uploads: VolumeBackup = "velero.io" "v2alpha1" "datauploads" "DataUpload" Namespaced Neighbour;
+}
+
+pub(crate) use {with_table, with_table_ref};

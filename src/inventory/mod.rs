@@ -1,0 +1,425 @@
+//! What is known of the cluster: small projections of objects, and how fresh they are.
+//!
+//! ```text
+//! raw watch line ─► wire struct (borrows, lenient) ─► projection (shared values) ─► Table
+//!                        └─ can't be decoded ─► Broken: stays a subject, verdict Unknown
+//! ```
+//!
+//! No IO and no clock: bytes and times come in as arguments. A relist is a *generation*: objects
+//! that it does not confirm are swept when it is complete, so that a missed delete is found
+//! without a second copy of the kind.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+pub mod core;
+pub mod freshness;
+pub mod ingress;
+pub mod intern;
+pub mod kind;
+pub mod meta;
+pub mod namespace;
+pub mod network_policy;
+pub mod rbac;
+pub mod selector;
+pub mod table;
+pub mod template;
+pub mod velero;
+pub mod workload;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+pub use self::{
+    freshness::{Availability, Freshness},
+    intern::{Interner, Sym},
+    kind::{Kind, KindInfo, Tables},
+    meta::{Meta, Uid},
+    table::{Broken, Object, Table},
+};
+use self::{
+    kind::{with_table, with_table_ref},
+    meta::{Managers, Str, WireMeta},
+};
+
+/// A projected object, or what is wrong with it.
+pub type Projected<P> = Result<(Meta, P), &'static str>;
+
+/// A kind's projection: the fields that controls read.
+pub trait Projection: Sized + PartialEq {
+    /// The object on the wire. Borrows from the input; fields that nobody reads are skipped.
+    type Wire<'a>: Deserialize<'a>;
+
+    /// Fields that a remedy may put back, as paths in `fieldsV1`: at most eight.
+    const OWNED_PATHS: &'static [&'static [&'static str]] = &[];
+
+    /// Which labels are kept.
+    fn keeps_label(_: &str) -> bool {
+        true
+    }
+
+    /// Which annotations are kept.
+    fn keeps_annotation(key: &str) -> bool {
+        ours(key)
+    }
+
+    /// Makes the projection.
+    fn project(wire: Self::Wire<'_>, interner: &mut Interner) -> Projected<Self>;
+
+    /// Projects the metadata with this kind's choices.
+    fn meta<F: Managers>(
+        wire: WireMeta<'_, F>,
+        interner: &mut Interner,
+    ) -> Result<Meta, &'static str> {
+        wire.project(
+            interner,
+            Self::OWNED_PATHS,
+            Self::keeps_label,
+            Self::keeps_annotation,
+        )
+    }
+}
+
+/// Whether a label or annotation key is one of ours.
+pub fn ours(key: &str) -> bool {
+    key.starts_with("probity.dev/")
+}
+
+/// What happened to an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its namespace; empty where cluster-scoped.
+    pub namespace: Sym,
+    /// Its name.
+    pub name: Sym,
+    /// What happened.
+    pub effect: Effect,
+    /// The last field manager that changed it, where the kind keeps managers.
+    pub manager: Option<Sym>,
+}
+
+/// What happened to an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It is new to us.
+    Added,
+    /// A field that a control reads is different.
+    Modified,
+    /// It is gone.
+    Removed,
+}
+
+/// A line of a watch, or an item of a list, that can't be understood at all.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("an event of kind {} has no readable name: {reason}", kind.info().kind)]
+pub struct Unreadable {
+    /// Kind that was watched.
+    pub kind: Kind,
+    /// What is wrong.
+    pub reason: String,
+}
+
+/// All that is known of the cluster.
+#[derive(Debug, Default)]
+pub struct Inventory {
+    /// Objects, by kind.
+    pub tables: Tables,
+    /// Shared values.
+    pub interner: Interner,
+    /// How fresh each kind is.
+    pub freshness: Freshness,
+    /// Kinds that are being listed, with the names seen so far.
+    listing: BTreeMap<Kind, BTreeSet<(Sym, Sym)>>,
+}
+
+/// An event of a watch.
+#[derive(Deserialize)]
+struct Envelope<'a, T> {
+    #[serde(borrow, rename = "type")]
+    kind: Str<'a>,
+    object: T,
+}
+
+/// Just enough of an object to name it.
+#[derive(Deserialize)]
+struct NameOnly<'a> {
+    #[serde(borrow)]
+    metadata: NameMeta<'a>,
+}
+
+#[derive(Deserialize)]
+struct NameMeta<'a> {
+    #[serde(borrow)]
+    name: Str<'a>,
+    #[serde(borrow)]
+    namespace: Option<Str<'a>>,
+}
+
+#[derive(Deserialize)]
+struct ListOf<T> {
+    items: Option<Vec<T>>,
+}
+
+impl Inventory {
+    /// Begins a relist: what it does not confirm is swept at its end.
+    pub fn begin_list(&mut self, kind: Kind) {
+        self.listing.insert(kind, BTreeSet::new());
+    }
+
+    /// Takes in one page of a list, as the server sent it.
+    pub fn apply_page(&mut self, kind: Kind, page: &[u8]) -> Result<Vec<Change>, Unreadable> {
+        let mut inbox = Inbox {
+            kind,
+            interner: &mut self.interner,
+            seen: self.listing.get_mut(&kind),
+            changes: Vec::new(),
+        };
+        with_table!(self.tables, kind, table => inbox.page(table, page))?;
+        Ok(inbox.changes)
+    }
+
+    /// Takes in one line of a watch: `ADDED`, `MODIFIED` or `DELETED`. Others change nothing.
+    pub fn apply_line(&mut self, kind: Kind, line: &[u8]) -> Result<Vec<Change>, Unreadable> {
+        let mut inbox = Inbox {
+            kind,
+            interner: &mut self.interner,
+            seen: self.listing.get_mut(&kind),
+            changes: Vec::new(),
+        };
+        with_table!(self.tables, kind, table => inbox.line(table, line))?;
+        Ok(inbox.changes)
+    }
+
+    /// Ends a relist: objects that it did not name are gone.
+    pub fn end_list(&mut self, kind: Kind) -> Vec<Change> {
+        let Some(seen) = self.listing.remove(&kind) else {
+            return Vec::new();
+        };
+        self.remove_where(kind, |name| !seen.contains(name))
+    }
+
+    /// Forgets a kind, because nobody needs it any more or because its CRD vanished.
+    pub fn forget(&mut self, kind: Kind) -> Vec<Change> {
+        self.listing.remove(&kind);
+        self.remove_where(kind, |_| true)
+    }
+
+    /// Takes one object out, as an anti-entropy list found it gone.
+    pub fn remove(&mut self, kind: Kind, namespace: &str, name: &str) -> Option<Change> {
+        let taken = with_table!(self.tables, kind, table => table.take(namespace, name).is_some());
+        taken.then(|| removed(kind, namespace.into(), name.into()))
+    }
+
+    fn remove_where(&mut self, kind: Kind, gone: impl Fn(&(Sym, Sym)) -> bool) -> Vec<Change> {
+        let mut names = with_table_ref!(self.tables, kind, table => table.names());
+        names.retain(gone);
+        names
+            .into_iter()
+            .filter_map(|(namespace, name)| self.remove(kind, &namespace, &name))
+            .collect()
+    }
+
+    /// Objects of a kind, broken ones included.
+    pub fn count(&self, kind: Kind) -> usize {
+        with_table_ref!(self.tables, kind, table => table.len())
+    }
+
+    /// Metadata of one object.
+    pub fn meta(&self, kind: Kind, namespace: &str, name: &str) -> Option<&Meta> {
+        with_table_ref!(self.tables, kind, table => table.get(namespace, name).map(|o| &o.meta))
+    }
+
+    /// Why one object could not be decoded, if so.
+    pub fn broken(&self, kind: Kind, namespace: &str, name: &str) -> Option<&Broken> {
+        with_table_ref!(self.tables, kind, table => table.broken_at(namespace, name))
+    }
+
+    /// Names of the objects of a kind that could not be decoded.
+    pub fn broken_names(&self, kind: Kind) -> Vec<(Sym, Sym)> {
+        with_table_ref!(self.tables, kind, table => {
+            table.broken().map(|((namespace, name), _)| (namespace.into(), name.into())).collect()
+        })
+    }
+
+    /// Uid and resource version of every whole object of a kind: what anti-entropy compares.
+    pub fn versions(&self, kind: Kind) -> BTreeMap<(Sym, Sym), (Uid, u64)> {
+        with_table_ref!(self.tables, kind, table => {
+            let row = |meta: &Meta| {
+                ((meta.namespace.clone(), meta.name.clone()), (meta.uid, meta.rv))
+            };
+            table.iter().map(|object| row(&object.meta)).collect()
+        })
+    }
+}
+
+fn removed(kind: Kind, namespace: Sym, name: Sym) -> Change {
+    Change {
+        kind,
+        namespace,
+        name,
+        effect: Effect::Removed,
+        manager: None,
+    }
+}
+
+/// Where decoded objects of one kind go.
+struct Inbox<'a> {
+    kind: Kind,
+    interner: &'a mut Interner,
+    seen: Option<&'a mut BTreeSet<(Sym, Sym)>>,
+    changes: Vec<Change>,
+}
+
+impl Inbox<'_> {
+    fn page<P: Projection>(&mut self, table: &mut Table<P>, page: &[u8]) -> Result<(), Unreadable> {
+        // One bad item fails the page as a whole: only then is it taken apart item by item.
+        // Doing the good ones twice is harmless, the second time changes nothing.
+        if let Ok(list) = serde_json::from_slice::<ListOf<P::Wire<'_>>>(page) {
+            let mut items = list.items.into_iter().flatten();
+            if items.all(|wire| self.put(table, wire).is_ok()) {
+                return Ok(());
+            }
+        }
+        let list: ListOf<&RawValue> =
+            serde_json::from_slice(page).map_err(|error| self.unreadable(&error))?;
+        for item in list.items.into_iter().flatten() {
+            self.put_raw(table, item.get().as_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn line<P: Projection>(&mut self, table: &mut Table<P>, line: &[u8]) -> Result<(), Unreadable> {
+        let envelope: Result<Envelope<'_, P::Wire<'_>>, _> = serde_json::from_slice(line);
+        if let Ok(Envelope { kind, object }) = envelope
+            && matches!(&*kind, "ADDED" | "MODIFIED")
+            && self.put(table, object).is_ok()
+        {
+            return Ok(());
+        }
+        let envelope: Envelope<'_, &RawValue> =
+            serde_json::from_slice(line).map_err(|error| self.unreadable(&error))?;
+        let object = envelope.object.get().as_bytes();
+        match &*envelope.kind {
+            "ADDED" | "MODIFIED" => self.put_raw(table, object),
+            "DELETED" => {
+                let (namespace, name) = self.name(object)?;
+                if table.take(&namespace, &name).is_some() {
+                    self.changes.push(removed(self.kind, namespace, name));
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Puts an object in; notes it as broken where it can't be decoded.
+    fn put_raw<P: Projection>(
+        &mut self,
+        table: &mut Table<P>,
+        object: &[u8],
+    ) -> Result<(), Unreadable> {
+        let put = match serde_json::from_slice::<P::Wire<'_>>(object) {
+            Ok(wire) => self.put(table, wire).map_err(str::to_owned),
+            Err(error) => Err(error.to_string()),
+        };
+        let Err(reason) = put else { return Ok(()) };
+        let (namespace, name) = self.name(object)?;
+        let known = table.broken_at(&namespace, &name);
+        if known.is_none_or(|broken| broken.reason != reason) {
+            let effect = match known {
+                None if table.get(&namespace, &name).is_none() => Effect::Added,
+                _ => Effect::Modified,
+            };
+            table.put_broken(namespace.clone(), name.clone(), Broken { reason });
+            self.changes.push(Change {
+                effect,
+                ..removed(self.kind, namespace.clone(), name.clone())
+            });
+        }
+        self.note(namespace, name);
+        Ok(())
+    }
+
+    fn put<P: Projection>(
+        &mut self,
+        table: &mut Table<P>,
+        wire: P::Wire<'_>,
+    ) -> Result<(), &'static str> {
+        let (meta, spec) = P::project(wire, self.interner)?;
+        let (namespace, name) = (meta.namespace.clone(), meta.name.clone());
+        let was_broken = table.broken_at(&namespace, &name).is_some();
+        let object = Box::new(Object { meta, spec });
+        // A watch may replay: an older version never replaces a newer one of the same object.
+        let known = table.get(&namespace, &name);
+        if known.is_none_or(|k| k.meta.uid != object.meta.uid || k.meta.rv <= object.meta.rv) {
+            let mut change = removed(self.kind, namespace.clone(), name.clone());
+            change.manager = object.meta.owners.managers.last().map(|m| m.name.clone());
+            let same = known.is_some_and(|known| equal(known, &object));
+            change.effect = if known.is_some() || was_broken {
+                Effect::Modified
+            } else {
+                Effect::Added
+            };
+            table.put(object);
+            if !same {
+                self.changes.push(change);
+            }
+        }
+        self.note(namespace, name);
+        Ok(())
+    }
+
+    fn note(&mut self, namespace: Sym, name: Sym) {
+        if let Some(seen) = &mut self.seen {
+            seen.insert((namespace, name));
+        }
+    }
+
+    fn name(&mut self, object: &[u8]) -> Result<(Sym, Sym), Unreadable> {
+        let named: NameOnly<'_> =
+            serde_json::from_slice(object).map_err(|error| self.unreadable(&error))?;
+        let namespace = named.metadata.namespace.unwrap_or_default();
+        Ok((
+            self.interner.string(&namespace),
+            Sym::from(&*named.metadata.name),
+        ))
+    }
+
+    fn unreadable(&self, error: &serde_json::Error) -> Unreadable {
+        Unreadable {
+            kind: self.kind,
+            reason: error.to_string(),
+        }
+    }
+}
+
+/// Whether two versions of an object look alike to every control: the fingerprint gate that
+/// keeps status churn from evaluating anything.
+fn equal<P: Projection>(a: &Object<P>, b: &Object<P>) -> bool {
+    let Meta {
+        namespace,
+        name,
+        uid,
+        rv: _,
+        created,
+        deleting,
+        labels,
+        annotations,
+        owners,
+    } = &a.meta;
+    a.spec == b.spec
+        && *namespace == b.meta.namespace
+        && *name == b.meta.name
+        && *uid == b.meta.uid
+        && *created == b.meta.created
+        && *deleting == b.meta.deleting
+        && *labels == b.meta.labels
+        && *annotations == b.meta.annotations
+        && *owners == b.meta.owners
+}
+
+#[cfg(test)]
+mod tests;

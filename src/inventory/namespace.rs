@@ -1,0 +1,36 @@
+//! Namespaces.
+
+use serde::Deserialize;
+
+use super::{
+    Projected, Projection,
+    intern::Interner,
+    meta::{ManagedFields, WireMeta},
+};
+
+/// A namespace: its labels are what controls read.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Namespace;
+
+/// Label that Pod Security admission enforces.
+pub const PSA_ENFORCE: &str = "pod-security.kubernetes.io/enforce";
+
+/// The object on the wire.
+#[derive(Debug, Deserialize)]
+pub struct Wire<'a> {
+    #[serde(borrow)]
+    metadata: WireMeta<'a, ManagedFields<'a>>,
+}
+
+impl Projection for Namespace {
+    type Wire<'a> = Wire<'a>;
+    const OWNED_PATHS: &'static [&'static [&'static str]] = &[&[
+        "f:metadata",
+        "f:labels",
+        "f:pod-security.kubernetes.io/enforce",
+    ]];
+
+    fn project(wire: Wire<'_>, interner: &mut Interner) -> Projected<Self> {
+        Ok((Self::meta(wire.metadata, interner)?, Self))
+    }
+}

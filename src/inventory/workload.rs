@@ -1,0 +1,172 @@
+//! Workloads and their pods.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::{
+    Projected, Projection,
+    intern::{Interner, Sym},
+    meta::{ManagedFields, Str, WireMeta},
+    template::{Template, WirePodSpec, WireTemplate, keeps_pod_label},
+};
+
+/// A Deployment, `StatefulSet`, `DaemonSet`, `ReplicaSet` or Job.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Workload {
+    /// Template of its pods.
+    pub template: Arc<Template>,
+}
+
+/// A pod.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Pod {
+    /// What its controller's template says, as admission left it.
+    pub template: Arc<Template>,
+    /// Whether it has ended (`Succeeded` or `Failed`).
+    pub ended: bool,
+}
+
+/// A `CronJob`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct CronJob {
+    /// Template of its jobs' pods.
+    pub template: Arc<Template>,
+    /// Cron expression.
+    pub schedule: Sym,
+    /// Time zone; absent means that of kube-controller-manager.
+    pub time_zone: Option<Sym>,
+    /// Whether it is suspended.
+    pub suspended: bool,
+    /// When it last started a job.
+    pub last_schedule: Option<Timestamp>,
+    /// When a job of it last succeeded.
+    pub last_success: Option<Timestamp>,
+}
+
+/// The object on the wire.
+#[derive(Debug, Deserialize)]
+pub struct WireWorkload<'a> {
+    #[serde(borrow)]
+    metadata: WireMeta<'a>,
+    #[serde(borrow)]
+    spec: Option<WireWorkloadSpec<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct WireWorkloadSpec<'a> {
+    #[serde(borrow)]
+    template: Option<WireTemplate<'a>>,
+}
+
+/// The object on the wire.
+#[derive(Debug, Deserialize)]
+pub struct WirePod<'a> {
+    #[serde(borrow)]
+    metadata: WireMeta<'a>,
+    #[serde(borrow)]
+    spec: Option<WirePodSpec<'a>>,
+    #[serde(borrow)]
+    status: Option<WirePodStatus<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct WirePodStatus<'a> {
+    #[serde(borrow)]
+    phase: Option<Str<'a>>,
+}
+
+/// The object on the wire.
+#[derive(Debug, Deserialize)]
+pub struct WireCronJob<'a> {
+    #[serde(borrow)]
+    metadata: WireMeta<'a, ManagedFields<'a>>,
+    #[serde(borrow)]
+    spec: WireCronJobSpec<'a>,
+    #[serde(borrow)]
+    status: Option<WireCronJobStatus<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireCronJobSpec<'a> {
+    #[serde(borrow)]
+    schedule: Str<'a>,
+    #[serde(borrow)]
+    time_zone: Option<Str<'a>>,
+    suspend: Option<bool>,
+    #[serde(borrow)]
+    job_template: Option<WireJobTemplate<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct WireJobTemplate<'a> {
+    #[serde(borrow)]
+    spec: Option<WireWorkloadSpec<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireCronJobStatus<'a> {
+    #[serde(borrow)]
+    last_schedule_time: Option<Str<'a>>,
+    #[serde(borrow)]
+    last_successful_time: Option<Str<'a>>,
+}
+
+fn template(spec: Option<WireWorkloadSpec<'_>>, interner: &mut Interner) -> Arc<Template> {
+    match spec.and_then(|spec| spec.template) {
+        Some(template) => template.project(interner),
+        None => interner.template(Template::default()),
+    }
+}
+
+impl Projection for Workload {
+    type Wire<'a> = WireWorkload<'a>;
+
+    fn project(wire: WireWorkload<'_>, interner: &mut Interner) -> Projected<Self> {
+        let meta = Self::meta(wire.metadata, interner)?;
+        let template = template(wire.spec, interner);
+        Ok((meta, Self { template }))
+    }
+}
+
+impl Projection for Pod {
+    type Wire<'a> = WirePod<'a>;
+
+    fn keeps_label(key: &str) -> bool {
+        keeps_pod_label(key)
+    }
+
+    fn project(wire: WirePod<'_>, interner: &mut Interner) -> Projected<Self> {
+        let meta = Self::meta(wire.metadata, interner)?;
+        let phase = wire.status.and_then(|status| status.phase);
+        let labels = Arc::clone(&meta.labels);
+        let pod = Self {
+            template: wire.spec.unwrap_or_default().project(labels, interner),
+            ended: matches!(phase.as_deref(), Some("Succeeded" | "Failed")),
+        };
+        Ok((meta, pod))
+    }
+}
+
+impl Projection for CronJob {
+    type Wire<'a> = WireCronJob<'a>;
+    const OWNED_PATHS: &'static [&'static [&'static str]] = &[&["f:spec", "f:suspend"]];
+
+    fn project(wire: WireCronJob<'_>, interner: &mut Interner) -> Projected<Self> {
+        let meta = Self::meta(wire.metadata, interner)?;
+        let time = |text: Option<&Str<'_>>| text.and_then(|text| text.parse().ok());
+        let status = wire.status.as_ref();
+        let job = Self {
+            template: template(wire.spec.job_template.and_then(|job| job.spec), interner),
+            schedule: interner.string(&wire.spec.schedule),
+            time_zone: wire.spec.time_zone.map(|zone| interner.string(&zone)),
+            suspended: wire.spec.suspend == Some(true),
+            last_schedule: time(status.and_then(|s| s.last_schedule_time.as_ref())),
+            last_success: time(status.and_then(|s| s.last_successful_time.as_ref())),
+        };
+        Ok((meta, job))
+    }
+}
