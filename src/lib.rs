@@ -1,3 +1,4 @@
 //! Probity.
 
+pub mod evidence;
 pub mod verdict;

@@ -1,0 +1,4 @@
+//! Evidence: an append-only log of what was observed, decided and done.
+
+pub mod canonical;
+pub mod frame;
