@@ -1,1 +1,3 @@
 //! Probity.
+
+pub mod cluster;
