@@ -11,6 +11,7 @@
 //! calls. So the rest of the program is tested without a server.
 
 pub mod client;
+pub mod discovery;
 pub mod watch;
 pub mod wire;
 
