@@ -12,6 +12,7 @@
 
 pub mod client;
 pub mod discovery;
+pub mod lease;
 pub mod watch;
 pub mod wire;
 
