@@ -155,9 +155,13 @@ struct Shell {
 
 impl Shell {
     async fn run(mut self, mut stop: oneshot::Receiver<()>) {
+        let mut failing = false;
         loop {
             let result = self.turn().await;
             self.publish();
+            if result.is_ok() && std::mem::take(&mut failing) {
+                tracing::info!(lease = %self.config.name, "lease read again");
+            }
             let retry = self.config.timing.retry();
             let wait = match result {
                 Ok(()) => retry.min(self.election.due(self.now()).unwrap_or(retry)),
@@ -166,7 +170,10 @@ impl Shell {
                     CallError::Conflict { .. } | CallError::AlreadyExists | CallError::NotFound,
                 ) => retry / 10,
                 Err(error) => {
-                    tracing::warn!(lease = %self.config.name, %error, "lease not read or renewed");
+                    // Once per outage: it may last for hours.
+                    if !std::mem::replace(&mut failing, true) {
+                        tracing::warn!(lease = %self.config.name, %error, "lease not read or renewed");
+                    }
                     retry / 4
                 }
             };

@@ -83,6 +83,9 @@ pub struct WatchOptions {
     pub page_size: u32,
     /// How long the server keeps a watch open; up to a tenth is added at random.
     pub timeout: Duration,
+    /// How long the first watch after a break is kept open, if shorter. The server sends a bookmark shortly before a
+    /// watch ends, so this is how soon it is proven that nothing was missed.
+    pub first_timeout: Duration,
     /// How much longer than `timeout` a watch may take before it counts as hung.
     pub grace: Duration,
     /// How long a watch may take to begin.
@@ -106,6 +109,7 @@ impl Default for WatchOptions {
         Self {
             page_size: 500,
             timeout: Duration::from_secs(45),
+            first_timeout: Duration::from_secs(5),
             grace: Duration::from_secs(10),
             open: Duration::from_secs(15),
             healthy_after: Duration::from_secs(1),

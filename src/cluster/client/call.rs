@@ -167,11 +167,12 @@ impl From<kube::Error> for CallError {
     fn from(error: kube::Error) -> Self {
         match error {
             kube::Error::Api(status) => Self::from(*status),
-            kube::Error::HyperError(_) | kube::Error::Service(_) | kube::Error::ReadEvents(_) => {
-                Self::Unreachable {
-                    message: chain(&error),
-                }
-            }
+            kube::Error::Service(cause) => Self::Unreachable {
+                message: chain(cause.as_ref()),
+            },
+            kube::Error::HyperError(_) | kube::Error::ReadEvents(_) => Self::Unreachable {
+                message: chain(&error),
+            },
             // Refreshing a token failed: as good as an expired token, and as likely to pass.
             kube::Error::Auth(_) => Self::Unauthorized {
                 message: chain(&error),

@@ -214,9 +214,11 @@ impl<K: Copy + Send> Reader<K> {
     }
 
     async fn watch(&mut self, position: String) -> Result<(), End> {
+        let mut limit = self.options.timeout + jitter(self.options.timeout / 10);
         if self.broken {
             self.verify(&position).await?;
             self.broken = false;
+            limit = limit.min(self.options.first_timeout);
         }
         let mut seen = Seen {
             position,
@@ -224,7 +226,7 @@ impl<K: Copy + Send> Reader<K> {
             anything: false,
             opened: None,
         };
-        let end = self.drain(&mut seen).await;
+        let end = self.drain(limit, &mut seen).await;
         let healthy = seen
             .opened
             .is_some_and(|opened| opened.elapsed() >= self.options.healthy_after);
@@ -270,9 +272,8 @@ impl<K: Copy + Send> Reader<K> {
         }
     }
 
-    /// Opens a watch and hands on its lines until it ends.
-    async fn drain(&mut self, seen: &mut Seen) -> End {
-        let limit = self.options.timeout + jitter(self.options.timeout / 10);
+    /// Opens a watch of length `limit` and hands on its lines until it ends.
+    async fn drain(&mut self, limit: Duration, seen: &mut Seen) -> End {
         let path = format!(
             "{}?watch=true&allowWatchBookmarks=true&resourceVersion={}&timeoutSeconds={}",
             self.resource.list_path(),
@@ -326,7 +327,10 @@ impl<K: Copy + Send> Reader<K> {
                     });
                 }
                 Ok(None) => return End::Clean,
-                Err(_) => return End::Failed(CallError::Timeout),
+                Err(_) => {
+                    let message = "the watch fell silent and did not end".into();
+                    return End::Failed(CallError::Unreachable { message });
+                }
             }
         }
     }
