@@ -1,0 +1,3 @@
+//! Pure analyses that several controls share.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
