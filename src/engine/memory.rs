@@ -44,6 +44,7 @@ pub struct Memory {
     intents: BTreeMap<u64, SubjectRef>,
     truces: Vec<(SubjectRef, Timestamp)>,
     last: Option<Timestamp>,
+    epoch: Option<u64>,
     stopped: bool,
 }
 
@@ -105,10 +106,10 @@ impl Memory {
             Body::Outcome(said) => {
                 self.intents.remove(&said.intent);
             }
+            Body::Term(said) => self.epoch = self.epoch.max(Some(said.epoch)),
             Body::Contended(said) => self.truces.push((said.subject, said.until)),
             Body::Start(_)
             | Body::Stop(_)
-            | Body::Term(_)
             | Body::Heartbeat(_)
             | Body::Gap(_)
             | Body::Pause(_)
@@ -172,6 +173,11 @@ impl Memory {
     /// When the last entry was written, and whether that was a stop in good order.
     pub fn end(&self) -> Option<(Timestamp, bool)> {
         self.last.map(|last| (last, self.stopped))
+    }
+
+    /// The latest term of this log.
+    pub const fn epoch(&self) -> Option<u64> {
+        self.epoch
     }
 
     /// Intents without outcome: what a crash left open.

@@ -116,6 +116,8 @@ pub enum Event {
     Alive(Kind),
     /// A kind can't be read, or can be again.
     Availability(Kind, Availability),
+    /// The API server does not serve a kind.
+    Missing(Kind),
     /// Nobody needs a kind any more.
     Unwatched(Kind),
     /// Anti-entropy found that the watch had missed these objects of a kind, since the time given.
@@ -372,6 +374,10 @@ impl Engine {
                 }
             }
             Event::Availability(kind, availability) => self.availability(kind, availability, now),
+            Event::Missing(kind) => {
+                let availability = self.inventory.missing(kind);
+                self.availability(kind, availability, now);
+            }
             Event::Unwatched(kind) => {
                 self.inventory.forget(kind);
                 self.inventory.freshness.forget(kind);

@@ -18,6 +18,7 @@ pub mod canonical;
 pub mod entry;
 mod error;
 pub mod frame;
+pub mod journal;
 mod reader;
 mod recovered;
 #[cfg(test)]
@@ -34,4 +35,5 @@ pub use error::LogError;
 pub use reader::Reader;
 pub use recovered::{OpenIntent, Recovered, open_intents};
 pub use segment::{Frames, RawEntry};
+pub use journal::{Answer, Durable, Journal};
 pub use writer::{Failed, Log, Ticket};

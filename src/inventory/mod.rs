@@ -12,6 +12,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod core;
+pub mod entropy;
 pub mod freshness;
 pub mod ingress;
 pub mod intern;
@@ -134,6 +135,8 @@ pub struct Inventory {
     pub interner: Interner,
     /// How fresh each kind is.
     pub freshness: Freshness,
+    /// Kinds of which an object was ever held: a CRD that then vanishes was in use.
+    peopled: BTreeSet<Kind>,
     /// Kinds that are being listed, with the names seen so far.
     listing: BTreeMap<Kind, BTreeSet<(Sym, Sym)>>,
 }
@@ -181,7 +184,11 @@ impl Inventory {
             changes: Vec::new(),
         };
         with_table!(self.tables, kind, table => inbox.page(table, page))?;
-        Ok(inbox.changes)
+        let changes = inbox.changes;
+        if !changes.is_empty() {
+            self.peopled.insert(kind);
+        }
+        Ok(changes)
     }
 
     /// Takes in one line of a watch: `ADDED`, `MODIFIED` or `DELETED`. Others change nothing.
@@ -193,7 +200,11 @@ impl Inventory {
             changes: Vec::new(),
         };
         with_table!(self.tables, kind, table => inbox.line(table, line))?;
-        Ok(inbox.changes)
+        let changes = inbox.changes;
+        if !changes.is_empty() {
+            self.peopled.insert(kind);
+        }
+        Ok(changes)
     }
 
     /// Ends a relist: objects that it did not name are gone.
@@ -208,6 +219,18 @@ impl Inventory {
     pub fn forget(&mut self, kind: Kind) -> Vec<Change> {
         self.listing.remove(&kind);
         self.remove_where(kind, |_| true)
+    }
+
+    /// What it means that the server does not serve a kind: a neighbour that was never in use is
+    /// simply not there.
+    pub fn missing(&self, kind: Kind) -> Availability {
+        if !kind.info().is_neighbour() {
+            Availability::Broken("the API server does not serve it".to_owned())
+        } else if self.peopled.contains(&kind) {
+            Availability::Vanished
+        } else {
+            Availability::Absent
+        }
     }
 
     /// Takes one object out, as an anti-entropy list found it gone.

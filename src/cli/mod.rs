@@ -1,0 +1,68 @@
+//! The command line: one file per subcommand.
+#![allow(clippy::print_stdout, reason = "printing is what commands are for")]
+
+mod baseline;
+mod controls;
+mod crds;
+mod diff;
+mod generate;
+mod log;
+mod run;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Keeps SOC 2 controls operating on Kubernetes, and proves that they did.
+#[derive(Debug, Parser)]
+#[command(name = "probity", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the operator.
+    Run(run::Arguments),
+    /// List what Enforce would do now, without doing it.
+    Diff(diff::Arguments),
+    /// Print the evidence log.
+    Log(log::Arguments),
+    /// List the controls, or explain one.
+    Controls(controls::Arguments),
+    /// Print the CustomResourceDefinitions.
+    Crds,
+    /// Print the baseline policy: every control, in Observe.
+    Baseline,
+    /// Write the files that are generated from the controls.
+    #[command(hide = true)]
+    Generate(generate::Arguments),
+}
+
+/// How to reach the cluster.
+#[derive(Debug, Clone, Args)]
+struct Connect {
+    /// Kubeconfig file; else $KUBECONFIG, ~/.kube/config, or the pod's service account.
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig.
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+}
+
+/// Why a command failed: one line that says what to do.
+type Failure = String;
+
+/// Parses the arguments and runs the command.
+pub async fn main() -> Result<(), Failure> {
+    match Cli::parse().command {
+        Command::Run(arguments) => run::run(arguments).await,
+        Command::Diff(arguments) => diff::run(arguments).await,
+        Command::Log(arguments) => log::run(&arguments),
+        Command::Controls(arguments) => controls::run(&arguments),
+        Command::Crds => crds::run(),
+        Command::Baseline => baseline::run(),
+        Command::Generate(arguments) => generate::run(&arguments),
+    }
+}

@@ -1,0 +1,198 @@
+//! `probity run`: the operator.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Args, ValueEnum};
+use sha2::{Digest, Sha256};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Connect, Failure};
+use crate::{
+    cluster::{
+        client::{self, Connection, deadline, within},
+        lease::{LeaseConfig, LeaseTiming, campaign},
+    },
+    engine::{Config, Engine, Memory, OWNER_LABEL},
+    evidence::{Log, body::Start, journal::Journal},
+    metrics::Metrics,
+    operator::{Operator, Options},
+    server::{self, Health},
+};
+
+/// Arguments of `probity run`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    connect: Connect,
+    /// Folder for the evidence log.
+    #[arg(long, value_name = "DIR", env = "PROBITY_DATA_DIR", default_value = "/data")]
+    data_dir: PathBuf,
+    /// Namespace that Probity runs in; else the one of the kubeconfig or pod.
+    #[arg(long, value_name = "NAME", env = "POD_NAMESPACE")]
+    namespace: Option<String>,
+    /// Name of this replica; its log is known by it.
+    #[arg(long, value_name = "NAME", env = "POD_NAME", default_value = "probity-0")]
+    replica: String,
+    /// Address of /metrics, /livez and /readyz.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    metrics_address: SocketAddr,
+    /// Label of namespaces that names the owner of what is in them.
+    #[arg(long, value_name = "LABEL", default_value = OWNER_LABEL)]
+    owner_label: String,
+    /// Seconds for which a lease that is not renewed keeps others from leading.
+    #[arg(long, value_name = "SECONDS", default_value_t = 5.0)]
+    lease_duration: f64,
+    /// Seconds between two anti-entropy lists of a kind.
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    verify_every: u64,
+    /// Format of the operator's own log.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+}
+
+/// Format of the operator's own log.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// JSON, one object a line.
+    Json,
+}
+
+/// Runs the operator until it is told to stop.
+pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
+    trace(arguments.log_format);
+    let timing = timing(arguments.lease_duration)?;
+    let listener = server::bind(arguments.metrics_address).await?;
+    let (memory, journal) = open_log(&arguments.data_dir)?;
+    let connect = &arguments.connect;
+    let connection = client::connect(connect.kubeconfig.as_deref(), connect.context.as_deref())
+        .map_err(|error| error.to_string())?;
+    let version = client::probe(&connection).await.map_err(|error| error.to_string())?;
+    let namespace = arguments.namespace.unwrap_or_else(|| connection.namespace.clone());
+    tracing::info!(server = version.git_version, namespace, "Connected");
+    let lease = LeaseConfig {
+        namespace: namespace.clone(),
+        name: "probity".to_owned(),
+        replica: arguments.replica.clone(),
+        timing,
+        first_term: memory.0.epoch().map_or(0, |epoch| epoch + 1),
+    };
+    let start = start(&connection, &arguments.replica, memory.1).await?;
+    let engine = Engine::new(
+        Config {
+            own_namespace: namespace.clone(),
+            log: arguments.replica.clone(),
+            owner_label: arguments.owner_label,
+        },
+        memory.0,
+    );
+    let (metrics, health) = (Metrics::new().map_err(|error| error.to_string())?, Health::default());
+    let serving = tokio::spawn(server::serve(listener, metrics.clone(), health.clone()));
+    let candidate = campaign(connection.client.clone(), lease);
+    let options = Options {
+        replica: arguments.replica,
+        namespace,
+        verify_every: Duration::from_secs(arguments.verify_every),
+        server_minor: version.minor,
+        start,
+    };
+    let operator = Operator::new(options, connection, engine, journal, candidate, metrics, health);
+    let result = operator.run(asked_to_stop()?).await;
+    serving.abort();
+    result
+}
+
+/// The memory with the log's end, and the journal with its answers.
+type Opened = (
+    (Memory, Option<crate::evidence::Position>),
+    (Journal, tokio::sync::mpsc::UnboundedReceiver<crate::evidence::Answer>),
+);
+
+/// Opens the log and recalls what it says.
+fn open_log(folder: &std::path::Path) -> Result<Opened, Failure> {
+    let explain = |error: &dyn std::fmt::Display| {
+        format!("the evidence log in {} can't be used: {error}", folder.display())
+    };
+    let (log, recovered) = Log::open(folder).map_err(|error| explain(&error))?;
+    if let Some(torn) = &recovered.torn {
+        tracing::warn!(?torn, "The last write of the log was torn by a crash and was cut off");
+    }
+    let mut memory = Memory::default();
+    for entry in recovered.entries().map_err(|error| explain(&error))? {
+        memory.recall(entry.map_err(|error| explain(&error))?);
+    }
+    Ok(((memory, recovered.previous_end), Journal::new(log)))
+}
+
+fn timing(seconds: f64) -> Result<LeaseTiming, Failure> {
+    let duration = Duration::try_from_secs_f64(seconds)
+        .map_err(|error| format!("--lease-duration: {error}; write seconds such as 5"))?;
+    LeaseTiming::new(duration, duration.mul_f64(0.7), duration.mul_f64(0.2))
+        .map_err(|error| format!("--lease-duration: {error}"))
+}
+
+/// What the log says at the start of a process.
+async fn start(
+    connection: &Connection,
+    identity: &str,
+    previous_end: Option<crate::evidence::Position>,
+) -> Result<Start, Failure> {
+    let namespaces: kube::Api<k8s_openapi::api::core::v1::Namespace> =
+        kube::Api::all(connection.client.clone());
+    // The uid of kube-system stands for the cluster. Without the right to read it, it stays unknown.
+    let cluster = within(deadline::READ, namespaces.get_metadata("kube-system")).await;
+    let cluster = cluster.ok().and_then(|object| object.metadata.uid).unwrap_or_default();
+    Ok(Start {
+        version: env!("CARGO_PKG_VERSION").into(),
+        binary_digest: own_digest()?,
+        cluster: cluster.into(),
+        identity: identity.into(),
+        previous_end,
+    })
+}
+
+/// SHA-256 of the program's own file.
+fn own_digest() -> Result<String, Failure> {
+    let explain = |error: std::io::Error| format!("can't read the program's own file: {error}");
+    let path = std::env::current_exe().map_err(explain)?;
+    let mut file = std::fs::File::open(path).map_err(explain)?;
+    let mut hash = Sha256::new();
+    // The file is read through a small buffer: it need not stay in memory.
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let read = std::io::Read::read(&mut file, &mut buffer).map_err(explain)?;
+        if read == 0 {
+            break;
+        }
+        hash.update(buffer.get(..read).unwrap_or_default());
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Resolves on SIGTERM or SIGINT.
+fn asked_to_stop() -> Result<impl Future<Output = &'static str>, Failure> {
+    let explain = |error: std::io::Error| format!("can't listen for signals: {error}");
+    let mut terminate = signal(SignalKind::terminate()).map_err(explain)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(explain)?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        }
+    })
+}
+
+fn trace(format: LogFormat) {
+    use std::io::IsTerminal as _;
+    let filter = tracing_subscriber::EnvFilter::try_from_env("PROBITY_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("probity=info,warn"));
+    let base = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    match format {
+        LogFormat::Text => base.init(),
+        LogFormat::Json => base.json().init(),
+    }
+}

@@ -1,0 +1,268 @@
+//! Prometheus metrics. Label sets are closed; nothing is walked when a scrape comes.
+
+use std::time::Duration;
+
+use prometheus::{
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+use crate::{
+    controls::REGISTRY,
+    engine::{Engine, Measure},
+    inventory::Inventory,
+    verdict::{Outcome, Severity},
+};
+
+/// All metrics.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    registry: Registry,
+    control_outcome: IntGaugeVec,
+    subjects: IntGaugeVec,
+    subjects_failing_by_owner: IntGaugeVec,
+    drift: IntCounterVec,
+    remediation: IntCounterVec,
+    brake: IntGaugeVec,
+    detect: Histogram,
+    revert: Histogram,
+    processing: Histogram,
+    evaluation: Histogram,
+    inventory_objects: IntGaugeVec,
+    watch_staleness: GaugeVec,
+    watch_available: IntGaugeVec,
+    watch_gaps: IntCounterVec,
+    deviations_open: IntGaugeVec,
+    evidence_entries: IntCounter,
+    evidence_failing: IntGauge,
+    evidence_sync: Histogram,
+    leader: IntGauge,
+    requests: IntCounterVec,
+    policies: IntGauge,
+    last_round: Gauge,
+}
+
+/// Buckets from a tenth of a millisecond to ten seconds.
+const FAST: [f64; 12] = [
+    0.0001, 0.000_25, 0.0005, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.1, 0.5, 2.0, 10.0,
+];
+
+impl Metrics {
+    /// Registers all metrics in a registry of their own.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new_custom(Some("probity".to_owned()), None)?;
+        let by = |name: &str, help: &str, labels: &[&str]| {
+            let metric = IntGaugeVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok::<_, prometheus::Error>(metric)
+        };
+        let count = |name: &str, help: &str, labels: &[&str]| {
+            let metric = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok::<_, prometheus::Error>(metric)
+        };
+        let seconds = |name: &str, help: &str| {
+            let options = HistogramOpts::new(name, help).buckets(FAST.to_vec());
+            let metric = Histogram::with_opts(options)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok::<_, prometheus::Error>(metric)
+        };
+        let one = |name: &str, help: &str| {
+            let metric = IntGauge::new(name, help)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok::<_, prometheus::Error>(metric)
+        };
+        let info = by(
+            "control_info",
+            "Facts of a control; always 1.",
+            &["control", "family", "severity", "criteria"],
+        )?;
+        for control in REGISTRY.iter().map(|registered| registered.info) {
+            let criteria = control.criteria.join(",");
+            let labels = [control.id, control.family.as_str(), control.severity.as_str(), &criteria];
+            info.with_label_values(&labels).set(1);
+        }
+        let watch_staleness = GaugeVec::new(
+            Opts::new("watch_staleness_seconds", "Time since the last sign of life of a watch."),
+            &["kind"],
+        )?;
+        registry.register(Box::new(watch_staleness.clone()))?;
+        let evidence_entries = IntCounter::new("evidence_entries_total", "Entries given to the evidence log.")?;
+        registry.register(Box::new(evidence_entries.clone()))?;
+        let last_round = Gauge::new("last_round_timestamp_seconds", "When the engine last went round.")?;
+        registry.register(Box::new(last_round.clone()))?;
+        Ok(Self {
+            control_outcome: by("control_outcome", "1 for the outcome that a control of a policy has, 0 for the others.", &["policy", "control", "outcome"])?,
+            subjects: by("subjects", "Subjects of a control of a policy by outcome.", &["policy", "control", "outcome"])?,
+            subjects_failing_by_owner: by("subjects_failing_by_owner", "Failing subjects by the owner of their namespace; at most 200 owners, then `other`.", &["policy", "control", "owner"])?,
+            drift: count("drift_total", "Subjects that went from passing to failing because an object or time changed.", &["policy", "control"])?,
+            remediation: count("remediation_total", "Remedies by how they ended.", &["policy", "control", "result"])?,
+            brake: by("brake_latched", "1 while the brake of a control is latched.", &["policy", "control"])?,
+            detect: seconds("drift_detect_seconds", "From the bytes of a change to the verdict.")?,
+            revert: seconds("drift_revert_seconds", "From the bytes of a change to the server's answer to the remedy.")?,
+            processing: seconds("processing_seconds", "Own processing: from bytes received to the request that follows from them, without the log's sync.")?,
+            evaluation: seconds("evaluation_seconds", "Time of one round of the engine.")?,
+            inventory_objects: by("inventory_objects", "Objects held, by kind.", &["kind"])?,
+            watch_staleness,
+            watch_available: by("watch_available", "1 while a kind can be judged.", &["kind"])?,
+            watch_gaps: count("watch_gaps_total", "Times that a watch had missed something or sent what can't be read.", &["kind"])?,
+            deviations_open: by("deviations_open", "Deviations that are open.", &["severity"])?,
+            evidence_entries,
+            evidence_failing: one("evidence_failing", "1 while the evidence log can't be written.")?,
+            evidence_sync: seconds("evidence_sync_seconds", "Wait until entries are durable.")?,
+            leader: one("leader", "1 while this replica leads.")?,
+            requests: count("api_requests_total", "Requests to the API server.", &["verb", "result"])?,
+            policies: one("policies", "Policies that are held.")?,
+            last_round,
+            registry,
+        })
+    }
+
+    /// Counts what a round measured.
+    pub fn count(&self, measures: &[Measure]) {
+        for measure in measures {
+            match measure {
+                Measure::Drift { policy, control } => {
+                    self.drift.with_label_values(&[policy, *control]).inc();
+                }
+                Measure::Remediation { policy, control, result } => {
+                    let labels = [policy, *control, *result];
+                    self.remediation.with_label_values(&labels).inc();
+                }
+                Measure::Brake { policy, control, latched } => {
+                    let brake = self.brake.with_label_values(&[policy, *control]);
+                    brake.set(i64::from(*latched));
+                }
+                Measure::Detected(time) => self.detect.observe(time.as_secs_f64()),
+                Measure::Reverted(time) => self.revert.observe(time.as_secs_f64()),
+                Measure::Gap { kind } => {
+                    self.watch_gaps.with_label_values(&[kind.info().kind]).inc();
+                }
+            }
+        }
+    }
+
+    /// Brings the series of one policy up to date.
+    pub fn policy(&self, engine: &Engine, policy: &str) {
+        for series in engine.series(policy) {
+            for outcome in Outcome::ALL {
+                let labels = [policy, series.control, outcome.as_str()];
+                let here = i64::from(series.outcome == outcome);
+                self.control_outcome.with_label_values(&labels).set(here);
+                let subjects = i64::try_from(series.counts.of(outcome)).unwrap_or(i64::MAX);
+                self.subjects.with_label_values(&labels).set(subjects);
+            }
+            // Owners come and go: a series that isn't set again must not stay.
+            self.forget_owners(policy, series.control);
+            for (owner, failing) in &series.owners {
+                let labels = [policy, series.control, owner.as_str()];
+                let failing = i64::try_from(*failing).unwrap_or(i64::MAX);
+                self.subjects_failing_by_owner.with_label_values(&labels).set(failing);
+            }
+        }
+        for (severity, open) in engine.open_deviations() {
+            let open = i64::try_from(open).unwrap_or(i64::MAX);
+            self.deviations_open.with_label_values(&[severity.as_str()]).set(open);
+        }
+    }
+
+    fn forget_owners(&self, policy: &str, control: &str) {
+        self.forget(&self.subjects_failing_by_owner, |labels| {
+            labels("policy") == policy && labels("control") == control
+        }, &["policy", "control", "owner"]);
+    }
+
+    /// Removes the series of a policy that is gone, or of all when leadership is lost.
+    pub fn forget_policy(&self, policy: Option<&str>) {
+        let gone = |labels: &dyn Fn(&str) -> String| policy.is_none_or(|policy| labels("policy") == policy);
+        let three = ["policy", "control", "outcome"];
+        self.forget(&self.control_outcome, gone, &three);
+        self.forget(&self.subjects, gone, &three);
+        self.forget(&self.subjects_failing_by_owner, gone, &["policy", "control", "owner"]);
+        self.forget(&self.brake, gone, &["policy", "control"]);
+        if policy.is_none() {
+            for severity in [Severity::Low, Severity::Medium, Severity::High, Severity::Critical] {
+                self.deviations_open.with_label_values(&[severity.as_str()]).set(0);
+            }
+        }
+    }
+
+    fn forget(&self, metric: &IntGaugeVec, gone: impl Fn(&dyn Fn(&str) -> String) -> bool, names: &[&str]) {
+        use prometheus::core::Collector as _;
+        for family in metric.collect() {
+            for series in family.get_metric() {
+                let value = |name: &str| {
+                    let mut labels = series.get_label().iter();
+                    labels
+                        .find(|label| label.name() == name)
+                        .map_or_else(String::new, |label| label.value().to_owned())
+                };
+                if gone(&value) {
+                    let values: Vec<String> = names.iter().map(|name| value(name)).collect();
+                    let values: Vec<&str> = values.iter().map(String::as_str).collect();
+                    // It was just listed; that it is gone already is fine.
+                    let _ = metric.remove_label_values(&values);
+                }
+            }
+        }
+    }
+
+    /// Brings what is known of the inventory up to date; once a second, not per scrape.
+    pub fn inventory(&self, inventory: &Inventory, now: Duration) {
+        for (kind, availability, age) in inventory.freshness.iter(now) {
+            let name = [kind.info().kind];
+            self.watch_staleness.with_label_values(&name).set(age.as_secs_f64());
+            self.watch_available.with_label_values(&name).set(i64::from(availability.is_usable()));
+            let held = i64::try_from(inventory.count(kind)).unwrap_or(i64::MAX);
+            self.inventory_objects.with_label_values(&name).set(held);
+        }
+    }
+
+    /// Counts a round of the engine.
+    pub fn round(&self, took: Duration, now: jiff::Timestamp) {
+        self.evaluation.observe(took.as_secs_f64());
+        self.last_round.set(now.as_duration().as_secs_f64());
+    }
+
+    /// Counts own processing, from bytes received to the request sent.
+    pub fn processed(&self, took: Duration) {
+        self.processing.observe(took.as_secs_f64());
+    }
+
+    /// Counts entries given to the log.
+    pub fn logged(&self, entries: usize) {
+        self.evidence_entries.inc_by(u64::try_from(entries).unwrap_or(u64::MAX));
+    }
+
+    /// Counts the wait for durability.
+    pub fn synced(&self, took: Duration) {
+        self.evidence_sync.observe(took.as_secs_f64());
+    }
+
+    /// Notes whether the log can be written.
+    pub fn log_failing(&self, failing: bool) {
+        self.evidence_failing.set(i64::from(failing));
+    }
+
+    /// Notes whether this replica leads.
+    pub fn leading(&self, leads: bool) {
+        self.leader.set(i64::from(leads));
+    }
+
+    /// Notes how many policies are held.
+    pub fn policies(&self, held: usize) {
+        self.policies.set(i64::try_from(held).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a request to the API server.
+    pub fn request(&self, verb: &str, result: &str) {
+        self.requests.with_label_values(&[verb, result]).inc();
+    }
+
+    /// The text that a scrape gets.
+    pub fn render(&self) -> Result<String, prometheus::Error> {
+        let mut buffer = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut buffer)?;
+        String::from_utf8(buffer).map_err(|error| prometheus::Error::Msg(error.to_string()))
+    }
+}

@@ -1,0 +1,493 @@
+//! The operator: the one loop that ties the engine to the cluster, the log and the metrics.
+//!
+//! ```text
+//! watches ─┐                              ┌─► journal (durable) ─► writes ─┐
+//! lease ───┼─► inbox ─► engine.apply ─► engine.round ─► statuses, events   │
+//! results ─┘                              └─► metrics                      │
+//!    └───────────────────────────────◄────────────────────────────────────┘
+//! ```
+//!
+//! Everything that decides is in the engine; everything that waits is in a task of its own. The
+//! loop itself waits for nothing but its inbox and the next time that something is due.
+
+mod feed;
+mod observe;
+mod watches;
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use self::{feed::PolicyFeed, watches::{Source, Watches}};
+use crate::{
+    api::EvidencePosition,
+    cluster::{
+        apply,
+        client::Connection,
+        events::Publisher,
+        lease::{Candidate, Leadership, Term},
+        status::write_status,
+        watch::{LostReason, WatchItem},
+    },
+    engine::{Action, ActionResult, Engine, Event, Notice, Now, Round, Step},
+    evidence::{
+        Record,
+        body::{self, Body},
+        journal::{Answer, Durable, Journal},
+    },
+    inventory::{Availability, Kind, Sym, entropy::Listed},
+    metrics::Metrics,
+    server::Health,
+};
+
+/// Inputs that may wait. Watches stop reading when it is full, and the server buffers.
+const INBOX: usize = 4096;
+/// Inputs that one round handles at most, so that no flood delays a write for long.
+const BATCH: usize = 1024;
+/// The loop turns at least so often.
+const TURN: Duration = Duration::from_secs(1);
+/// A failing log is tried again so often.
+const LOG_RETRY: Duration = Duration::from_secs(2);
+
+/// Something for the loop.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// What became of a step of an action.
+    Action(u64, ActionResult),
+    /// A status could not be written.
+    StatusFailed(Sym),
+    /// The encryption canary ran.
+    Canary(crate::engine::CanaryRun),
+    /// A metadata-only list of a kind, and whether it is the second look.
+    Listed { kind: Kind, listed: Listed, suspects: Option<Vec<(Sym, Sym)>>, since: Timestamp },
+}
+
+/// What woke the loop.
+enum Taken {
+    Item(WatchItem<Source>),
+    Input(Input),
+}
+
+/// How the operator was started.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// This replica.
+    pub replica: String,
+    /// The namespace that it runs in.
+    pub namespace: String,
+    /// Time between two anti-entropy lists of a kind.
+    pub verify_every: Duration,
+    /// Minor version of the API server.
+    pub server_minor: u32,
+    /// What the log is to say at the start.
+    pub start: body::Start,
+}
+
+/// What the operator works with.
+pub struct Operator {
+    options: Options,
+    connection: Connection,
+    engine: Engine,
+    journal: Journal,
+    answers: mpsc::UnboundedReceiver<Answer>,
+    candidate: Candidate,
+    term: Option<Term>,
+    metrics: Metrics,
+    health: Health,
+    items: mpsc::Receiver<WatchItem<Source>>,
+    inbox: mpsc::Receiver<Input>,
+    sender: mpsc::Sender<Input>,
+    watches: Watches,
+    feed: PolicyFeed,
+    notices: mpsc::Sender<Notice>,
+    origin: Instant,
+    log_retry_at: Duration,
+    observers: observe::Observers,
+    started: bool,
+    policies: BTreeMap<Sym, String>,
+}
+
+impl Operator {
+    /// Ties the parts together. Nothing happens before [`Operator::run`].
+    #[allow(clippy::too_many_arguments, reason = "it is where all parts come together")]
+    pub fn new(
+        options: Options,
+        connection: Connection,
+        engine: Engine,
+        (journal, answers): (Journal, mpsc::UnboundedReceiver<Answer>),
+        candidate: Candidate,
+        metrics: Metrics,
+        health: Health,
+    ) -> Self {
+        let (sender, inbox) = mpsc::channel(INBOX);
+        let (watched, items) = mpsc::channel(INBOX);
+        let publisher = Publisher::new(options.replica.clone());
+        let notices = feed::publish(connection.client.clone(), publisher, metrics.clone());
+        Self {
+            watches: Watches::new(connection.client.clone(), watched),
+            feed: PolicyFeed::default(),
+            origin: Instant::now(),
+            log_retry_at: Duration::ZERO,
+            observers: observe::Observers::default(),
+            started: false,
+            policies: BTreeMap::new(),
+            term: None,
+            options,
+            connection,
+            engine,
+            journal,
+            answers,
+            candidate,
+            metrics,
+            health,
+            items,
+            inbox,
+            sender,
+            notices,
+        }
+    }
+
+    /// Runs until `stop` resolves, then stops in good order.
+    pub async fn run(mut self, stop: impl Future<Output = &'static str>) -> Result<(), String> {
+        let mut leadership = self.candidate.leadership();
+        let mut stop = std::pin::pin!(stop);
+        let mut next = Duration::ZERO;
+        self.engine.observed_mut().server_minor = Some(self.options.server_minor);
+        self.watches.watch_policies();
+        loop {
+            let wait = next.saturating_sub(self.origin.elapsed()).min(TURN);
+            let first = tokio::select! {
+                biased;
+                reason = &mut stop => return self.stop(reason).await,
+                changed = leadership.changed() => {
+                    if changed.is_err() {
+                        return Err("the task that holds the lease has ended".to_owned());
+                    }
+                    None
+                }
+                answer = self.answers.recv() => {
+                    self.answered(answer);
+                    None
+                }
+                item = self.items.recv() => item.map(Taken::Item),
+                input = self.inbox.recv() => input.map(Taken::Input),
+                () = tokio::time::sleep(wait) => None,
+            };
+            let now = self.now();
+            self.leadership(now);
+            self.take(first, now);
+            self.recover_log(now).await;
+            let round = self.engine.round(now);
+            self.metrics.round(self.origin.elapsed().saturating_sub(now.mono), now.wall);
+            next = round.next.unwrap_or(Duration::MAX);
+            self.carry(round, now);
+            self.follow_up(now);
+        }
+    }
+
+    fn now(&self) -> Now {
+        let mono = self.origin.elapsed();
+        Now { wall: Timestamp::now(), mono, received: mono }
+    }
+
+    /// Takes in what woke the loop, and what already waits behind it.
+    fn take(&mut self, first: Option<Taken>, now: Now) {
+        match first {
+            Some(Taken::Item(item)) => self.watched(item, now),
+            Some(Taken::Input(input)) => self.input(input, now),
+            None => {}
+        }
+        for _ in 0..BATCH {
+            match self.inbox.try_recv() {
+                Ok(input) => self.input(input, now),
+                Err(_) => break,
+            }
+        }
+        for _ in 0..BATCH {
+            match self.items.try_recv() {
+                Ok(item) => self.watched(item, now),
+                Err(_) => break,
+            }
+        }
+    }
+
+    fn input(&mut self, input: Input, now: Now) {
+        match input {
+            Input::Action(id, result) => self.engine.apply(Event::Action(id, result), now),
+            Input::StatusFailed(name) => {
+                self.engine.apply(Event::StatusFailed(name.to_string()), now);
+            }
+            Input::Canary(run) => self.engine.apply(Event::Canary(run), now),
+            Input::Listed { kind, listed, suspects, since } => {
+                self.verify(kind, &listed, suspects, since, now);
+            }
+        }
+    }
+
+    fn watched(&mut self, item: WatchItem<Source>, now: Now) {
+        let Source::Kind(kind) = item.key() else {
+            for event in self.feed.take(item) {
+                self.engine.apply(event, now);
+            }
+            return;
+        };
+        if !self.watches.is_watching(kind) {
+            return; // it was stopped while this was on its way
+        }
+        let event = match item {
+            WatchItem::Restart { .. } => Event::ListBegan(kind),
+            WatchItem::Page { bytes, .. } => Event::Page(kind, bytes),
+            WatchItem::Synced { .. } => Event::ListEnded(kind),
+            WatchItem::Event { line, .. } => Event::Line(kind, line),
+            WatchItem::Alive { .. } => Event::Alive(kind),
+            WatchItem::Lost { reason, .. } => match lost(kind, reason) {
+                Some(event) => event,
+                None => return,
+            },
+        };
+        self.engine.apply(event, now);
+    }
+
+    /// Tells the engine whether we lead.
+    fn leadership(&mut self, now: Now) {
+        let was = self.term.as_ref().map(Term::number);
+        let term = self.candidate.term();
+        let is = term.as_ref().map(Term::number);
+        if was == is {
+            return;
+        }
+        if was.is_some() {
+            self.engine.apply(Event::Following, now);
+            self.metrics.forget_policy(None);
+        }
+        self.metrics.leading(is.is_some());
+        if let Some(term) = &term {
+            let predecessor = match &*self.candidate.leadership().borrow() {
+                Leadership::Leader { predecessor, .. } => predecessor.clone(),
+                Leadership::Follower { .. } => None,
+            };
+            tracing::info!(term = term.number(), "This replica leads");
+            if !std::mem::replace(&mut self.started, true) {
+                let start = Body::Start(self.options.start.clone());
+                drop(self.journal.append(vec![Record::new(now.wall, start)]));
+            }
+            let said = body::Term {
+                holder: self.options.replica.as_str().into(),
+                epoch: term.number(),
+                predecessor,
+            };
+            self.engine.apply(Event::Leading(said), now);
+        } else {
+            tracing::warn!("This replica leads no longer");
+        }
+        self.term = term;
+    }
+
+    /// Carries out what a round asks for.
+    fn carry(&mut self, round: Round, now: Now) {
+        let Round { records, actions, statuses, notices, measures, changed, gone, next: _ } = round;
+        let durable = self.append(records);
+        for action in actions {
+            self.act(action, durable.clone(), now);
+        }
+        for (name, mut status) in statuses {
+            let position = EvidencePosition {
+                log: self.options.replica.clone(),
+                seq: i64::try_from(self.journal.position().saturating_sub(1)).unwrap_or(i64::MAX),
+            };
+            status.evidence = Some(position.clone());
+            self.engine.status_sent(&name, position);
+            self.write_status(name, status);
+        }
+        for notice in notices {
+            // Followers judge too, but only the leader speaks. A full queue drops Events, never
+            // evidence.
+            if self.term.is_some() && self.notices.try_send(notice).is_err() {
+                self.metrics.request("event", "Dropped");
+            }
+        }
+        self.metrics.count(&measures);
+        for policy in gone {
+            self.metrics.forget_policy(Some(&policy));
+            self.policies.remove(&policy);
+        }
+        if self.term.is_some() {
+            for policy in changed {
+                self.metrics.policy(&self.engine, &policy);
+            }
+        }
+    }
+
+    fn append(&mut self, records: Vec<Record>) -> Option<Durable> {
+        if records.is_empty() {
+            return None;
+        }
+        self.metrics.logged(records.len());
+        let durable = self.journal.append(records);
+        let (waiting, metrics, began) = (durable.clone(), self.metrics.clone(), Instant::now());
+        tokio::spawn(async move {
+            if waiting.await.is_ok() {
+                metrics.synced(began.elapsed());
+            }
+        });
+        Some(durable)
+    }
+
+    /// Sends one step of a remedy to the API server, under the term.
+    fn act(&self, action: Action, durable: Option<Durable>, now: Now) {
+        let Some(term) = self.term.clone() else { return };
+        let (client, sender) = (self.connection.client.clone(), self.sender.clone());
+        let metrics = self.metrics.clone();
+        if action.caused_at == now.received {
+            metrics.processed(self.origin.elapsed().saturating_sub(action.caused_at));
+        }
+        tokio::spawn(async move {
+            let (id, step) = (action.id, action.step);
+            let result = apply::write(&client, &term, durable, &action).await;
+            let verb = match step {
+                Step::Archive => "archive",
+                Step::DryRun => "dryrun",
+                Step::Write => "write",
+            };
+            metrics.request(verb, if matches!(result, ActionResult::Failed(_)) { "Failed" } else { "Ok" });
+            // The loop is gone only when the operator stops; the restart resolves the intent.
+            let _ = sender.send(Input::Action(id, result)).await;
+        });
+    }
+
+    fn write_status(&self, name: Sym, status: crate::api::ControlPolicyStatus) {
+        let Some(term) = self.term.clone() else { return };
+        let (client, sender) = (self.connection.client.clone(), self.sender.clone());
+        let metrics = self.metrics.clone();
+        tokio::spawn(async move {
+            if !term.is_live() {
+                return;
+            }
+            let written = write_status(&client, &name, &status).await;
+            let result = written.as_ref().map_or_else(|error| error.category(), |()| "Ok");
+            metrics.request("status", result);
+            if let Err(error) = written {
+                tracing::warn!(policy = %name, %error, "The status was not written; trying again");
+                let _ = sender.send(Input::StatusFailed(name)).await;
+            }
+        });
+    }
+
+    /// Takes in what became of a batch of records.
+    fn answered(&mut self, answer: Option<Answer>) {
+        let Some(why) = answer.and_then(|answer| self.journal.answered(answer)) else {
+            return;
+        };
+        tracing::error!(%why, "The evidence log can't be written: nothing is put back until it can");
+        self.metrics.log_failing(true);
+        let now = self.now();
+        self.engine.apply(Event::Log(Err(why.to_string())), now);
+        self.log_retry_at = now.mono + LOG_RETRY;
+    }
+
+    async fn recover_log(&mut self, now: Now) {
+        if !self.journal.is_failing() || now.mono < self.log_retry_at {
+            return;
+        }
+        self.log_retry_at = now.mono + LOG_RETRY;
+        if self.journal.recover(now.wall).await {
+            tracing::info!("The evidence log can be written again");
+            self.metrics.log_failing(false);
+            self.engine.apply(Event::Log(Ok(())), now);
+        }
+    }
+
+    /// What follows from a round: watches, observations, probes.
+    fn follow_up(&mut self, now: Now) {
+        let needed = self.engine.needed_kinds();
+        for kind in self.watches.adjust(&needed) {
+            self.engine.apply(Event::Unwatched(kind), now);
+        }
+        for kind in self.watches.started() {
+            self.engine.apply(Event::Availability(kind, Availability::Listing), now);
+        }
+        let leads = self.term.is_some();
+        self.observers.turn(&observe::Turn {
+            engine: &self.engine,
+            client: &self.connection.client,
+            namespace: &self.options.namespace,
+            sender: &self.sender,
+            verify_every: self.options.verify_every,
+            leads,
+            now,
+        });
+        if self.observers.second_passed(now.mono) {
+            self.metrics.inventory(self.engine.inventory(), now.mono);
+            self.metrics.policies(self.feed.len());
+            let inventory = self.engine.inventory();
+            let listed = needed.iter().all(|kind| {
+                *inventory.freshness.of(*kind) != Availability::Listing
+                    && *inventory.freshness.of(*kind) != Availability::Unwatched
+            });
+            self.health.set_ready(self.feed.is_synced() && listed);
+        }
+        self.health.turned();
+    }
+
+    /// Compares a list with what is held. What differs twice was lost: the kind is listed anew,
+    /// and the interval is recorded as a gap.
+    fn verify(
+        &mut self,
+        kind: Kind,
+        listed: &Listed,
+        suspects: Option<Vec<(Sym, Sym)>>,
+        since: Timestamp,
+        now: Now,
+    ) {
+        let differing = crate::inventory::entropy::differing(self.engine.inventory(), kind, listed);
+        match suspects {
+            None if differing.is_empty() => {}
+            None => self.observers.look_again(kind, listed.clone(), differing, since, &self.sender),
+            Some(suspects) => {
+                let lost = differing.iter().filter(|name| suspects.contains(name)).count();
+                if lost > 0 {
+                    tracing::warn!(kind = kind.info().kind, lost, "The watch had missed objects; listing anew");
+                    self.engine.apply(Event::Repaired(kind, lost, since), now);
+                    self.watches.restart(kind);
+                }
+            }
+        }
+    }
+
+    /// Stops in good order: the log says so, and the lease is given up.
+    async fn stop(mut self, reason: &'static str) -> Result<(), String> {
+        tracing::info!(reason, "Stopping");
+        self.watches.stop();
+        if self.term.is_some() {
+            let stop = Body::Stop(body::Stop { reason: reason.into() });
+            let durable = self.journal.append(vec![Record::new(Timestamp::now(), stop)]);
+            if let Err(why) = durable.await {
+                tracing::error!(%why, "The last entry of the log was not written");
+            }
+        }
+        self.term = None;
+        self.candidate.release().await;
+        let journal = self.journal;
+        tokio::task::spawn_blocking(move || journal.close())
+            .await
+            .map_err(|error| error.to_string())?
+            .map_err(|error: Arc<_>| error.to_string())
+    }
+}
+
+/// What it means that a watch lost its server; `None` where time will tell.
+fn lost(kind: Kind, reason: LostReason) -> Option<Event> {
+    match reason {
+        LostReason::Forbidden { message } => {
+            Some(Event::Availability(kind, Availability::Forbidden(message)))
+        }
+        LostReason::Missing => Some(Event::Missing(kind)),
+        // Short breaks cost nothing; a long one makes the kind stale.
+        LostReason::Disconnected { .. } | LostReason::Expired => None,
+    }
+}

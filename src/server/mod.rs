@@ -1,0 +1,108 @@
+//! HTTP: `/metrics`, `/livez` and `/readyz`.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use tokio::net::TcpListener;
+
+use crate::metrics::Metrics;
+
+/// The operator's loop must have turned within this time, or it hangs. It turns at least once a
+/// second, whether or not the API server answers.
+const LOOP_LIMIT: Duration = Duration::from_secs(30);
+
+/// What the probes answer from. Never asks the API server: its outage must not restart us.
+#[derive(Debug, Clone)]
+pub struct Health {
+    started: Instant,
+    turned_millis: Arc<AtomicU64>,
+    ready: Arc<AtomicBool>,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self {
+            started: Instant::now(),
+            turned_millis: Arc::default(),
+            ready: Arc::default(),
+        }
+    }
+}
+
+impl Health {
+    /// Notes that the loop has turned.
+    pub fn turned(&self) {
+        let millis = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.turned_millis.store(millis, Ordering::Relaxed);
+    }
+
+    /// Notes whether policies and the kinds that they need have been read.
+    pub fn set_ready(&self, ready: bool) {
+        self.ready.store(ready, Ordering::Relaxed);
+    }
+
+    fn is_live(&self) -> bool {
+        let turned = Duration::from_millis(self.turned_millis.load(Ordering::Relaxed));
+        self.started.elapsed().saturating_sub(turned) < LOOP_LIMIT
+    }
+}
+
+#[derive(Clone)]
+struct Shared {
+    metrics: Metrics,
+    health: Health,
+}
+
+/// Takes the address, so that a port in use is noticed before anything else starts.
+pub async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
+    TcpListener::bind(address).await.map_err(|error| {
+        format!("can't listen on {address}: {error}; choose another --metrics-address")
+    })
+}
+
+/// Serves until the task is dropped.
+pub async fn serve(listener: TcpListener, metrics: Metrics, health: Health) -> std::io::Result<()> {
+    let router = Router::new()
+        .route("/metrics", get(scrape))
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .with_state(Shared { metrics, health });
+    axum::serve(listener, router).await
+}
+
+async fn scrape(State(shared): State<Shared>) -> Response {
+    match shared.metrics.render() {
+        Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+async fn livez(State(shared): State<Shared>) -> Response {
+    answer(shared.health.is_live(), "the loop hangs")
+}
+
+async fn readyz(State(shared): State<Shared>) -> Response {
+    let ready = shared.health.ready.load(Ordering::Relaxed);
+    answer(ready, "policies, or the kinds that they need, have not been read completely yet")
+}
+
+fn answer(good: bool, otherwise: &'static str) -> Response {
+    if good {
+        "ok".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, otherwise).into_response()
+    }
+}
