@@ -10,6 +10,8 @@ set -euo pipefail
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 bin=$here/.bin
 stamps=$bin/.stamps
+assets=
+[[ -z ${KUBEBUILDER_ASSETS:-} ]] || assets=$(cd -- "$KUBEBUILDER_ASSETS" 2>/dev/null && pwd) || assets=
 
 kubernetes_version=v1.37.2
 kubernetes_ldflags="-s -w"
@@ -57,9 +59,9 @@ ldflags() {
 usual_time() {
   case $1 in
     etcd) echo "about 1 minute" ;;
-    kube-apiserver) echo "about 6 minutes" ;;
+    kube-apiserver) echo "about 7 minutes" ;;
     kube-controller-manager) echo "about 2 minutes" ;;
-    kube-scheduler | kubectl) echo "under 1 minute" ;;
+    kube-scheduler | kubectl) echo "about 1 minute" ;;
     kwok) echo "about 2 minutes" ;;
     helm) echo "about 3 minutes" ;;
   esac
@@ -80,8 +82,8 @@ stages_stamp() { echo "$(group_stamp kwok) ${kwok_stages[*]}"; }
 
 # The path of a usable binary in KUBEBUILDER_ASSETS, or nothing.
 asset() {
-  local path=${KUBEBUILDER_ASSETS:-}/$1
-  [[ -n ${KUBEBUILDER_ASSETS:-} && -x $path ]] || return 0
+  local path=$assets/$1
+  [[ -n $assets && -x $path ]] || return 0
   case $1 in
     etcd | kube-apiserver) "$path" --version >/dev/null 2>&1 || return 0 ;;
     kubectl) "$path" version --client >/dev/null 2>&1 || return 0 ;;
