@@ -4,7 +4,7 @@
 
 # A Kubernetes control plane with three fake nodes, until Ctrl-C.
 cluster: tools
-	cargo run --quiet --example cluster
+	cargo run --example cluster
 
 # The programs of that control plane, built from pinned Go modules.
 tools:
