@@ -157,6 +157,9 @@ impl Cluster {
             ),
             format!("--root-ca-file={}", self.certs.ca.display()),
             "--use-service-account-credentials".to_owned(),
+            // With the default of 20 requests a second it needs about 4 s more for its own accounts.
+            "--kube-api-qps=200".to_owned(),
+            "--kube-api-burst=400".to_owned(),
             "--leader-elect=false".to_owned(),
         ];
         self.start_client("kube-controller-manager", args)
