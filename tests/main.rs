@@ -1,0 +1,4 @@
+//! Tests against a real Kubernetes control plane.
+
+mod cluster_lifecycle;
+mod harness;
