@@ -35,4 +35,8 @@ pub struct Setting<P> {
 pub struct Controls {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub net_namespace_default_deny: Option<Setting<network::NamespaceDefaultDeny>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_schedule_active: Option<Setting<backup::ScheduleActive>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_rpo_met: Option<Setting<backup::RpoMet>>,
 }
