@@ -124,10 +124,10 @@ impl Fields {
     fn next_local(&self, from: DateTime, last: Date) -> Option<DateTime> {
         let (mut day, mut hour, mut minute) = (from.date(), from.hour(), from.minute());
         while day <= last {
-            if self.holds(day) {
-                if let Some((hour, minute)) = self.first_in_day(hour, minute) {
-                    return Some(day.at(hour, minute, 0, 0));
-                }
+            if self.holds(day)
+                && let Some((hour, minute)) = self.first_in_day(hour, minute)
+            {
+                return Some(day.at(hour, minute, 0, 0));
             }
             (hour, minute) = (0, 0);
             day = day.tomorrow().ok()?;
@@ -182,10 +182,10 @@ impl Fields {
         let days = std::iter::successors(Some(first), |day| day.tomorrow().ok())
             .take_while(|day| day.year() <= CYCLE.1);
         for (number, day) in (0_u64..).zip(days) {
-            if self.holds(day) {
-                if let Some(previous) = previous.replace(number) {
-                    worst = worst.max(Some(number - previous));
-                }
+            if self.holds(day)
+                && let Some(previous) = previous.replace(number)
+            {
+                worst = worst.max(Some(number - previous));
             }
         }
         worst

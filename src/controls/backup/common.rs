@@ -76,12 +76,12 @@ pub(super) fn say(span: Duration) -> String {
         (seconds / 60 % 60, 'm'),
         (seconds % 60, 's'),
     ];
-    let said: String = parts
-        .iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, unit)| format!("{count}{unit}"))
-        .collect();
-    if said.is_empty() { "0s".into() } else { said }
+    let mut parts = parts.iter().filter(|(count, _)| *count > 0).peekable();
+    if parts.peek().is_none() {
+        return "0s".into();
+    }
+    let parts = parts.map(|(count, unit)| format!("{count}{unit}"));
+    parts.collect::<Vec<_>>().concat()
 }
 
 /// Whether a list of included and one of excluded namespaces cover a namespace, as Velero reads

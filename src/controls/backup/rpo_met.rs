@@ -56,7 +56,7 @@ const BACKUP: &str = "probity.dev/backup";
 const REASON: &str = "probity.dev/backup-exempt-reason";
 /// The most that a backup may take beyond the objective, so that a daily run is late only when
 /// it is late.
-const MOST_ALLOWED: Duration = Duration::from_secs(2 * 60 * 60);
+const MOST_ALLOWED: Duration = Duration::from_hours(2);
 
 impl RpoMet {
     /// Documentation and facts.

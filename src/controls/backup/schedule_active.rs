@@ -55,7 +55,7 @@ impl Default for ScheduleActive {
 }
 
 /// Velero looks at a new schedule within a minute.
-const ACCEPTED_WITHIN: Duration = Duration::from_secs(5 * 60);
+const ACCEPTED_WITHIN: Duration = Duration::from_mins(5);
 
 /// What Velero Schedules and `CronJob`s have in common.
 struct Plan<'a> {

@@ -58,7 +58,7 @@ impl fmt::Display for Source<'_> {
 }
 
 /// How far the clock of a storage system may be ahead of ours.
-const SKEW: Duration = Duration::from_secs(5 * 60);
+const SKEW: Duration = Duration::from_mins(5);
 
 /// The newest recovery point of a claim.
 pub(super) fn newest<'a>(

@@ -1,9 +1,16 @@
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "json!({}) as an argument reads best"
+)]
+
 use serde_json::{Value, json};
 
 use super::*;
 use crate::controls::testing::World;
 
 const UID: &str = "aaaaaaaa-0000-4000-8000-000000000001";
+
+const RPO: &str = "probity.dev/rpo";
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -336,7 +343,6 @@ fn the_newest_point_counts() {
 #[test]
 fn the_nearest_objective_counts() {
     let rpo = |value: &str| json!({ "annotations": { RPO: value } });
-    const RPO: &str = "probity.dev/rpo";
     let named = |name: &str, value: &str| json!({ "metadata": { "name": name, "annotations": { RPO: value } } });
     // The point is eleven hours old.
     let mut world = world().with(Kind::VeleroBackup, backup(json!({}), &snapshots(1, 1)));

@@ -1,3 +1,8 @@
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "json!({}) as an argument reads best"
+)]
+
 use serde_json::Value;
 
 use super::*;
@@ -40,6 +45,8 @@ fn claim(name: &str, annotations: Value) -> Value {
         "status": { "phase": "Bound" },
     })
 }
+
+const RPO_KEY: &str = "probity.dev/rpo";
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -224,7 +231,6 @@ fn the_strictest_objective_of_its_claims_counts_and_the_nearest_goes_first() {
         .with(Kind::Claim, claim("data", json!({})))
         .with(Kind::Claim, claim("logs", json!({})));
     let rpo = |value: &str| json!({ RPO_KEY: value });
-    const RPO_KEY: &str = "probity.dev/rpo";
     let class = |value: &str| json!({ "metadata": { "name": "fast", "annotations": rpo(value) } });
     let namespace = |value| json!({ "metadata": { "name": "shop", "annotations": rpo(value) } });
     let mut reason = |kind, object| {
