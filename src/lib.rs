@@ -5,7 +5,9 @@
 
 pub mod analysis;
 pub mod api;
+pub mod cluster;
 pub mod controls;
 pub mod engine;
+pub mod evidence;
 pub mod inventory;
 pub mod verdict;

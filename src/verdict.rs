@@ -141,6 +141,18 @@ impl Severity {
     }
 }
 
+macro_rules! display {
+    ($($name:ident)*) => {$(
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+    )*};
+}
+
+display!(Outcome Strength Severity);
+
 #[cfg(test)]
 mod tests {
     use super::*;

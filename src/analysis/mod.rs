@@ -1,5 +1,5 @@
-//! Analyses that controls share: what follows from the cluster's objects by rules that are not
-//! ours, such as when a cron expression is due.
+//! What follows from several objects together, or from rules that are not ours, such as when a
+//! cron expression is due. Pure.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 

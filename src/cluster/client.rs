@@ -1,0 +1,374 @@
+//! The connection to the API server, configured rather than default.
+//!
+//! No retry happens below the caller: a hidden retry of minutes would look like a healthy, slow server, and a repeated
+//! write would no longer be the write that the evidence log announced. Every call has a deadline, and every failure
+//! one of a few classes.
+
+mod call;
+
+use std::path::Path;
+use std::time::Duration;
+
+use http::header::{HeaderValue, USER_AGENT};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use kube::client::{Body, ClientBuilder, ConfigExt};
+use kube::config::{Config, Kubeconfig, KubeconfigError};
+use tower::{BoxError, ServiceBuilder};
+
+pub(crate) use call::chain;
+pub use call::{CallError, within};
+
+/// How long a call may take before it counts as failed.
+pub mod deadline {
+    use std::time::Duration;
+
+    /// Establishing a TCP connection.
+    pub const CONNECT: Duration = Duration::from_secs(5);
+    /// One object read, or one small answer.
+    pub const READ: Duration = Duration::from_secs(5);
+    /// One object written. A write that timed out may still have been carried out: read before repeating it.
+    pub const WRITE: Duration = Duration::from_secs(5);
+    /// One page of a list, first byte to last.
+    pub const LIST: Duration = Duration::from_mins(1);
+}
+
+/// What is sent as user agent, and so what API server audit logs show.
+pub const AGENT: &str = concat!("probity/", env!("CARGO_PKG_VERSION"));
+
+/// Silence after which TCP asks whether the peer still lives.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
+/// Time between such questions.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+/// Unanswered questions after which the connection is dead.
+const KEEPALIVE_RETRIES: u32 = 3;
+/// Time that sent bytes may stay unacknowledged. Without it the kernel resends into a dead path for a quarter of an hour.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
+
+/// A client together with where it leads.
+#[derive(Clone)]
+pub struct Connection {
+    /// Sends requests. Cloning it is cheap and shares the connections.
+    pub client: kube::Client,
+    /// Address of the API server.
+    pub cluster_url: String,
+    /// Namespace of the context, or of the pod.
+    pub namespace: String,
+}
+
+/// Why there is no usable connection. The message says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The kubeconfig is absent, unreadable or contradictory.
+    #[error(
+        "can't use {file}: {reason}; check it with `kubectl config view`, or pass another file with --kubeconfig"
+    )]
+    Kubeconfig {
+        /// The file, or where it was looked for.
+        file: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The context that was asked for isn't in the kubeconfig.
+    #[error("there is no context {name:?} in {file}; it has: {known}")]
+    Context {
+        /// The context that was asked for.
+        name: String,
+        /// The file, or where it was looked for.
+        file: String,
+        /// The contexts that are there, separated by commas.
+        known: String,
+    },
+    /// Neither a kubeconfig nor a pod's service account.
+    #[error(
+        "no kubeconfig found and not running in a pod ({reason}); pass --kubeconfig, or set KUBECONFIG, or mount a service account token"
+    )]
+    Nowhere {
+        /// Why the pod's credentials could not be used.
+        reason: String,
+    },
+    /// A proxy stands between, which is not supported.
+    #[error(
+        "a proxy ({proxy}) is configured for {url}, and proxies are not supported; unset HTTPS_PROXY, list the server in NO_PROXY, or remove proxy-url from the kubeconfig"
+    )]
+    Proxy {
+        /// The proxy's address.
+        proxy: String,
+        /// Address of the API server.
+        url: String,
+    },
+    /// Certificates, keys, tokens or the credential plugin are not usable.
+    #[error(
+        "can't use the credentials for {url}: {reason}; try `kubectl version` with the same kubeconfig"
+    )]
+    Credentials {
+        /// Address of the API server.
+        url: String,
+        /// What is wrong with them.
+        reason: String,
+    },
+    /// No answer, or none that is Kubernetes.
+    #[error(
+        "can't reach the API server at {url}: {reason}; check that it runs and that this machine may connect to it"
+    )]
+    Unreachable {
+        /// Address of the API server.
+        url: String,
+        /// What went wrong.
+        reason: String,
+    },
+}
+
+/// What the server says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerVersion {
+    /// For example `v1.37.2`.
+    pub git_version: String,
+    /// The second number of the version; 0 if it can't be read.
+    pub minor: u32,
+}
+
+/// Prepares a connection: from the kubeconfig at `path`, else from `KUBECONFIG` or the home folder, else from the pod.
+///
+/// `context` chooses a context of the kubeconfig; without it the current one is used. Nothing is sent yet (see
+/// [`probe`]), but a credential plugin may run. Must be called within a Tokio runtime.
+pub fn connect(path: Option<&Path>, context: Option<&str>) -> Result<Connection, ConnectError> {
+    let mut config = load(path, context)?;
+    let url = config.cluster_url.to_string();
+    if let Some(proxy) = &config.proxy_url
+        && !goes_direct(config.cluster_url.host().unwrap_or_default(), &no_proxy())
+    {
+        return Err(ConnectError::Proxy {
+            proxy: proxy.to_string(),
+            url,
+        });
+    }
+    config
+        .headers
+        .push((USER_AGENT, HeaderValue::from_static(AGENT)));
+    let namespace = config.default_namespace.clone();
+    let client = build(&config).map_err(|error| ConnectError::Credentials {
+        url: url.clone(),
+        reason: chain(&error),
+    })?;
+    Ok(Connection {
+        client,
+        cluster_url: url,
+        namespace,
+    })
+}
+
+/// Asks for the server's version, to fail early and clearly.
+pub async fn probe(connection: &Connection) -> Result<ServerVersion, ConnectError> {
+    let url = connection.cluster_url.clone();
+    match within(deadline::READ, connection.client.apiserver_version()).await {
+        Ok(info) => {
+            let digits: String = info
+                .minor
+                .chars()
+                .take_while(char::is_ascii_digit)
+                .collect();
+            Ok(ServerVersion {
+                git_version: info.git_version,
+                minor: digits.parse().unwrap_or_default(),
+            })
+        }
+        Err(error @ (CallError::Unauthorized { .. } | CallError::Forbidden { .. })) => {
+            Err(ConnectError::Credentials {
+                url,
+                reason: error.to_string(),
+            })
+        }
+        Err(CallError::Unreachable { message }) => Err(ConnectError::Unreachable {
+            url,
+            reason: message,
+        }),
+        Err(error) => Err(ConnectError::Unreachable {
+            url,
+            reason: error.to_string(),
+        }),
+    }
+}
+
+fn load(path: Option<&Path>, context: Option<&str>) -> Result<Config, ConnectError> {
+    let file = path.map_or_else(
+        || "the kubeconfig (KUBECONFIG or ~/.kube/config)".to_owned(),
+        |p| p.display().to_string(),
+    );
+    let broken = |error: &KubeconfigError| ConnectError::Kubeconfig {
+        file: file.clone(),
+        reason: chain(error),
+    };
+    let read = match path {
+        Some(path) => Kubeconfig::read_from(path),
+        None => Kubeconfig::read(),
+    };
+    let mut kubeconfig = match read {
+        Ok(kubeconfig) => kubeconfig,
+        // Only an absent file means "we are in a pod". A broken one must not lead to another cluster than was meant.
+        Err(error) if path.is_none() && context.is_none() && is_absent(&error) => {
+            return Config::incluster().map_err(|error| ConnectError::Nowhere {
+                reason: chain(&error),
+            });
+        }
+        Err(error) => return Err(broken(&error)),
+    };
+    if let Some(name) = context {
+        if !kubeconfig.contexts.iter().any(|known| known.name == name) {
+            let known: Vec<_> = kubeconfig
+                .contexts
+                .iter()
+                .map(|known| known.name.as_str())
+                .collect();
+            let known = if known.is_empty() {
+                "none".to_owned()
+            } else {
+                known.join(", ")
+            };
+            return Err(ConnectError::Context {
+                name: name.to_owned(),
+                file,
+                known,
+            });
+        }
+        kubeconfig.current_context = Some(name.to_owned());
+    }
+    Config::try_from(kubeconfig).map_err(|error| broken(&error))
+}
+
+fn is_absent(error: &KubeconfigError) -> bool {
+    match error {
+        KubeconfigError::FindPath => true,
+        KubeconfigError::ReadConfig(source, _) => source.kind() == std::io::ErrorKind::NotFound,
+        _ => false,
+    }
+}
+
+/// kube's layers for address, credentials and headers, over a connector with our own socket options.
+///
+/// kube's default stack would add retries (up to 15, also of creations) and leave Nagle's algorithm on and keepalive
+/// off. TLS uses ring: the only provider that is compiled in, so rustls chooses it by itself.
+fn build(config: &Config) -> kube::Result<kube::Client> {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(deadline::CONNECT));
+    tcp.set_keepalive(Some(KEEPALIVE_IDLE));
+    tcp.set_keepalive_interval(Some(KEEPALIVE_INTERVAL));
+    tcp.set_keepalive_retries(Some(KEEPALIVE_RETRIES));
+    #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+    tcp.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
+    let tls = config.rustls_https_connector_with_connector(tcp)?;
+    let http =
+        hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build::<_, Body>(tls);
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_err(BoxError::from)
+        .service(http);
+    Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
+}
+
+fn no_proxy() -> String {
+    ["NO_PROXY", "no_proxy"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok())
+        .unwrap_or_default()
+}
+
+/// Whether the usual rules send requests to `host` past a proxy: loopback always, else by name or domain suffix.
+fn goes_direct(host: &str, no_proxy: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let loopback = host
+        .parse::<std::net::IpAddr>()
+        .is_ok_and(|address| address.is_loopback());
+    let listed = no_proxy
+        .split(',')
+        .map(|entry| entry.trim().trim_start_matches('.'))
+        .filter(|entry| !entry.is_empty());
+    loopback
+        || host == "localhost"
+        || listed.into_iter().any(|entry| {
+            entry == "*"
+                || host
+                    .strip_suffix(entry)
+                    .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TWO: &str = r#"{"apiVersion": "v1", "kind": "Config", "current-context": "one",
+        "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}],
+        "contexts": [{"name": "one", "context": {"cluster": "c", "namespace": "here"}},
+                     {"name": "two", "context": {"cluster": "c"}},
+                     {"name": "bad", "context": {"cluster": "nowhere"}}]}"#;
+
+    fn file(text: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        file
+    }
+
+    fn failure(text: &str, context: Option<&str>) -> String {
+        connect(Some(file(text).path()), context)
+            .err()
+            .unwrap()
+            .to_string()
+    }
+
+    #[tokio::test]
+    async fn a_context_gives_address_and_namespace() {
+        let file = file(TWO);
+        let current = connect(Some(file.path()), None).unwrap();
+        assert_eq!(
+            (current.cluster_url.as_str(), current.namespace.as_str()),
+            ("https://127.0.0.1:1/", "here")
+        );
+        assert_eq!(
+            connect(Some(file.path()), Some("two")).unwrap().namespace,
+            "default"
+        );
+    }
+
+    #[tokio::test]
+    async fn every_failure_to_connect_says_what_is_wrong_in_one_line() {
+        assert!(failure(TWO, Some("three")).contains("no context \"three\""));
+        assert!(failure(TWO, Some("three")).ends_with("it has: one, two, bad"));
+        assert!(failure(TWO, Some("bad")).contains("cluster of context: nowhere"));
+        assert!(failure("{", None).contains("YAML"));
+        let absent = connect(Some(Path::new("/nonexistent/config")), None)
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(
+            absent.starts_with("can't use /nonexistent/config: "),
+            "{absent}"
+        );
+
+        let connection = connect(Some(file(TWO).path()), None).unwrap();
+        let refused = probe(&connection).await.unwrap_err().to_string();
+        assert!(
+            refused.starts_with("can't reach the API server at https://127.0.0.1:1/: "),
+            "{refused}"
+        );
+        assert!(refused.contains("onnection refused"), "{refused}");
+        for message in [absent, refused, failure(TWO, Some("three"))] {
+            assert!(!message.contains('\n'), "{message}");
+        }
+    }
+
+    #[test]
+    fn loopback_and_listed_hosts_pass_the_proxy() {
+        assert!(goes_direct("127.0.0.1", ""));
+        assert!(goes_direct("[::1]", ""));
+        assert!(goes_direct("localhost", ""));
+        assert!(goes_direct("api.corp.example", "a.b, .corp.example"));
+        assert!(goes_direct("anything", "*"));
+        assert!(!goes_direct("10.0.0.1", ""));
+        assert!(!goes_direct("evilcorp.example", "corp.example"));
+    }
+}

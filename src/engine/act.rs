@@ -1,0 +1,566 @@
+//! Carrying remedies out, step by step: archive, dry run, intent, write, outcome.
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::Value;
+
+use super::{
+    Engine, Measure, Notice, NoticeKind, Now, digest,
+    flights::{Action, ActionResult, Failure, FailureKind, Flight, Step},
+    instance::View,
+    owners,
+    plan::{Hold, Standing},
+};
+use crate::{
+    controls::{Remedy, Subject, Target},
+    evidence::{
+        body::{ActionOutcome, Body, Brake, Contended, Intent, SubjectRef},
+        words::{self, BrakeState},
+    },
+    inventory::Sym,
+    verdict::Outcome,
+};
+
+/// How long the watch may take to show a write before the subject is planned anew.
+const SETTLE: Duration = Duration::from_secs(10);
+
+impl Engine {
+    /// Begins to carry out the remedy of a row.
+    pub(super) fn begin(&mut self, id: u32, subject: &Subject, policies: Vec<Sym>, now: Now) {
+        let Some(row) = self.instances.get(&id).and_then(|i| i.rows.get(subject)) else {
+            return;
+        };
+        let Some(remedy) = row.verdict.remedy.as_deref() else {
+            return;
+        };
+        let remedy = Arc::new(remedy.clone());
+        let target = remedy.target();
+        let meta = self
+            .inventory
+            .meta(target.kind, &target.namespace, &target.name);
+        let was_ours =
+            matches!(&*remedy, Remedy::Create { owners: Some(owners), .. } if owners.ours);
+        // The server has held this very object, or accepted this very content, before.
+        let known = was_ours || self.flights.is_accepted(&content_digest(&remedy));
+        let step = match &*remedy {
+            Remedy::Delete { .. } => Step::Archive,
+            _ if known => Step::Write,
+            _ => Step::DryRun,
+        };
+        let flight = Flight {
+            instance: id,
+            subject: subject.clone(),
+            policies,
+            uid: meta.map(|meta| meta.uid),
+            resource_version: meta.map(|meta| meta.rv),
+            remedy,
+            step,
+            caused_at: now.received,
+            archived: None,
+            settling: false,
+        };
+        let action = self.next_action_id(now);
+        self.flights.start(action, flight);
+        self.advance(action, step, now);
+    }
+
+    /// Sends a remedy on to its next step.
+    fn advance(&mut self, id: u64, step: Step, now: Now) {
+        let Some(flight) = self.flights.get_mut(id) else {
+            return;
+        };
+        flight.step = step;
+        let action = Action {
+            id,
+            step,
+            remedy: Arc::clone(&flight.remedy),
+            uid: flight.uid,
+            resource_version: flight.resource_version,
+            caused_at: flight.caused_at,
+        };
+        if step == Step::Write {
+            self.intend(id, now);
+        }
+        self.out.actions.push(action);
+    }
+
+    /// Records the intent of a write, and counts it.
+    fn intend(&mut self, id: u64, now: Now) {
+        let Some(flight) = self.flights.get_mut(id) else {
+            return;
+        };
+        let (policies, subject) = (flight.policies.clone(), flight.subject.clone());
+        let (remedy, archived) = (Arc::clone(&flight.remedy), flight.archived.take());
+        let Some(instance) = self.instances.get_mut(&flight.instance) else {
+            return;
+        };
+        let control = instance.key.control;
+        if let Some(deviation) = instance
+            .rows
+            .get_mut(&subject)
+            .and_then(|r| r.deviation.as_mut())
+        {
+            // From here on the write may happen, whatever we hear of it.
+            deviation.mended = true;
+        }
+        for policy in &policies {
+            self.budgets
+                .entry(policy.clone())
+                .or_default()
+                .spend(now.mono);
+            let brake = self.brakes.entry((policy.clone(), control)).or_default();
+            brake.count(&subject, now.mono);
+        }
+        let target = self.target_ref(remedy.target());
+        let after = match remedy.content() {
+            Value::Null => None,
+            content => Some(content.clone().into()),
+        };
+        self.say(Body::Intent(Intent {
+            id,
+            action: word(&remedy),
+            policies,
+            control: control.into(),
+            content_hash: content_digest(&remedy),
+            undo: Some(undo(&remedy, archived.is_some())),
+            before: archived.map(Into::into),
+            after,
+            target,
+        }));
+    }
+
+    pub(super) fn target_ref(&self, target: &Target) -> SubjectRef {
+        let meta = self
+            .inventory
+            .meta(target.kind, &target.namespace, &target.name);
+        let namespace = (!target.namespace.is_empty()).then(|| target.namespace.clone());
+        SubjectRef {
+            group: target.kind.info().group.into(),
+            kind: target.kind.info().kind.into(),
+            namespace,
+            name: target.name.clone(),
+            uid: meta.map_or_else(|| "".into(), |meta| meta.uid.to_string().into()),
+        }
+    }
+
+    /// Takes in what became of a step.
+    pub(super) fn action_result(&mut self, id: u64, result: ActionResult, now: Now) {
+        let Some(flight) = self.flights.get_mut(id) else {
+            return;
+        };
+        match result {
+            ActionResult::Archived(object) => {
+                flight.archived = Some(archivable(object));
+                let remedy = Arc::clone(&flight.remedy);
+                let known = self.flights.is_accepted(&content_digest(&remedy));
+                self.advance(id, if known { Step::Write } else { Step::DryRun }, now);
+            }
+            ActionResult::Accepted(object) => self.accepted(id, &object, now),
+            ActionResult::Written(version) => self.written(id, version, now),
+            ActionResult::Failed(failure) => self.failed(id, &failure, now),
+        }
+    }
+
+    /// The server would accept the write: it is sent only if it turns the verdict.
+    fn accepted(&mut self, id: u64, object: &Value, now: Now) {
+        let Some(flight) = self.flights.get_mut(id) else {
+            return;
+        };
+        let (instance, subject) = (flight.instance, flight.subject.clone());
+        let remedy = Arc::clone(&flight.remedy);
+        match self.would_help(instance, &subject, &remedy, object, now) {
+            Ok(()) => {
+                self.flights.accept(content_digest(&remedy));
+                self.advance(id, Step::Write, now);
+            }
+            Err(why) => self.give_up(id, Hold::Refused(why), now),
+        }
+    }
+
+    /// Whether the object that the server would store turns the verdict into `Pass`. A deletion
+    /// helps also if another object is to blame next.
+    fn would_help(
+        &mut self,
+        id: u32,
+        subject: &Subject,
+        remedy: &Remedy,
+        object: &Value,
+        now: Now,
+    ) -> Result<(), String> {
+        let Some(instance) = self.instances.get(&id) else {
+            return Err("the policy has changed".to_owned());
+        };
+        let kept = instance.rows.get(subject).and_then(|row| row.kept.clone());
+        let (observed, target) = (&self.observed, remedy.target());
+        let look = |inventory: &crate::inventory::Inventory| {
+            let view = View {
+                inventory,
+                observed,
+                now: now.wall,
+            };
+            instance.verdict(view, subject, kept.as_ref())
+        };
+        let verdict = if matches!(remedy, Remedy::Delete { .. }) {
+            let (kind, namespace, name) = (target.kind, &target.namespace, &target.name);
+            self.inventory.without(kind, namespace, name, look)
+        } else {
+            self.inventory.overlaid(target.kind, object, look)?
+        };
+        let Some(verdict) = verdict else {
+            return Ok(()); // there is nothing left to judge
+        };
+        let another = verdict
+            .remedy
+            .as_ref()
+            .is_some_and(|next| matches!(**next, Remedy::Delete { .. }) && next.target() != target);
+        match verdict.outcome {
+            Outcome::Pass | Outcome::NotApplicable => Ok(()),
+            Outcome::Fail if another => Ok(()),
+            _ => Err(format!(
+                "the write would not make it pass: {}",
+                verdict.message
+            )),
+        }
+    }
+
+    fn written(&mut self, id: u64, version: Option<u64>, now: Now) {
+        let Some(flight) = self.flights.get_mut(id) else {
+            return;
+        };
+        flight.settling = true;
+        let (instance, subject) = (flight.instance, flight.subject.clone());
+        let (remedy, policies) = (Arc::clone(&flight.remedy), flight.policies.clone());
+        let caused_at = flight.caused_at;
+        self.flights.accept(content_digest(&remedy));
+        if !matches!(*remedy, Remedy::Create { .. }) {
+            let field = (remedy.target().clone(), remedy.path());
+            self.fights.wrote(field, now.mono);
+        }
+        self.timers.settle(now.mono + SETTLE, id);
+        self.finish(id, words::ActionResult::Applied, "", version);
+        let control = self.instances.get(&instance).map_or("", |i| i.key.control);
+        for policy in &policies {
+            if let Some(policy) = self.policies.get_mut(policy) {
+                policy.written += 1;
+            }
+            self.out.measures.push(Measure::Remediation {
+                policy: policy.clone(),
+                control,
+                result: "Applied",
+            });
+            self.status_soon(policy, now);
+        }
+        self.out
+            .measures
+            .push(Measure::Reverted(now.mono.saturating_sub(caused_at)));
+        self.notice_action(
+            &subject,
+            &policies,
+            &remedy,
+            control,
+            NoticeKind::Normal,
+            "Remediated",
+            "",
+        );
+        // The watch may have been faster than the answer.
+        self.replan(instance, &subject);
+    }
+
+    fn failed(&mut self, id: u64, failure: &Failure, now: Now) {
+        let Some(flight) = self.flights.get_mut(id) else {
+            return;
+        };
+        let (step, policies) = (flight.step, flight.policies.clone());
+        let (instance, subject) = (flight.instance, flight.subject.clone());
+        let message = failure.message.clone();
+        let (result, hold) = match failure.kind {
+            FailureKind::Superseded => (words::ActionResult::Superseded, None),
+            FailureKind::Forbidden => (
+                words::ActionResult::Rejected,
+                Some(Hold::NotAllowed(message)),
+            ),
+            FailureKind::Rejected => (words::ActionResult::Rejected, Some(Hold::Refused(message))),
+            FailureKind::Transient | FailureKind::Log => {
+                (words::ActionResult::Failed, Some(Hold::Backoff(message)))
+            }
+            FailureKind::Ambiguous => (
+                words::ActionResult::Unresolved,
+                Some(Hold::Backoff(message)),
+            ),
+        };
+        if step == Step::Write {
+            self.finish(id, result, &failure.message, None);
+            let row = self
+                .instances
+                .get_mut(&instance)
+                .and_then(|i| i.rows.get_mut(&subject));
+            if let Some(deviation) = row.and_then(|row| row.deviation.as_mut()) {
+                deviation.mended = failure.kind == FailureKind::Ambiguous;
+            }
+        }
+        let control = self.instances.get(&instance).map_or("", |i| i.key.control);
+        for policy in policies {
+            let result = result.as_str();
+            self.out.measures.push(Measure::Remediation {
+                policy,
+                control,
+                result,
+            });
+        }
+        match hold {
+            Some(hold) => self.give_up(id, hold, now),
+            None => {
+                self.flights.end(id);
+                // The event that tells what changed is on its way; ask again if it is not.
+                self.timers
+                    .replan(now.mono + Duration::from_secs(1), instance, &subject);
+            }
+        }
+    }
+
+    /// Ends a remedy that can't be carried out now.
+    fn give_up(&mut self, id: u64, hold: Hold, now: Now) {
+        let Some(flight) = self.flights.end(id) else {
+            return;
+        };
+        let again = self
+            .flights
+            .fail(flight.remedy.target(), hold.clone(), now.mono);
+        self.timers.replan(again, flight.instance, &flight.subject);
+        let Some(instance) = self.instances.get_mut(&flight.instance) else {
+            return;
+        };
+        let control = instance.key.control;
+        let Some(row) = instance.rows.get_mut(&flight.subject) else {
+            return;
+        };
+        let news = row.standing != Standing::Held(hold.clone());
+        row.standing = Standing::Held(hold.clone());
+        for policy in instance.names() {
+            self.status_soon(&policy, now);
+        }
+        if news {
+            let Flight {
+                subject,
+                policies,
+                remedy,
+                ..
+            } = flight;
+            let kind = NoticeKind::Warning;
+            self.notice_action(
+                &subject,
+                &policies,
+                &remedy,
+                control,
+                kind,
+                "RemedyHeld",
+                &hold.explain(),
+            );
+        }
+    }
+
+    fn finish(
+        &mut self,
+        intent: u64,
+        result: words::ActionResult,
+        message: &str,
+        version: Option<u64>,
+    ) {
+        self.say(Body::Outcome(ActionOutcome {
+            intent,
+            result,
+            message: message.to_owned(),
+            resource_version: version.map(|version| version.to_string()),
+        }));
+    }
+
+    /// Leaves a field alone for a while, because someone else keeps writing it.
+    pub(super) fn begin_truce(
+        &mut self,
+        id: u32,
+        subject: &Subject,
+        remedy: &Remedy,
+        until: Duration,
+        now: Now,
+    ) {
+        let target = remedy.target();
+        let meta = self
+            .inventory
+            .meta(target.kind, &target.namespace, &target.name);
+        let manager = owners::rival(remedy, meta);
+        let Some(instance) = self.instances.get(&id) else {
+            return;
+        };
+        let (control, policies) = (instance.key.control, instance.names());
+        let until = now.wall_at(until);
+        let field = field_name(remedy);
+        let said = Contended {
+            control: control.into(),
+            subject: self.target_ref(target),
+            field,
+            manager: manager.clone(),
+            until,
+        };
+        self.say(Body::Contended(said));
+        let note = format!("field manager {manager} keeps writing back; left alone until {until}");
+        for name in &policies {
+            if let Some(policy) = self.policies.get_mut(name) {
+                policy.contended = Some(format!("{subject}: {note}"));
+            }
+            self.status_soon(name, now);
+        }
+        let (kind, remedy) = (NoticeKind::Warning, remedy.clone());
+        self.notice_action(
+            subject,
+            &policies,
+            &remedy,
+            control,
+            kind,
+            "Contended",
+            &note,
+        );
+    }
+
+    /// Says that a brake latched.
+    pub(super) fn note_brake(&mut self, policy: &Sym, control: &'static str, now: Now) {
+        let reason = "too large a share of the population would be changed within ten minutes";
+        self.say(Body::Brake(Brake {
+            control: control.into(),
+            policy: policy.clone(),
+            state: BrakeState::Latched,
+            reason: reason.to_owned(),
+        }));
+        let note = format!("{control}: {reason}; nothing is written until limits.release changes");
+        self.notice_policy(policy, NoticeKind::Warning, "BrakeLatched", note);
+        self.out.measures.push(Measure::Brake {
+            policy: policy.clone(),
+            control,
+            latched: true,
+        });
+        self.status_soon(policy, now);
+    }
+
+    /// Says that the budget is used up.
+    pub(super) fn note_budget(&mut self, policy: &Sym, now: Now) {
+        let Some(known) = self.policies.get_mut(policy) else {
+            return;
+        };
+        if known
+            .budget_said
+            .is_some_and(|at| at + Duration::from_secs(60) > now.mono)
+        {
+            return;
+        }
+        known.budget_said = Some(now.mono);
+        let limit = known.spec.limits.writes_per_minute;
+        self.say(Body::Brake(Brake {
+            control: "budget".into(),
+            policy: policy.clone(),
+            state: BrakeState::Latched,
+            reason: format!("{limit} writes within a minute; it goes on by itself"),
+        }));
+        let note =
+            format!("the budget of {limit} writes a minute is used up; it goes on by itself");
+        self.notice_policy(policy, NoticeKind::Warning, "BudgetReached", note);
+        self.status_soon(policy, now);
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "one Event has this many parts")]
+    fn notice_action(
+        &mut self,
+        subject: &Subject,
+        policies: &[Sym],
+        remedy: &Remedy,
+        control: &'static str,
+        kind: NoticeKind,
+        reason: &'static str,
+        note: &str,
+    ) {
+        let target = remedy.target();
+        let what = format!(
+            "{} {} {}",
+            remedy.as_str(),
+            target.kind.info().kind,
+            target.name
+        );
+        let note = if note.is_empty() {
+            format!("{control}: {what}")
+        } else {
+            format!("{control}: {what}: {note}")
+        };
+        self.out.notices.push(Notice {
+            subject: Some(subject.clone()),
+            policy: policies.first().cloned(),
+            kind,
+            reason,
+            action: remedy.as_str(),
+            note,
+        });
+    }
+}
+
+/// What identifies a write: target and content.
+fn content_digest(remedy: &Remedy) -> String {
+    let target = remedy.target();
+    let kind = target.kind.info();
+    digest(&serde_json::json!([
+        remedy.as_str(),
+        kind.group,
+        kind.kind,
+        target.namespace,
+        target.name,
+        remedy.content(),
+    ]))
+}
+
+const fn word(remedy: &Remedy) -> words::Action {
+    match remedy {
+        Remedy::Create { .. } => words::Action::Create,
+        Remedy::PutBack { .. } => words::Action::PutBack,
+        Remedy::Delete { .. } => words::Action::Delete,
+        Remedy::Set { .. } => words::Action::Set,
+    }
+}
+
+fn field_name(remedy: &Remedy) -> String {
+    match remedy {
+        Remedy::PutBack { patch, .. } | Remedy::Set { patch, .. } => patch.to_string(),
+        Remedy::Create { .. } | Remedy::Delete { .. } => "*".to_owned(),
+    }
+}
+
+/// How a person undoes a remedy.
+fn undo(remedy: &Remedy, archived: bool) -> String {
+    let target = remedy.target();
+    let info = target.kind.info();
+    let resource = if info.group.is_empty() {
+        info.plural.to_owned()
+    } else {
+        format!("{}.{}", info.plural, info.group)
+    };
+    let namespace = if target.namespace.is_empty() {
+        String::new()
+    } else {
+        format!(" -n {}", target.namespace)
+    };
+    match remedy {
+        Remedy::Create { .. } => format!("kubectl delete {resource}{namespace} {}", target.name),
+        Remedy::Delete { .. } if archived => {
+            format!("kubectl create{namespace} -f - <<<'the archived object (field before)'")
+        }
+        _ => format!("kubectl edit {resource}{namespace} {}", target.name),
+    }
+}
+
+/// An object as it can be created again: without what the server adds.
+fn archivable(mut object: Value) -> Value {
+    if let Some(meta) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        for field in ["managedFields", "resourceVersion", "generation", "selfLink"] {
+            meta.remove(field);
+        }
+        if let Some(annotations) = meta.get_mut("annotations").and_then(Value::as_object_mut) {
+            annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+        }
+    }
+    object
+}

@@ -1,0 +1,112 @@
+//! Heartbeats: the whole table in numbers, so that silence is visible and completeness checkable.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest, Sha256};
+
+use super::{Engine, HEARTBEAT, Now};
+use crate::{
+    evidence::{
+        body::{Body, ControlCounts, Counts as Said, Heartbeat, KindFreshness},
+        words::Freshness,
+    },
+    inventory::Availability,
+    verdict::{Counts, Outcome},
+};
+
+impl Engine {
+    /// Says that we are looking, once a minute.
+    pub(super) fn heartbeat(&mut self, now: Now) {
+        if now.mono < self.heartbeat_at {
+            return;
+        }
+        self.heartbeat_at = now.mono + HEARTBEAT;
+        if !self.leading {
+            return;
+        }
+        let mut total = Counts::default();
+        let mut controls = Vec::new();
+        for instance in self.instances.values() {
+            let counts = instance.visible_counts();
+            for outcome in Outcome::ALL {
+                for _ in 0..counts.of(outcome) {
+                    total.add(outcome);
+                }
+            }
+            for policy in &instance.policies {
+                controls.push(ControlCounts {
+                    policy: policy.clone(),
+                    control: instance.key.control.into(),
+                    by_outcome: said(&counts),
+                });
+            }
+        }
+        let kinds = self
+            .inventory
+            .freshness
+            .iter(now.mono)
+            .map(|(kind, availability, age)| {
+                let heard = now.wall.checked_sub(age).ok();
+                KindFreshness {
+                    group: kind.info().group.into(),
+                    kind: kind.info().kind.into(),
+                    state: word(availability),
+                    heard,
+                }
+            });
+        let heartbeat = Heartbeat {
+            subjects: total.total(),
+            by_outcome: said(&total),
+            controls,
+            kinds: kinds.collect(),
+            table_digest: self.table_digest(),
+        };
+        self.say(Body::Heartbeat(heartbeat));
+    }
+
+    /// SHA-256 over every row: control, parameters, scope, subject, outcome and reason.
+    fn table_digest(&self) -> String {
+        let mut hash = Sha256::new();
+        for (key, id) in &self.keys {
+            let Some(instance) = self.instances.get(id) else {
+                continue;
+            };
+            for part in [key.control, &key.params_hash, &key.scope_hash] {
+                hash.update(part);
+                hash.update([0]);
+            }
+            for (subject, row) in &instance.rows {
+                for part in [subject.kind_name(), &subject.namespace, &subject.name] {
+                    hash.update(part);
+                    hash.update([0]);
+                }
+                hash.update(row.verdict.outcome.as_str());
+                hash.update([0]);
+                hash.update(row.verdict.reason);
+                hash.update([1]);
+            }
+        }
+        let bytes = hash.finalize();
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+fn said(counts: &Counts) -> Said {
+    let present = Outcome::ALL
+        .into_iter()
+        .filter(|outcome| counts.of(*outcome) > 0);
+    present
+        .map(|outcome| (outcome, counts.of(outcome)))
+        .collect::<BTreeMap<_, _>>()
+}
+
+const fn word(availability: &Availability) -> Freshness {
+    match availability {
+        Availability::Synced => Freshness::Synced,
+        Availability::Absent => Freshness::Absent,
+        Availability::Listing | Availability::Unwatched => Freshness::Syncing,
+        Availability::Forbidden(_) => Freshness::Forbidden,
+        Availability::Vanished => Freshness::Vanished,
+        Availability::Stale | Availability::Broken(_) => Freshness::Stale,
+    }
+}

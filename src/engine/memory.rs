@@ -1,0 +1,365 @@
+//! What the log remembers of the time before: the state with which a term begins.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::instance::Deviation;
+use crate::{
+    controls::{Kept, Subject, Target},
+    evidence::{
+        Entry,
+        body::{Body, Content, SubjectRef},
+        words::{self, BrakeState, Change},
+    },
+    inventory::{
+        Interner, Kind, Sym, Uid,
+        meta::{Manager, Owners},
+    },
+    verdict::Outcome,
+};
+
+/// A subject as the log knew it.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    pub(super) outcome: Outcome,
+    pub(super) deviation: Option<Deviation>,
+    reference: SubjectRef,
+}
+
+/// A row by policy, control and subject.
+type RowKey = (Sym, String, String);
+
+/// What the log remembers.
+#[derive(Debug, Default)]
+pub struct Memory {
+    rows: BTreeMap<RowKey, Known>,
+    kept: BTreeMap<(String, String), Value>,
+    enforce_since: BTreeMap<(Sym, String), Timestamp>,
+    policies: BTreeMap<Sym, String>,
+    policy_uids: BTreeMap<Sym, Sym>,
+    latched: BTreeMap<(Sym, String), Option<String>>,
+    releases: BTreeMap<Sym, Option<String>>,
+    intents: BTreeMap<u64, SubjectRef>,
+    truces: Vec<(SubjectRef, Timestamp)>,
+    last: Option<Timestamp>,
+    stopped: bool,
+}
+
+impl Memory {
+    /// Takes in the next entry of the log, oldest first.
+    pub fn recall(&mut self, entry: Entry) {
+        self.last = Some(entry.time);
+        self.stopped = matches!(entry.body, Body::Stop(_));
+        match entry.body {
+            Body::Population(population) => {
+                for policy in &population.policies {
+                    for subject in &population.left {
+                        let key = (
+                            policy.clone(),
+                            population.control.to_string(),
+                            name_of(subject),
+                        );
+                        self.rows.remove(&key);
+                    }
+                    for subject in &population.joined {
+                        let key = (
+                            policy.clone(),
+                            population.control.to_string(),
+                            name_of(subject),
+                        );
+                        let reference = subject.clone();
+                        let known = Known {
+                            outcome: Outcome::Pass,
+                            deviation: None,
+                            reference,
+                        };
+                        self.rows.entry(key).or_insert(known);
+                    }
+                }
+            }
+            Body::Transition(said) => self.recall_transition(entry.time, said),
+            Body::PolicyChange(said) => self.recall_policy(said),
+            Body::Kept(said) => {
+                if let Content::Inline(value) = said.value {
+                    let key = (said.control.to_string(), name_of(&said.subject));
+                    self.kept.insert(key, value);
+                }
+            }
+            Body::Brake(said) => {
+                let key = (said.policy.clone(), said.control.to_string());
+                match said.state {
+                    BrakeState::Latched if said.control != "budget" => {
+                        let release = self.releases.get(&said.policy).cloned().flatten();
+                        self.latched.insert(key, release);
+                    }
+                    _ => {
+                        self.latched.remove(&key);
+                    }
+                }
+            }
+            Body::Intent(said) => {
+                self.intents.insert(said.id, said.target);
+            }
+            Body::Outcome(said) => {
+                self.intents.remove(&said.intent);
+            }
+            Body::Contended(said) => self.truces.push((said.subject, said.until)),
+            Body::Start(_)
+            | Body::Stop(_)
+            | Body::Term(_)
+            | Body::Heartbeat(_)
+            | Body::Gap(_)
+            | Body::Pause(_)
+            | Body::Spilled(_) => {}
+        }
+    }
+
+    fn recall_transition(&mut self, at: Timestamp, said: crate::evidence::body::Transition) {
+        for policy in &said.policies {
+            let key = (
+                policy.clone(),
+                said.control.to_string(),
+                name_of(&said.subject),
+            );
+            let Some(to) = said.to else {
+                self.rows.remove(&key);
+                continue;
+            };
+            let open = matches!(to, Outcome::Fail | Outcome::Unknown) && said.ended.is_none();
+            let deviation = said
+                .deviation
+                .as_ref()
+                .filter(|_| open)
+                .map(|id| Deviation {
+                    id: id.clone(),
+                    opened: said.opened.unwrap_or(at),
+                    cause: said.cause,
+                    mended: false,
+                });
+            let reference = said.subject.clone();
+            let known = Known {
+                outcome: to,
+                deviation,
+                reference,
+            };
+            self.rows.insert(key, known);
+        }
+    }
+
+    fn recall_policy(&mut self, said: crate::evidence::body::PolicyChange) {
+        let uid = said.uid.clone();
+        self.enforce_since.retain(|(of, _), _| *of != uid);
+        if said.change == Change::Deleted {
+            self.policies.remove(&uid);
+            self.policy_uids.remove(&said.policy);
+            self.rows.retain(|(policy, _, _), _| *policy != said.policy);
+            return;
+        }
+        for (control, since) in said.enforcing_since {
+            self.enforce_since
+                .insert((uid.clone(), control.to_string()), since);
+        }
+        self.releases
+            .insert(said.policy.clone(), said.limits_release);
+        self.policy_uids.insert(said.policy, uid.clone());
+        if let Some(hash) = said.new_hash {
+            self.policies.insert(uid, hash);
+        }
+    }
+
+    /// When the last entry was written, and whether that was a stop in good order.
+    pub fn end(&self) -> Option<(Timestamp, bool)> {
+        self.last.map(|last| (last, self.stopped))
+    }
+
+    /// Intents without outcome: what a crash left open.
+    pub fn open_intents(&self) -> impl Iterator<Item = (u64, &SubjectRef)> {
+        self.intents.iter().map(|(id, target)| (*id, target))
+    }
+
+    pub(super) fn take_intents(&mut self) -> Vec<(u64, SubjectRef)> {
+        std::mem::take(&mut self.intents).into_iter().collect()
+    }
+
+    /// Truces that last beyond `now`, by the object that they are about.
+    pub(super) fn take_truces(&mut self, now: Timestamp) -> Vec<(Target, Timestamp)> {
+        let truces = std::mem::take(&mut self.truces).into_iter();
+        truces
+            .filter(|(_, until)| *until > now)
+            .filter_map(|(subject, until)| Some((target(&subject)?, until)))
+            .collect()
+    }
+
+    pub(super) fn row(&self, policies: &[Sym], control: &str, subject: &Subject) -> Option<Known> {
+        if self.rows.is_empty() {
+            return None;
+        }
+        let name = name_of_subject(subject);
+        policies.iter().find_map(|policy| {
+            let key = (policy.clone(), control.to_owned(), name.clone());
+            self.rows.get(&key).cloned()
+        })
+    }
+
+    /// Forgets the rows of a control, and returns those that [`Self::taken`] has not taken: they
+    /// left while nobody looked.
+    pub(super) fn forget(&mut self, policies: &[Sym], control: &str) -> Vec<SubjectRef> {
+        let mut gone = Vec::new();
+        self.rows.retain(|(policy, of, _), known| {
+            let ours = of == control && policies.contains(policy);
+            if ours && !gone.contains(&known.reference) {
+                gone.push(known.reference.clone());
+            }
+            !ours
+        });
+        gone
+    }
+
+    pub(super) fn kept(&self, _: &[Sym], control: &str, subject: &Subject) -> Option<Kept> {
+        let value = self
+            .kept
+            .get(&(control.to_owned(), name_of_subject(subject)))?;
+        kept_from(value)
+    }
+
+    /// Notes what is being kept. `false` where the log holds just that already.
+    pub(super) fn remember_kept(&mut self, control: &str, subject: &Subject, kept: &Kept) -> bool {
+        let key = (control.to_owned(), name_of_subject(subject));
+        let value = kept_value(kept);
+        if self.kept.get(&key) == Some(&value) {
+            return false;
+        }
+        self.kept.insert(key, value);
+        true
+    }
+
+    pub(super) fn enforce_since(&self, uid: &Sym, control: &str) -> Option<Timestamp> {
+        let key = (uid.clone(), control.to_owned());
+        self.enforce_since.get(&key).copied()
+    }
+
+    pub(super) fn policy_hash(&self, uid: &Sym) -> Option<String> {
+        self.policies.get(uid).cloned()
+    }
+
+    pub(super) fn remember_policy(&mut self, uid: &Sym, hash: &str) {
+        self.policies.insert(uid.clone(), hash.to_owned());
+    }
+
+    /// Brakes that were latched, with the `release` value in force at that time.
+    pub(super) fn latched(&self) -> Vec<(Sym, String, Option<String>)> {
+        let latched = self.latched.iter();
+        latched
+            .map(|((policy, control), release)| (policy.clone(), control.clone(), release.clone()))
+            .collect()
+    }
+
+    /// Notes a row when leadership is lost, so that the next term begins from it.
+    pub(super) fn remember_row(
+        &mut self,
+        policies: &[Sym],
+        control: &str,
+        subject: &Subject,
+        reference: &SubjectRef,
+        outcome: Outcome,
+        deviation: Option<&Deviation>,
+    ) {
+        for policy in policies {
+            let key = (policy.clone(), control.to_owned(), name_of_subject(subject));
+            let (deviation, reference) = (deviation.cloned(), reference.clone());
+            self.rows.insert(
+                key,
+                Known {
+                    outcome,
+                    deviation,
+                    reference,
+                },
+            );
+        }
+    }
+
+    /// Takes a row out once its instance has been introduced.
+    pub(super) fn taken(&mut self, policies: &[Sym], control: &str, subject: &Subject) {
+        if self.rows.is_empty() {
+            return;
+        }
+        let name = name_of_subject(subject);
+        for policy in policies {
+            self.rows
+                .remove(&(policy.clone(), control.to_owned(), name.clone()));
+        }
+    }
+}
+
+fn target(subject: &SubjectRef) -> Option<Target> {
+    let mut kinds = Kind::ALL.iter().copied();
+    let kind = kinds
+        .find(|kind| kind.info().group == &*subject.group && kind.info().kind == &*subject.kind)?;
+    Some(Target {
+        kind,
+        namespace: subject.namespace.clone().unwrap_or_else(|| "".into()),
+        name: subject.name.clone(),
+    })
+}
+
+fn name_of(subject: &SubjectRef) -> String {
+    let namespace = subject.namespace.as_deref().unwrap_or_default();
+    format!(
+        "{}/{}/{namespace}/{}",
+        subject.group, subject.kind, subject.name
+    )
+}
+
+fn name_of_subject(subject: &Subject) -> String {
+    let (group, kind) = (subject.group(), subject.kind_name());
+    format!(
+        "{group}/{kind}/{}/{}",
+        subject.object_namespace(),
+        subject.name
+    )
+}
+
+/// A kept value as the log holds it.
+pub(super) fn kept_value(kept: &Kept) -> Value {
+    let owners = &kept.owners;
+    let managers = owners.managers.iter();
+    let managers = managers
+        .map(|m| json!([m.name, m.time, m.paths]))
+        .collect::<Vec<_>>();
+    json!({
+        "uid": kept.uid.to_string(),
+        "value": kept.value,
+        "controller": owners.controller,
+        "tool": owners.tool,
+        "ours": owners.ours,
+        "managers": managers,
+    })
+}
+
+fn kept_from(value: &Value) -> Option<Kept> {
+    const TOOLS: [&str; 3] = ["Argo CD", "Flux", "Helm"];
+    let mut interner = Interner::default();
+    let managers = value["managers"].as_array()?.iter().filter_map(|manager| {
+        Some(Manager {
+            name: interner.string(manager[0].as_str()?),
+            time: manager[1].as_i64()?,
+            paths: u8::try_from(manager[2].as_u64()?).ok()?,
+        })
+    });
+    let owners = Owners {
+        managers: managers.collect(),
+        controller: value["controller"].as_str().map(Into::into),
+        tool: TOOLS.into_iter().find(|tool| value["tool"] == *tool),
+        ours: value["ours"] == true,
+    };
+    Some(Kept {
+        uid: Uid::parse(value["uid"].as_str()?)?,
+        value: value["value"].clone(),
+        owners: Arc::new(owners),
+    })
+}
+
+/// The result to record for an intent that a crash left open: nobody can tell any more.
+pub(super) const UNRESOLVED: words::ActionResult = words::ActionResult::Unresolved;

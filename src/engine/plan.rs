@@ -1,0 +1,375 @@
+//! Which failing subjects may be acted on, and what holds the others back.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    Engine, Now,
+    fights::Field,
+    instance::Row,
+    owners,
+    policies::{Policy, PolicyControl},
+};
+use crate::{
+    api::{Existing, Mode},
+    controls::{Consent, Remedy, Subject, Target},
+    evidence::words::Cause,
+    inventory::{Kind, Meta, Sym},
+    verdict::Outcome,
+};
+
+/// New objects are left alone for so long: what belongs to them may still be on its way.
+const GRACE: SignedDuration = SignedDuration::from_secs(2);
+/// Longest pause that an annotation can ask for.
+const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(24);
+/// By which a person pauses writes to an object, or to all of a namespace.
+pub const PAUSE: &str = "probity.dev/pause-until";
+
+/// Where a row stands with regard to its remedy.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Standing {
+    /// There is nothing to do.
+    #[default]
+    Quiet,
+    /// The remedy is under way.
+    UnderWay,
+    /// The remedy is only proposed, for this reason.
+    Held(Hold),
+}
+
+/// Why a remedy is only proposed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hold {
+    /// The policy observes.
+    Observe,
+    /// There is no remedy that can be carried out.
+    NoRemedy,
+    /// It failed before Enforce began.
+    Existing,
+    /// Nobody consented, and it did not pass before.
+    Consent,
+    /// Somebody else looks after the object or the field.
+    Owner(String),
+    /// The server said that we lack the right.
+    NotAllowed(String),
+    /// The budget of writes is used up.
+    Budget,
+    /// The brake is latched.
+    Brake,
+    /// A person paused it.
+    Paused(Timestamp),
+    /// Another field manager keeps writing back.
+    Contended,
+    /// Writes are not rolled out to this namespace.
+    NotSelected,
+    /// It is too new.
+    Grace,
+    /// Its namespace is being deleted.
+    Terminating,
+    /// The evidence log can't be written.
+    Log,
+    /// Another replica leads.
+    Follower,
+    /// The server, the dry run or a check refused it.
+    Refused(String),
+    /// It failed and is tried again later.
+    Backoff(String),
+}
+
+impl Hold {
+    /// A sentence for people.
+    pub fn explain(&self) -> String {
+        match self {
+            Self::Observe => "the policy observes".to_owned(),
+            Self::NoRemedy => "there is no safe remedy".to_owned(),
+            Self::Existing => "it failed before Enforce began; set existing: Remediate".to_owned(),
+            Self::Consent => "it never passed and nobody consented".to_owned(),
+            Self::Owner(owner) => format!("{owner} looks after it"),
+            Self::NotAllowed(message) => format!("Probity lacks the right: {message}"),
+            Self::Budget => "the write budget is used up".to_owned(),
+            Self::Brake => "the brake is latched; change limits.release".to_owned(),
+            Self::Paused(until) => format!("paused until {until}"),
+            Self::Contended => "another field manager keeps writing back".to_owned(),
+            Self::NotSelected => "enforceSelector does not select its namespace".to_owned(),
+            Self::Grace => "it is less than two seconds old".to_owned(),
+            Self::Terminating => "it is being deleted".to_owned(),
+            Self::Log => "the evidence log can't be written".to_owned(),
+            Self::Follower => "another replica leads".to_owned(),
+            Self::Refused(message) | Self::Backoff(message) => message.clone(),
+        }
+    }
+}
+
+/// A hold, and when to ask again although nothing changed.
+type Held = (Hold, Option<Duration>);
+
+impl Engine {
+    /// Decides what to do about one subject, and begins it where it may be done.
+    pub(super) fn plan(&mut self, id: u32, subject: &Subject, now: Now) {
+        let decision = match self.instances.get(&id).and_then(|i| i.rows.get(subject)) {
+            Some(row) if row.verdict.outcome == Outcome::Fail => self.consider(id, subject, now),
+            _ => {
+                self.flights.settle(id, subject);
+                Ok(None)
+            }
+        };
+        let standing = match decision {
+            Ok(None) => Standing::Quiet,
+            Ok(Some(policies)) => {
+                self.begin(id, subject, policies, now);
+                Standing::UnderWay
+            }
+            Err((hold, again)) => {
+                if let Some(at) = again {
+                    self.timers.replan(at, id, subject);
+                }
+                Standing::Held(hold)
+            }
+        };
+        let Some(instance) = self.instances.get_mut(&id) else {
+            return;
+        };
+        let Some(row) = instance.rows.get_mut(subject) else {
+            return;
+        };
+        // `begin` may already have said something more precise.
+        if row.standing != standing
+            && !(standing == Standing::UnderWay
+                && matches!(row.standing, Standing::Held(_))
+                && !self.flights.busy(id, subject))
+        {
+            row.standing = standing;
+            for policy in instance.names() {
+                self.status_soon(&policy, now);
+            }
+        }
+    }
+
+    /// The policies that carry the remedy, `None` if it is already under way, or what holds it.
+    fn consider(&mut self, id: u32, subject: &Subject, now: Now) -> Result<Option<Vec<Sym>>, Held> {
+        let wait = |hold| Err((hold, None));
+        let (remedy, names, control) = {
+            let Some(instance) = self.instances.get(&id) else {
+                return Ok(None);
+            };
+            let Some(row) = instance.rows.get(subject) else {
+                return Ok(None);
+            };
+            let Some(remedy) = row.verdict.remedy.clone() else {
+                return wait(Hold::NoRemedy);
+            };
+            (remedy, instance.names(), instance.key.control)
+        };
+        let enforcing: Vec<Sym> = names
+            .into_iter()
+            .filter(|name| self.enforces(name, control))
+            .collect();
+        if enforcing.is_empty() {
+            return wait(Hold::Observe);
+        }
+        if !self.leading() {
+            return wait(Hold::Follower);
+        }
+        if self.flights.busy_with(remedy.target()) {
+            return Ok(None);
+        }
+        if self.log.is_err() {
+            return wait(Hold::Log);
+        }
+        self.object_allows(&remedy, subject, now)?;
+        let field: Field = (remedy.target().clone(), remedy.path());
+        if let Some(until) = self.fights.truce(&field, now.mono) {
+            return Err((Hold::Contended, Some(until)));
+        }
+        if let Some((hold, until)) = self.flights.backoff(remedy.target(), now.mono) {
+            return Err((hold, Some(until)));
+        }
+        let mut carriers = Vec::new();
+        let mut held = None;
+        for name in enforcing {
+            match self.policy_allows(&name, id, subject, &remedy, now) {
+                Ok(()) => carriers.push(name),
+                Err(hold) => held = Some(hold),
+            }
+        }
+        match held {
+            Some(hold) if carriers.is_empty() => return Err(hold),
+            _ => {}
+        }
+        if !matches!(*remedy, Remedy::Create { .. })
+            && let Err(until) = self.fights.ask(&field, now.mono)
+        {
+            self.begin_truce(id, subject, &remedy, until, now);
+            return Err((Hold::Contended, Some(until)));
+        }
+        Ok(Some(carriers))
+    }
+
+    /// Whether `policy` carries out remedies of `control` at all.
+    pub(super) fn enforces(&self, policy: &str, control: &str) -> bool {
+        self.policies.get(policy).is_some_and(|policy| {
+            !policy.spec.suspend
+                && policy
+                    .control(control)
+                    .is_some_and(|control| control.mode == Mode::Enforce)
+        })
+    }
+
+    /// What the object itself and its namespace say.
+    fn object_allows(&self, remedy: &Remedy, subject: &Subject, now: Now) -> Result<(), Held> {
+        let target = remedy.target();
+        let namespace = self.namespace_of(target);
+        if namespace.is_some_and(|meta| meta.deleting) {
+            return Err((Hold::Terminating, None));
+        }
+        let object = self
+            .inventory
+            .meta(target.kind, &target.namespace, &target.name);
+        if object.is_some_and(|meta| meta.deleting) {
+            return Err((Hold::Terminating, None));
+        }
+        for meta in object.into_iter().chain(namespace) {
+            if let Some(until) = paused_until(meta, now.wall) {
+                return Err((Hold::Paused(until), Some(now.later(until))));
+            }
+        }
+        // Things that we manage come back at once; what is new gets a moment.
+        let judged = subject.object_kind().and_then(|kind| {
+            self.inventory
+                .meta(kind, subject.object_namespace(), &subject.name)
+        });
+        for meta in object.into_iter().chain(judged) {
+            let ready = meta.created_at() + GRACE;
+            if !meta.owners.ours && now.wall < ready {
+                return Err((Hold::Grace, Some(now.later(ready))));
+            }
+        }
+        Ok(())
+    }
+
+    fn namespace_of(&self, target: &Target) -> Option<&Meta> {
+        if target.namespace.is_empty() {
+            return None;
+        }
+        self.inventory.meta(Kind::Namespace, "", &target.namespace)
+    }
+
+    /// What one policy says.
+    fn policy_allows(
+        &mut self,
+        name: &Sym,
+        id: u32,
+        subject: &Subject,
+        remedy: &Remedy,
+        now: Now,
+    ) -> Result<(), Held> {
+        let policy = self.policies.get(name).ok_or((Hold::Observe, None))?;
+        let instance = self.instances.get(&id).ok_or((Hold::NoRemedy, None))?;
+        let row = instance.rows.get(subject).ok_or((Hold::NoRemedy, None))?;
+        let control = policy
+            .control(instance.key.control)
+            .ok_or((Hold::Observe, None))?;
+        if !self.selected(policy, remedy.target()) {
+            return Err((Hold::NotSelected, None));
+        }
+        if let Remedy::Create {
+            consent: Consent::IfPassedBefore,
+            ..
+        } = remedy
+            && row.kept.is_none()
+        {
+            return Err((Hold::Consent, None));
+        }
+        if policy.spec.existing == Existing::Propose && !self.is_new(control, row, subject, remedy)
+        {
+            return Err((Hold::Existing, None));
+        }
+        if !policy.spec.override_owners {
+            let target = remedy.target();
+            let meta = self
+                .inventory
+                .meta(target.kind, &target.namespace, &target.name);
+            let kept = row.kept.as_ref().map(|kept| Arc::clone(&kept.owners));
+            if let Some(owner) = owners::of(remedy, meta, kept.as_deref(), &policy.spec.people) {
+                return Err((Hold::Owner(owner), None));
+            }
+        }
+        let (limit, share) = {
+            let limits = &policy.spec.limits;
+            (limits.writes_per_minute, limits.max_share_of_kind)
+        };
+        let population = instance.counts.total();
+        let release = policy.spec.limits.release.clone();
+        let control = instance.key.control;
+        if let Err(at) = self
+            .budgets
+            .entry(name.clone())
+            .or_default()
+            .check(limit, now.mono)
+        {
+            self.note_budget(name, now);
+            return Err((Hold::Budget, Some(at)));
+        }
+        let brake = self.brakes.entry((name.clone(), control)).or_default();
+        if brake.latched.is_some() {
+            return Err((Hold::Brake, None));
+        }
+        if !brake.allows(subject, population, share, now.mono) {
+            brake.latched = Some(release);
+            self.note_brake(name, control, now);
+            return Err((Hold::Brake, None));
+        }
+        Ok(())
+    }
+
+    /// Whether writes are rolled out to the target's namespace.
+    fn selected(&self, policy: &Policy, target: &Target) -> bool {
+        let Some(selector) = &policy.enforce_selector else {
+            return true;
+        };
+        let meta = if target.kind == Kind::Namespace {
+            self.inventory.meta(Kind::Namespace, "", &target.name)
+        } else {
+            self.namespace_of(target)
+        };
+        meta.is_some_and(|meta| selector.matches(&meta.labels))
+    }
+
+    /// Whether the failure began after Enforce did: drift, or a new object.
+    fn is_new(
+        &self,
+        control: &PolicyControl,
+        row: &Row,
+        subject: &Subject,
+        remedy: &Remedy,
+    ) -> bool {
+        let Some(since) = control.enforce_since else {
+            return false;
+        };
+        // Creation times have whole seconds.
+        let born_after = |meta: &Meta| meta.created >= since.as_second();
+        let target = remedy.target();
+        let target = self
+            .inventory
+            .meta(target.kind, &target.namespace, &target.name);
+        if matches!(remedy, Remedy::Delete { .. }) {
+            return target.is_some_and(born_after);
+        }
+        let drifted = row.deviation.as_ref().is_some_and(|deviation| {
+            matches!(deviation.cause, Cause::Object | Cause::Time) && deviation.opened >= since
+        });
+        let judged = subject.object_kind().and_then(|kind| {
+            self.inventory
+                .meta(kind, subject.object_namespace(), &subject.name)
+        });
+        drifted || judged.is_some_and(born_after)
+    }
+}
+
+/// Until when a person paused writes to the object. An end more than a day ahead is not heeded:
+/// a forgotten pause must not switch enforcement off for good.
+fn paused_until(meta: &Meta, now: Timestamp) -> Option<Timestamp> {
+    let until: Timestamp = meta.annotations.get(PAUSE)?.parse().ok()?;
+    (now < until && until.duration_since(now) <= LONGEST_PAUSE).then_some(until)
+}

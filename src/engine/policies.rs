@@ -1,0 +1,478 @@
+//! Policies as the engine holds them: parsed once, with their controls tied to instances.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::{
+    Engine, NoticeKind, Now, digest,
+    instance::{Instance, Key},
+};
+use crate::{
+    api::{ControlPolicy, ControlPolicySpec, ControlPolicyStatus, Mode},
+    controls::{REGISTRY, Scope},
+    evidence::{
+        body::{self, Body, Gap},
+        words::{BrakeState, Change, End},
+    },
+    inventory::{
+        Kind, Sym,
+        selector::{Selector, WireSelector},
+    },
+    verdict::Severity,
+};
+
+/// A policy.
+#[derive(Debug)]
+pub(super) struct Policy {
+    pub(super) uid: Sym,
+    pub(super) generation: i64,
+    pub(super) spec: ControlPolicySpec,
+    pub(super) spec_hash: String,
+    pub(super) enforce_selector: Option<Selector>,
+    pub(super) controls: Vec<PolicyControl>,
+    /// What is wrong with it, in sentences. The rest of it goes on.
+    pub(super) problems: Vec<String>,
+    /// The field manager that last changed its spec.
+    pub(super) manager: Option<String>,
+    /// The status that was last written or read.
+    pub(super) status: ControlPolicyStatus,
+    pub(super) written: i64,
+    pub(super) contended: Option<String>,
+    pub(super) budget_said: Option<Duration>,
+    pub(super) suspended_at: Option<Timestamp>,
+}
+
+/// A control of a policy.
+#[derive(Debug)]
+pub(super) struct PolicyControl {
+    pub(super) id: &'static str,
+    pub(super) mode: Mode,
+    pub(super) severity: Severity,
+    pub(super) instance: u32,
+    /// Since when it enforces.
+    pub(super) enforce_since: Option<Timestamp>,
+}
+
+impl Policy {
+    /// The control with this id, if the policy switches it on.
+    pub(super) fn control(&self, id: &str) -> Option<&PolicyControl> {
+        self.controls.iter().find(|control| control.id == id)
+    }
+
+    fn enforcing_since(&self) -> BTreeMap<body::Word, Timestamp> {
+        let controls = self.controls.iter();
+        controls
+            .filter_map(|control| Some((control.id.into(), control.enforce_since?)))
+            .collect()
+    }
+}
+
+impl Engine {
+    /// Takes in a policy that is new or changed.
+    pub(super) fn policy_applied(&mut self, object: &ControlPolicy, now: Now) {
+        let Some(name) = object.metadata.name.as_deref() else {
+            return;
+        };
+        let name = self.inventory.interner.string(name);
+        let generation = object.metadata.generation.unwrap_or_default();
+        let uid: Sym = object.metadata.uid.as_deref().unwrap_or_default().into();
+        if let Some(known) = self.policies.get(&name)
+            && known.uid == uid
+            && known.generation == generation
+        {
+            return; // only its status or metadata changed
+        }
+        if self
+            .policies
+            .get(&name)
+            .is_some_and(|known| known.uid != uid)
+        {
+            self.policy_deleted(&name, now);
+        }
+        let spec_hash = digest(&serde_json::to_value(&object.spec).unwrap_or_default());
+        let old = self.policies.remove(&name);
+        let policy = self.compile(&name, object, &spec_hash, old.as_ref(), now);
+        self.policies.insert(name.clone(), policy);
+        if let Some(old) = &old {
+            self.release_instances(&name, old, now);
+        }
+        self.say_policy(&name, old.as_ref(), now);
+        self.after_policy_change(&name, old.as_ref(), now);
+    }
+
+    fn compile(
+        &mut self,
+        name: &Sym,
+        object: &ControlPolicy,
+        spec_hash: &str,
+        old: Option<&Policy>,
+        now: Now,
+    ) -> Policy {
+        let spec = object.spec.clone();
+        let mut problems = Vec::new();
+        let mut select = |field: &str, value: &Option<Value>| {
+            let text = value.as_ref()?.to_string();
+            match WireSelector::parse(&text, &mut self.inventory.interner) {
+                Ok(selector) => Some(selector),
+                Err(error) => {
+                    problems.push(format!("spec.{field} can't be used: {error}"));
+                    None
+                }
+            }
+        };
+        let enforce_selector = select("enforceSelector", &spec.enforce_selector);
+        let selector = select("scope.namespaceSelector", &spec.scope.namespace_selector);
+        let bad_selector = !problems.is_empty();
+        let scope = Arc::new(Scope {
+            selector: selector.unwrap_or_default(),
+            include: spec.scope.include.clone(),
+            exclude: spec.scope.exclude.clone(),
+            own: self.config.own_namespace.clone(),
+        });
+        let scope_value = serde_json::to_value(&spec.scope).unwrap_or_default();
+        let scope_hash: Sym = digest(&scope_value).into();
+        let mut policy = Policy {
+            uid: object.metadata.uid.as_deref().unwrap_or_default().into(),
+            generation: object.metadata.generation.unwrap_or_default(),
+            spec_hash: spec_hash.to_owned(),
+            enforce_selector,
+            controls: Vec::new(),
+            problems,
+            manager: manager(object),
+            status: old.map_or_else(
+                || object.status.clone().unwrap_or_default(),
+                |old| old.status.clone(),
+            ),
+            written: old.map_or(0, |old| old.written),
+            contended: None,
+            budget_said: None,
+            suspended_at: old.and_then(|old| old.suspended_at),
+            spec,
+        };
+        if policy.spec.suspend || bad_selector {
+            // A scope that isn't understood must not be taken for "everything".
+            return policy;
+        }
+        self.compile_controls(name, &mut policy, &scope, &scope_hash, old, now);
+        policy
+    }
+
+    fn compile_controls(
+        &mut self,
+        name: &Sym,
+        policy: &mut Policy,
+        scope: &Arc<Scope>,
+        scope_hash: &Sym,
+        old: Option<&Policy>,
+        now: Now,
+    ) {
+        for registered in REGISTRY {
+            let Some(enabled) = (registered.enabled)(&policy.spec.controls) else {
+                continue;
+            };
+            let info = registered.info;
+            if let Err(problem) = enabled.control.check() {
+                let field = info.field;
+                policy
+                    .problems
+                    .push(format!("spec.controls.{field}: {problem}"));
+                continue;
+            }
+            let key = Key {
+                control: info.id,
+                params_hash: digest(&enabled.parameters).into(),
+                scope_hash: scope_hash.clone(),
+            };
+            let mode = enabled.mode.unwrap_or(policy.spec.mode);
+            let before = old.and_then(|old| old.control(info.id));
+            let since = before.and_then(|control| control.enforce_since);
+            let since = since.or_else(|| self.memory.enforce_since(&policy.uid, info.id));
+            let since = since.or_else(|| enforcing_condition(policy));
+            policy.controls.push(PolicyControl {
+                id: info.id,
+                mode,
+                severity: enabled.severity.unwrap_or(info.severity),
+                instance: self.instance(key, enabled.control, scope, name, now),
+                enforce_since: (mode == Mode::Enforce).then(|| since.unwrap_or(now.wall)),
+            });
+        }
+    }
+
+    /// The instance for a key, shared with other policies where there is one.
+    fn instance(
+        &mut self,
+        key: Key,
+        control: Arc<dyn crate::controls::Control>,
+        scope: &Arc<Scope>,
+        policy: &Sym,
+        now: Now,
+    ) -> u32 {
+        let id = match self.keys.get(&key) {
+            Some(id) => *id,
+            None => {
+                let id = self.next_instance;
+                self.next_instance += 1;
+                self.keys.insert(key.clone(), id);
+                for kind in self.needed_by(control.info()) {
+                    self.readers.entry(kind).or_default().insert(id);
+                }
+                let scope = Arc::clone(scope);
+                let instance = Instance::new(key, control, scope, now.wall);
+                self.instances.insert(id, instance);
+                id
+            }
+        };
+        if let Some(instance) = self.instances.get_mut(&id)
+            && !instance.policies.contains(policy)
+        {
+            instance.policies.push(policy.clone());
+            instance.policies.sort();
+        }
+        id
+    }
+
+    /// Gives up the instances that a policy no longer uses.
+    fn release_instances(&mut self, name: &Sym, old: &Policy, now: Now) {
+        let uses: Vec<u32> = self
+            .policies
+            .get(name)
+            .map(|policy| {
+                policy
+                    .controls
+                    .iter()
+                    .map(|control| control.instance)
+                    .collect()
+            })
+            .unwrap_or_default();
+        let end = match self.policies.get(name) {
+            None => End::PolicyDeleted,
+            Some(policy) if policy.spec.suspend => End::PolicySuspended,
+            Some(_) => End::DefinitionChanged,
+        };
+        for control in &old.controls {
+            if uses.contains(&control.instance) {
+                continue;
+            }
+            let scope_only = self.policies.get(name).is_some_and(|policy| {
+                let same = policy.control(control.id).map(|c| c.instance);
+                let params = |id: u32| self.instances.get(&id).map(|i| i.key.params_hash.clone());
+                same.is_some_and(|id| params(id) == params(control.instance))
+            });
+            let end = if scope_only { End::ScopeChanged } else { end };
+            self.close_for(control.instance, name, end, now);
+            self.drop_member(control.instance, name);
+        }
+    }
+
+    fn drop_member(&mut self, id: u32, name: &Sym) {
+        let Some(instance) = self.instances.get_mut(&id) else {
+            return;
+        };
+        instance.policies.retain(|policy| policy != name);
+        if instance.policies.is_empty()
+            && let Some(instance) = self.instances.remove(&id)
+        {
+            self.keys.remove(&instance.key);
+            for readers in self.readers.values_mut() {
+                readers.remove(&id);
+            }
+            self.readers.retain(|_, readers| !readers.is_empty());
+        }
+    }
+
+    /// Takes in that a policy is gone.
+    pub(super) fn policy_deleted(&mut self, name: &str, now: Now) {
+        let Some((name, policy)) = self.policies.remove_entry(name) else {
+            return;
+        };
+        self.release_instances(&name, &policy, now);
+        self.say(Body::PolicyChange(body::PolicyChange {
+            policy: name.clone(),
+            uid: policy.uid.clone(),
+            generation: u64::try_from(policy.generation).unwrap_or_default(),
+            change: Change::Deleted,
+            who: None,
+            old_hash: Some(policy.spec_hash.clone()),
+            new_hash: None,
+            spec: None,
+            enforcing_since: BTreeMap::new(),
+            limits_release: None,
+        }));
+        self.budgets.remove(&name);
+        self.brakes.retain(|(policy, _), _| *policy != name);
+        self.out.gone.insert(name);
+    }
+
+    /// Records what happened to a policy, and with what in force.
+    pub(super) fn say_policy(&mut self, name: &Sym, old: Option<&Policy>, now: Now) {
+        if !self.leading {
+            return;
+        }
+        let Some(policy) = self.policies.get(name) else {
+            return;
+        };
+        let remembered = self.memory.policy_hash(&policy.uid);
+        let before = old.map(|old| old.spec_hash.clone()).or(remembered);
+        if before.as_ref() == Some(&policy.spec_hash) {
+            return;
+        }
+        let was_suspended = old.is_some_and(|old| old.spec.suspend);
+        let change = match (&before, was_suspended, policy.spec.suspend) {
+            (None, _, _) => Change::Created,
+            (Some(_), false, true) => Change::Suspended,
+            (Some(_), true, false) => Change::Resumed,
+            (Some(_), _, _) => Change::Updated,
+        };
+        let who = match (&policy.manager, &policy.spec.change) {
+            (Some(manager), Some(change)) => {
+                Some(format!("{manager}, approved by {}", change.approved_by))
+            }
+            (manager, None) => manager.clone(),
+            (None, Some(change)) => Some(format!("approved by {}", change.approved_by)),
+        };
+        let said = body::PolicyChange {
+            policy: name.clone(),
+            uid: policy.uid.clone(),
+            generation: u64::try_from(policy.generation).unwrap_or_default(),
+            change,
+            who,
+            old_hash: before,
+            new_hash: Some(policy.spec_hash.clone()),
+            spec: serde_json::to_value(&policy.spec).ok().map(Into::into),
+            enforcing_since: policy.enforcing_since(),
+            limits_release: policy.spec.limits.release.clone(),
+        };
+        let uid = policy.uid.clone();
+        let hash = policy.spec_hash.clone();
+        self.memory.remember_policy(&uid, &hash);
+        self.say(Body::PolicyChange(said));
+        let _ = now;
+    }
+
+    /// What follows from a policy change: brakes, fights, gaps, kept values, standings.
+    fn after_policy_change(&mut self, name: &Sym, old: Option<&Policy>, now: Now) {
+        self.fights.forgive();
+        self.flights.forgive_all();
+        self.release_brakes(name, now);
+        self.suspension(name, old, now);
+        let Some(policy) = self.policies.get(name) else {
+            return;
+        };
+        let problems = policy.problems.clone();
+        let instances: Vec<u32> = policy
+            .controls
+            .iter()
+            .map(|control| control.instance)
+            .collect();
+        for problem in problems {
+            self.notice_policy(name, NoticeKind::Warning, "NotReady", problem);
+        }
+        for id in instances {
+            let subjects: Vec<_> = self
+                .instances
+                .get(&id)
+                .map(|instance| instance.rows.keys().cloned().collect())
+                .unwrap_or_default();
+            for subject in subjects {
+                self.say_kept(id, &subject);
+                self.replan(id, &subject);
+            }
+        }
+        self.status_soon(name, now);
+        self.out.changed.insert(name.clone());
+    }
+
+    /// Releases the brakes of a policy whose `limits.release` has changed.
+    fn release_brakes(&mut self, name: &Sym, now: Now) {
+        let Some(policy) = self.policies.get(name) else {
+            return;
+        };
+        let release = policy.spec.limits.release.clone();
+        let mut released = Vec::new();
+        for ((policy, control), brake) in &mut self.brakes {
+            if policy == name && brake.latched.as_ref().is_some_and(|at| *at != release) {
+                brake.release();
+                released.push(*control);
+            }
+        }
+        for control in released {
+            self.say(Body::Brake(body::Brake {
+                control: control.into(),
+                policy: name.clone(),
+                state: BrakeState::Released,
+                reason: format!(
+                    "limits.release is now {:?}",
+                    release.as_deref().unwrap_or("")
+                ),
+            }));
+            let note = format!("{control}: the brake is released");
+            self.notice_policy(name, NoticeKind::Normal, "BrakeReleased", note);
+            let policy = name.clone();
+            self.out.measures.push(super::Measure::Brake {
+                policy,
+                control,
+                latched: false,
+            });
+        }
+        let _ = now;
+    }
+
+    /// Suspended time is a gap.
+    fn suspension(&mut self, name: &Sym, old: Option<&Policy>, now: Now) {
+        let Some(policy) = self.policies.get_mut(name) else {
+            return;
+        };
+        let began = policy.suspended_at;
+        let suspended = policy.spec.suspend;
+        let gap = |from, to| {
+            Body::Gap(Gap {
+                scope: format!("policy {name}"),
+                from,
+                to,
+                cause: "the policy is suspended".to_owned(),
+            })
+        };
+        match (began, suspended) {
+            (None, true) => {
+                policy.suspended_at = Some(now.wall);
+                self.say(gap(now.wall, None));
+            }
+            (Some(from), false) => {
+                policy.suspended_at = None;
+                self.say(gap(from, Some(now.wall)));
+            }
+            _ => {}
+        }
+        let _ = old;
+    }
+
+    /// Kinds that a control makes us watch.
+    pub(super) fn needed_by(&self, info: &crate::controls::Info) -> Vec<Kind> {
+        let mut kinds = info.reads.to_vec();
+        // Scope, pauses, owners and terminating namespaces are read for every control.
+        kinds.push(Kind::Namespace);
+        kinds.sort();
+        kinds.dedup();
+        kinds
+    }
+}
+
+/// The field manager that last changed the spec: all that the API server keeps of who did it.
+fn manager(object: &ControlPolicy) -> Option<String> {
+    let managers = object.metadata.managed_fields.as_ref()?;
+    managers
+        .iter()
+        .filter(|entry| entry.subresource.as_deref().is_none_or(str::is_empty))
+        .max_by_key(|entry| entry.time.as_ref().map(|time| time.0))
+        .and_then(|entry| entry.manager.clone())
+}
+
+/// Since when the status says that the policy enforces: what another replica knew.
+fn enforcing_condition(policy: &Policy) -> Option<Timestamp> {
+    let mut conditions = policy.status.conditions.iter();
+    conditions
+        .find(|condition| condition.type_ == "Enforcing" && condition.status == "True")
+        .map(|condition| condition.last_transition_time.0)
+}

@@ -1,0 +1,491 @@
+//! Statuses of policies: counts, conditions and a bounded list of violations.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use super::{
+    Engine, Now, STATUS_EVERY, STATUS_SOON,
+    instance::{Instance, Row},
+    plan::{Hold, Standing},
+    policies::{Policy, PolicyControl},
+};
+use crate::{
+    api::{
+        ControlPolicyStatus, ControlStatus, EnforcementStatus, EvidencePosition, Mode, Summary,
+        Violation, status::OutcomeCounts,
+    },
+    controls::Subject,
+    evidence::words::End,
+    inventory::Sym,
+    verdict::{Counts, Outcome, Severity},
+};
+
+/// Violations listed per control.
+const MOST_VIOLATIONS: usize = 10;
+/// Bytes of a message.
+const LONGEST_MESSAGE: usize = 512;
+/// Bytes of a status as JSON.
+const LARGEST_STATUS: usize = 64 * 1024;
+
+impl Engine {
+    /// Has a policy's status written within two seconds.
+    pub(super) fn status_soon(&mut self, policy: &Sym, now: Now) {
+        let last = self.status_written.get(policy).copied();
+        let spaced = last.map_or(Duration::ZERO, |at| at + STATUS_EVERY);
+        self.status_by(policy, spaced.max(now.mono + STATUS_SOON));
+    }
+
+    /// Has a policy's status written at `at` or before.
+    pub(super) fn status_by(&mut self, policy: &Sym, at: Duration) {
+        if self.leading {
+            self.timers.status(policy, at);
+        }
+    }
+
+    /// The statuses that are due and differ from what was written last.
+    pub(super) fn statuses(&mut self, now: Now) -> Vec<(Sym, ControlPolicyStatus)> {
+        let mut due = Vec::new();
+        for name in self.timers.due_statuses(now.mono) {
+            if !self.leading {
+                continue;
+            }
+            let Some(policy) = self.policies.get(&name) else {
+                continue;
+            };
+            let mut status = self.status(policy, now.wall);
+            status.evidence.clone_from(&policy.status.evidence);
+            if status == policy.status {
+                continue; // quiet when nothing changed
+            }
+            status.evidence = Some(EvidencePosition {
+                log: self.config.log.clone(),
+                seq: 0,
+            });
+            if let Some(policy) = self.policies.get_mut(&name) {
+                policy.status = status.clone();
+            }
+            self.status_written.insert(name.clone(), now.mono);
+            due.push((name, status));
+        }
+        due
+    }
+
+    /// Notes at which position the log stood when a status was sent.
+    pub fn status_sent(&mut self, policy: &str, evidence: EvidencePosition) {
+        if let Some(policy) = self.policies.get_mut(policy) {
+            policy.status.evidence = Some(evidence);
+        }
+    }
+
+    fn status(&self, policy: &Policy, now: Timestamp) -> ControlPolicyStatus {
+        let mut controls = Vec::new();
+        let mut outcomes = Counts::default();
+        let mut subjects = OutcomeCounts::default();
+        let mut enforcement = EnforcementStatus {
+            written: policy.written,
+            ..EnforcementStatus::default()
+        };
+        let mut last_drift: Option<Timestamp> = None;
+        for control in &policy.controls {
+            let Some(instance) = self.instances.get(&control.instance) else {
+                continue;
+            };
+            outcomes.add(instance.outcome());
+            let counts = instance.visible_counts();
+            add(&mut subjects, &counts);
+            last_drift = last_drift.max(instance.last_drift.map(|(at, _)| at));
+            if control.mode == Mode::Enforce {
+                count_standings(instance, &mut enforcement);
+            }
+            controls.push(control_status(policy, control, instance, now));
+        }
+        let old = &policy.status;
+        let enforces = policy
+            .controls
+            .iter()
+            .any(|control| control.mode == Mode::Enforce);
+        let mut status = ControlPolicyStatus {
+            observed_generation: Some(policy.generation),
+            conditions: self.conditions(policy, &outcomes, &enforcement, now),
+            summary: summary(&outcomes, subjects),
+            last_drift: last_drift.map(Time).max_by_time(old.last_drift.clone()),
+            controls,
+            enforcement: enforces.then_some(enforcement),
+            evidence: None,
+        };
+        fit(&mut status);
+        status
+    }
+
+    fn conditions(
+        &self,
+        policy: &Policy,
+        outcomes: &Counts,
+        enforcement: &EnforcementStatus,
+        now: Timestamp,
+    ) -> Vec<Condition> {
+        let set = |kind, status: &str, reason: &str, message: String| {
+            condition(policy, kind, status, reason, message, now)
+        };
+        let ready = if policy.spec.suspend {
+            set(
+                "Ready",
+                "False",
+                "Suspended",
+                "spec.suspend is true: nothing is judged".into(),
+            )
+        } else if policy.problems.is_empty() {
+            match &self.log {
+                Ok(()) => set("Ready", "True", "Watching", String::new()),
+                Err(why) => set("Ready", "False", "EvidenceLogFailing", why.clone()),
+            }
+        } else {
+            set("Ready", "False", "InvalidSpec", policy.problems.join("; "))
+        };
+        let (status, reason) = match outcomes.combined() {
+            _ if policy.controls.is_empty() => ("Unknown", "NothingJudged"),
+            Outcome::Fail => ("False", "ControlsFailing"),
+            Outcome::Unknown => ("Unknown", "ControlsUnknown"),
+            Outcome::Pass | Outcome::Excepted | Outcome::NotApplicable => {
+                ("True", "ControlsPassing")
+            }
+        };
+        let message = format!(
+            "{} failing, {} unknown of {} controls",
+            outcomes.of(Outcome::Fail),
+            outcomes.of(Outcome::Unknown),
+            outcomes.total()
+        );
+        let compliant = set("Compliant", status, reason, message);
+        let (contended, note) = if enforcement.contended > 0 {
+            ("True", policy.contended.clone().unwrap_or_default())
+        } else {
+            ("False", String::new())
+        };
+        let reason = if contended == "True" {
+            "FieldsContended"
+        } else {
+            "NoContention"
+        };
+        vec![
+            ready,
+            compliant,
+            self.enforcing_condition(policy, now),
+            set("Contended", contended, reason, note),
+        ]
+    }
+
+    fn enforcing_condition(&self, policy: &Policy, now: Timestamp) -> Condition {
+        let set = |status: &str, reason: &str, message: String| {
+            condition(policy, "Enforcing", status, reason, message, now)
+        };
+        let latched: Vec<&str> = self
+            .brakes
+            .iter()
+            .filter(|((name, _), brake)| {
+                self.policies.get(name).is_some_and(|p| p.uid == policy.uid)
+                    && brake.latched.is_some()
+            })
+            .map(|((_, control), _)| *control)
+            .collect();
+        let controls: Vec<&PolicyControl> = policy
+            .controls
+            .iter()
+            .filter(|c| c.mode == Mode::Enforce)
+            .collect();
+        if controls.is_empty() {
+            set("False", "Observing", String::new())
+        } else if let Err(why) = &self.log {
+            set("False", "EvidenceLogFailing", why.clone())
+        } else if latched.is_empty() {
+            let over = policy.budget_said.is_some_and(|at| {
+                at + Duration::from_secs(60) > self.heartbeat_at.saturating_sub(super::HEARTBEAT)
+            });
+            let reason = if over { "BudgetReached" } else { "Enforcing" };
+            set(
+                "True",
+                reason,
+                format!("{} controls enforce", controls.len()),
+            )
+        } else {
+            let message = format!(
+                "brake latched for {}; change spec.limits.release",
+                latched.join(", ")
+            );
+            set("True", "BrakeLatched", message)
+        }
+    }
+
+    /// Failing subjects with a remedy, and what would be done about each: for `probity diff`.
+    pub fn proposals(&self) -> Vec<(Sym, &'static str, Subject, Standing, String)> {
+        let mut proposals = Vec::new();
+        for instance in self.instances.values() {
+            for (subject, row) in &instance.rows {
+                if row.verdict.outcome != Outcome::Fail {
+                    continue;
+                }
+                for policy in &instance.policies {
+                    let standing = row.standing.clone();
+                    let text = proposal(row);
+                    proposals.push((
+                        policy.clone(),
+                        instance.key.control,
+                        subject.clone(),
+                        standing,
+                        text,
+                    ));
+                }
+            }
+        }
+        proposals
+    }
+}
+
+fn proposal(row: &Row) -> String {
+    match (&row.verdict.remedy, &row.verdict.proposal) {
+        (Some(remedy), _) => {
+            let target = remedy.target();
+            let (kind, content) = (target.kind.info().kind, remedy.content());
+            format!(
+                "{} {kind} {}/{}: {content}",
+                remedy.as_str(),
+                target.namespace,
+                target.name
+            )
+        }
+        (None, Some(proposal)) => proposal.to_string(),
+        (None, None) => row.verdict.message.to_string(),
+    }
+}
+
+fn add(sum: &mut OutcomeCounts, counts: &Counts) {
+    let one = outcome_counts(counts);
+    sum.pass += one.pass;
+    sum.fail += one.fail;
+    sum.excepted += one.excepted;
+    sum.not_applicable += one.not_applicable;
+    sum.unknown += one.unknown;
+}
+
+fn outcome_counts(counts: &Counts) -> OutcomeCounts {
+    let of = |outcome| i64::try_from(counts.of(outcome)).unwrap_or(i64::MAX);
+    OutcomeCounts {
+        pass: of(Outcome::Pass),
+        fail: of(Outcome::Fail),
+        excepted: of(Outcome::Excepted),
+        not_applicable: of(Outcome::NotApplicable),
+        unknown: of(Outcome::Unknown),
+    }
+}
+
+fn summary(outcomes: &Counts, subjects: OutcomeCounts) -> Summary {
+    let applicable = outcomes.total() - outcomes.of(Outcome::NotApplicable);
+    Summary {
+        passing: format!("{}/{applicable}", outcomes.of(Outcome::Pass)),
+        failing: subjects.fail,
+        controls: outcome_counts(outcomes),
+        subjects,
+    }
+}
+
+fn count_standings(instance: &Instance, sum: &mut EnforcementStatus) {
+    for row in instance.rows.values() {
+        let Standing::Held(hold) = &row.standing else {
+            continue;
+        };
+        match hold {
+            Hold::Existing | Hold::Consent => sum.proposed_existing += 1,
+            Hold::Owner(_) => sum.proposed_owner += 1,
+            Hold::NotAllowed(_) => sum.not_allowed += 1,
+            Hold::Budget | Hold::Brake => sum.held_back += 1,
+            Hold::Paused(_) => sum.paused += 1,
+            Hold::Contended => sum.contended += 1,
+            Hold::Refused(_) | Hold::Backoff(_) | Hold::NotSelected | Hold::Terminating => {
+                sum.refused += 1;
+            }
+            Hold::Observe | Hold::NoRemedy | Hold::Grace | Hold::Log | Hold::Follower => {}
+        }
+    }
+}
+
+fn control_status(
+    policy: &Policy,
+    control: &PolicyControl,
+    instance: &Instance,
+    now: Timestamp,
+) -> ControlStatus {
+    let (info, counts, outcome) = (
+        instance.control.info(),
+        instance.visible_counts(),
+        instance.outcome(),
+    );
+    let old = policy.status.controls.iter().find(|old| old.id == info.id);
+    let since = match old {
+        Some(old) if old.outcome == outcome => old.since.clone(),
+        _ => Time(whole_seconds(now)),
+    };
+    let (violations, omitted) = violations(instance, control.severity);
+    let drift = instance.last_drift;
+    let ended = drift.map(|(_, end)| end.map_or("Open", End::as_str).to_owned());
+    ControlStatus {
+        id: info.id.to_owned(),
+        criteria: info
+            .criteria
+            .iter()
+            .map(|&criterion| criterion.to_owned())
+            .collect(),
+        outcome,
+        severity: control.severity,
+        mode: control.mode,
+        population: i64::try_from(counts.total()).unwrap_or(i64::MAX),
+        subjects: outcome_counts(&counts),
+        since,
+        last_drift: drift
+            .map(|(at, _)| Time(whole_seconds(at)))
+            .or_else(|| old.and_then(|old| old.last_drift.clone())),
+        last_drift_ended: ended.or_else(|| old.and_then(|old| old.last_drift_ended.clone())),
+        violations,
+        omitted,
+    }
+}
+
+fn violations(instance: &Instance, _: Severity) -> (Vec<Violation>, i64) {
+    if let Some((why, since)) = &instance.blind {
+        let blind = Violation {
+            kind: "Cluster".into(),
+            namespace: None,
+            name: "cluster".into(),
+            outcome: Outcome::Unknown,
+            strength: crate::verdict::Strength::Declared,
+            reason: "InputUnavailable".into(),
+            message: cut(why),
+            since: Time(whole_seconds(*since)),
+        };
+        return (vec![blind], 0);
+    }
+    let bad = |outcome| matches!(outcome, Outcome::Fail | Outcome::Unknown);
+    let total = instance.counts.of(Outcome::Fail) + instance.counts.of(Outcome::Unknown);
+    if total == 0 {
+        return (Vec::new(), 0);
+    }
+    let of = |wanted: Outcome| {
+        let rows = instance.rows.iter();
+        rows.filter(move |(_, row)| bad(row.verdict.outcome) && row.verdict.outcome == wanted)
+    };
+    // Failures first: they are worse than what nobody can tell.
+    let listed: Vec<Violation> = of(Outcome::Fail)
+        .chain(of(Outcome::Unknown))
+        .take(MOST_VIOLATIONS)
+        .map(|(subject, row)| violation(subject, row))
+        .collect();
+    let omitted =
+        i64::try_from(total).unwrap_or(i64::MAX) - i64::try_from(listed.len()).unwrap_or(0);
+    (listed, omitted)
+}
+
+fn violation(subject: &Subject, row: &Row) -> Violation {
+    let namespace = subject.object_namespace();
+    let message = match &row.standing {
+        Standing::Held(hold @ (Hold::Observe | Hold::NoRemedy)) => {
+            let _ = hold;
+            row.verdict.message.to_string()
+        }
+        Standing::Held(hold) => {
+            format!("{} (not put back: {})", row.verdict.message, hold.explain())
+        }
+        Standing::Quiet | Standing::UnderWay => row.verdict.message.to_string(),
+    };
+    Violation {
+        kind: subject.kind_name().to_owned(),
+        namespace: (!namespace.is_empty()).then(|| namespace.to_owned()),
+        name: subject.name.to_string(),
+        outcome: row.verdict.outcome,
+        strength: row.verdict.strength,
+        reason: row.verdict.reason.to_owned(),
+        message: cut(&message),
+        since: Time(whole_seconds(row.since)),
+    }
+}
+
+/// Cuts a message at a character boundary.
+fn cut(text: &str) -> String {
+    if text.len() <= LONGEST_MESSAGE {
+        return text.to_owned();
+    }
+    let mut end = LONGEST_MESSAGE;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}…", text.get(..end).unwrap_or_default())
+}
+
+/// Cuts violations, of the mildest controls first, until the status fits.
+fn fit(status: &mut ControlPolicyStatus) {
+    let size = |status: &ControlPolicyStatus| {
+        serde_json::to_vec(status).map_or(usize::MAX, |bytes| bytes.len())
+    };
+    while size(status) > LARGEST_STATUS {
+        let longest = status
+            .controls
+            .iter_mut()
+            .filter(|control| !control.violations.is_empty())
+            .min_by_key(|control| {
+                (
+                    control.severity,
+                    std::cmp::Reverse(control.violations.len()),
+                )
+            });
+        let Some(control) = longest else { return };
+        control.violations.pop();
+        control.omitted += 1;
+    }
+}
+
+fn condition(
+    policy: &Policy,
+    kind: &str,
+    status: &str,
+    reason: &str,
+    message: String,
+    now: Timestamp,
+) -> Condition {
+    let mut old = policy.status.conditions.iter();
+    let since = old
+        .find(|old| old.type_ == kind && old.status == status)
+        .map_or_else(
+            || Time(whole_seconds(now)),
+            |old| old.last_transition_time.clone(),
+        );
+    Condition {
+        type_: kind.to_owned(),
+        status: status.to_owned(),
+        reason: reason.to_owned(),
+        message: cut(&message),
+        observed_generation: Some(policy.generation),
+        last_transition_time: since,
+    }
+}
+
+/// Times in Kubernetes have whole seconds; ours must compare equal after a round trip.
+fn whole_seconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
+}
+
+trait MaxByTime {
+    fn max_by_time(self, other: Self) -> Self;
+}
+
+impl MaxByTime for Option<Time> {
+    fn max_by_time(self, other: Self) -> Self {
+        match (self, other) {
+            (Some(a), Some(b)) => Some(if a.0 >= b.0 {
+                Time(whole_seconds(a.0))
+            } else {
+                b
+            }),
+            (a, b) => a.or(b).map(|time| Time(whole_seconds(time.0))),
+        }
+    }
+}

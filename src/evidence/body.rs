@@ -1,0 +1,464 @@
+//! What an entry can say: one type per kind of entry.
+//!
+//! Entries are read for years, by auditors' own tools too: fields may be added, never renamed or given another meaning.
+//! Never a Secret's value, a credential or a matched token in here.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::blob::BlobRef;
+use super::words::{Action, ActionResult, BrakeState, Cause, Change, End, Freshness};
+use crate::verdict::{Outcome, Severity, Strength};
+
+/// A word of the product, such as the id of a control or a reason: known when compiling, except when read from a log.
+pub type Word = Cow<'static, str>;
+
+/// A name from the cluster, shared with whoever else holds it.
+pub type Name = Arc<str>;
+
+/// An object that a control judges or that we write.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SubjectRef {
+    /// API group; empty for the core group.
+    pub group: Name,
+    /// Kind.
+    pub kind: Name,
+    /// Namespace, unless the object is cluster-scoped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<Name>,
+    /// Name.
+    pub name: Name,
+    /// UID: another object of the same name is another subject.
+    pub uid: Name,
+}
+
+/// A value of an object, or where it is kept. Large values, and those without canonical form, become blobs.
+///
+/// A value that looks just like a [`BlobRef`] becomes a blob too, so that the two can't be confused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Content {
+    /// Kept in a blob file.
+    Blob(BlobRef),
+    /// Kept in the entry.
+    Inline(Value),
+}
+
+impl From<Value> for Content {
+    fn from(value: Value) -> Self {
+        Self::Inline(value)
+    }
+}
+
+/// The end of a log: how many entries it had, and what the last one was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Position {
+    /// The last entry.
+    pub seq: u64,
+    /// Its RFC 6962 leaf hash, in hex.
+    pub leaf: String,
+}
+
+/// Numbers of subjects by outcome. Outcomes without subjects are left out.
+pub type Counts = BTreeMap<Outcome, u64>;
+
+/// The operator starts to write.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Start {
+    /// Version of the program.
+    pub version: Word,
+    /// SHA-256 of the program file.
+    pub binary_digest: String,
+    /// UID of the namespace `kube-system`, which stands for the cluster.
+    pub cluster: Name,
+    /// The user that the API server sees.
+    pub identity: Name,
+    /// Where this log ended before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_end: Option<Position>,
+}
+
+/// The operator stops in good order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stop {
+    /// Why.
+    pub reason: Word,
+}
+
+/// This replica becomes the leader. What is between terms is a gap.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Term {
+    /// Holder named in the lease.
+    pub holder: Name,
+    /// `leaseTransitions` of the lease.
+    pub epoch: u64,
+    /// The last checkpoint that the predecessor anchored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predecessor: Option<String>,
+}
+
+/// A policy changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyChange {
+    /// The policy.
+    pub policy: Name,
+    /// Its UID.
+    pub uid: Name,
+    /// Its generation.
+    pub generation: u64,
+    /// What happened.
+    pub change: Change,
+    /// Who did it, as far as the managed fields tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub who: Option<String>,
+    /// Hash of the spec before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old_hash: Option<String>,
+    /// Hash of the spec after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_hash: Option<String>,
+    /// The spec after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spec: Option<Content>,
+    /// Since when each control may write. Empty while none may.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub enforcing_since: BTreeMap<Word, Timestamp>,
+    /// `spec.limits.release`, whose change releases brakes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits_release: Option<String>,
+}
+
+/// The outcome of a control on a subject changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Transition {
+    /// The policies concerned.
+    pub policies: Vec<Name>,
+    /// The control.
+    pub control: Word,
+    /// Version of the rule.
+    pub rule_version: u32,
+    /// Hash of the parameters.
+    pub params_hash: String,
+    /// Hash of the scope.
+    pub scope_hash: String,
+    /// The subject.
+    pub subject: SubjectRef,
+    /// Who owns the subject, from labels or annotations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Name>,
+    /// Outcome before; none for a subject that is new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Outcome>,
+    /// Outcome after; none for a subject that left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Outcome>,
+    /// What the verdict rests on.
+    pub strength: Strength,
+    /// The fact that decided, as a word.
+    pub reason: Word,
+    /// The same as a sentence.
+    pub message: String,
+    /// How much a failure matters.
+    pub severity: Severity,
+    /// Why the outcome changed.
+    pub cause: Cause,
+    /// How a failure ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<End>,
+    /// When the fact began, if the cluster tells: the object's own time, not ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened: Option<Timestamp>,
+    /// Id of the deviation that this opens, changes or closes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deviation: Option<String>,
+}
+
+/// Subjects joined or left a population. Batched, so that churn doesn't flood the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Population {
+    /// The policies concerned.
+    pub policies: Vec<Name>,
+    /// The control.
+    pub control: Word,
+    /// Who joined.
+    pub joined: Vec<SubjectRef>,
+    /// Who left.
+    pub left: Vec<SubjectRef>,
+}
+
+/// Counts of one control in one policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ControlCounts {
+    /// The policy.
+    pub policy: Name,
+    /// The control.
+    pub control: Word,
+    /// Subjects by outcome.
+    pub by_outcome: Counts,
+}
+
+/// How current one kind is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KindFreshness {
+    /// API group.
+    pub group: Name,
+    /// Kind.
+    pub kind: Name,
+    /// Its state.
+    pub state: Freshness,
+    /// When the server was last heard about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard: Option<Timestamp>,
+}
+
+/// Nothing else happened, or did: the whole table in numbers, so that silence is visible.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Heartbeat {
+    /// All subjects.
+    pub subjects: u64,
+    /// Subjects by outcome.
+    pub by_outcome: Counts,
+    /// The same per policy and control.
+    pub controls: Vec<ControlCounts>,
+    /// SHA-256 of the verdict table.
+    pub table_digest: String,
+    /// How current each kind is.
+    pub kinds: Vec<KindFreshness>,
+}
+
+/// We are about to write. Synced before the request is sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Intent {
+    /// Ties the outcome to the intent; unique in a log.
+    pub id: u64,
+    /// What kind of write.
+    pub action: Action,
+    /// The policies concerned.
+    pub policies: Vec<Name>,
+    /// The control.
+    pub control: Word,
+    /// The object.
+    pub target: SubjectRef,
+    /// Hash of the request's content.
+    pub content_hash: String,
+    /// The object or fields before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Content>,
+    /// The object or fields as we want them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Content>,
+    /// How to undo it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<String>,
+}
+
+/// What became of an intent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ActionOutcome {
+    /// The intent's id.
+    pub intent: u64,
+    /// The result.
+    pub result: ActionResult,
+    /// What the server said.
+    pub message: String,
+    /// The object's version afterwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_version: Option<String>,
+}
+
+/// Something was not observed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Gap {
+    /// `all`, a kind or a control.
+    pub scope: String,
+    /// Since when.
+    pub from: Timestamp,
+    /// Until when; none while it lasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Timestamp>,
+    /// Why.
+    pub cause: String,
+}
+
+/// A field's value at a `Pass`: what a later `PutBack` may restore.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Kept {
+    /// The control.
+    pub control: Word,
+    /// The subject.
+    pub subject: SubjectRef,
+    /// Path of the field.
+    pub field: String,
+    /// Its value.
+    pub value: Content,
+}
+
+/// A brake latched or was released.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Brake {
+    /// The control.
+    pub control: Word,
+    /// The policy.
+    pub policy: Name,
+    /// Its state.
+    pub state: BrakeState,
+    /// Why.
+    pub reason: String,
+}
+
+/// Someone keeps putting a field back; we leave it alone for a while.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Contended {
+    /// The control.
+    pub control: Word,
+    /// The subject.
+    pub subject: SubjectRef,
+    /// Path of the field.
+    pub field: String,
+    /// The other field manager.
+    pub manager: String,
+    /// Until when.
+    pub until: Timestamp,
+}
+
+/// A person asked us to leave something alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pause {
+    /// What: a policy, namespace or object.
+    pub target: String,
+    /// Until when; none when it ends now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// Who asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub who: Option<String>,
+}
+
+/// An entry that is too large for a frame: what it says is in a blob. Readers put it back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Spilled {
+    /// The type of the entry.
+    pub of: String,
+    /// Its fields.
+    pub content: BlobRef,
+}
+
+/// What an entry says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum Body {
+    /// See [`Start`].
+    Start(Start),
+    /// See [`Stop`].
+    Stop(Stop),
+    /// See [`Term`].
+    Term(Term),
+    /// See [`PolicyChange`].
+    PolicyChange(PolicyChange),
+    /// See [`Transition`].
+    Transition(Transition),
+    /// See [`Population`].
+    Population(Population),
+    /// See [`Heartbeat`].
+    Heartbeat(Heartbeat),
+    /// See [`Intent`].
+    Intent(Intent),
+    /// See [`ActionOutcome`].
+    Outcome(ActionOutcome),
+    /// See [`Gap`].
+    Gap(Gap),
+    /// See [`Kept`].
+    Kept(Kept),
+    /// See [`Brake`].
+    Brake(Brake),
+    /// See [`Contended`].
+    Contended(Contended),
+    /// See [`Pause`].
+    Pause(Pause),
+    /// See [`Spilled`].
+    Spilled(Spilled),
+}
+
+impl Body {
+    /// The entry's `type`.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Start(_) => "start",
+            Self::Stop(_) => "stop",
+            Self::Term(_) => "term",
+            Self::PolicyChange(_) => "policyChange",
+            Self::Transition(_) => "transition",
+            Self::Population(_) => "population",
+            Self::Heartbeat(_) => "heartbeat",
+            Self::Intent(_) => "intent",
+            Self::Outcome(_) => "outcome",
+            Self::Gap(_) => "gap",
+            Self::Kept(_) => "kept",
+            Self::Brake(_) => "brake",
+            Self::Contended(_) => "contended",
+            Self::Pause(_) => "pause",
+            Self::Spilled(_) => "spilled",
+        }
+    }
+
+    /// The values in it that may be kept as blobs.
+    pub(super) fn contents_mut(&mut self) -> Vec<&mut Content> {
+        match self {
+            Self::PolicyChange(change) => change.spec.iter_mut().collect(),
+            Self::Intent(intent) => intent.before.iter_mut().chain(&mut intent.after).collect(),
+            Self::Kept(kept) => vec![&mut kept.value],
+            _ => Vec::new(),
+        }
+    }
+}
+
+macro_rules! into_body {
+    ($($variant:ident($type:ident)),+) => {$(
+        impl From<$type> for Body {
+            fn from(said: $type) -> Self {
+                Self::$variant(said)
+            }
+        }
+    )+};
+}
+into_body!(
+    Start(Start),
+    Stop(Stop),
+    Term(Term),
+    PolicyChange(PolicyChange),
+    Transition(Transition),
+    Population(Population),
+    Heartbeat(Heartbeat),
+    Intent(Intent),
+    Outcome(ActionOutcome),
+    Gap(Gap),
+    Kept(Kept),
+    Brake(Brake),
+    Contended(Contended),
+    Pause(Pause)
+);

@@ -1,0 +1,120 @@
+//! What can go wrong with the log on disk, and what to do about it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::canonical::CanonicalError;
+use super::frame::MAX_ENTRY;
+
+/// Why the log can't be opened, read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The file system refused.
+    #[error("can't {action} {}: {source}", path.display())]
+    Io {
+        /// What was attempted.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Durable bytes have changed.
+    #[error(
+        "the evidence log is damaged: {} at byte {offset}: {reason}. Nothing was changed. Keep this volume, it is evidence; \
+         restore the file from a copy, or start with an empty folder, which begins a new log and records the gap", path.display()
+    )]
+    Corrupt {
+        /// The damaged file.
+        path: PathBuf,
+        /// Where in the file.
+        offset: u64,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// Another process, or another writer in this one, has the log.
+    #[error("{} is in use by another writer: two writers would fork the log. Stop the other one, or give this replica its own folder", path.display())]
+    Locked {
+        /// The folder of the log.
+        path: PathBuf,
+    },
+    /// A write or sync failed earlier; the writer must be reopened before it takes more.
+    #[error("the evidence log takes no entries since an earlier write failed; it must be reopened")]
+    Poisoned,
+    /// More batches wait than the queue holds: the disk doesn't keep up.
+    #[error("{0} batches already wait for the evidence log: the volume is too slow or hangs")]
+    Full(usize),
+    /// The writer's thread is gone.
+    #[error("the writer of the evidence log has stopped")]
+    Stopped,
+    /// An entry that no frame or tile can hold, or that is not JSON text.
+    #[error(
+        "an entry of {0} bytes can't be logged: entries are JSON text of at most {MAX_ENTRY} bytes"
+    )]
+    Size(usize),
+    /// More at once than one sync may cover.
+    #[error("{0} bytes of entries are too many for one sync")]
+    Group(usize),
+    /// An entry has no canonical form.
+    #[error("an entry can't be logged: {0}")]
+    Canonical(#[from] CanonicalError),
+    /// An entry can't be understood.
+    #[error(
+        "entry {seq} can't be read: {reason}. If a newer version of probity wrote it, use that version"
+    )]
+    Entry {
+        /// Position in the log.
+        seq: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A blob that an entry refers to is missing or changed.
+    #[error("the blob {name} {reason}: restore {} from a copy", path.display())]
+    Blob {
+        /// SHA-256 in hex.
+        name: String,
+        /// Where it should be.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+}
+
+impl LogError {
+    /// A static word for labels and events.
+    pub const fn category(&self) -> &'static str {
+        match self {
+            Self::Io { .. } => "Io",
+            Self::Corrupt { .. } => "Corrupt",
+            Self::Locked { .. } => "Locked",
+            Self::Poisoned => "Poisoned",
+            Self::Full(_) => "Full",
+            Self::Stopped => "Stopped",
+            Self::Size(_) => "Size",
+            Self::Group(_) => "Group",
+            Self::Canonical(_) => "Canonical",
+            Self::Entry { .. } => "Entry",
+            Self::Blob { .. } => "Blob",
+        }
+    }
+
+    /// Whether the batch itself is at fault: it will never be taken, while others are.
+    pub const fn is_about_the_entry(&self) -> bool {
+        matches!(self, Self::Size(_) | Self::Canonical(_))
+    }
+}
+
+/// Adds to an IO error what was attempted on which file.
+pub(super) trait At<T> {
+    fn at(self, action: &'static str, path: &Path) -> Result<T, LogError>;
+}
+
+impl<T> At<T> for io::Result<T> {
+    fn at(self, action: &'static str, path: &Path) -> Result<T, LogError> {
+        self.map_err(|source| LogError::Io {
+            action,
+            path: path.to_owned(),
+            source,
+        })
+    }
+}

@@ -1,0 +1,37 @@
+//! Evidence: an append-only log of what was observed, decided and done. Nothing is acted upon before the entry that
+//! announces it is durable.
+//!
+//! Responsible for the files of the log and the meaning of its entries. Must not decide anything about controls, and never
+//! repairs damage by itself: an interrupted last write is cut off, everything else is reported with its place.
+//!
+//! ```text
+//! Record ─► Log (queue) ─► writer thread: encode ─► blobs ─► Store: frames ─► one sync ─► Ticket resolves
+//!                                                              │
+//!                                   Reader ◄── Frames ◄── segments on disk      (no lock; live or a copy)
+//! ```
+//!
+//! Pure: `canonical`, `frame`, `words`, `body`, `entry`. IO: the rest.
+
+pub mod blob;
+pub mod body;
+pub mod canonical;
+pub mod entry;
+mod error;
+pub mod frame;
+mod reader;
+mod recovered;
+#[cfg(test)]
+mod samples;
+mod segment;
+pub mod storage;
+pub mod store;
+pub mod words;
+mod writer;
+
+pub use body::{Body, Position, SubjectRef};
+pub use entry::{Entry, Record};
+pub use error::LogError;
+pub use reader::Reader;
+pub use recovered::{OpenIntent, Recovered, open_intents};
+pub use segment::{Frames, RawEntry};
+pub use writer::{Failed, Log, Ticket};

@@ -1,0 +1,183 @@
+//! One example of every kind of entry, for tests.
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::body::{
+    ActionOutcome, Body, Brake, Contended, ControlCounts, Gap, Heartbeat, Intent, Kept,
+    KindFreshness, Pause, PolicyChange, Population, Position, Start, Stop, SubjectRef, Term,
+    Transition,
+};
+use super::words::{Action, ActionResult, BrakeState, Cause, Change, End, Freshness};
+use crate::verdict::{Outcome, Severity, Strength};
+
+pub(super) fn time(second: i64) -> Timestamp {
+    "2026-01-01T00:00:00Z".parse::<Timestamp>().unwrap() + jiff::SignedDuration::from_secs(second)
+}
+
+pub(super) fn subject(name: &str) -> SubjectRef {
+    SubjectRef {
+        group: "apps".into(),
+        kind: "Deployment".into(),
+        namespace: Some("shop".into()),
+        name: name.into(),
+        uid: "u-1".into(),
+    }
+}
+
+pub(super) fn intent(id: u64) -> Intent {
+    Intent {
+        id,
+        action: Action::PutBack,
+        policies: vec!["soc2".into()],
+        control: "net-namespace-default-deny".into(),
+        target: subject("web"),
+        content_hash: "00".to_owned(),
+        before: None,
+        after: Some(json!({"a": 1}).into()),
+        undo: None,
+    }
+}
+
+pub(super) fn outcome(intent: u64) -> ActionOutcome {
+    ActionOutcome {
+        intent,
+        result: ActionResult::Applied,
+        message: "done".to_owned(),
+        resource_version: Some("12".to_owned()),
+    }
+}
+
+pub(super) fn heartbeat() -> Heartbeat {
+    Heartbeat {
+        subjects: 3,
+        by_outcome: [(Outcome::Pass, 2), (Outcome::Fail, 1)].into(),
+        controls: vec![ControlCounts {
+            policy: "soc2".into(),
+            control: "rbac-no-wildcards".into(),
+            by_outcome: [(Outcome::NotApplicable, 1)].into(),
+        }],
+        table_digest: "ab".to_owned(),
+        kinds: vec![KindFreshness {
+            group: "".into(),
+            kind: "Pod".into(),
+            state: Freshness::Synced,
+            heard: Some(time(0)),
+        }],
+    }
+}
+
+pub(super) fn transition() -> Transition {
+    Transition {
+        policies: vec!["soc2".into(), "pci".into()],
+        control: "enc-ingress-tls".into(),
+        rule_version: 2,
+        params_hash: "aa".to_owned(),
+        scope_hash: "bb".to_owned(),
+        subject: subject("web"),
+        owner: Some("team-shop".into()),
+        from: Some(Outcome::Pass),
+        to: Some(Outcome::Fail),
+        strength: Strength::Effective,
+        reason: "IngressWithoutTls".into(),
+        message: "host shop.example has no TLS\n\u{1f512}".to_owned(),
+        severity: Severity::High,
+        cause: Cause::Object,
+        ended: Some(End::PutBack),
+        opened: Some(time(-5)),
+        deviation: Some("d-1".to_owned()),
+    }
+}
+
+pub(super) fn bodies() -> Vec<Body> {
+    let control = || "enc-ingress-tls".into();
+    vec![
+        Start {
+            version: "0.1.0".into(),
+            binary_digest: "cc".to_owned(),
+            cluster: "k-1".into(),
+            identity: "system:serviceaccount:probity:probity".into(),
+            previous_end: Some(Position {
+                seq: 4,
+                leaf: "dd".to_owned(),
+            }),
+        }
+        .into(),
+        Stop {
+            reason: "SIGTERM".into(),
+        }
+        .into(),
+        Term {
+            holder: "probity-0".into(),
+            epoch: 3,
+            predecessor: Some("origin\n12\nroot\n".to_owned()),
+        }
+        .into(),
+        PolicyChange {
+            policy: "soc2".into(),
+            uid: "p-1".into(),
+            generation: 2,
+            change: Change::Updated,
+            who: Some("alice".to_owned()),
+            old_hash: None,
+            new_hash: Some("ee".to_owned()),
+            spec: Some(json!({"mode": "Enforce", "controls": {}}).into()),
+            enforcing_since: [("enc-ingress-tls".into(), time(0))].into(),
+            limits_release: Some("r1".to_owned()),
+        }
+        .into(),
+        transition().into(),
+        Population {
+            policies: vec!["soc2".into()],
+            control: control(),
+            joined: vec![subject("a")],
+            left: vec![subject("b")],
+        }
+        .into(),
+        heartbeat().into(),
+        intent(9).into(),
+        outcome(9).into(),
+        Gap {
+            scope: "all".to_owned(),
+            from: time(0),
+            to: None,
+            cause: "Restart".to_owned(),
+        }
+        .into(),
+        Kept {
+            control: control(),
+            subject: subject("web"),
+            field: "spec.tls".to_owned(),
+            value: json!([{"hosts": ["shop.example"]}]).into(),
+        }
+        .into(),
+        Kept {
+            control: control(),
+            subject: subject("web"),
+            field: "spec.tls".to_owned(),
+            value: json!(null).into(),
+        }
+        .into(),
+        Brake {
+            control: control(),
+            policy: "soc2".into(),
+            state: BrakeState::Latched,
+            reason: "TooManySubjects".to_owned(),
+        }
+        .into(),
+        Contended {
+            control: control(),
+            subject: subject("web"),
+            field: "spec.tls".to_owned(),
+            manager: "helm".to_owned(),
+            until: time(3600),
+        }
+        .into(),
+        Pause {
+            target: "soc2".to_owned(),
+            until: None,
+            who: None,
+        }
+        .into(),
+    ]
+}
