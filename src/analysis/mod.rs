@@ -1,5 +1,4 @@
-//! What follows from several objects together, or from rules that are not ours, such as when a
-//! cron expression is due. Pure.
+//! Pure analyses that several controls share.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
