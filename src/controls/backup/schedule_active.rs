@@ -140,6 +140,17 @@ impl ScheduleActive {
             Ok(rpo) => rpo,
             Err(error) => return Verdict::unknown("InvalidRpo", error),
         };
+        self.judge_runs(context, plan, &readings, rpo)
+    }
+
+    /// Whether it is due often enough, and ran when it was.
+    fn judge_runs(
+        &self,
+        context: &Context<'_>,
+        plan: &Plan<'_>,
+        readings: &[Schedule],
+        rpo: Duration,
+    ) -> Verdict {
         let note = if readings.len() > 1 {
             " (Velero before 1.18.3 and from 1.18.3 on read the expression differently; the worse \
              reading counts)"
@@ -148,7 +159,7 @@ impl ScheduleActive {
         };
         let mut missed_at = Timestamp::MAX;
         let mut message = String::new();
-        for reading in &readings {
+        for reading in readings {
             let interval = reading.worst_interval().filter(|interval| *interval <= rpo);
             let (Some(interval), Some(due)) = (interval, reading.next_after(plan.last)) else {
                 return too_rare(plan, reading, rpo, note);
@@ -163,10 +174,10 @@ impl ScheduleActive {
             }
         }
         if context.now > missed_at {
-            return Verdict::fail(declared, "RunsMissed", message)
+            return Verdict::fail(Strength::Declared, "RunsMissed", message)
                 .propose(run_now(plan.kind, plan.meta));
         }
-        Verdict::pass(declared, "ScheduleActive", "")
+        Verdict::pass(Strength::Declared, "ScheduleActive", "")
             .recheck(later(missed_at, Duration::from_secs(1)))
             .keeping(Kept {
                 uid: plan.meta.uid,
