@@ -1,3 +1,5 @@
 //! Pure analyses that several controls share.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+pub mod schedule;

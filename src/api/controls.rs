@@ -35,4 +35,11 @@ pub struct Setting<P> {
 pub struct Controls {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub net_namespace_default_deny: Option<Setting<network::NamespaceDefaultDeny>>,
+    /// Every backup schedule is switched on, is accepted by its tool, is due often enough, and
+    /// runs when it is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_schedule_active: Option<Setting<backup::ScheduleActive>>,
+    /// Every volume claim has a recovery point that is young enough, proven for that very claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_rpo_met: Option<Setting<backup::RpoMet>>,
 }

@@ -48,6 +48,8 @@ macro_rules! registry {
 
 registry! {
     net_namespace_default_deny: network::NamespaceDefaultDeny,
+    backup_schedule_active: backup::ScheduleActive,
+    backup_rpo_met: backup::RpoMet,
 }
 
 /// The control with this id.

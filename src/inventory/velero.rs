@@ -22,6 +22,8 @@ pub struct Schedule {
     pub phase: Option<Sym>,
     /// When it last started a backup.
     pub last_backup: Option<Timestamp>,
+    /// When a run was last skipped on request: the next one is counted from there.
+    pub last_skipped: Option<Timestamp>,
     /// Namespaces that its backups hold; empty means all.
     pub included: Box<[Sym]>,
     /// Namespaces that its backups leave out.
@@ -91,6 +93,8 @@ struct WireScheduleStatus<'a> {
     phase: Option<Str<'a>>,
     #[serde(borrow)]
     last_backup: Option<Str<'a>>,
+    #[serde(borrow)]
+    last_skipped: Option<Str<'a>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -188,6 +192,7 @@ impl Projection for Schedule {
             paused: wire.spec.paused == Some(true),
             phase: phase.map(|phase| interner.string(phase)),
             last_backup: time(status.and_then(|status| status.last_backup.as_ref())),
+            last_skipped: time(status.and_then(|status| status.last_skipped.as_ref())),
             included: syms(template.included_namespaces, interner),
             excluded: syms(template.excluded_namespaces, interner),
         };

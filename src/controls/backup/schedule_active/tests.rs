@@ -1,0 +1,339 @@
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "json!({}) as an argument reads best"
+)]
+
+use serde_json::Value;
+
+use super::*;
+use crate::{controls::testing::World, verdict::Outcome};
+
+/// A Velero Schedule that last ran at one o'clock of the day of the test.
+fn schedule(change: &Value) -> Value {
+    let mut object = json!({
+        "metadata": { "name": "nightly", "namespace": "velero" },
+        "spec": { "schedule": "0 1 * * *" },
+        "status": { "phase": "Enabled", "lastBackup": "2026-06-01T01:00:20Z" },
+    });
+    for part in ["spec", "status", "metadata"] {
+        for (key, value) in change[part].as_object().into_iter().flatten() {
+            object[part][key] = value.clone();
+        }
+    }
+    object
+}
+
+fn velero(change: Value) -> World {
+    World::new().with(Kind::VeleroSchedule, schedule(&change))
+}
+
+fn job(spec: Value, last: &str) -> Value {
+    json!({
+        "metadata": {
+            "name": "dump", "namespace": "shop",
+            "annotations": { "probity.dev/backs-up": "data, logs" },
+        },
+        "spec": spec,
+        "status": { "lastScheduleTime": last },
+    })
+}
+
+fn claim(name: &str, annotations: Value) -> Value {
+    json!({
+        "metadata": { "name": name, "namespace": "shop", "annotations": annotations },
+        "spec": { "storageClassName": "fast" },
+        "status": { "phase": "Bound" },
+    })
+}
+
+const RPO_KEY: &str = "probity.dev/rpo";
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+#[test]
+fn a_schedule_passes_only_where_everything_holds() {
+    use Outcome::{Fail, NotApplicable, Pass};
+    for (change, outcome, reason) in [
+        (json!({}), Pass, "ScheduleActive"),
+        (
+            json!({ "spec": { "paused": true } }),
+            Fail,
+            "SchedulePaused",
+        ),
+        (
+            json!({ "status": { "phase": "FailedValidation" } }),
+            Fail,
+            "ScheduleRefused",
+        ),
+        (
+            json!({ "status": { "phase": "" } }),
+            Fail,
+            "ScheduleIgnored",
+        ),
+        (
+            json!({ "status": { "phase": "New" } }),
+            Fail,
+            "ScheduleIgnored",
+        ),
+        (
+            json!({ "status": null, "metadata": { "creationTimestamp": "2026-06-01T11:58:00Z" },
+                    "status": { "phase": null } }),
+            NotApplicable,
+            "InGrace",
+        ),
+        (
+            json!({ "spec": { "schedule": "soon" } }),
+            Fail,
+            "ScheduleUnreadable",
+        ),
+        (
+            json!({ "spec": { "schedule": "" } }),
+            Fail,
+            "ScheduleUnreadable",
+        ),
+        (
+            json!({ "spec": { "schedule": "0 0 30 2 *" } }),
+            Fail,
+            "NeverDue",
+        ),
+        (
+            json!({ "spec": { "schedule": "0 1 * * 1-5" } }),
+            Fail,
+            "IntervalTooLong",
+        ),
+        (
+            json!({ "spec": { "schedule": "@every 24h" } }),
+            Pass,
+            "ScheduleActive",
+        ),
+        (
+            json!({ "spec": { "schedule": "@every 25h" } }),
+            Fail,
+            "IntervalTooLong",
+        ),
+        (
+            json!({ "spec": { "schedule": "CRON_TZ=Europe/Berlin 30 2 * * *" } }),
+            Pass,
+            "ScheduleActive",
+        ),
+        (
+            json!({ "status": { "lastBackup": "2026-05-11T01:00:20Z" } }),
+            Fail,
+            "RunsMissed",
+        ),
+        // Without any run, its creation a month ago counts.
+        (
+            json!({ "status": { "lastBackup": null } }),
+            Fail,
+            "RunsMissed",
+        ),
+        (
+            json!({ "status": { "lastBackup": null, "lastSkipped": "2026-06-01T00:00:00Z" } }),
+            Pass,
+            "ScheduleActive",
+        ),
+    ] {
+        let verdict = velero(change.clone()).only(&ScheduleActive::default());
+        assert_eq!(
+            (verdict.outcome, verdict.reason),
+            (outcome, reason),
+            "{change}"
+        );
+    }
+}
+
+#[test]
+fn a_missed_run_is_found_on_the_second() {
+    let control = ScheduleActive::default();
+    let mut world = velero(json!({}));
+    let recheck = world.only(&control).recheck_at;
+    // Due at 01:00 of the second, half a day late at 13:00.
+    assert_eq!(recheck, Some(at("2026-06-02T13:00:01Z")));
+    world.now = at("2026-06-02T13:00:00Z");
+    assert_eq!(world.only(&control).outcome, Outcome::Pass);
+    world.now = at("2026-06-02T13:00:01Z");
+    let verdict = world.only(&control);
+    assert_eq!(verdict.reason, "RunsMissed");
+    assert_eq!(
+        verdict.message,
+        "no run since 2026-06-01T01:00:20Z: one was due at 2026-06-02T01:00:00Z and may be 12h late"
+    );
+    assert_eq!(
+        verdict.proposal.as_deref(),
+        Some("velero backup create --from-schedule nightly --namespace velero")
+    );
+}
+
+#[test]
+fn the_worse_of_two_readings_counts() {
+    let control = ScheduleActive {
+        rpo: Period::days(10),
+        ..Default::default()
+    };
+    let judge = |cron: &str| {
+        let verdict = velero(json!({ "spec": { "schedule": cron } })).only(&control);
+        (verdict.reason, verdict.message.into_owned())
+    };
+    assert_eq!(judge("0 1 * * 1").0, "ScheduleActive");
+    // Either day: weekly. Both days: more than a year.
+    let (reason, message) = judge("0 1 1 * 1");
+    assert_eq!(reason, "IntervalTooLong");
+    assert!(
+        message.contains("427d") && message.contains("1.18.3"),
+        "{message}"
+    );
+    let (reason, message) = judge("0 1 * * 7");
+    assert_eq!(reason, "ScheduleUnreadable");
+    assert!(
+        message.contains("Velero before 1.18.3 refuses it"),
+        "{message}"
+    );
+    let (_, message) = judge("*/60 1 * * *");
+    assert!(
+        message.contains("Velero from 1.18.3 on refuses it"),
+        "{message}"
+    );
+}
+
+#[test]
+fn cron_jobs_are_subjects_by_annotation_only() {
+    let control = ScheduleActive::default();
+    let nightly = json!({ "schedule": "0 1 * * *" });
+    let mut world = World::new().with(Kind::CronJob, job(nightly, "2026-06-01T01:00:00Z"));
+    let plain = json!({
+        "metadata": { "name": "report", "namespace": "shop" },
+        "spec": { "schedule": "@yearly", "suspend": true },
+    });
+    world.put(Kind::CronJob, plain);
+    assert_eq!(world.only(&control).outcome, Outcome::Pass);
+}
+
+#[test]
+fn the_time_zone_of_a_cron_job_counts() {
+    let tokyo = json!({ "schedule": "0 1 * * *", "timeZone": "Asia/Tokyo" });
+    let mut world = World::new().with(Kind::CronJob, job(tokyo, "2026-05-31T16:00:00Z"));
+    let verdict = world.only(&ScheduleActive::default());
+    assert_eq!(verdict.recheck_at, Some(at("2026-06-02T04:00:01Z")));
+    let nowhere = json!({ "schedule": "0 1 * * *", "timeZone": "Asia/Nowhere" });
+    world.put(Kind::CronJob, job(nowhere, "2026-05-31T16:00:00Z"));
+    let verdict = world.only(&ScheduleActive::default());
+    assert_eq!(verdict.reason, "ScheduleUnreadable");
+}
+
+#[test]
+fn the_strictest_objective_of_its_claims_counts_and_the_nearest_goes_first() {
+    let control = ScheduleActive::default();
+    let nightly = json!({ "schedule": "0 1 * * *" });
+    let mut world = World::new()
+        .with(Kind::CronJob, job(nightly, "2026-06-01T01:00:00Z"))
+        .with(Kind::Claim, claim("data", json!({})))
+        .with(Kind::Claim, claim("logs", json!({})));
+    let rpo = |value: &str| json!({ RPO_KEY: value });
+    let class = |value: &str| json!({ "metadata": { "name": "fast", "annotations": rpo(value) } });
+    let namespace = |value| json!({ "metadata": { "name": "shop", "annotations": rpo(value) } });
+    let mut reason = |kind, object| {
+        world.put(kind, object);
+        world.only(&control).reason
+    };
+    assert_eq!(reason(Kind::StorageClass, class("12h")), "IntervalTooLong");
+    assert_eq!(reason(Kind::Namespace, namespace("2d")), "ScheduleActive");
+    assert_eq!(
+        reason(Kind::Claim, claim("logs", rpo("1h"))),
+        "IntervalTooLong"
+    );
+    assert_eq!(
+        reason(Kind::Claim, claim("logs", rpo("weekly"))),
+        "InvalidRpo"
+    );
+    assert_eq!(
+        reason(Kind::Claim, claim("logs", rpo("7d"))),
+        "ScheduleActive"
+    );
+}
+
+#[test]
+fn what_passed_before_is_switched_on_again() {
+    let control = ScheduleActive::default();
+    let mut world = velero(json!({}));
+    let spec = |suspend| json!({ "schedule": "0 1 * * *", "suspend": suspend });
+    world.put(Kind::CronJob, job(spec(false), "2026-06-01T01:00:00Z"));
+    world.judge(&control);
+    world.put(
+        Kind::VeleroSchedule,
+        schedule(&json!({ "spec": { "paused": true } })),
+    );
+    world.put(Kind::CronJob, job(spec(true), "2026-06-01T01:00:00Z"));
+    let verdicts = world.judge(&control);
+    let remedies = verdicts.values().map(|v| v.remedy.as_deref().unwrap());
+    let patches: Vec<_> = remedies.map(|remedy| remedy.content().clone()).collect();
+    assert_eq!(
+        patches,
+        [
+            json!({ "spec": { "suspend": false } }),
+            json!({ "spec": { "paused": false } })
+        ]
+    );
+    let mended = world.mend(&control);
+    assert!(
+        mended
+            .values()
+            .all(|(outcome, _)| *outcome == Outcome::Pass),
+        "{mended:?}"
+    );
+}
+
+#[test]
+fn what_never_passed_is_a_proposal() {
+    let control = ScheduleActive::default();
+    let mut world = velero(json!({ "spec": { "paused": true } }));
+    let verdict = world.only(&control);
+    assert_eq!(verdict.remedy, None);
+    assert_eq!(
+        verdict.proposal.as_deref(),
+        Some(
+            "kubectl patch schedules.velero.io nightly --namespace velero --type merge --patch \
+             '{\"spec\":{\"paused\":false}}'"
+        )
+    );
+    // Another object of that name passed before: that one is not to be put back.
+    world.put(Kind::VeleroSchedule, schedule(&json!({})));
+    world.judge(&control);
+    let other = json!({ "uid": "11111111-0000-4000-8000-000000000001" });
+    let paused = json!({ "spec": { "paused": true }, "metadata": other });
+    world.put(Kind::VeleroSchedule, schedule(&paused));
+    assert_eq!(world.only(&control).remedy, None);
+}
+
+#[test]
+fn a_change_touches_no_more_than_it_must() {
+    let control = ScheduleActive::default();
+    let change = |kind, namespace: &str, name: &str| Change {
+        kind,
+        namespace: namespace.into(),
+        name: name.into(),
+        effect: crate::inventory::Effect::Modified,
+        manager: None,
+    };
+    let touched = control.touched(&change(Kind::CronJob, "shop", "dump"));
+    let subject = Subject::object(Kind::CronJob, &"shop".into(), &"dump".into());
+    assert_eq!(touched, Touched::Subject(subject));
+    let touched = control.touched(&change(Kind::Claim, "shop", "data"));
+    assert_eq!(touched, Touched::Namespace("shop".into()));
+    let touched = control.touched(&change(Kind::StorageClass, "", "fast"));
+    assert_eq!(touched, Touched::All);
+}
+
+#[test]
+fn nonsense_parameters_are_refused() {
+    for (rpo, slack_percent, fine) in [
+        (Period::hours(24), 150, true),
+        (Period::hours(0), 150, false),
+        (Period::hours(24), 100, false),
+        (Period::hours(24), 1001, false),
+    ] {
+        let control = ScheduleActive { rpo, slack_percent };
+        assert_eq!(control.check().is_ok(), fine, "{control:?}");
+    }
+}
