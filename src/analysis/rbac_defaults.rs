@@ -123,8 +123,8 @@ impl Defaults {
             }
             next += 1;
         }
-        let rules = roles.iter().flat_map(|role| &role.6);
-        rules.filter(|rule| rule.5 & self.bit != 0).collect()
+        let all = roles.iter().flat_map(|role| &role.6);
+        all.filter(|rule| rule.5 & self.bit != 0).collect()
     }
 
     /// What a role with a default's name holds beyond that default; `None` where this version has

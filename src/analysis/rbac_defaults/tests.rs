@@ -25,7 +25,7 @@ pub(crate) fn fresh_cluster(minor: u32) -> World {
         for label in &row.3 {
             role["metadata"]["labels"][label] = json!("true");
         }
-        let rule = |rule: &RuleRow| {
+        let unpacked = |rule: &RuleRow| {
             let groups = words(&rule.1).into_iter();
             let groups: Vec<_> = groups.map(|g| if g == "core" { "" } else { g }).collect();
             json!({
@@ -33,7 +33,7 @@ pub(crate) fn fresh_cluster(minor: u32) -> World {
                 "resourceNames": words(&rule.3), "nonResourceURLs": words(&rule.4),
             })
         };
-        role["rules"] = defaults.rules(row).into_iter().map(rule).collect();
+        role["rules"] = defaults.rules(row).into_iter().map(unpacked).collect();
         if let Some(label) = row.4.first() {
             let selector = json!({ "matchLabels": { label: "true" } });
             role["aggregationRule"] = json!({ "clusterRoleSelectors": [selector] });
