@@ -2,4 +2,6 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod rbac;
+pub mod rbac_defaults;
 pub mod schedule;

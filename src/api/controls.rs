@@ -33,6 +33,17 @@ pub struct Setting<P> {
     reason = "the description of a field is the documentation of its control"
 )]
 pub struct Controls {
+    /// Nobody gives rights to everybody: to anonymous callers, to all who are authenticated, or
+    /// to all service accounts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rbac_anonymous_and_authenticated_groups:
+        Option<Setting<rbac::AnonymousAndAuthenticatedGroups>>,
+    /// Only listed identities hold cluster-admin, through whatever role and binding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rbac_cluster_admin_allowlist: Option<Setting<rbac::ClusterAdminAllowlist>>,
+    /// Roles name the verbs that they allow, without `*`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rbac_no_wildcard_verbs: Option<Setting<rbac::NoWildcardVerbs>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub net_namespace_default_deny: Option<Setting<network::NamespaceDefaultDeny>>,
     /// Every backup schedule is switched on, is accepted by its tool, is due often enough, and

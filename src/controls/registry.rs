@@ -47,6 +47,9 @@ macro_rules! registry {
 }
 
 registry! {
+    rbac_anonymous_and_authenticated_groups: rbac::AnonymousAndAuthenticatedGroups,
+    rbac_cluster_admin_allowlist: rbac::ClusterAdminAllowlist,
+    rbac_no_wildcard_verbs: rbac::NoWildcardVerbs,
     net_namespace_default_deny: network::NamespaceDefaultDeny,
     backup_schedule_active: backup::ScheduleActive,
     backup_rpo_met: backup::RpoMet,

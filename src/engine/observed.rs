@@ -11,6 +11,8 @@ use crate::inventory::Sym;
 pub struct Observed {
     /// The encryption canary; `None` until it ran for the first time.
     pub canary: Option<CanaryRun>,
+    /// Minor version of the API server, from `/version`; `None` until the shell has read it.
+    pub server_minor: Option<u32>,
 }
 
 /// One run of the encryption canary over all API servers.

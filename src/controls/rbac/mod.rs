@@ -1,1 +1,45 @@
 //! Controls of the family `rbac`.
+//!
+//! They judge every namespace, system ones included, and change a role or binding never: removing
+//! a subject or a verb needs the same rights as adding one. Whole bindings are deleted.
+
+mod allowed;
+mod anonymous_and_authenticated_groups;
+mod cluster_admin_allowlist;
+mod command;
+mod no_wildcard_verbs;
+mod presets;
+
+pub use allowed::{AllowedSubject, IdentityKind};
+pub use anonymous_and_authenticated_groups::{
+    AllowedGrant, AnonymousAndAuthenticatedGroups, Everybody, RoleKind,
+};
+pub use cluster_admin_allowlist::ClusterAdminAllowlist;
+pub use no_wildcard_verbs::{AllowedRole, NoWildcardVerbs};
+pub use presets::Preset;
+
+use super::Scope;
+use crate::{
+    analysis::rbac_defaults::BOOTSTRAPPING,
+    inventory::{Object, rbac::Binding},
+};
+
+/// Whether a binding is one that is never deleted: Kubernetes' own, or one that Probity itself
+/// needs. The label is enough here: what it protects wrongly becomes a proposal.
+fn is_protected(scope: &Scope, binding: &Object<Binding>) -> bool {
+    let labels = &binding.meta.labels;
+    let released = labels.get("app.kubernetes.io/managed-by") == Some("Helm")
+        && labels.get("app.kubernetes.io/name") == Some("probity");
+    let own = |namespace: &str| !scope.own.is_empty() && namespace == scope.own;
+    let names_us = binding.spec.subjects.iter().any(|holder| {
+        let account = crate::analysis::rbac::account(&holder.name);
+        match &*holder.kind {
+            "ServiceAccount" => own(&holder.namespace),
+            "User" => account.is_some_and(|(namespace, _)| own(namespace)),
+            // Bootstrapping goes through this group, whatever the binding is called.
+            "Group" => &*holder.name == "system:masters",
+            _ => false,
+        }
+    });
+    labels.get(BOOTSTRAPPING).is_some() || binding.meta.owners.ours || released || names_us
+}

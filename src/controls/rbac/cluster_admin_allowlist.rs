@@ -1,0 +1,420 @@
+//! `rbac-cluster-admin-allowlist`
+
+use std::collections::BTreeSet;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{AllowedSubject, Preset, command, is_protected, presets};
+use crate::{
+    analysis::{
+        rbac::{
+            accounts_of, cluster_admin_bindings, gives_everything, holds_everything, identity, is,
+        },
+        rbac_defaults::{self, Trust},
+    },
+    controls::{
+        Context, Control, Family, Info, Remedy, Scope, Subject, SubjectKind, Target, Touched,
+        Verdict, Write,
+    },
+    engine::Observed,
+    inventory::{
+        Change, Inventory, Kind, Object,
+        rbac::{Binding, Holder},
+    },
+    verdict::{Severity, Strength},
+};
+
+/// Only listed identities hold cluster-admin: every verb on every resource of every group at
+/// cluster scope, through whatever role and binding.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterAdminAllowlist {
+    /// Identities that may hold cluster-admin, beside `system:masters` and the presets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub allowed_subjects: Vec<AllowedSubject>,
+
+    /// How many users and groups may hold cluster-admin, allowed ones included.
+    #[serde(default = "three")]
+    #[schemars(range(min = 0, max = 1000))]
+    pub max_human_subjects: u32,
+
+    /// Platforms whose own bindings are accepted, by name and subject.
+    #[serde(default = "presets::defaults")]
+    #[schemars(length(max = 5), extend("x-kubernetes-list-type" = "set"))]
+    pub presets: Vec<Preset>,
+}
+
+const fn three() -> u32 {
+    3
+}
+
+impl Default for ClusterAdminAllowlist {
+    fn default() -> Self {
+        Self {
+            allowed_subjects: Vec::new(),
+            max_human_subjects: three(),
+            presets: presets::defaults(),
+        }
+    }
+}
+
+/// Machine users that platforms bring under names without `system:`.
+const MACHINES: [&str; 1] = ["eks:addon-manager"];
+
+impl ClusterAdminAllowlist {
+    /// Documentation and facts.
+    pub const INFO: Info = Info {
+        id: "rbac-cluster-admin-allowlist",
+        field: "rbacClusterAdminAllowlist",
+        title: "Only listed identities hold cluster-admin",
+        family: Family::Rbac,
+        criteria: &["CC6.1", "CC6.2", "CC6.3"],
+        severity: Severity::Critical,
+        rule_version: 1,
+        reads: &[
+            Kind::ClusterRole,
+            Kind::ClusterRoleBinding,
+            Kind::RoleBinding,
+            Kind::ServiceAccount,
+        ],
+        subjects: &[Kind::ServiceAccount],
+        observes: &[],
+        writes: &[Write {
+            kind: Kind::ClusterRoleBinding,
+            verb: "delete",
+        }],
+        scoped: false,
+        what: "Each user, group and service account that a ClusterRoleBinding gives `*` verbs on \
+               `*` resources of `*` groups, through any role name, aggregated roles included, is \
+               the group `system:masters`, matches a platform preset by binding and subject, or \
+               is in `allowedSubjects`, and its review is not overdue. No more than \
+               `maxHumanSubjects` users and groups are so allowed.",
+        why: "Who holds cluster-admin can read every secret, change every workload and switch \
+              every other control off.",
+        fix: "A ClusterRoleBinding none of whose subjects is allowed is deleted, after it was \
+              archived. Otherwise the command is proposed: for bindings that also name an allowed \
+              identity, name `system:masters`, belong to Kubernetes' bootstrapping or to Probity, \
+              and for the last grant to a person.",
+        limits: "Subjects are the identities that any binding names which Kubernetes does not \
+                 create itself, and `Cluster/cluster` for the number of people. Users and groups \
+                 whose names begin with `system:` count as machines, every other group as one \
+                 person: who is in a group, and who holds a certificate for `system:masters`, is \
+                 not visible. Grants by other authorizers (EKS access entries, GKE IAM, Azure \
+                 RBAC, webhooks) are not visible either. All rights spelt out one by one are left \
+                 to the other RBAC controls. AKS binds Entra groups by their ids: list those.",
+    };
+
+    fn allowance(&self, subject: &Subject) -> Option<&AllowedSubject> {
+        self.allowed_subjects.iter().find(|entry| entry.is(subject))
+    }
+
+    /// Whether a grant needs nobody's leave: the bootstrap group, or a platform's own binding.
+    fn is_given(&self, binding: &Object<Binding>, holder: &Holder) -> bool {
+        is_masters(holder) || presets::is_cluster_admin(&self.presets, binding, holder)
+    }
+
+    /// Whether a policy or a platform stands for one subject of a binding.
+    fn is_accepted(&self, binding: &Object<Binding>, holder: &Holder) -> bool {
+        self.is_given(binding, holder)
+            || identity(holder).is_some_and(|subject| self.allowance(&subject).is_some())
+    }
+
+    /// Whether nobody who is accepted would lose anything with the binding.
+    fn is_foreign(&self, scope: &Scope, binding: &Object<Binding>) -> bool {
+        let subjects = &binding.spec.subjects;
+        !is_protected(scope, binding) && !subjects.iter().any(|h| self.is_accepted(binding, h))
+    }
+
+    /// Whether people have another way in once the binding is gone. One that is itself to be
+    /// deleted does not count, except the oldest: both might be deleted in the same round.
+    fn is_dispensable(&self, inventory: &Inventory, binding: &Object<Binding>) -> bool {
+        if !names_a_person(binding) {
+            return true;
+        }
+        let for_people = || {
+            let bindings = cluster_admin_bindings(inventory);
+            bindings.filter(|other| !other.meta.deleting && names_a_person(other))
+        };
+        let stays = for_people().any(|other| {
+            let mut subjects = other.spec.subjects.iter();
+            other.meta.name != binding.meta.name
+                && subjects.any(|h| is_person(h) && self.is_accepted(other, h))
+        });
+        let oldest = for_people().min_by_key(|other| (other.meta.created, &other.meta.name));
+        stays || oldest.is_some_and(|oldest| oldest.meta.name != binding.meta.name)
+    }
+
+    fn judge_identity(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {
+        let Held { named, grants } = held(context, subject);
+        if grants.is_empty() {
+            let named = named || is_in_a_role_binding(context, subject);
+            return named.then(|| Verdict::pass(Strength::Effective, "NotClusterAdmin", ""));
+        }
+        let open = grants.iter().filter(|(b, h)| !self.is_given(b, h));
+        let open: Vec<&Object<Binding>> = open.map(|(binding, _)| *binding).collect();
+        if open.is_empty() {
+            // Kubernetes' own grant alone makes nobody a subject.
+            return named.then(|| {
+                let message = format!("by {}", names(&grants));
+                Verdict::pass(Strength::Effective, "ClusterAdminOfThePlatform", message)
+            });
+        }
+        Some(match self.allowance(subject) {
+            Some(entry) => self.judge_allowed(context, entry, &open, subject),
+            None => self.deny(context, &open, subject),
+        })
+    }
+
+    fn judge_allowed(
+        &self,
+        context: &Context<'_>,
+        entry: &AllowedSubject,
+        open: &[&Object<Binding>],
+        subject: &Subject,
+    ) -> Verdict {
+        let overdue_at = entry.overdue_at();
+        if overdue_at.is_some_and(|at| at <= context.now) {
+            let day = entry.review_by.as_deref().unwrap_or_default();
+            let message = format!("allowed until its review, which was due by {day}");
+            return Verdict::fail(Strength::Effective, "ReviewOverdue", message).propose(format!(
+                "review it and set reviewBy to a later day, or remove the grant: {}",
+                self.commands(context, open, subject)
+            ));
+        }
+        let owner = entry.owner.as_deref();
+        let message = owner.map_or(String::new(), |owner| format!("owner: {owner}"));
+        let verdict = Verdict::pass(Strength::Effective, "AllowedSubject", message);
+        match overdue_at {
+            Some(at) => verdict.recheck(at),
+            None => verdict,
+        }
+    }
+
+    fn deny(&self, context: &Context<'_>, open: &[&Object<Binding>], subject: &Subject) -> Verdict {
+        let list: Vec<_> = open.iter().map(|binding| &*binding.meta.name).collect();
+        let message = format!(
+            "holds cluster-admin by ClusterRoleBinding {}, and is not allowed to{}",
+            list.join(", "),
+            members(context.inventory, subject)
+        );
+        let verdict = Verdict::fail(Strength::Effective, "ClusterAdminNotAllowed", message);
+        let (inventory, scope) = (context.inventory, context.scope);
+        let foreign = open
+            .iter()
+            .copied()
+            .filter(|b| !b.meta.deleting && self.is_foreign(scope, b));
+        let (spare, final_ones): (Vec<&Object<Binding>>, Vec<_>) =
+            foreign.partition(|b| self.is_dispensable(inventory, b));
+        let warning = if final_ones.is_empty() {
+            ""
+        } else {
+            "this may be the last grant to a person, make sure of another way in first: "
+        };
+        let verdict = verdict.propose(format!(
+            "{warning}{}",
+            self.commands(context, open, subject)
+        ));
+        match spare.first() {
+            Some(binding) => verdict.remedy(Remedy::Delete {
+                target: Target {
+                    kind: Kind::ClusterRoleBinding,
+                    namespace: "".into(),
+                    name: binding.meta.name.clone(),
+                },
+            }),
+            None => verdict,
+        }
+    }
+
+    /// The commands that take the grants away.
+    fn commands(
+        &self,
+        context: &Context<'_>,
+        open: &[&Object<Binding>],
+        subject: &Subject,
+    ) -> String {
+        let kind = Kind::ClusterRoleBinding;
+        let commands = open.iter().map(|binding| {
+            let (role, holders) = (&binding.spec.role, &binding.spec.subjects);
+            let minor = context.observed.server_minor;
+            let default =
+                |h: &Holder| rbac_defaults::grant(minor, kind, binding, h) == Trust::BuiltIn;
+            if holders.iter().any(|h| is(h, subject) && default(h)) {
+                // The binding comes back by itself; what is wrong is what its role holds.
+                return command::edit(Kind::ClusterRole, "", role);
+            }
+            if self.is_foreign(context.scope, binding) {
+                return command::delete(kind, "", &binding.meta.name);
+            }
+            let places = holders.iter().enumerate().filter(|(_, h)| is(h, subject));
+            let places: Vec<usize> = places.map(|(place, _)| place).collect();
+            command::remove_subjects(kind, binding, &places)
+        });
+        commands.take(8).collect::<Vec<_>>().join("; ")
+    }
+
+    /// How many people are allowed to hold cluster-admin, and do.
+    fn count(&self, inventory: &Inventory) -> Verdict {
+        let mut people = BTreeSet::new();
+        for binding in cluster_admin_bindings(inventory) {
+            let holders = binding.spec.subjects.iter();
+            let accepted = holders.filter(|h| is_person(h) && self.is_accepted(binding, h));
+            people.extend(accepted.filter_map(identity));
+        }
+        let most = usize::try_from(self.max_human_subjects).unwrap_or(usize::MAX);
+        if people.len() <= most {
+            let message = format!("{} of at most {most} users and groups", people.len());
+            return Verdict::pass(Strength::Effective, "FewHumanAdministrators", message);
+        }
+        let list: Vec<_> = people.iter().take(10).map(Subject::to_string).collect();
+        let message = format!(
+            "{} users and groups hold cluster-admin by leave, at most {most} may: {}",
+            people.len(),
+            list.join(", ")
+        );
+        Verdict::fail(Strength::Effective, "TooManyHumanAdministrators", message).propose(
+            "remove entries of users and groups from allowedSubjects, and their bindings, or \
+             raise maxHumanSubjects",
+        )
+    }
+}
+
+fn is_masters(holder: &Holder) -> bool {
+    &*holder.kind == "Group" && &*holder.name == "system:masters"
+}
+
+/// Whether a person may be behind the identity.
+fn is_person(holder: &Holder) -> bool {
+    matches!(&*holder.kind, "User" | "Group")
+        && !holder.name.starts_with("system:")
+        && !MACHINES.contains(&&*holder.name)
+}
+
+fn names_a_person(binding: &Object<Binding>) -> bool {
+    binding.spec.subjects.iter().any(is_person)
+}
+
+fn names(grants: &[(&Object<Binding>, &Holder)]) -> String {
+    let names: Vec<_> = grants
+        .iter()
+        .map(|(binding, _)| &*binding.meta.name)
+        .collect();
+    names.join(", ")
+}
+
+/// How many accounts a group of service accounts has.
+fn members(inventory: &Inventory, subject: &Subject) -> String {
+    accounts_of(subject).map_or(String::new(), |namespace| {
+        let accounts = inventory.tables.service_accounts.in_namespace(namespace);
+        format!(
+            "; {} service accounts of {namespace} get it",
+            accounts.count()
+        )
+    })
+}
+
+/// What an identity holds by `ClusterRoleBindings`.
+struct Held<'a> {
+    /// Whether one names it that Kubernetes does not create.
+    named: bool,
+    /// Grants of cluster-admin.
+    grants: Vec<(&'a Object<Binding>, &'a Holder)>,
+}
+
+fn held<'a>(context: &Context<'a>, subject: &Subject) -> Held<'a> {
+    let mut named = false;
+    let mut grants = Vec::new();
+    for binding in context.inventory.tables.cluster_role_bindings.iter() {
+        for holder in binding.spec.subjects.iter().filter(|h| is(h, subject)) {
+            named =
+                named || !is_built_in(context.observed, Kind::ClusterRoleBinding, binding, holder);
+            if gives_everything(context.inventory, &binding.spec) {
+                // A default binding proves nothing once its role holds more than the default.
+                named = named || !is_masters(holder);
+                grants.push((binding, holder));
+            }
+        }
+    }
+    grants.dedup_by(|a, b| a.0.meta.name == b.0.meta.name);
+    Held { named, grants }
+}
+
+fn is_built_in(seen: &Observed, kind: Kind, binding: &Object<Binding>, holder: &Holder) -> bool {
+    rbac_defaults::grant(seen.server_minor, kind, binding, holder) == Trust::BuiltIn
+}
+
+/// Whether a `RoleBinding` names the identity that Kubernetes does not create.
+fn is_in_a_role_binding(context: &Context<'_>, subject: &Subject) -> bool {
+    let names = |b: &Object<Binding>| {
+        b.spec
+            .subjects
+            .iter()
+            .any(|h| is(h, subject) && !is_built_in(context.observed, Kind::RoleBinding, b, h))
+    };
+    let bindings = &context.inventory.tables.role_bindings;
+    // Accounts are nearly always bound in their own namespace: look there first.
+    (!subject.namespace.is_empty() && bindings.in_namespace(&subject.namespace).any(names))
+        || bindings.iter().any(names)
+}
+
+impl Control for ClusterAdminAllowlist {
+    fn info(&self) -> &'static Info {
+        &Self::INFO
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.allowed_subjects
+            .iter()
+            .try_for_each(AllowedSubject::check)
+    }
+
+    fn touched(&self, change: &Change) -> Touched {
+        if change.kind != Kind::ServiceAccount {
+            return Touched::All;
+        }
+        // Accounts are only counted, and only in the group of their namespace.
+        let group = format!("system:serviceaccounts:{}", change.namespace);
+        Touched::Subject(Subject::named(SubjectKind::Group, group))
+    }
+
+    fn population(
+        &self,
+        inventory: &Inventory,
+        observed: &Observed,
+        namespace: Option<&str>,
+        found: &mut dyn FnMut(Subject),
+    ) {
+        let tables = &inventory.tables;
+        let mut subjects = BTreeSet::new();
+        let wide = tables.cluster_role_bindings.iter();
+        let wide = wide.map(|binding| (Kind::ClusterRoleBinding, binding));
+        let narrow = tables.role_bindings.iter().map(|b| (Kind::RoleBinding, b));
+        for (kind, binding) in wide.chain(narrow) {
+            let admin = || {
+                kind == Kind::ClusterRoleBinding
+                    && &*binding.spec.role_kind == "ClusterRole"
+                    && holds_everything(inventory, &binding.spec.role)
+            };
+            for holder in &binding.spec.subjects {
+                let judged = !is_built_in(observed, kind, binding, holder)
+                    || (!is_masters(holder) && admin());
+                subjects.extend(judged.then(|| identity(holder)).flatten());
+            }
+        }
+        subjects.insert(Subject::named(SubjectKind::Cluster, "cluster"));
+        let inside = |s: &Subject| namespace.is_none_or(|namespace| &*s.namespace == namespace);
+        subjects.into_iter().filter(inside).for_each(found);
+    }
+
+    fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {
+        match subject.kind {
+            SubjectKind::Cluster => Some(self.count(context.inventory)),
+            _ => self.judge_identity(context, subject),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,105 @@
+//! The exact commands that proposals name.
+//!
+//! Names of RBAC objects may hold nearly any character, and people paste these commands into a
+//! shell: everything that is not plainly harmless is quoted.
+
+use std::borrow::Cow;
+
+use serde_json::{Value, json};
+
+use crate::inventory::{Kind, Object, rbac::Binding, rbac::Rule};
+
+/// `text` as one word of a POSIX shell.
+fn quoted(text: &str) -> Cow<'_, str> {
+    let harmless = |c: char| c.is_ascii_alphanumeric() || "-_.:/@".contains(c);
+    if !text.is_empty() && !text.starts_with('-') && text.chars().all(harmless) {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(format!("'{}'", text.replace('\'', r"'\''")))
+    }
+}
+
+fn object(verb: &str, kind: Kind, namespace: &str, name: &str) -> String {
+    let kind = kind.info().kind.to_lowercase();
+    let scope = if namespace.is_empty() {
+        String::new()
+    } else {
+        format!(" -n {}", quoted(namespace))
+    };
+    // A name may begin with a dash; `--` ends the options.
+    let end = if name.starts_with('-') { "-- " } else { "" };
+    format!("kubectl {verb} {kind}{scope} {end}{}", quoted(name))
+}
+
+/// Deletes an object.
+pub(super) fn delete(kind: Kind, namespace: &str, name: &str) -> String {
+    object("delete", kind, namespace, name)
+}
+
+/// Opens an object in an editor.
+pub(super) fn edit(kind: Kind, namespace: &str, name: &str) -> String {
+    object("edit", kind, namespace, name)
+}
+
+fn patch(kind: Kind, namespace: &str, name: &str, patch: &Value) -> String {
+    let patch = patch.to_string();
+    let verb = format!("patch --type=json -p {}", quoted(&patch));
+    object(&verb, kind, namespace, name)
+}
+
+/// Takes subjects out of a binding. Each removal tests first that the subject is still at its
+/// place.
+pub(super) fn remove_subjects(kind: Kind, binding: &Object<Binding>, indexes: &[usize]) -> String {
+    // From the end, so that a removal does not shift those that follow it.
+    let steps = indexes.iter().rev().flat_map(|index| {
+        let holder = binding.spec.subjects.get(*index);
+        let name = holder.map_or("", |holder| &*holder.name);
+        [
+            json!({ "op": "test", "path": format!("/subjects/{index}/name"), "value": name }),
+            json!({ "op": "remove", "path": format!("/subjects/{index}") }),
+        ]
+    });
+    let steps: Value = steps.collect();
+    patch(kind, &binding.meta.namespace, &binding.meta.name, &steps)
+}
+
+/// Gives rules of a role other verbs. Each change tests first that the rule still has its verbs.
+pub(super) fn replace_verbs(
+    kind: Kind,
+    (namespace, name): (&str, &str),
+    rules: &[(usize, &Rule, Vec<&str>)],
+) -> String {
+    let steps = rules.iter().flat_map(|(index, rule, verbs)| {
+        let path = format!("/rules/{index}/verbs");
+        let now: Vec<&str> = rule.verbs.iter().map(|verb| &**verb).collect();
+        [
+            json!({ "op": "test", "path": path, "value": now }),
+            json!({ "op": "replace", "path": path, "value": verbs }),
+        ]
+    });
+    let steps: Value = steps.collect();
+    patch(kind, namespace, name, &steps)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_a_name_reaches_the_shell() {
+        for (name, command) in [
+            ("admins", "kubectl delete clusterrolebinding admins"),
+            ("kubeadm:x", "kubectl delete clusterrolebinding kubeadm:x"),
+            ("a b", "kubectl delete clusterrolebinding 'a b'"),
+            ("$(id)", "kubectl delete clusterrolebinding '$(id)'"),
+            ("it's", r"kubectl delete clusterrolebinding 'it'\''s'"),
+            ("--all", "kubectl delete clusterrolebinding -- '--all'"),
+        ] {
+            assert_eq!(delete(Kind::ClusterRoleBinding, "", name), command);
+        }
+        assert_eq!(
+            delete(Kind::RoleBinding, "shop", "x"),
+            "kubectl delete rolebinding -n shop x"
+        );
+    }
+}
