@@ -253,6 +253,8 @@ pub struct Engine {
     uncertain: BTreeSet<u32>,
     /// Rows to plan anew in this round.
     plans: BTreeSet<(u32, Subject)>,
+    /// Policies that joined an instance which others use already.
+    newcomers: Vec<(u32, Sym)>,
     /// Rows to judge again because something was remembered.
     again: Vec<(u32, Subject, Cause)>,
     timers: Timers,
@@ -295,6 +297,7 @@ impl Engine {
             next_instance: 0,
             uncertain: BTreeSet::new(),
             plans: BTreeSet::new(),
+            newcomers: Vec::new(),
             again: Vec::new(),
             timers: Timers::default(),
             budgets: BTreeMap::new(),

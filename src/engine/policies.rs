@@ -99,6 +99,9 @@ impl Engine {
             self.release_instances(&name, old, now);
         }
         self.say_policy(&name, old.as_ref(), now);
+        for (id, policy) in std::mem::take(&mut self.newcomers) {
+            self.introduce_to(id, &policy);
+        }
         self.after_policy_change(&name, old.as_ref(), now);
     }
 
@@ -221,6 +224,7 @@ impl Engine {
                 let scope = Arc::clone(scope);
                 let instance = Instance::new(key, control, scope, now.wall);
                 self.instances.insert(id, instance);
+                self.uncertain.insert(id);
                 id
             }
         };
@@ -229,6 +233,9 @@ impl Engine {
         {
             instance.policies.push(policy.clone());
             instance.policies.sort();
+            if instance.introduced {
+                self.newcomers.push((id, policy.clone()));
+            }
         }
         id
     }

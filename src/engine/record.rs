@@ -348,6 +348,41 @@ impl Engine {
         let _ = now;
     }
 
+    /// Says what an instance holds to a policy that joins it.
+    pub(super) fn introduce_to(&mut self, id: u32, policy: &Sym) {
+        let Some(instance) = self.instances.get(&id) else {
+            return;
+        };
+        let control = instance.key.control;
+        let rows: Vec<_> = instance
+            .rows
+            .iter()
+            .map(|(subject, row)| (subject.clone(), row.verdict.clone(), row.deviation.clone()))
+            .collect();
+        let population = Population {
+            policies: vec![policy.clone()],
+            control: control.into(),
+            joined: rows.iter().map(|(subject, ..)| self.subject_ref(subject)).collect(),
+            left: Vec::new(),
+        };
+        for batch in population.batches() {
+            self.say(Body::Population(batch));
+        }
+        for (subject, verdict, deviation) in rows {
+            let to = verdict.outcome;
+            if to == Outcome::Pass {
+                continue;
+            }
+            let said = self.transition(id, &subject, None, Some(to), &verdict, Cause::Policy);
+            if let Some(mut said) = said {
+                said.policies = vec![policy.clone()];
+                said.opened = deviation.as_ref().map(|open| open.opened);
+                said.deviation = deviation.map(|open| open.id);
+                self.say(Body::Transition(said));
+            }
+        }
+    }
+
     fn say_moves(&mut self, id: u32, moves: Moves) {
         if moves.joined.is_empty() && moves.left.is_empty() {
             return;

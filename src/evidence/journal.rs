@@ -8,7 +8,10 @@ use std::{
     sync::Arc,
 };
 
-use futures::{FutureExt, future::{BoxFuture, Shared}};
+use futures::{
+    FutureExt,
+    future::{BoxFuture, Shared},
+};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
@@ -32,7 +35,6 @@ pub struct Answer {
 }
 
 /// The log, and what waits for it.
-#[derive(Debug)]
 pub struct Journal {
     log: Log,
     answers: mpsc::UnboundedSender<Answer>,
@@ -86,7 +88,10 @@ impl Journal {
             let _ = answers.send(Answer { batch, failed });
         });
         let gone = || Err(Arc::from("the log was closed"));
-        receiver.map(move |result| result.unwrap_or_else(|_| gone())).boxed().shared()
+        receiver
+            .map(move |result| result.unwrap_or_else(|_| gone()))
+            .boxed()
+            .shared()
     }
 
     /// Takes in what became of a batch. Returns what is wrong, where that is news.
@@ -127,12 +132,15 @@ impl Journal {
         self.failing = None;
         let mut records: Vec<Record> = std::mem::take(&mut self.spool).into();
         if let Some(from) = self.dropped_since.take() {
-            records.push(Record::new(now, Body::Gap(Gap {
-                scope: "log".to_owned(),
-                from,
-                to: Some(now),
-                cause: "the disk failed for so long that entries had to be dropped".to_owned(),
-            })));
+            records.push(Record::new(
+                now,
+                Body::Gap(Gap {
+                    scope: "log".to_owned(),
+                    from,
+                    to: Some(now),
+                    cause: "the disk failed for so long that entries had to be dropped".to_owned(),
+                }),
+            ));
         }
         if !records.is_empty() {
             drop(self.append(records));

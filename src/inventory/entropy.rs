@@ -17,7 +17,10 @@ impl Listed {
     /// From the parts of a metadata-only list: namespace, name, uid and version.
     pub fn new(rv: &str, objects: Vec<(String, String, String, String)>) -> Option<Self> {
         let objects = objects.into_iter().map(|(namespace, name, uid, rv)| {
-            Some(((namespace.into(), name.into()), (Uid::parse(&uid)?, rv.parse().ok()?)))
+            Some((
+                (namespace.into(), name.into()),
+                (Uid::parse(&uid)?, rv.parse().ok()?),
+            ))
         });
         Some(Self {
             rv: rv.parse().ok()?,
@@ -34,7 +37,8 @@ pub fn differing(inventory: &Inventory, kind: Kind, listed: &Listed) -> Vec<(Sym
     let mut differing = Vec::new();
     for (name, (uid, rv)) in &listed.objects {
         let known = held.get(name);
-        let fresh = known.is_some_and(|(held_uid, held_rv)| held_rv >= rv && (held_uid == uid || held_rv > rv));
+        let fresh = known
+            .is_some_and(|(held_uid, held_rv)| held_rv >= rv && (held_uid == uid || held_rv > rv));
         if !fresh && inventory.broken(kind, &name.0, &name.1).is_none() {
             differing.push(name.clone());
         }
@@ -59,14 +63,21 @@ mod tests {
             let line = format!(
                 r#"{{"type":"ADDED","object":{{"metadata":{{"name":"{name}","uid":"{UID}","resourceVersion":"{rv}"}}}}}}"#
             );
-            inventory.apply_line(Kind::Namespace, line.as_bytes()).unwrap();
+            inventory
+                .apply_line(Kind::Namespace, line.as_bytes())
+                .unwrap();
         }
         inventory
     }
 
     fn listed(rv: &str, objects: &[(&str, u64)]) -> Listed {
         let object = |(name, rv): &(&str, u64)| {
-            (String::new(), (*name).to_owned(), UID.to_owned(), rv.to_string())
+            (
+                String::new(),
+                (*name).to_owned(),
+                UID.to_owned(),
+                rv.to_string(),
+            )
         };
         Listed::new(rv, objects.iter().map(object).collect()).unwrap()
     }
@@ -74,7 +85,10 @@ mod tests {
     fn differ(held_objects: &[(&str, u64)], rv: &str, list: &[(&str, u64)]) -> Vec<String> {
         let inventory = held(held_objects);
         let names = differing(&inventory, Kind::Namespace, &listed(rv, list));
-        names.into_iter().map(|(_, name)| name.to_string()).collect()
+        names
+            .into_iter()
+            .map(|(_, name)| name.to_string())
+            .collect()
     }
 
     #[test]
