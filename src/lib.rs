@@ -5,9 +5,14 @@
 
 pub mod analysis;
 pub mod api;
+pub mod cli;
 pub mod cluster;
 pub mod controls;
 pub mod engine;
 pub mod evidence;
+pub mod generate;
 pub mod inventory;
+pub mod metrics;
+pub mod operator;
+pub mod server;
 pub mod verdict;

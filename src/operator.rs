@@ -34,7 +34,7 @@ use crate::{
         status::write_status,
         watch::{LostReason, WatchItem},
     },
-    engine::{Action, ActionResult, Engine, Event, Notice, Now, Round, Step},
+    engine::{Action, ActionResult, Engine, Event, Now, Round, Step},
     evidence::{
         Record,
         body::{self, Body},
@@ -104,7 +104,7 @@ pub struct Operator {
     sender: mpsc::Sender<Input>,
     watches: Watches,
     feed: PolicyFeed,
-    notices: mpsc::Sender<Notice>,
+    notices: mpsc::Sender<feed::Addressed>,
     origin: Instant,
     log_retry_at: Duration,
     observers: observe::Observers,
@@ -126,7 +126,7 @@ impl Operator {
     ) -> Self {
         let (sender, inbox) = mpsc::channel(INBOX);
         let (watched, items) = mpsc::channel(INBOX);
-        let publisher = Publisher::new(options.replica.clone());
+        let publisher = Publisher::new(&options.replica);
         let notices = feed::publish(connection.client.clone(), publisher, metrics.clone());
         Self {
             watches: Watches::new(connection.client.clone(), watched),
@@ -307,8 +307,11 @@ impl Operator {
         for notice in notices {
             // Followers judge too, but only the leader speaks. A full queue drops Events, never
             // evidence.
-            if self.term.is_some() && self.notices.try_send(notice).is_err() {
-                self.metrics.request("event", "Dropped");
+            if self.term.is_some() {
+                let (subject, policy) = self.engine.uids(&notice);
+                if self.notices.try_send((notice, subject, policy)).is_err() {
+                    self.metrics.request("event", "Dropped");
+                }
             }
         }
         self.metrics.count(&measures);
@@ -347,8 +350,8 @@ impl Operator {
             metrics.processed(self.origin.elapsed().saturating_sub(action.caused_at));
         }
         tokio::spawn(async move {
-            let (id, step) = (action.id, action.step);
-            let result = apply::write(&client, &term, durable, &action).await;
+            let step = action.step;
+            let (id, result) = apply::write(client, term, durable, action).await;
             let verb = match step {
                 Step::Archive => "archive",
                 Step::DryRun => "dryrun",

@@ -5,14 +5,22 @@
 //!   discovery  which kinds this server serves
 //!   watch      list-watch of one kind: raw pages and lines, nothing decoded     (uses wire)
 //!   lease      who may write: leader election by compare-and-swap
+//!   apply      one step of a remedy                                             (uses request)
+//!   status     the status of a policy                                           (uses request)
+//!   events     Kubernetes Events about subjects, few and deduplicated           (uses request)
 //! ```
 //!
 //! Nothing here judges an object. What arrives is handed on as bytes; what the engine decides to write comes back as
 //! calls. So the rest of the program is tested without a server.
 
+pub mod apply;
+pub mod canary;
 pub mod client;
 pub mod discovery;
+pub mod events;
 pub mod lease;
+mod request;
+pub mod status;
 pub mod watch;
 pub mod wire;
 

@@ -754,6 +754,17 @@ impl Engine {
         self.last_action
     }
 
+    /// Uids of a notice's subject and policy, where they are known.
+    pub fn uids(&self, notice: &Notice) -> (Option<String>, Option<String>) {
+        let subject = notice.subject.as_ref().and_then(|subject| {
+            let (kind, namespace) = (subject.object_kind()?, subject.object_namespace());
+            let meta = self.inventory.meta(kind, namespace, &subject.name)?;
+            Some(meta.uid.to_string())
+        });
+        let policy = notice.policy.as_ref().and_then(|name| self.policies.get(name));
+        (subject, policy.map(|policy| policy.uid.to_string()))
+    }
+
     /// Series of one policy, for the metrics.
     pub fn series(&self, policy: &str) -> Vec<Series> {
         let Some(policy) = self.policies.get(policy) else {

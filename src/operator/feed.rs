@@ -21,6 +21,9 @@ use crate::{
 /// Notices that may wait.
 const NOTICES: usize = 1024;
 
+/// A notice with the uids of its subject and its policy.
+pub(super) type Addressed = (Notice, Option<String>, Option<String>);
+
 /// Follows the policies.
 #[derive(Debug, Default)]
 pub(super) struct PolicyFeed {
@@ -153,13 +156,13 @@ pub(super) fn publish(
     client: kube::Client,
     mut publisher: Publisher,
     metrics: Metrics,
-) -> mpsc::Sender<Notice> {
-    let (sender, mut receiver) = mpsc::channel::<Notice>(NOTICES);
+) -> mpsc::Sender<Addressed> {
+    let (sender, mut receiver) = mpsc::channel::<Addressed>(NOTICES);
     let origin = Instant::now();
     tokio::spawn(async move {
-        while let Some(notice) = receiver.recv().await {
+        while let Some((notice, subject, policy)) = receiver.recv().await {
             let sent = publisher
-                .publish(&client, &notice, None, None, origin.elapsed(), Timestamp::now())
+                .publish(&client, &notice, subject, policy, origin.elapsed(), Timestamp::now())
                 .await;
             let result = sent.as_ref().map_or_else(|error| error.category(), |()| "Ok");
             metrics.request("event", result);

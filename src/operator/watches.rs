@@ -33,7 +33,6 @@ impl Source {
 }
 
 /// The watches that run.
-#[derive(Debug)]
 pub(super) struct Watches {
     client: kube::Client,
     inbox: Sender<WatchItem<Source>>,

@@ -82,6 +82,24 @@ impl Term {
     }
 }
 
+#[cfg(test)]
+impl Term {
+    /// A term for tests of what acts, live until something else is sent.
+    pub(crate) fn testing() -> (Self, watch::Sender<Leadership>) {
+        let (sender, leadership) = watch::channel(Leadership::Leader {
+            term: 1,
+            predecessor: None,
+            valid_until: Instant::now() + Duration::from_mins(1),
+        });
+        let term = Self {
+            number: 1,
+            leadership,
+            wall_limit: Arc::new(AtomicU64::new(u64::MAX)),
+        };
+        (term, sender)
+    }
+}
+
 /// Milliseconds since 1970 by the wall clock.
 pub(super) fn wall_millis() -> u64 {
     millis(
