@@ -48,6 +48,8 @@ macro_rules! registry {
 
 registry! {
     net_namespace_default_deny: network::NamespaceDefaultDeny,
+    net_no_allow_all: network::NoAllowAll,
+    workload_psa_enforced: workload::PsaEnforced,
 }
 
 /// The control with this id.
