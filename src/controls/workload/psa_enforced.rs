@@ -177,13 +177,14 @@ impl PsaEnforced {
 
     /// Mends a failing verdict, or says why that would break something.
     fn mend(&self, context: &Context<'_>, meta: &Meta, verdict: Verdict) -> Verdict {
+        let mut refused = (self.level, Vec::new());
         for (level, version, kept) in self.wanted(context, meta) {
-            if offenders(context.inventory, &meta.name, level).is_empty() {
+            refused = (level, offenders(context.inventory, &meta.name, level));
+            if refused.1.is_empty() {
                 return verdict.remedy(self.remedy(meta, level, version.as_deref(), kept));
             }
         }
-        let level = self.level;
-        let offenders = offenders(context.inventory, &meta.name, level);
+        let (level, offenders) = refused;
         let more = offenders.len().saturating_sub(3);
         let first: Vec<_> = offenders.into_iter().take(3).collect();
         let more = if more == 0 {

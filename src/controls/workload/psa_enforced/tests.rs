@@ -253,3 +253,17 @@ fn a_bad_parameter_is_named() {
     assert!(control(Level::Baseline, Some("v1.30")).check().is_ok());
     assert!(control(Level::Baseline, Some("1.30")).check().is_err());
 }
+
+#[test]
+fn a_newer_version_of_a_stricter_level_is_checked_against_that_level() {
+    let control = control(Level::Baseline, Some("v1.30"));
+    let mut world =
+        world(Some("restricted"), Some("v1.9")).with(Kind::Pod, holder(Kind::Pod, PLAIN));
+    let verdict = world.only(&control);
+    assert_eq!(verdict.remedy, None);
+    let proposal = verdict.proposal.unwrap();
+    assert!(
+        proposal.contains("restricted would refuse pods of: Pod web"),
+        "{proposal}"
+    );
+}
