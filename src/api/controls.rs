@@ -53,4 +53,12 @@ pub struct Controls {
     /// Every volume claim has a recovery point that is young enough, proven for that very claim.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup_rpo_met: Option<Setting<backup::RpoMet>>,
+    /// No workload that network policies isolate is opened to everyone again by the rules of
+    /// those policies taken together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub net_no_allow_all: Option<Setting<network::NoAllowAll>>,
+    /// Each namespace enforces a Pod Security level, so that the API server refuses pods that
+    /// could take over their node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload_psa_enforced: Option<Setting<workload::PsaEnforced>>,
 }

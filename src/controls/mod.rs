@@ -24,6 +24,7 @@ pub mod subject;
 #[cfg(test)]
 pub mod testing;
 pub mod workload;
+pub mod workloads;
 
 use std::borrow::Cow;
 

@@ -53,6 +53,8 @@ registry! {
     net_namespace_default_deny: network::NamespaceDefaultDeny,
     backup_schedule_active: backup::ScheduleActive,
     backup_rpo_met: backup::RpoMet,
+    net_no_allow_all: network::NoAllowAll,
+    workload_psa_enforced: workload::PsaEnforced,
 }
 
 /// The control with this id.

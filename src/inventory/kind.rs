@@ -56,6 +56,14 @@ impl KindInfo {
     }
 }
 
+/// Whether this is the name of one of Kubernetes' own kinds of workload.
+pub fn is_workload(kind: &str) -> bool {
+    matches!(
+        kind,
+        "Deployment" | "StatefulSet" | "DaemonSet" | "CronJob" | "Job" | "ReplicaSet" | "Pod"
+    )
+}
+
 /// Declares [`Kind`], its table of facts, and the [`Tables`](super::Tables) of an inventory.
 macro_rules! kinds {
     ($($kind:ident $field:ident: $projection:ty = $group:literal $version:literal $plural:literal $name:literal $scope:ident $home:ident;)*) => {

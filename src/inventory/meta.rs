@@ -113,7 +113,8 @@ impl<'a> FromIterator<(&'a str, &'a str)> for Labels {
 /// Who else looks after an object: a reason to propose rather than to write.
 #[derive(Debug, Default, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Owners {
-    /// The controller among the owner references, as `Kind/name`.
+    /// The controller among the owner references, as `Kind/name`; `Kind.group/name` where
+    /// another API's kind only sounds like a workload of Kubernetes.
     pub controller: Option<Sym>,
     /// The GitOps or packaging tool whose mark the object carries: `Argo CD`, `Flux`, `Helm`.
     pub tool: Option<&'static str>,
@@ -253,12 +254,29 @@ pub struct WireManager<'a> {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct WireOwner<'a> {
+    #[serde(borrow)]
+    api_version: Option<Str<'a>>,
     #[serde(borrow)]
     kind: Str<'a>,
     #[serde(borrow)]
     name: Str<'a>,
     controller: Option<bool>,
+}
+
+impl WireOwner<'_> {
+    fn display(&self) -> String {
+        let (kind, name) = (&*self.kind, &*self.name);
+        let version = self.api_version.as_deref().unwrap_or_default();
+        match version.split_once('/') {
+            // Other projects reuse names such as StatefulSet; their groups have a dot.
+            Some((group, _)) if group.contains('.') && super::kind::is_workload(kind) => {
+                format!("{kind}.{group}/{name}")
+            }
+            _ => format!("{kind}/{name}"),
+        }
+    }
 }
 
 /// Makes the managers of an object out of `managedFields`.
@@ -345,7 +363,7 @@ impl<F: Managers> WireMeta<'_, F> {
                 .iter()
                 .flatten()
                 .find(|owner| owner.controller == Some(true))
-                .map(|owner| interner.string(&format!("{}/{}", &*owner.kind, &*owner.name))),
+                .map(|owner| interner.string(&owner.display())),
             tool: tool(self.labels.as_ref(), self.annotations.as_ref()),
             ours: value(self.labels.as_ref(), MANAGED_BY) == Some(MANAGER),
             managers: self

@@ -15,6 +15,9 @@ pub struct Namespace;
 /// Label that Pod Security admission enforces.
 pub const PSA_ENFORCE: &str = "pod-security.kubernetes.io/enforce";
 
+/// Label that says by which version's rules Pod Security admission enforces.
+pub const PSA_ENFORCE_VERSION: &str = "pod-security.kubernetes.io/enforce-version";
+
 /// The object on the wire.
 #[derive(Debug, Deserialize)]
 pub struct Wire<'a> {
@@ -24,11 +27,18 @@ pub struct Wire<'a> {
 
 impl Projection for Namespace {
     type Wire<'a> = Wire<'a>;
-    const OWNED_PATHS: &'static [&'static [&'static str]] = &[&[
-        "f:metadata",
-        "f:labels",
-        "f:pod-security.kubernetes.io/enforce",
-    ]];
+    const OWNED_PATHS: &'static [&'static [&'static str]] = &[
+        &[
+            "f:metadata",
+            "f:labels",
+            "f:pod-security.kubernetes.io/enforce",
+        ],
+        &[
+            "f:metadata",
+            "f:labels",
+            "f:pod-security.kubernetes.io/enforce-version",
+        ],
+    ];
 
     fn project(wire: Wire<'_>, interner: &mut Interner) -> Projected<Self> {
         Ok((Self::meta(wire.metadata, interner)?, Self))

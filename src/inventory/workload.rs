@@ -9,7 +9,7 @@ use super::{
     Projected, Projection,
     intern::{Interner, Sym},
     meta::{ManagedFields, Str, WireMeta},
-    template::{Template, WirePodSpec, WireTemplate, keeps_pod_label},
+    template::{Template, WirePodSpec, WireTemplate, keeps_pod_annotation, keeps_pod_label},
 };
 
 /// A Deployment, `StatefulSet`, `DaemonSet`, `ReplicaSet` or Job.
@@ -139,12 +139,17 @@ impl Projection for Pod {
         keeps_pod_label(key)
     }
 
+    fn keeps_annotation(key: &str) -> bool {
+        super::ours(key) || keeps_pod_annotation(key)
+    }
+
     fn project(wire: WirePod<'_>, interner: &mut Interner) -> Projected<Self> {
         let meta = Self::meta(wire.metadata, interner)?;
         let phase = wire.status.and_then(|status| status.phase);
         let labels = Arc::clone(&meta.labels);
+        let spec = wire.spec.unwrap_or_default();
         let pod = Self {
-            template: wire.spec.unwrap_or_default().project(labels, interner),
+            template: spec.project(labels, &meta.annotations, interner),
             ended: matches!(phase.as_deref(), Some("Succeeded" | "Failed")),
         };
         Ok((meta, pod))

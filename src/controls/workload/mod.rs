@@ -1,1 +1,5 @@
-//! Controls of the family `workload`.
+//! Workload controls.
+
+mod psa_enforced;
+
+pub use psa_enforced::{Level, PsaEnforced};

@@ -1,0 +1,262 @@
+//! Sets of addresses, and how much of the public address space they hold.
+
+use std::net::IpAddr;
+
+use crate::inventory::network_policy::Cidr;
+
+/// A set of numbers: intervals, both ends included, sorted, neither overlapping nor adjacent.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Intervals(Vec<(u128, u128)>);
+
+impl Intervals {
+    /// Adds all numbers from `first` to `last`.
+    pub fn add(&mut self, first: u128, last: u128) {
+        let (mut first, mut last) = (first, last);
+        self.0.retain(|&(a, b)| {
+            let apart = b.saturating_add(1) < first || last.saturating_add(1) < a;
+            if !apart {
+                (first, last) = (first.min(a), last.max(b));
+            }
+            apart
+        });
+        let at = self.0.partition_point(|&(a, _)| a < first);
+        self.0.insert(at, (first, last));
+    }
+
+    /// Takes all numbers from `first` to `last` out.
+    pub fn remove(&mut self, first: u128, last: u128) {
+        let mut left = Vec::with_capacity(self.0.len() + 1);
+        for &(a, b) in &self.0 {
+            if let Some(before) = first.checked_sub(1).filter(|&before| a <= before) {
+                left.push((a, b.min(before)));
+            }
+            if let Some(after) = last.checked_add(1).filter(|&after| after <= b) {
+                left.push((a.max(after), b));
+            }
+        }
+        self.0 = left;
+    }
+
+    /// Whether `number` is in the set.
+    pub fn contains(&self, number: u128) -> bool {
+        let at = self.0.partition_point(|&(_, last)| last < number);
+        self.0.get(at).is_some_and(|&(first, _)| first <= number)
+    }
+
+    /// How many numbers are in both sets; `u128::MAX` stands for all 2^128 too.
+    pub fn shared(&self, other: &Self) -> u128 {
+        let (mut i, mut j, mut count) = (0, 0, 0u128);
+        while let (Some(&(a, b)), Some(&(c, d))) = (self.0.get(i), other.0.get(j)) {
+            if let Some(between) = b.min(d).checked_sub(a.max(c)) {
+                count = count.saturating_add(between.saturating_add(1));
+            }
+            if b < d {
+                i += 1;
+            } else {
+                j += 1;
+            }
+        }
+        count
+    }
+
+    /// The intervals, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = (u128, u128)> + '_ {
+        self.0.iter().copied()
+    }
+}
+
+/// A set of addresses of both families.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Addresses {
+    /// IPv4.
+    pub v4: Intervals,
+    /// IPv6.
+    pub v6: Intervals,
+}
+
+/// Ranges that are not public (IANA special-purpose registry, multicast and reserved space).
+const SPECIAL_V4: [(u32, u8); 16] = [
+    (0x0000_0000, 8),
+    (0x0a00_0000, 8),
+    (0x6440_0000, 10),
+    (0x7f00_0000, 8),
+    (0xa9fe_0000, 16),
+    (0xac10_0000, 12),
+    (0xc000_0000, 24),
+    (0xc000_0200, 24),
+    (0xc058_6300, 24),
+    (0xc0a8_0000, 16),
+    (0xc612_0000, 15),
+    (0xc633_6400, 24),
+    (0xcb00_7100, 24),
+    (0xe000_0000, 4),
+    (0xf000_0000, 4),
+    (0xffff_ffff, 32),
+];
+
+/// First and last address of a network whose family has `bits` bits.
+fn bounds(address: u128, prefix: u8, bits: u8) -> (u128, u128) {
+    let host = u32::from(bits.saturating_sub(prefix));
+    let mask = 1u128.checked_shl(host).map_or(u128::MAX, |size| size - 1);
+    (address & !mask, address | mask)
+}
+
+impl Addresses {
+    /// All public addresses: global unicast without documentation prefixes for IPv6.
+    pub fn public() -> Self {
+        let mut public = Self::default();
+        public.v4.add(0, u128::from(u32::MAX));
+        for (address, prefix) in SPECIAL_V4 {
+            let (first, last) = bounds(address.into(), prefix, 32);
+            public.v4.remove(first, last);
+        }
+        for (add, address, prefix) in [
+            (true, 0x2000_u128 << 112, 3),
+            (false, 0x2001_0db8_u128 << 96, 32),
+            (false, 0x3fff_u128 << 112, 20),
+        ] {
+            let (first, last) = bounds(address, prefix, 128);
+            if add {
+                public.v6.add(first, last);
+            } else {
+                public.v6.remove(first, last);
+            }
+        }
+        public
+    }
+
+    /// Adds a network.
+    pub fn add(&mut self, cidr: Cidr) {
+        let (intervals, first, last) = self.side(cidr);
+        intervals.add(first, last);
+    }
+
+    /// Takes a network out.
+    pub fn remove(&mut self, cidr: Cidr) {
+        let (intervals, first, last) = self.side(cidr);
+        intervals.remove(first, last);
+    }
+
+    /// Adds another set.
+    pub fn join(&mut self, other: &Self) {
+        other.v4.iter().for_each(|(a, b)| self.v4.add(a, b));
+        other.v6.iter().for_each(|(a, b)| self.v6.add(a, b));
+    }
+
+    /// Whether an address is in the set.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(address) => self.v4.contains(u32::from(address).into()),
+            IpAddr::V6(address) => self.v6.contains(address.into()),
+        }
+    }
+
+    /// Whether it holds a quarter or more of the public IPv4 or of the public IPv6 addresses.
+    pub fn is_internet(&self) -> bool {
+        // Most policies name a few small networks: no need to measure those.
+        if self.v4.0.is_empty() && self.v6.0.is_empty() {
+            return false;
+        }
+        let public = Self::public();
+        let quarter = |own: &Intervals, all: &Intervals| {
+            // Public IPv6 space has less than 2^125 addresses: four times that is no overflow.
+            own.shared(all).saturating_mul(4) >= all.shared(all)
+        };
+        quarter(&self.v4, &public.v4) || quarter(&self.v6, &public.v6)
+    }
+
+    fn side(&mut self, cidr: Cidr) -> (&mut Intervals, u128, u128) {
+        match cidr.address {
+            IpAddr::V4(address) => {
+                let (first, last) = bounds(u32::from(address).into(), cidr.prefix, 32);
+                (&mut self.v4, first, last)
+            }
+            IpAddr::V6(address) => {
+                let (first, last) = bounds(address.into(), cidr.prefix, 128);
+                (&mut self.v6, first, last)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn addresses(cidrs: &[&str]) -> Addresses {
+        let mut set = Addresses::default();
+        for cidr in cidrs {
+            match cidr.strip_prefix('-') {
+                Some(out) => set.remove(Cidr::parse(out).unwrap()),
+                None => set.add(Cidr::parse(cidr).unwrap()),
+            }
+        }
+        set
+    }
+
+    #[test]
+    fn a_quarter_of_public_space_is_the_internet() {
+        for (cidrs, internet) in [
+            (&["0.0.0.0/0"][..], true),
+            (&["::/0"], true),
+            (&["0.0.0.0/1"], true),
+            (&["0.0.0.0/2", "128.0.0.0/3"], true),
+            (&["0.0.0.0/4"], false),
+            (&["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"], false),
+            (&["224.0.0.0/3"], false),
+            (&["fd00::/8"], false),
+            (&["2000::/5"], true),
+            (&["2000::/6"], false),
+            (&["0.0.0.0/0", "-0.0.0.0/1", "-128.0.0.0/2"], false),
+            (&["0.0.0.0/0", "-10.0.0.0/8"], true),
+        ] {
+            assert_eq!(addresses(cidrs).is_internet(), internet, "{cidrs:?}");
+        }
+    }
+
+    #[test]
+    fn host_bits_of_a_network_are_ignored() {
+        let set = addresses(&["10.1.2.3/8"]);
+        assert!(set.contains("10.255.0.1".parse().unwrap()));
+        assert!(!set.contains("11.0.0.1".parse().unwrap()));
+        assert_eq!(addresses(&["::/0"]).v6.0, [(0, u128::MAX)]);
+    }
+
+    proptest! {
+        /// Intervals against a plain set of numbers, at both ends of the number range.
+        #[test]
+        fn intervals_are_sets(
+            top in any::<bool>(),
+            steps in prop::collection::vec((any::<bool>(), 0u8..40, 0u8..12), 0..12),
+        ) {
+            let place = |n: u8| if top { u128::MAX - 60 + u128::from(n) } else { n.into() };
+            let mut intervals = Intervals::default();
+            let mut naive = BTreeSet::new();
+            for (add, first, length) in steps {
+                let last = first + length;
+                if add {
+                    intervals.add(place(first), place(last));
+                    naive.extend(first..=last);
+                } else {
+                    intervals.remove(place(first), place(last));
+                    naive.retain(|n| !(first..=last).contains(n));
+                }
+            }
+            for n in 0..=60u8 {
+                prop_assert_eq!(intervals.contains(place(n)), naive.contains(&n), "{}", n);
+            }
+            let mut window = Intervals::default();
+            window.add(place(5), place(20));
+            window.add(place(30), place(45));
+            let inside = naive.iter().filter(|n| (5..=20).contains(*n) || (30..=45).contains(*n));
+            prop_assert_eq!(intervals.shared(&window), inside.count() as u128);
+            // Sorted, with a gap between neighbours: equal sets are equal values.
+            let pairs: Vec<_> = intervals.iter().collect();
+            prop_assert!(pairs.windows(2).all(|w| w[0].1 + 1 < w[1].0));
+        }
+    }
+}

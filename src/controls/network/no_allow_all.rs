@@ -1,0 +1,339 @@
+//! `net-no-allow-all`
+
+use std::collections::BTreeSet;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::{
+    analysis::{
+        exposure::{Declared, declared_ports, exposed_by},
+        network::{Everyone, Grant, Segment, everyone, ingress},
+    },
+    controls::{
+        Context, Control, Family, Info, Subject, Touched, Verdict,
+        workloads::{self, Held},
+    },
+    engine::Observed,
+    inventory::{Change, Inventory, Kind, Sym},
+    verdict::{Outcome, Severity, Strength},
+};
+
+/// No workload that network policies isolate is opened to everyone again by the rules of those
+/// policies taken together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NoAllowAll {
+    /// Let workloads that are exposed (by an Ingress, a Gateway's `HTTPRoute`, a Service of type
+    /// `LoadBalancer` or `NodePort` or with external addresses, or a hostPort) be reached from
+    /// anywhere on the ports that they declare.
+    #[serde(default = "yes")]
+    pub allow_for_exposed: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+impl Default for NoAllowAll {
+    fn default() -> Self {
+        Self {
+            allow_for_exposed: true,
+        }
+    }
+}
+
+impl NoAllowAll {
+    /// Documentation and facts.
+    pub const INFO: Info = Info {
+        id: "net-no-allow-all",
+        field: "netNoAllowAll",
+        title: "No network policy opens a workload to everyone",
+        family: Family::Network,
+        criteria: &["CC6.1", "CC6.6"],
+        severity: Severity::High,
+        rule_version: 1,
+        reads: &[
+            Kind::Namespace,
+            Kind::NetworkPolicy,
+            Kind::Deployment,
+            Kind::StatefulSet,
+            Kind::DaemonSet,
+            Kind::CronJob,
+            Kind::Job,
+            Kind::ReplicaSet,
+            Kind::Pod,
+            Kind::Service,
+            Kind::Ingress,
+            Kind::HttpRoute,
+            Kind::Gateway,
+        ],
+        subjects: &workloads::KINDS,
+        observes: &[],
+        writes: &[],
+        scoped: true,
+        what: "For each workload that a NetworkPolicy isolates, all policies that select its pods \
+               together must not let everyone in. Everyone means any source (a rule without \
+               `from`), a quarter or more of the public IPv4 or IPv6 addresses by union of the \
+               blocks, or all pods of all namespaces, however these are selected. On declared \
+               ports (of a container, or the target of a Service) all namespaces are fine, and \
+               anywhere is fine for an exposed workload.",
+        why: "Policies add up: one rule that lets everyone in makes all others of the same pods \
+              moot, and an isolated workload is open all the same.",
+        fix: "Proposed: the policy to narrow and the rule to write instead. Nothing is changed, \
+              because only the owner knows who has to come in.",
+        limits: "Judged by the template, also at zero replicas; labels that only live pods carry \
+                 are not seen. A workload that nothing isolates is not judged here but by \
+                 `net-pod-ingress-isolated`; nor is one in the node's network. Namespaces count as \
+                 they are now. A podSelector that pods without labels satisfy selects all. \
+                 Private address blocks are not taken for the pods of the cluster. A workload is \
+                 exposed as a whole: the port in question need not be the exposed one; an Ingress \
+                 counts whether a controller serves it or not, an HTTPRoute if its Gateway \
+                 exists. Policies of Cilium, Calico and of the admin tiers are not read.",
+    };
+
+    fn rule(&self, context: &Context<'_>, held: &Held<'_>) -> Verdict {
+        let (inventory, namespace) = (context.inventory, &*held.meta.namespace);
+        if held.template.host_network {
+            return Verdict::not_applicable(
+                "HostNetwork",
+                "the pods share the node's network: policies say nothing about them",
+            );
+        }
+        let declared = declared_ports(inventory, namespace, held.template);
+        let cuts: Vec<u16> = declared.iter().map(|(_, port)| *port).collect();
+        let Some(segments) = ingress(inventory, namespace, held.template, &cuts) else {
+            return Verdict::not_applicable(
+                "NotIsolated",
+                "no NetworkPolicy isolates the pods for ingress: see net-pod-ingress-isolated",
+            );
+        };
+        let open: Vec<_> = segments
+            .iter()
+            .filter_map(|segment| Opening::of(inventory, namespace, segment, &declared))
+            .collect();
+        let by = exposed_by(inventory, namespace, held.template);
+        let exposed = self.allow_for_exposed && by.is_some();
+        let worst = open.iter().filter(|opening| !opening.is_fine(exposed));
+        // Undeclared ports first, then the widest sources: the plainest witness.
+        let Some(worst) = worst.min_by_key(|opening| (opening.declared, opening.source)) else {
+            return Verdict::pass(Strength::Effective, "NoAllowAll", "");
+        };
+        // All that the guilty policies let the same sources reach, declared or not.
+        let witness = segments.iter().filter(|segment| {
+            let own = of_policies(&segment.grants, &worst.policies);
+            everyone(inventory, namespace, &own).is_some_and(|source| source <= worst.source)
+        });
+        let ports = ports(witness);
+        let policies = worst.policies.iter();
+        let policies: Vec<_> = policies.map(|name| format!("{namespace}/{name}")).collect();
+        let policies = list(&policies, " and ");
+        let message = message(worst, &policies, &ports, by.is_none());
+        let keeps_peers = worst.source == Everyone::Cluster || exposed;
+        let proposal = proposal(&policies, keeps_peers, &declared);
+        Verdict::fail(Strength::Effective, reason(worst, &ports), message).propose(proposal)
+    }
+}
+
+fn reason(worst: &Opening<'_>, ports: &str) -> &'static str {
+    match worst.declared {
+        false if ports == EVERY_PORT => "AllowAll",
+        false => "AllowAllOnUndeclaredPorts",
+        true => "AllowAnywhere",
+    }
+}
+
+fn of_policies<'a>(grants: &[Grant<'a>], policies: &BTreeSet<&Sym>) -> Vec<Grant<'a>> {
+    let grants = grants.iter().copied();
+    grants
+        .filter(|grant| policies.contains(&grant.policy.meta.name))
+        .collect()
+}
+
+/// Ports that everyone may reach.
+struct Opening<'a> {
+    source: Everyone,
+    declared: bool,
+    policies: BTreeSet<&'a Sym>,
+}
+
+impl<'a> Opening<'a> {
+    fn of(
+        inventory: &Inventory,
+        namespace: &str,
+        segment: &'a Segment<'a>,
+        declared: &[Declared],
+    ) -> Option<Self> {
+        let source = everyone(inventory, namespace, &segment.grants)?;
+        // Segments are cut at declared ports: one that is longer holds undeclared ones.
+        let declared = segment.first == segment.last
+            && declared.iter().any(|(protocol, port)| {
+                *port == segment.first && protocol.is_none_or(|p| p == segment.protocol)
+            });
+        let opens = |policies: &BTreeSet<&Sym>| {
+            let own = of_policies(&segment.grants, policies);
+            everyone(inventory, namespace, &own).is_some_and(|own| own <= source)
+        };
+        let names = segment.grants.iter().map(|grant| &grant.policy.meta.name);
+        let mut all: BTreeSet<&Sym> = names.collect();
+        // Policies that do it alone are the guilty ones; else those that it takes together.
+        let alone = all.iter().copied().filter(|name| opens(&[*name].into()));
+        let alone: BTreeSet<_> = alone.collect();
+        if alone.is_empty() {
+            for name in all.clone() {
+                all.remove(name);
+                if !opens(&all) {
+                    all.insert(name);
+                }
+            }
+        }
+        Some(Self {
+            source,
+            declared,
+            policies: if alone.is_empty() { all } else { alone },
+        })
+    }
+
+    /// Whether the rule allows it.
+    fn is_fine(&self, exposed: bool) -> bool {
+        self.declared && (self.source == Everyone::Cluster || exposed)
+    }
+}
+
+/// The failure in words: from where, to which ports, by which policy.
+fn message(worst: &Opening<'_>, policies: &str, ports: &str, unexposed: bool) -> String {
+    let (word, verb) = if worst.policies.len() == 1 {
+        ("NetworkPolicy", "lets")
+    } else {
+        ("NetworkPolicies", "let")
+    };
+    let source = match worst.source {
+        Everyone::Anyone => "any source",
+        Everyone::Internet => "a quarter or more of the public addresses",
+        Everyone::Cluster => "all pods of all namespaces",
+    };
+    let because = match worst.declared {
+        false if ports != EVERY_PORT => ", not all of which a container or Service declares",
+        true if unexposed => ", and nothing exposes the workload",
+        _ => "",
+    };
+    format!("{word} {policies} {verb} {source} reach {ports}{because}")
+}
+
+/// At most four items, and how many more there are.
+fn list(items: &[String], and: &str) -> String {
+    let shown = items.iter().take(4).cloned().collect::<Vec<_>>().join(and);
+    match items.len().saturating_sub(4) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+const EVERY_PORT: &str = "every port";
+
+/// The ports of neighbouring segments in words.
+fn ports<'a>(segments: impl Iterator<Item = &'a Segment<'a>>) -> String {
+    let mut ranges: Vec<(&str, u16, u16)> = Vec::new();
+    for segment in segments {
+        match ranges.last_mut() {
+            Some((protocol, _, last))
+                if *protocol == segment.protocol && *last + 1 == segment.first =>
+            {
+                *last = segment.last;
+            }
+            _ => ranges.push((segment.protocol, segment.first, segment.last)),
+        }
+    }
+    let all = |(_, first, last): &(&str, u16, u16)| *first == 1 && *last == u16::MAX;
+    if ranges.len() == 3 && ranges.iter().all(all) {
+        return EVERY_PORT.to_owned();
+    }
+    let ranges: Vec<_> = ranges
+        .iter()
+        .map(|range| match range {
+            (protocol, 1, u16::MAX) => format!("every {protocol} port"),
+            (protocol, first, last) if first == last => format!("{protocol} port {first}"),
+            (protocol, first, last) => format!("{protocol} ports {first}–{last}"),
+        })
+        .collect();
+    list(&ranges, ", ")
+}
+
+/// A rule to write instead: the declared ports, and, where peers have to be narrowed, the pods of
+/// the namespace to begin with.
+fn proposal(policies: &str, keeps_peers: bool, declared: &[Declared]) -> String {
+    let ports = declared
+        .iter()
+        .map(|(protocol, port)| (protocol.unwrap_or("TCP"), *port));
+    let ports: BTreeSet<_> = ports.take(16).collect();
+    let ports: Vec<_> = ports
+        .iter()
+        .map(|(protocol, port)| json!({ "protocol": protocol, "port": port }))
+        .collect();
+    let mut rule = json!({ "ports": ports });
+    if keeps_peers && ports.is_empty() {
+        return format!(
+            "in {policies}, narrow `from` to the namespaces and pods that need it, or declare the \
+             ports that the workload serves and name them in the rule"
+        );
+    }
+    if keeps_peers {
+        return format!(
+            "in {policies}, limit the rule to the declared ports, `{rule}`; better, narrow `from` \
+             to those who need it as well"
+        );
+    }
+    rule["from"] = json!([{ "podSelector": {} }]);
+    format!(
+        "in {policies}, replace the rule by `{rule}`, and add to `from` the namespaces and pods \
+         that have to come in"
+    )
+}
+
+impl Control for NoAllowAll {
+    fn info(&self) -> &'static Info {
+        &Self::INFO
+    }
+
+    fn touched(&self, change: &Change) -> Touched {
+        match change.kind {
+            // Any namespace may complete a union of selectors, or leave it; routes and Gateways
+            // reach Services across namespaces.
+            Kind::Namespace | Kind::HttpRoute | Kind::Gateway => Touched::All,
+            kind if workloads::KINDS.contains(&kind) => {
+                Touched::Subject(Subject::object(kind, &change.namespace, &change.name))
+            }
+            _ => Touched::Namespace(change.namespace.clone()),
+        }
+    }
+
+    fn population(
+        &self,
+        inventory: &Inventory,
+        _: &Observed,
+        namespace: Option<&str>,
+        found: &mut dyn FnMut(Subject),
+    ) {
+        workloads::each(inventory, namespace, found);
+    }
+
+    fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {
+        let held = workloads::find(context.inventory, subject)?;
+        let verdict = self.rule(context, &held);
+        // Nothing that an unread policy says could close what others open.
+        let certain = verdict.outcome == Outcome::Fail || verdict.reason == "HostNetwork";
+        let mut broken = context.inventory.tables.network_policies.broken();
+        let unread = broken.find(|((namespace, _), _)| **namespace == *subject.namespace);
+        Some(match unread {
+            Some(((namespace, name), _)) if !certain => Verdict::unknown(
+                "PolicyNotReadable",
+                format!("NetworkPolicy {namespace}/{name} can't be decoded"),
+            ),
+            _ => verdict,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

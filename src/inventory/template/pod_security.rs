@@ -1,0 +1,489 @@
+//! The Pod Security Standards.
+//!
+//! They are judged while decoding, so that no security context has to be kept. Source of the
+//! rules: `k8s.io/pod-security-admission/policy`, as of 1.37; the samples beside this file are
+//! its own fixtures.
+
+use serde::{
+    Deserialize,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
+
+use super::{Container, Labels, Str, WirePodSpec};
+
+/// Prefix of the annotations that named an `AppArmor` profile before there was a field.
+const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
+
+/// Whether a pod annotation matters to a rule.
+pub fn keeps_pod_annotation(key: &str) -> bool {
+    key.starts_with(APP_ARMOR)
+}
+
+/// Security context of a pod or a container; each has some of the fields.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SecurityContext<'a> {
+    privileged: Option<bool>,
+    allow_privilege_escalation: Option<bool>,
+    run_as_non_root: Option<bool>,
+    run_as_user: Option<i64>,
+    #[serde(borrow)]
+    proc_mount: Option<Str<'a>>,
+    #[serde(borrow)]
+    capabilities: Option<Capabilities<'a>>,
+    #[serde(borrow)]
+    seccomp_profile: Option<Profile<'a>>,
+    #[serde(borrow)]
+    app_armor_profile: Option<Profile<'a>>,
+    #[serde(borrow)]
+    se_linux_options: Option<SeLinux<'a>>,
+    windows_options: Option<Windows>,
+    #[serde(borrow)]
+    sysctls: Option<Vec<Sysctl<'a>>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Capabilities<'a> {
+    #[serde(borrow)]
+    add: Option<Vec<Str<'a>>>,
+    #[serde(borrow)]
+    drop: Option<Vec<Str<'a>>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Profile<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Option<Str<'a>>,
+}
+
+impl Profile<'_> {
+    fn is_confined(&self) -> bool {
+        matches!(self.kind.as_deref(), Some("RuntimeDefault" | "Localhost"))
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct SeLinux<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Option<Str<'a>>,
+    #[serde(borrow)]
+    user: Option<Str<'a>>,
+    #[serde(borrow)]
+    role: Option<Str<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Windows {
+    host_process: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Sysctl<'a> {
+    #[serde(borrow)]
+    name: Str<'a>,
+}
+
+/// Hooks of a container's life.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Lifecycle<'a> {
+    #[serde(borrow)]
+    post_start: Option<Probe<'a>>,
+    #[serde(borrow)]
+    pre_stop: Option<Probe<'a>>,
+}
+
+/// A probe or hook: where the kubelet connects to.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Probe<'a> {
+    #[serde(borrow)]
+    http_get: Option<Action<'a>>,
+    #[serde(borrow)]
+    tcp_socket: Option<Action<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Action<'a> {
+    #[serde(borrow)]
+    host: Option<Str<'a>>,
+}
+
+impl Probe<'_> {
+    fn names_a_host(&self) -> bool {
+        let actions = self.http_get.iter().chain(&self.tcp_socket);
+        actions
+            .filter_map(|action| action.host.as_deref())
+            .any(|host| !host.is_empty())
+    }
+}
+
+/// The kind of a volume: the key beside its name.
+#[derive(Debug)]
+pub(super) struct Volume<'a>(Option<Str<'a>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Volume<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Keys;
+        impl<'de> Visitor<'de> for Keys {
+            type Value = Option<Str<'de>>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a volume")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut kind = None;
+                while let Some(key) = map.next_key::<Str<'de>>()? {
+                    if &*key == "name" {
+                        map.next_value::<IgnoredAny>()?;
+                    } else if map.next_value::<Option<IgnoredAny>>()?.is_some() {
+                        kind = Some(key);
+                    }
+                }
+                Ok(kind)
+            }
+        }
+        deserializer.deserialize_map(Keys).map(Volume)
+    }
+}
+
+impl WirePodSpec<'_> {
+    /// What breaks the `baseline` level.
+    pub(super) fn breaks_baseline(&self, annotations: &Labels) -> Option<String> {
+        for (set, what) in [
+            (self.host_network, "hostNetwork"),
+            (self.host_pid, "hostPID"),
+            (self.host_ipc, "hostIPC"),
+        ] {
+            if set == Some(true) {
+                return Some(format!("{what} is true"));
+            }
+        }
+        if self.volume_kinds().any(|kind| kind == "hostPath") {
+            return Some("a volume is a hostPath".to_owned());
+        }
+        let unmasked = !self.in_user_namespace();
+        let pod = self.security_context.as_ref();
+        if let Some(why) = pod.and_then(|context| context.breaks_baseline(unmasked)) {
+            return Some(format!("the pod {why}"));
+        }
+        let container = self
+            .all_containers()
+            .find_map(|container| container.breaks_baseline(unmasked));
+        container.or_else(|| unconfined(annotations))
+    }
+
+    /// What breaks the `restricted` level beyond `baseline`.
+    pub(super) fn breaks_restricted(&self) -> Option<String> {
+        const VOLUMES: [&str; 9] = [
+            "configMap",
+            "csi",
+            "downwardAPI",
+            "emptyDir",
+            "ephemeral",
+            "image",
+            "persistentVolumeClaim",
+            "projected",
+            "secret",
+        ];
+        if let Some(kind) = self.volume_kinds().find(|kind| !VOLUMES.contains(kind)) {
+            return Some(format!("a volume is a {kind}"));
+        }
+        let none = SecurityContext::default();
+        let pod = self.security_context.as_ref().unwrap_or(&none);
+        let users = !self.in_user_namespace();
+        if users && pod.run_as_user == Some(0) {
+            return Some("the pod runs as user 0".to_owned());
+        }
+        // Even where every container says true by itself.
+        if users && pod.run_as_non_root == Some(false) {
+            return Some("the pod sets runAsNonRoot: false".to_owned());
+        }
+        let windows = self.os.as_ref().and_then(|os| os.name.as_deref()) == Some("windows");
+        self.all_containers().find_map(|container| {
+            let own = container.security_context.as_ref().unwrap_or(&none);
+            let why = users
+                .then(|| own.runs_as_root(pod))
+                .flatten()
+                .or_else(|| own.breaks_restricted(pod, windows))?;
+            let name = container.name.as_deref().unwrap_or_default();
+            Some(format!("container {name} {why}"))
+        })
+    }
+
+    /// Whether root in the pod is nobody on the node, which relaxes some rules since 1.35.
+    fn in_user_namespace(&self) -> bool {
+        self.host_users == Some(false)
+    }
+
+    fn volume_kinds(&self) -> impl Iterator<Item = &str> {
+        let volumes = self.volumes.iter().flatten();
+        volumes.filter_map(|volume| volume.0.as_deref())
+    }
+}
+
+impl Container<'_> {
+    fn breaks_baseline(&self, unmasked: bool) -> Option<String> {
+        let name = self.name.as_deref().unwrap_or_default();
+        let mut ports = self.ports.iter().flatten();
+        if ports.any(|port| port.host_port.is_some_and(|port| port != 0)) {
+            return Some(format!("container {name} has a hostPort"));
+        }
+        let probes = [
+            &self.liveness_probe,
+            &self.readiness_probe,
+            &self.startup_probe,
+        ];
+        let hooks = self.lifecycle.iter();
+        let hooks = hooks.flat_map(|hooks| [&hooks.post_start, &hooks.pre_stop]);
+        if probes
+            .into_iter()
+            .chain(hooks)
+            .flatten()
+            .any(Probe::names_a_host)
+        {
+            return Some(format!("container {name} has a probe or hook with a host"));
+        }
+        let why = self.security_context.as_ref()?.breaks_baseline(unmasked)?;
+        Some(format!("container {name} {why}"))
+    }
+}
+
+impl SecurityContext<'_> {
+    /// `unmasked` says whether the rule about `/proc` applies.
+    fn breaks_baseline(&self, unmasked: bool) -> Option<String> {
+        const CAPABILITIES: [&str; 13] = [
+            "AUDIT_WRITE",
+            "CHOWN",
+            "DAC_OVERRIDE",
+            "FOWNER",
+            "FSETID",
+            "KILL",
+            "MKNOD",
+            "NET_BIND_SERVICE",
+            "SETFCAP",
+            "SETGID",
+            "SETPCAP",
+            "SETUID",
+            "SYS_CHROOT",
+        ];
+        if self.privileged == Some(true) {
+            return Some("is privileged".to_owned());
+        }
+        let windows = self.windows_options.as_ref();
+        if windows.is_some_and(|windows| windows.host_process == Some(true)) {
+            return Some("is a Windows HostProcess".to_owned());
+        }
+        let added = self.capabilities.iter();
+        let mut added = added.flat_map(|c| c.add.iter().flatten()).map(|c| &**c);
+        if let Some(capability) = added.find(|c| !CAPABILITIES.contains(c)) {
+            return Some(format!("adds capability {capability}"));
+        }
+        if unmasked && self.unmasks_proc() {
+            return Some("unmasks /proc".to_owned());
+        }
+        for (profile, what) in [
+            (&self.seccomp_profile, "seccomp"),
+            (&self.app_armor_profile, "AppArmor"),
+        ] {
+            if let Some(profile) = profile.as_ref().filter(|profile| !profile.is_confined()) {
+                let kind = profile.kind.as_deref().unwrap_or("without type");
+                return Some(format!("has {what} {kind}"));
+            }
+        }
+        if self.se_linux_options.as_ref().is_some_and(SeLinux::is_own) {
+            return Some("sets its own SELinux options".to_owned());
+        }
+        let mut sysctls = self.sysctls.iter().flatten().map(|sysctl| &*sysctl.name);
+        sysctls
+            .find(|name| !SYSCTLS.contains(name))
+            .map(|name| format!("sets sysctl {name}"))
+    }
+
+    fn unmasks_proc(&self) -> bool {
+        let mount = self.proc_mount.as_deref();
+        mount.is_some_and(|mount| mount != "Default")
+    }
+
+    fn runs_as_root(&self, pod: &Self) -> Option<&'static str> {
+        if self.run_as_user == Some(0) {
+            return Some("runs as user 0");
+        }
+        (self.run_as_non_root.or(pod.run_as_non_root) != Some(true))
+            .then_some("does not set runAsNonRoot: true")
+    }
+
+    fn breaks_restricted(&self, pod: &Self, windows: bool) -> Option<&'static str> {
+        if self.unmasks_proc() {
+            return Some("unmasks /proc"); // also where baseline allows it
+        }
+        if windows {
+            return None; // the rules below are about Linux fields
+        }
+        if self.allow_privilege_escalation != Some(false) {
+            return Some("does not set allowPrivilegeEscalation: false");
+        }
+        let seccomp = self.seccomp_profile.as_ref();
+        let seccomp = seccomp.or(pod.seccomp_profile.as_ref());
+        if !seccomp.is_some_and(Profile::is_confined) {
+            return Some("has no seccomp profile");
+        }
+        let none = Capabilities::default();
+        let capabilities = self.capabilities.as_ref().unwrap_or(&none);
+        if !capabilities.drop.iter().flatten().any(|c| &**c == "ALL") {
+            return Some("does not drop ALL capabilities");
+        }
+        let mut added = capabilities.add.iter().flatten();
+        added
+            .any(|c| &**c != "NET_BIND_SERVICE")
+            .then_some("adds capabilities")
+    }
+}
+
+const SYSCTLS: [&str; 14] = [
+    "kernel.shm_rmid_forced",
+    "net.ipv4.ip_local_port_range",
+    "net.ipv4.tcp_syncookies",
+    "net.ipv4.ping_group_range",
+    "net.ipv4.ip_unprivileged_port_start",
+    "net.ipv4.ip_local_reserved_ports",
+    "net.ipv4.tcp_keepalive_time",
+    "net.ipv4.tcp_fin_timeout",
+    "net.ipv4.tcp_keepalive_intvl",
+    "net.ipv4.tcp_keepalive_probes",
+    "net.ipv4.tcp_rmem",
+    "net.ipv4.tcp_wmem",
+    "net.ipv4.tcp_slow_start_after_idle",
+    "net.ipv4.tcp_notsent_lowat",
+];
+
+impl SeLinux<'_> {
+    fn is_own(&self) -> bool {
+        const TYPES: [&str; 5] = [
+            "",
+            "container_t",
+            "container_init_t",
+            "container_kvm_t",
+            "container_engine_t",
+        ];
+        let set = |field: &Option<Str<'_>>| field.as_deref().is_some_and(|v| !v.is_empty());
+        !TYPES.contains(&self.kind.as_deref().unwrap_or_default())
+            || set(&self.user)
+            || set(&self.role)
+    }
+}
+
+/// The annotation that takes a container's `AppArmor` profile away.
+fn unconfined(annotations: &Labels) -> Option<String> {
+    annotations.iter().find_map(|(key, value)| {
+        let container = key.strip_prefix(APP_ARMOR)?;
+        let confined =
+            value.is_empty() || value == "runtime/default" || value.starts_with("localhost/");
+        (!confined).then(|| format!("container {container} has AppArmor {value}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::{Template, WireTemplate};
+    use crate::inventory::Interner;
+
+    fn template(spec: &str) -> Arc<Template> {
+        decode(&format!(r#"{{"spec":{spec}}}"#))
+    }
+
+    fn decode(json: &str) -> Arc<Template> {
+        serde_json::from_str::<WireTemplate<'_>>(json)
+            .unwrap()
+            .project(&mut Interner::default())
+    }
+
+    /// The fixtures of `k8s.io/pod-security-admission` 0.37 (Apache-2.0), images left out: one
+    /// per line, `level expectation name template`.
+    const SAMPLES: &str = include_str!("pod_security_samples.txt");
+
+    #[test]
+    fn kubernetes_own_fixtures_are_judged_alike() {
+        let mut judged = 0;
+        for line in SAMPLES.lines() {
+            let mut words = line.splitn(4, ' ');
+            let mut word = || words.next().unwrap();
+            let (level, expected, name, json) = (word(), word(), word(), word());
+            let template = decode(json);
+            let broken = match level {
+                "baseline" => template.breaks_baseline.clone(),
+                _ => template
+                    .breaks_baseline
+                    .clone()
+                    .or(template.breaks_restricted.clone()),
+            };
+            assert_eq!(
+                broken.is_none(),
+                expected == "pass",
+                "{level} {name}: {broken:?}"
+            );
+            judged += 1;
+        }
+        assert!(judged > 100, "{judged}");
+    }
+
+    #[test]
+    fn a_plain_pod_meets_baseline_but_not_restricted() {
+        let template = template(r#"{"containers":[{"name":"a"}]}"#);
+        assert_eq!(template.breaks_baseline, None);
+        assert_eq!(
+            template.breaks_restricted.as_deref(),
+            Some("container a does not set runAsNonRoot: true")
+        );
+    }
+
+    #[test]
+    fn what_breaks_baseline_is_named() {
+        for (spec, why) in [
+            (r#"{"hostNetwork":true}"#, "hostNetwork is true"),
+            (r#"{"hostPID":true}"#, "hostPID is true"),
+            (
+                r#"{"volumes":[{"name":"v","hostPath":{"path":"/"}}]}"#,
+                "a volume is a hostPath",
+            ),
+            (
+                r#"{"containers":[{"name":"a","ports":[{"containerPort":1,"hostPort":1}]}]}"#,
+                "container a has a hostPort",
+            ),
+            (
+                r#"{"initContainers":[{"name":"i","securityContext":{"privileged":true}}]}"#,
+                "container i is privileged",
+            ),
+            (
+                r#"{"ephemeralContainers":[{"name":"e","securityContext":{"capabilities":{"add":["SYS_ADMIN"]}}}]}"#,
+                "container e adds capability SYS_ADMIN",
+            ),
+            (
+                r#"{"securityContext":{"seccompProfile":{"type":"Unconfined"}}}"#,
+                "the pod has seccomp Unconfined",
+            ),
+            (
+                r#"{"containers":[{"name":"a","livenessProbe":{"httpGet":{"host":"db","port":"web"}}}]}"#,
+                "container a has a probe or hook with a host",
+            ),
+        ] {
+            assert_eq!(template(spec).breaks_baseline.as_deref(), Some(why));
+        }
+    }
+
+    #[test]
+    fn a_user_namespace_relaxes_the_rules_about_root_only() {
+        let hardened = |extra: &str| {
+            template(&format!(
+                r#"{{"hostUsers":false,"securityContext":{{"runAsUser":0,"seccompProfile":{{"type":"RuntimeDefault"}}}},
+                    "containers":[{{"name":"a","securityContext":{{{extra}"allowPrivilegeEscalation":false,"capabilities":{{"drop":["ALL"]}}}}}}]}}"#
+            ))
+        };
+        assert_eq!(hardened("").breaks_restricted, None);
+        let unmasked = hardened(r#""procMount":"Unmasked","#);
+        assert_eq!(unmasked.breaks_baseline, None);
+        assert!(unmasked.breaks_restricted.is_some());
+    }
+}
