@@ -1,11 +1,13 @@
 //! The API `probity.dev/v1alpha1`: inert data, from which the CRDs are generated.
 
 pub mod controls;
+pub mod period;
 pub mod policy;
 pub mod status;
 
 pub use self::{
     controls::{Controls, Setting},
+    period::Period,
     policy::{Change, ControlPolicy, ControlPolicySpec, Existing, Limits, Mode, ScopeSpec},
     status::{
         ControlPolicyStatus, ControlStatus, EnforcementStatus, EvidencePosition, Summary, Violation,
