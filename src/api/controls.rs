@@ -33,6 +33,13 @@ pub struct Setting<P> {
     reason = "the description of a field is the documentation of its control"
 )]
 pub struct Controls {
+    /// Each host of an Ingress has TLS and redirects plain HTTP; each Gateway listener has TLS or
+    /// only redirects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enc_ingress_tls: Option<Setting<encryption::IngressTls>>,
+    /// Each API server encrypts Secrets before it stores them, seen by a canary Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enc_secrets_at_rest_active: Option<Setting<encryption::SecretsAtRestActive>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub net_namespace_default_deny: Option<Setting<network::NamespaceDefaultDeny>>,
 }

@@ -47,6 +47,8 @@ macro_rules! registry {
 }
 
 registry! {
+    enc_ingress_tls: encryption::IngressTls,
+    enc_secrets_at_rest_active: encryption::SecretsAtRestActive,
     net_namespace_default_deny: network::NamespaceDefaultDeny,
 }
 
