@@ -3,7 +3,9 @@
 //! `ARCHITECTURE.md` has the map. In short: `inventory`, `controls`, `analysis` and `engine`
 //! decide and do no IO; `cluster`, `evidence`, `server` and `cli` do the IO and decide nothing.
 
+pub mod analysis;
 pub mod api;
+pub mod cluster;
 pub mod controls;
 pub mod engine;
 pub mod inventory;

@@ -1,0 +1,3 @@
+//! Everything that talks to the Kubernetes API server.
+
+pub mod canary;
