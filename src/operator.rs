@@ -417,7 +417,7 @@ impl Operator {
         let leads = self.term.is_some();
         self.observers.turn(&observe::Turn {
             engine: &self.engine,
-            client: &self.connection.client,
+            connection: &self.connection,
             namespace: &self.options.namespace,
             sender: &self.sender,
             verify_every: self.options.verify_every,

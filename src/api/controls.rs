@@ -44,6 +44,13 @@ pub struct Controls {
     /// Roles name the verbs that they allow, without `*`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rbac_no_wildcard_verbs: Option<Setting<rbac::NoWildcardVerbs>>,
+    /// Each host of an Ingress has TLS and redirects plain HTTP; each Gateway listener has TLS or
+    /// only redirects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enc_ingress_tls: Option<Setting<encryption::IngressTls>>,
+    /// Each API server encrypts Secrets before it stores them, seen by a canary Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enc_secrets_at_rest_active: Option<Setting<encryption::SecretsAtRestActive>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub net_namespace_default_deny: Option<Setting<network::NamespaceDefaultDeny>>,
     /// Every backup schedule is switched on, is accepted by its tool, is due often enough, and
