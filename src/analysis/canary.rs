@@ -222,7 +222,7 @@ mod tests {
              {START} 1.79123e+09\n"
         );
         for (labels, value) in series {
-            text += &format!("{OPERATIONS}{{{labels}}} {value}\n");
+            text.extend([OPERATIONS, "{", labels, "} ", &value.to_string(), "\n"]);
         }
         Scrape::parse(&text)
     }

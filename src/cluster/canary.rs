@@ -3,7 +3,7 @@
 //!
 //! Rights: `get` on the non-resource URL `/metrics` (role `system:monitoring`); in Probity's
 //! namespace `create` on Secrets, and `get` and `update` on the one named [`SECRET`]; `list` on
-//! EndpointSlices in namespace `default`.
+//! `EndpointSlice`s in namespace `default`.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -42,7 +42,7 @@ pub struct CanaryConfig {
     pub namespace: String,
     /// Name of the Secret: [`SECRET`].
     pub name: String,
-    /// URLs of all API servers, used where EndpointSlices don't list them.
+    /// URLs of all API servers, used where `EndpointSlice`s don't list them.
     pub endpoints: Vec<String>,
     /// API servers that are probed at most.
     pub max_replicas: usize,
@@ -124,9 +124,12 @@ fn addresses(slice: &EndpointSlice) -> Vec<String> {
         .flatten()
         .flat_map(|endpoint| &endpoint.addresses);
     hosts
-        .map(|host| match host.contains(':') {
-            true => format!("https://[{host}]:{port}"),
-            false => format!("https://{host}:{port}"),
+        .map(|host| {
+            if host.contains(':') {
+                format!("https://[{host}]:{port}")
+            } else {
+                format!("https://{host}:{port}")
+            }
         })
         .collect()
 }
@@ -138,28 +141,20 @@ fn address(url: &str) -> &str {
 
 /// Probes one server under its own address.
 async fn replica(config: &Config, url: &str, canary: &CanaryConfig) -> Canary {
-    // The name first: certificates seldom hold the addresses of all servers. Some proxies'
-    // certificates hold nothing but the address.
-    let named = match direct(config, url, Some(SERVER_NAME)) {
-        Ok(client) => client,
-        Err(why) => return Canary::Unclear(why),
-    };
-    match within(named.apiserver_version()).await {
-        // Whatever it answers, its certificate is good.
-        Ok(_) | Err(Failure::Answer(_)) => probe_twice(&named, canary).await,
-        Err(Failure::Silence(_)) => match direct(config, url, None) {
-            Ok(client) => probe_twice(&client, canary).await,
-            Err(why) => Canary::Unclear(why),
-        },
+    match direct(config, url) {
+        Ok(client) => probe_twice(&client, canary).await,
+        Err(why) => Canary::Unclear(why),
     }
 }
 
 /// A client for one server, with the trust and credentials of `config`.
-fn direct(config: &Config, url: &str, name: Option<&str>) -> Result<Client, String> {
+fn direct(config: &Config, url: &str) -> Result<Client, String> {
     let wrong = |error: &dyn std::fmt::Display| format!("can't talk to {url}: {error}");
     let mut config = config.clone();
     config.cluster_url = url.parse().map_err(|error| wrong(&error))?;
-    config.tls_server_name = name.map(str::to_owned);
+    // Never by address: kubelets may hold certificates of the same authority for addresses, and
+    // must not get our token. Besides, few API servers' certificates hold their address.
+    config.tls_server_name = Some(SERVER_NAME.to_owned());
     config.connect_timeout = Some(DEADLINE);
     // A hidden retry would be a write that nobody counts on; a proxy would hide the server.
     config.default_retry = false;
@@ -208,8 +203,11 @@ async fn scrape(client: &Client) -> Result<Scrape, String> {
         Ok(read) => read,
         Err(_) => Err(Failure::Silence("no answer in time".to_owned())),
     };
-    read.map_err(|error| {
-        format!("the server's /metrics can't be read: {error}; bind ClusterRole system:monitoring")
+    read.map_err(|error| match error {
+        Failure::Answer(_) => {
+            format!("/metrics can't be read: {error}; bind ClusterRole system:monitoring")
+        }
+        Failure::Silence(_) => format!("/metrics can't be read: {error}"),
     })
 }
 

@@ -127,70 +127,53 @@ pub(super) enum Redirect {
 
 /// What becomes of a plain HTTP request to a host with TLS.
 pub(super) fn redirect(class: Class<'_>, annotations: &Labels, own_tls: bool) -> Redirect {
-    let either = |proven, key, value| match proven {
-        true => Redirect::Proven,
-        false => Redirect::Absent(key, value),
-    };
-    let on = |key| switch(annotations, key);
-    match class.controller {
+    let keys = switches(class.controller);
+    let set = keys.iter().find_map(|key| switch(annotations, key));
+    let proven = match class.controller {
         Controller::IngressNginx => {
-            let (key, force) = (
-                "nginx.ingress.kubernetes.io/ssl-redirect",
-                "nginx.ingress.kubernetes.io/force-ssl-redirect",
-            );
-            either(
-                on(key) != Some(false) || on(force) == Some(true),
-                key,
-                "true",
-            )
+            let force = "nginx.ingress.kubernetes.io/force-ssl-redirect";
+            set != Some(false) || switch(annotations, force) == Some(true)
         }
-        Controller::F5Nginx => {
-            let (key, old) = (
-                "nginx.org/ssl-redirect",
-                "ingress.kubernetes.io/ssl-redirect",
-            );
-            either(on(key).or_else(|| on(old)) != Some(false), key, "true")
-        }
+        Controller::F5Nginx | Controller::HaproxyIngress => set != Some(false),
         // Redirects by itself only where this very Ingress has a TLS block.
-        Controller::HaproxyTech => {
-            let keys = [
-                "haproxy.org/ssl-redirect",
-                "haproxy.com/ssl-redirect",
-                "ingress.kubernetes.io/ssl-redirect",
-            ];
-            let set = keys.iter().find_map(|key| on(key));
-            either(set.unwrap_or(own_tls), keys[0], "true")
-        }
-        Controller::HaproxyIngress => {
-            let (key, old) = (
-                "haproxy-ingress.github.io/ssl-redirect",
-                "ingress.kubernetes.io/ssl-redirect",
-            );
-            either(on(key).or_else(|| on(old)) != Some(false), key, "true")
-        }
-        Controller::Contour => {
-            let key = "ingress.kubernetes.io/force-ssl-redirect";
-            either(
-                on(key) == Some(true) || on(ALLOW_HTTP) == Some(false),
-                key,
-                "true",
-            )
-        }
-        Controller::Alb => alb(annotations),
-        Controller::Gke => match annotations.get("networking.gke.io/v1beta1.FrontendConfig") {
-            Some(_) if on(ALLOW_HTTP) != Some(false) => {
-                Redirect::NotVisible("its FrontendConfig says whether HTTP is redirected")
-            }
-            _ => either(on(ALLOW_HTTP) == Some(false), ALLOW_HTTP, "false"),
-        },
-        Controller::AppGateway => {
-            let key = "appgw.ingress.kubernetes.io/ssl-redirect";
-            either(on(key) == Some(true), key, "true")
-        }
-        Controller::Traefik => traefik(annotations),
+        Controller::HaproxyTech => set.unwrap_or(own_tls),
+        Controller::Contour => set == Some(true) || switch(annotations, ALLOW_HTTP) == Some(false),
+        Controller::AppGateway => set == Some(true),
+        Controller::Alb => return alb(annotations),
+        Controller::Gke => return gke(annotations),
+        Controller::Traefik => return traefik(annotations),
         Controller::Unknown => {
-            Redirect::NotVisible("how the controller of its class treats plain HTTP is not known")
+            return Redirect::NotVisible(
+                "how the controller of its class treats plain HTTP is not known",
+            );
         }
+    };
+    match keys.first() {
+        Some(key) if !proven => Redirect::Absent(key, "true"),
+        _ => Redirect::Proven,
+    }
+}
+
+/// The annotations that switch redirects on or off: the first that is set counts.
+const fn switches(controller: Controller) -> &'static [&'static str] {
+    match controller {
+        Controller::IngressNginx => &["nginx.ingress.kubernetes.io/ssl-redirect"],
+        Controller::F5Nginx => &[
+            "nginx.org/ssl-redirect",
+            "ingress.kubernetes.io/ssl-redirect",
+        ],
+        Controller::HaproxyTech => &[
+            "haproxy.org/ssl-redirect",
+            "haproxy.com/ssl-redirect",
+            "ingress.kubernetes.io/ssl-redirect",
+        ],
+        Controller::HaproxyIngress => &[
+            "haproxy-ingress.github.io/ssl-redirect",
+            "ingress.kubernetes.io/ssl-redirect",
+        ],
+        Controller::Contour => &["ingress.kubernetes.io/force-ssl-redirect"],
+        Controller::AppGateway => &["appgw.ingress.kubernetes.io/ssl-redirect"],
+        Controller::Traefik | Controller::Alb | Controller::Gke | Controller::Unknown => &[],
     }
 }
 
@@ -212,6 +195,16 @@ pub(super) const fn redirect_keys(controller: Controller) -> &'static [&'static 
         | Controller::Traefik
         | Controller::AppGateway
         | Controller::Unknown => &[],
+    }
+}
+
+fn gke(annotations: &Labels) -> Redirect {
+    if switch(annotations, ALLOW_HTTP) == Some(false) {
+        return Redirect::Proven;
+    }
+    match annotations.get("networking.gke.io/v1beta1.FrontendConfig") {
+        Some(_) => Redirect::NotVisible("its FrontendConfig says whether HTTP is redirected"),
+        None => Redirect::Absent(ALLOW_HTTP, "false"),
     }
 }
 

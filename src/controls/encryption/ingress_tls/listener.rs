@@ -1,5 +1,8 @@
 //! Listeners of Gateways.
 
+#[cfg(test)]
+mod tests;
+
 use super::{IngressTls, class, list};
 use crate::{
     controls::{Context, Subject, Verdict},
@@ -117,7 +120,7 @@ fn attaches(
     gateway: &Object<Gateway>,
     listener: &Listener,
 ) -> bool {
-    let named = route.spec.parents.iter().any(|parent| {
+    let is_parent = route.spec.parents.iter().any(|parent| {
         parent.namespace == gateway.meta.namespace
             && parent.gateway == gateway.meta.name
             && parent
@@ -126,7 +129,7 @@ fn attaches(
                 .is_none_or(|section| *section == listener.name)
             && parent.port.is_none_or(|port| port == listener.port)
     });
-    named
+    is_parent
         && may_attach(
             inventory,
             &route.meta.namespace,
@@ -157,8 +160,8 @@ fn only_allowed(control: &IngressTls, route: &HttpRoute, listener: &Listener) ->
     if route.hostnames.is_empty() {
         return own.is_some_and(|own| control.allows_http(own));
     }
-    let served = |name: &str| own.is_none_or(|own| intersects(own, name));
-    let mut hosts = route.hostnames.iter().filter(|name| served(name));
+    let is_served = |name: &str| own.is_none_or(|own| intersects(own, name));
+    let mut hosts = route.hostnames.iter().filter(|name| is_served(name));
     // Of the two names, the narrower one is what is served.
     hosts.all(|name| control.allows_http(name) || own.is_some_and(|own| control.allows_http(own)))
 }
@@ -172,24 +175,4 @@ fn intersects(a: &str, b: &str) -> bool {
         suffix.is_some_and(|suffix| host.ends_with(suffix))
     };
     a == b || inside(a, b) || inside(b, a)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::intersects;
-
-    #[test]
-    fn wildcards_of_gateways_span_labels() {
-        for (a, b, wanted) in [
-            ("a.example", "a.example", true),
-            ("a.example", "b.example", false),
-            ("*.example", "a.example", true),
-            ("a.b.example", "*.example", true),
-            ("*.example", "example", false),
-            ("*.b.example", "*.example", true),
-            ("*.b.example", "*.c.example", false),
-        ] {
-            assert_eq!(intersects(a, b), wanted, "{a} {b}");
-        }
-    }
 }

@@ -75,7 +75,7 @@ pub(super) fn blocks(ingress: &Ingress) -> Vec<Value> {
         .map(|tls| {
             let mut block = Map::new();
             if !tls.hosts.is_empty() {
-                let hosts: Value = tls.hosts.iter().map(|host| host.to_string()).collect();
+                let hosts: Value = tls.hosts.iter().map(|host| &**host).collect();
                 block.insert("hosts".to_owned(), hosts);
             }
             if let Some(secret) = &tls.secret {
