@@ -1,5 +1,9 @@
 //! stub
 /// b
-pub fn baseline() -> String { String::new() }
+pub fn baseline() -> String {
+    String::new()
+}
 /// w
-pub fn write(_: &std::path::Path) -> Result<(), String> { Ok(()) }
+pub fn write(_: &std::path::Path) -> Result<(), String> {
+    Ok(())
+}

@@ -173,7 +173,7 @@ impl Engine {
                 self.flights.accept(content_digest(&remedy));
                 self.advance(id, Step::Write, now);
             }
-            Err(why) => self.give_up(id, Hold::Refused(why), now),
+            Err(why) => self.give_up(id, &Hold::Refused(why), now),
         }
     }
 
@@ -307,19 +307,18 @@ impl Engine {
                 result,
             });
         }
-        match hold {
-            Some(hold) => self.give_up(id, hold, now),
-            None => {
-                self.flights.end(id);
-                // The event that tells what changed is on its way; ask again if it is not.
-                self.timers
-                    .replan(now.mono + Duration::from_secs(1), instance, &subject);
-            }
+        if let Some(hold) = hold {
+            self.give_up(id, &hold, now);
+        } else {
+            self.flights.end(id);
+            // The event that tells what changed is on its way; ask again if it is not.
+            self.timers
+                .replan(now.mono + Duration::from_secs(1), instance, &subject);
         }
     }
 
     /// Ends a remedy that can't be carried out now.
-    fn give_up(&mut self, id: u64, hold: Hold, now: Now) {
+    fn give_up(&mut self, id: u64, hold: &Hold, now: Now) {
         let Some(flight) = self.flights.end(id) else {
             return;
         };
@@ -447,7 +446,7 @@ impl Engine {
         };
         if known
             .budget_said
-            .is_some_and(|at| at + Duration::from_secs(60) > now.mono)
+            .is_some_and(|at| at + Duration::from_mins(1) > now.mono)
         {
             return;
         }

@@ -117,7 +117,7 @@ const MOST_ACCEPTED: usize = 10_000;
 /// First wait after a failure.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// Longest wait after failures.
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
 
 impl Flights {
     pub(super) fn start(&mut self, id: u64, flight: Flight) {

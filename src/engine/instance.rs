@@ -227,7 +227,7 @@ impl Instance {
             let mut found = Vec::new();
             let name = namespace.map(|name| &**name);
             control.population(inside.inventory, inside.observed, name, &mut |s| {
-                found.push(s)
+                found.push(s);
             });
             found
         });

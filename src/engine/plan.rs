@@ -186,16 +186,17 @@ impl Engine {
             return Err((hold, Some(until)));
         }
         let mut carriers = Vec::new();
-        let mut held = None;
+        let mut refusal = None;
         for name in enforcing {
             match self.policy_allows(&name, id, subject, &remedy, now) {
                 Ok(()) => carriers.push(name),
-                Err(hold) => held = Some(hold),
+                Err(held) => refusal = Some(held),
             }
         }
-        match held {
-            Some(hold) if carriers.is_empty() => return Err(hold),
-            _ => {}
+        if let Some(held) = refusal
+            && carriers.is_empty()
+        {
+            return Err(held);
         }
         if !matches!(*remedy, Remedy::Create { .. })
             && let Err(until) = self.fights.ask(&field, now.mono)

@@ -266,7 +266,7 @@ impl Engine {
             if urgent {
                 self.status_soon(&name, now);
             } else {
-                self.status_by(&name, now.mono + Duration::from_secs(300));
+                self.status_by(&name, now.mono + Duration::from_mins(5));
             }
             self.out.changed.insert(name);
         }
@@ -362,7 +362,10 @@ impl Engine {
         let population = Population {
             policies: vec![policy.clone()],
             control: control.into(),
-            joined: rows.iter().map(|(subject, ..)| self.subject_ref(subject)).collect(),
+            joined: rows
+                .iter()
+                .map(|(subject, ..)| self.subject_ref(subject))
+                .collect(),
             left: Vec::new(),
         };
         for batch in population.batches() {

@@ -127,7 +127,7 @@ impl Engine {
         now: Timestamp,
     ) -> Vec<Condition> {
         let set = |kind, status: &str, reason: &str, message: String| {
-            condition(policy, kind, status, reason, message, now)
+            condition(policy, kind, status, reason, &message, now)
         };
         let ready = if policy.spec.suspend {
             set(
@@ -179,7 +179,7 @@ impl Engine {
 
     fn enforcing_condition(&self, policy: &Policy, now: Timestamp) -> Condition {
         let set = |status: &str, reason: &str, message: String| {
-            condition(policy, "Enforcing", status, reason, message, now)
+            condition(policy, "Enforcing", status, reason, &message, now)
         };
         let latched: Vec<&str> = self
             .brakes
@@ -201,7 +201,7 @@ impl Engine {
             set("False", "EvidenceLogFailing", why.clone())
         } else if latched.is_empty() {
             let over = policy.budget_said.is_some_and(|at| {
-                at + Duration::from_secs(60) > self.heartbeat_at.saturating_sub(super::HEARTBEAT)
+                at + Duration::from_mins(1) > self.heartbeat_at.saturating_sub(super::HEARTBEAT)
             });
             let reason = if over { "BudgetReached" } else { "Enforcing" };
             set(
@@ -448,7 +448,7 @@ fn condition(
     kind: &str,
     status: &str,
     reason: &str,
-    message: String,
+    message: &str,
     now: Timestamp,
 ) -> Condition {
     let mut old = policy.status.conditions.iter();
@@ -462,7 +462,7 @@ fn condition(
         type_: kind.to_owned(),
         status: status.to_owned(),
         reason: reason.to_owned(),
-        message: cut(&message),
+        message: cut(message),
         observed_generation: Some(policy.generation),
         last_transition_time: since,
     }
