@@ -24,6 +24,7 @@ pub struct Metrics {
     drift: IntCounterVec,
     remediation: IntCounterVec,
     brake: IntGaugeVec,
+    budget: IntCounterVec,
     detect: Histogram,
     revert: Histogram,
     processing: Histogram,
@@ -132,6 +133,11 @@ impl Metrics {
                 "Remedies by how they ended.",
                 &["policy", "control", "result"],
             )?,
+            budget: count(
+                "budget_reached_total",
+                "Times that the budget of writes of a policy was used up.",
+                &["policy"],
+            )?,
             brake: by(
                 "brake_latched",
                 "1 while the brake of a control is latched.",
@@ -207,6 +213,9 @@ impl Metrics {
                 } => {
                     let brake = self.brake.with_label_values(&[policy, *control]);
                     brake.set(i64::from(*latched));
+                }
+                Measure::Budget { policy } => {
+                    self.budget.with_label_values(&[policy]).inc();
                 }
                 Measure::Detected(time) => self.detect.observe(time.as_secs_f64()),
                 Measure::Reverted(time) => self.revert.observe(time.as_secs_f64()),

@@ -1,5 +1,11 @@
 //! Rules of the house: the pure core, licences, duplicates, and what files may say.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests fail by panicking"
+)]
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -25,7 +31,12 @@ fn cargo(arguments: &[&str]) -> std::process::Output {
 fn a_clock_call_in_the_pure_core_fails_the_lint() {
     let target = tempfile::tempdir().unwrap();
     let output = Command::new(env!("CARGO"))
-        .args(["clippy", "--quiet", "--manifest-path", "tests/purity/Cargo.toml"])
+        .args([
+            "clippy",
+            "--quiet",
+            "--manifest-path",
+            "tests/purity/Cargo.toml",
+        ])
         .env("CLIPPY_CONF_DIR", root())
         .env("CARGO_TARGET_DIR", target.path())
         .current_dir(root())
@@ -33,8 +44,14 @@ fn a_clock_call_in_the_pure_core_fails_the_lint() {
         .expect("cargo runs");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success(), "{said}");
-    assert!(said.contains("the pure core takes time as an argument"), "{said}");
-    assert!(said.contains("src/lib.rs:18"), "only the engine's call is wrong: {said}");
+    assert!(
+        said.contains("the pure core takes time as an argument"),
+        "{said}"
+    );
+    assert!(
+        said.contains("src/lib.rs:18"),
+        "only the engine's call is wrong: {said}"
+    );
     assert!(!said.contains("src/lib.rs:7"), "{said}");
 }
 
@@ -59,16 +76,24 @@ fn every_pure_module_asks_for_the_bans() {
 /// The strings of an array of `deny.toml`; comments and commas are passed over.
 fn listed(array: &str) -> Vec<String> {
     let text = fs::read_to_string(root().join("deny.toml")).unwrap();
-    let start = text.find(&format!("{array} = [")).expect("the array is there");
+    let start = text
+        .find(&format!("{array} = ["))
+        .expect("the array is there");
     let rest = &text[start..];
     let end = rest.find("\n]").unwrap_or(rest.len());
     let lines = rest[..end].lines().skip(1);
-    lines.filter_map(|line| Some(line.trim().split('"').nth(1)?.to_owned())).collect()
+    lines
+        .filter_map(|line| Some(line.trim().split('"').nth(1)?.to_owned()))
+        .collect()
 }
 
 fn packages() -> Vec<Value> {
     let output = cargo(&["metadata", "--format-version", "1", "--locked"]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
     metadata["packages"].as_array().unwrap().clone()
 }
@@ -77,7 +102,8 @@ fn packages() -> Vec<Value> {
 fn satisfied(expression: &str, allowed: &[String]) -> bool {
     let expression = expression.replace('/', " OR ").replace(['(', ')'], "");
     expression.split(" AND ").all(|part| {
-        part.split(" OR ").any(|license| allowed.iter().any(|known| known == license.trim()))
+        part.split(" OR ")
+            .any(|license| allowed.iter().any(|known| known == license.trim()))
     })
 }
 
@@ -87,7 +113,10 @@ fn every_licence_is_allowed() {
     for package in packages() {
         let license = package["license"].as_str().unwrap_or("none");
         let name = &package["name"];
-        assert!(satisfied(license, &allowed), "{name} has licence {license}: see deny.toml");
+        assert!(
+            satisfied(license, &allowed),
+            "{name} has licence {license}: see deny.toml"
+        );
     }
     assert!(!satisfied("GPL-3.0", &allowed));
 }
@@ -98,12 +127,21 @@ fn no_dependency_is_there_twice_without_a_reason() {
     let mut versions: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for package in packages() {
         let text = |field: &str| package[field].as_str().unwrap().to_owned();
-        versions.entry(text("name")).or_default().push(text("version"));
+        versions
+            .entry(text("name"))
+            .or_default()
+            .push(text("version"));
     }
     for (name, versions) in &versions {
         let excused = skipped.contains(name);
-        assert!(versions.len() == 1 || excused, "{name} is there as {versions:?}: see deny.toml");
-        assert!(versions.len() > 1 || !excused, "{name} is there once: take it out of deny.toml");
+        assert!(
+            versions.len() == 1 || excused,
+            "{name} is there as {versions:?}: see deny.toml"
+        );
+        assert!(
+            versions.len() > 1 || !excused,
+            "{name} is there once: take it out of deny.toml"
+        );
     }
 }
 
@@ -125,8 +163,16 @@ fn every_file_says_what_it_is_for_and_leaves_nothing_unfinished() {
     assert!(found.len() > 50);
     for path in found {
         let text = fs::read_to_string(&path).unwrap();
-        assert!(text.starts_with("//!"), "{} begins without //!", path.display());
-        for mark in [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("todo", "!(")] {
+        assert!(
+            text.starts_with("//!"),
+            "{} begins without //!",
+            path.display()
+        );
+        for mark in [
+            concat!("TO", "DO"),
+            concat!("FIX", "ME"),
+            concat!("todo", "!("),
+        ] {
             assert!(!text.contains(mark), "{} holds {mark}", path.display());
         }
     }

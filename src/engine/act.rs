@@ -452,6 +452,10 @@ impl Engine {
         }
         known.budget_said = Some(now.mono);
         let limit = known.spec.limits.writes_per_minute;
+        let policy_name = policy.clone();
+        self.out.measures.push(Measure::Budget {
+            policy: policy_name,
+        });
         self.say(Body::Brake(Brake {
             control: "budget".into(),
             policy: policy.clone(),

@@ -44,7 +44,10 @@ impl Budget {
 pub(super) struct Brake {
     changed: BTreeMap<Subject, Duration>,
     /// Latched, with the `release` value in force at that time.
-    #[allow(clippy::option_option, reason = "latched or not; then with a release value or without")]
+    #[allow(
+        clippy::option_option,
+        reason = "latched or not; then with a release value or without"
+    )]
     pub(super) latched: Option<Option<String>>,
 }
 

@@ -216,6 +216,8 @@ pub enum Measure {
         control: &'static str,
         latched: bool,
     },
+    /// The budget of a policy is used up.
+    Budget { policy: Sym },
     /// From bytes received to verdict.
     Detected(Duration),
     /// From bytes received to the answer of the server to the remedy.
@@ -421,7 +423,7 @@ impl Engine {
             self.plan(id, &subject, now);
         }
         self.heartbeat(now);
-        let statuses = self.statuses(now);
+        let statuses = self.statuses(now); // may have something to tell, so before the rest
         let Out {
             entries,
             actions,
@@ -580,11 +582,7 @@ impl Engine {
 
     fn availability(&mut self, kind: Kind, availability: Availability, now: Now) {
         let absent = availability == Availability::Absent;
-        if self
-            .inventory
-            .freshness
-            .set(kind, availability, now.mono)
-        {
+        if self.inventory.freshness.set(kind, availability, now.mono) {
             if absent {
                 self.inventory.forget(kind);
             }

@@ -212,7 +212,9 @@ impl Engine {
         policy: &Sym,
         now: Now,
     ) -> u32 {
-        let id = if let Some(id) = self.keys.get(&key) { *id } else {
+        let id = if let Some(id) = self.keys.get(&key) {
+            *id
+        } else {
             let id = self.next_instance;
             self.next_instance += 1;
             self.keys.insert(key.clone(), id);

@@ -180,19 +180,23 @@ fn canary_config(namespace: &str, settings: &serde_json::Value) -> (CanaryConfig
 async fn list(kind: Kind, since: Timestamp, client: kube::Client, sender: Sender<Input>) {
     let resource = Source::Kind(kind).resource();
     match list_metadata(&client, &resource).await {
-        Ok((rv, objects)) => if let Some(listed) = Listed::new(&rv, objects) {
-            let _ = sender
-                .send(Input::Listed {
-                    kind,
-                    listed,
-                    suspects: None,
-                    since,
-                })
-                .await;
-        } else { tracing::warn!(
-            kind = kind.info().kind,
-            "A list has versions that are no numbers"
-        ); },
+        Ok((rv, objects)) => {
+            if let Some(listed) = Listed::new(&rv, objects) {
+                let _ = sender
+                    .send(Input::Listed {
+                        kind,
+                        listed,
+                        suspects: None,
+                        since,
+                    })
+                    .await;
+            } else {
+                tracing::warn!(
+                    kind = kind.info().kind,
+                    "A list has versions that are no numbers"
+                );
+            }
+        }
         Err(error) => {
             tracing::debug!(kind = kind.info().kind, %error, "An anti-entropy list failed");
         }
