@@ -2,3 +2,4 @@
 
 mod cluster_lifecycle;
 mod harness;
+mod operator;
