@@ -2,4 +2,8 @@
 
 mod cluster_lifecycle;
 mod harness;
+<<<<<<< HEAD
 mod house;
+=======
+mod operator;
+>>>>>>> wt-k
