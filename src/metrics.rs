@@ -191,8 +191,8 @@ impl Metrics {
         })
     }
 
-    /// Counts what a round measured.
-    pub fn count(&self, measures: &[Measure]) {
+    /// Counts what a round measured that ended at `now`, on the monotonic clock.
+    pub fn count(&self, measures: &[Measure], now: Duration) {
         for measure in measures {
             match measure {
                 Measure::Drift { policy, control } => {
@@ -217,7 +217,10 @@ impl Metrics {
                 Measure::Budget { policy } => {
                     self.budget.with_label_values(&[policy]).inc();
                 }
-                Measure::Detected(time) => self.detect.observe(time.as_secs_f64()),
+                Measure::Detected(received) => {
+                    self.detect
+                        .observe(now.saturating_sub(*received).as_secs_f64());
+                }
                 Measure::Reverted(time) => self.revert.observe(time.as_secs_f64()),
                 Measure::Gap { kind } => {
                     self.watch_gaps.with_label_values(&[kind.info().kind]).inc();

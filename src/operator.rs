@@ -345,7 +345,7 @@ impl Operator {
                 }
             }
         }
-        self.metrics.count(&measures);
+        self.metrics.count(&measures, self.origin.elapsed());
         for policy in gone {
             self.metrics.forget_policy(Some(&policy));
             self.policies.remove(&policy);

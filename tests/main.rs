@@ -2,8 +2,5 @@
 
 mod cluster_lifecycle;
 mod harness;
-<<<<<<< HEAD
 mod house;
-=======
 mod operator;
->>>>>>> wt-k

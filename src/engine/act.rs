@@ -56,6 +56,7 @@ impl Engine {
             remedy,
             step,
             caused_at: now.received,
+            noticed: row.noticed,
             archived: None,
             settling: false,
         };
@@ -230,7 +231,7 @@ impl Engine {
         flight.settling = true;
         let (instance, subject) = (flight.instance, flight.subject.clone());
         let (remedy, policies) = (Arc::clone(&flight.remedy), flight.policies.clone());
-        let caused_at = flight.caused_at;
+        let noticed = flight.noticed;
         self.flights.accept(content_digest(&remedy));
         if !matches!(*remedy, Remedy::Create { .. }) {
             let field = (remedy.target().clone(), remedy.path());
@@ -252,7 +253,7 @@ impl Engine {
         }
         self.out
             .measures
-            .push(Measure::Reverted(now.mono.saturating_sub(caused_at)));
+            .push(Measure::Reverted(now.mono.saturating_sub(noticed)));
         self.notice_action(
             &subject,
             &policies,

@@ -91,6 +91,8 @@ pub(super) struct Flight {
     pub(super) resource_version: Option<u64>,
     pub(super) step: Step,
     pub(super) caused_at: Duration,
+    /// When the failure was noticed, which a grace or a budget may have made much earlier.
+    pub(super) noticed: Duration,
     pub(super) archived: Option<Value>,
     pub(super) settling: bool,
 }

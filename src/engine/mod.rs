@@ -218,7 +218,7 @@ pub enum Measure {
     },
     /// The budget of a policy is used up.
     Budget { policy: Sym },
-    /// From bytes received to verdict.
+    /// A drift was detected whose bytes were received at this time, on the monotonic clock.
     Detected(Duration),
     /// From bytes received to the answer of the server to the remedy.
     Reverted(Duration),

@@ -19,8 +19,9 @@ use crate::{
     verdict::Outcome,
 };
 
-/// New objects are left alone for so long: what belongs to them may still be on its way.
-const GRACE: SignedDuration = SignedDuration::from_secs(2);
+/// New objects are left alone for two seconds: what belongs to them may still be on its way.
+/// One second more, because creation times have whole seconds.
+const GRACE: SignedDuration = SignedDuration::from_secs(3);
 /// Longest pause that an annotation can ask for.
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(24);
 /// By which a person pauses writes to an object, or to all of a namespace.

@@ -178,6 +178,10 @@ impl Engine {
                 .as_ref()
                 .map_or(Standing::Quiet, |row| row.standing.clone()),
             deviation: next.clone(),
+            noticed: old
+                .as_ref()
+                .filter(|_| before == Some(outcome))
+                .map_or(now.received, |row| row.noticed),
             kept,
             verdict,
         };
@@ -518,8 +522,7 @@ impl Engine {
         for policy in instance.names() {
             self.out.measures.push(Measure::Drift { policy, control });
         }
-        let detected = now.mono.saturating_sub(now.received);
-        self.out.measures.push(Measure::Detected(detected));
+        self.out.measures.push(Measure::Detected(now.received));
     }
 
     fn notice_transition(

@@ -341,7 +341,7 @@ fn what_failed_before_enforce_stays_a_proposal() {
         json!({ "metadata": { "name": "new", "creationTimestamp": created } }),
     );
     assert!(drive.actions.is_empty(), "it gets a moment of grace");
-    drive.wait(3);
+    drive.wait(4);
     assert_eq!(drive.serve(), 1);
     // And a person may ask for the old ones too.
     let mut spec = enforce();
