@@ -1,11 +1,5 @@
 //! Rules of the house: the pure core, licences, duplicates, and what files may say.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "helpers of tests fail by panicking"
-)]
-
 use std::{
     collections::BTreeMap,
     fs,

@@ -313,10 +313,10 @@ mod tests {
         json!({ "metadata": { "name": name, "namespace": "shop" }, "spec": spec })
     }
 
-    fn world(spec: Value) -> World {
+    fn world(spec: &Value) -> World {
         World::new()
             .namespace("shop")
-            .with(Kind::NetworkPolicy, policy("deny", &spec))
+            .with(Kind::NetworkPolicy, policy("deny", spec))
     }
 
     #[test]
@@ -343,7 +343,7 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                world(spec).only(&NamespaceDefaultDeny::default()).outcome,
+                world(&spec).only(&NamespaceDefaultDeny::default()).outcome,
                 outcome
             );
         }
@@ -355,7 +355,7 @@ mod tests {
             directions: vec![Direction::Ingress, Direction::Egress],
             ..Default::default()
         };
-        let mut world = world(json!({ "podSelector": {} }));
+        let mut world = world(&json!({ "podSelector": {} }));
         assert_eq!(
             world.only(&control).message,
             "no NetworkPolicy denies Egress for all pods of the namespace"
@@ -368,7 +368,7 @@ mod tests {
     #[test]
     fn a_deleted_policy_comes_back_as_it_was() {
         let control = NamespaceDefaultDeny::default();
-        let mut world = world(json!({ "podSelector": {}, "policyTypes": ["Ingress", "Egress"] }));
+        let mut world = world(&json!({ "podSelector": {}, "policyTypes": ["Ingress", "Egress"] }));
         world.judge(&control);
         world.delete(Kind::NetworkPolicy, "shop", "deny");
         let verdict = world.only(&control);
@@ -390,7 +390,7 @@ mod tests {
     #[test]
     fn a_weakened_policy_is_put_back_field_by_field() {
         let control = NamespaceDefaultDeny::default();
-        let mut world = world(json!({ "podSelector": {} }));
+        let mut world = world(&json!({ "podSelector": {} }));
         world.judge(&control);
         let weak = json!({ "podSelector": {}, "ingress": [{}], "policyTypes": ["Ingress"] });
         world.put(Kind::NetworkPolicy, policy("deny", &weak));
