@@ -1,6 +1,6 @@
 # Everything that one needs while working on Probity.
 
-.PHONY: cluster tools
+.PHONY: cluster generate tools
 
 # A Kubernetes control plane with three fake nodes, until Ctrl-C.
 cluster: tools
@@ -9,3 +9,7 @@ cluster: tools
 # The programs of that control plane, built from pinned Go modules.
 tools:
 	tests/cluster/build.sh
+
+# The files that are made from the controls and the API: CRDs, chart rights, docs/controls, the baseline policy.
+generate:
+	cargo run --quiet -- generate
