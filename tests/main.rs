@@ -2,3 +2,5 @@
 
 mod cluster_lifecycle;
 mod harness;
+mod house;
+mod operator;

@@ -3,6 +3,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod addresses;
+pub mod canary;
 pub mod exposure;
 pub mod network;
 pub mod rbac;

@@ -4,6 +4,10 @@
     unreachable_pub,
     reason = "KubeSchema repeats the struct inside a function body"
 )]
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "each printer column has a type of its own"
+)]
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;

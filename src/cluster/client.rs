@@ -54,6 +54,8 @@ pub struct Connection {
     pub cluster_url: String,
     /// Namespace of the context, or of the pod.
     pub namespace: String,
+    /// What the client was made of: other addresses of the same cluster are reached with it.
+    pub config: kube::Config,
 }
 
 /// Why there is no usable connection. The message says what to do.
@@ -154,6 +156,7 @@ pub fn connect(path: Option<&Path>, context: Option<&str>) -> Result<Connection,
     Ok(Connection {
         client,
         cluster_url: url,
+        config,
         namespace,
     })
 }

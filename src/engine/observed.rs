@@ -22,6 +22,9 @@ pub struct CanaryRun {
     pub at: Timestamp,
     /// Whether the addresses of all replicas were known, or only the one that we talk to.
     pub all_replicas_known: bool,
+    /// The managed platform that runs the control plane, where it shows itself. Such platforms
+    /// may encrypt beneath the API server, where nothing can be seen.
+    pub platform: Option<Sym>,
     /// What each replica did with the canary, by address.
     pub replicas: BTreeMap<Sym, Canary>,
 }

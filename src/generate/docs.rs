@@ -88,10 +88,7 @@ pub(super) fn index(infos: &[&Info]) -> String {
 }
 
 fn rights(info: &Info) -> String {
-    let mut text = format!(
-        "Reads {}.\n",
-        resources(info.reads.iter().copied())
-    );
+    let mut text = format!("Reads {}.\n", resources(info.reads.iter().copied()));
     if !info.observes.is_empty() {
         text.push_str(
             "Writes and reads its own Secret `probity-canary`, reads the counters of the API \

@@ -79,7 +79,11 @@ fn ids_fields_and_criteria_are_consistent() {
 fn controls_declare_rights_that_make_sense() {
     for info in infos() {
         for kind in info.subjects {
-            assert!(info.reads.contains(kind), "{} judges {kind:?} unread", info.id);
+            assert!(
+                info.reads.contains(kind),
+                "{} judges {kind:?} unread",
+                info.id
+            );
         }
         for write in info.writes {
             assert!(

@@ -193,9 +193,26 @@ fn syms(list: Option<Vec<Str<'_>>>, interner: &mut Interner) -> Box<[Sym]> {
     list.iter().map(|text| interner.string(text)).collect()
 }
 
+/// The path of an annotation in `fieldsV1`.
+macro_rules! annotation {
+    ($key:literal) => {
+        &["f:metadata", "f:annotations", concat!("f:", $key)]
+    };
+}
+
 impl Projection for Ingress {
     type Wire<'a> = WireIngress<'a>;
-    const OWNED_PATHS: &'static [&'static [&'static str]] = &[&["f:spec", "f:tls"]];
+    // The TLS blocks first, then the annotations by which controllers redirect plain HTTP.
+    const OWNED_PATHS: &'static [&'static [&'static str]] = &[
+        &["f:spec", "f:tls"],
+        annotation!("nginx.ingress.kubernetes.io/ssl-redirect"),
+        annotation!("nginx.ingress.kubernetes.io/force-ssl-redirect"),
+        annotation!("haproxy.org/ssl-redirect"),
+        annotation!("haproxy-ingress.github.io/ssl-redirect"),
+        annotation!("ingress.kubernetes.io/force-ssl-redirect"),
+        annotation!("alb.ingress.kubernetes.io/ssl-redirect"),
+        annotation!("kubernetes.io/ingress.allow-http"),
+    ];
 
     // Controllers take redirects and certificates by annotation; last-applied is a copy of the spec.
     fn keeps_annotation(key: &str) -> bool {

@@ -29,6 +29,7 @@ mod wait;
 pub(crate) use apiserver::ApiServer;
 pub(crate) use cluster::{Cluster, shared};
 pub(crate) use options::Options;
+pub(crate) use ports::free as free_port;
 pub(crate) use process::{Process, Signal};
 pub(crate) use tools::crds;
 

@@ -137,13 +137,12 @@ impl NamespaceDefaultDeny {
             kept.value
                 .as_array()?
                 .iter()
-                .find_map(|policy| self.put_back(context, namespace, policy, kept))
+                .find_map(|policy| Self::put_back(context, namespace, policy, kept))
         });
         kept.unwrap_or_else(|| self.create(context, namespace))
     }
 
     fn put_back(
-        &self,
         context: &Context<'_>,
         namespace: &Sym,
         policy: &Value,
@@ -310,14 +309,14 @@ mod tests {
     use super::*;
     use crate::{controls::testing::World, verdict::Outcome};
 
-    fn policy(name: &str, spec: Value) -> Value {
+    fn policy(name: &str, spec: &Value) -> Value {
         json!({ "metadata": { "name": name, "namespace": "shop" }, "spec": spec })
     }
 
     fn world(spec: Value) -> World {
         World::new()
             .namespace("shop")
-            .with(Kind::NetworkPolicy, policy("deny", spec))
+            .with(Kind::NetworkPolicy, policy("deny", &spec))
     }
 
     #[test]
@@ -362,7 +361,7 @@ mod tests {
             "no NetworkPolicy denies Egress for all pods of the namespace"
         );
         let egress = json!({ "podSelector": {}, "policyTypes": ["Egress"] });
-        world.put(Kind::NetworkPolicy, policy("egress", egress));
+        world.put(Kind::NetworkPolicy, policy("egress", &egress));
         assert_eq!(world.only(&control).outcome, Outcome::Pass);
     }
 
@@ -394,7 +393,7 @@ mod tests {
         let mut world = world(json!({ "podSelector": {} }));
         world.judge(&control);
         let weak = json!({ "podSelector": {}, "ingress": [{}], "policyTypes": ["Ingress"] });
-        world.put(Kind::NetworkPolicy, policy("deny", weak));
+        world.put(Kind::NetworkPolicy, policy("deny", &weak));
         let verdict = world.only(&control);
         assert!(
             matches!(verdict.remedy.as_deref(), Some(Remedy::PutBack { .. })),

@@ -1,0 +1,178 @@
+//! Listeners of Gateways.
+
+#[cfg(test)]
+mod tests;
+
+use super::{IngressTls, class, list};
+use crate::{
+    controls::{Context, Subject, Verdict},
+    inventory::{
+        Inventory, Kind, Object,
+        ingress::{Gateway, HttpRoute, Listener, RoutesFrom},
+    },
+    verdict::Strength,
+};
+
+/// Judges a listener by the subject's name, `gateway/listener`.
+pub(super) fn judge(
+    control: &IngressTls,
+    context: &Context<'_>,
+    subject: &Subject,
+) -> Option<Verdict> {
+    let (gateway, name) = subject.name.split_once('/')?;
+    let gateway = context
+        .inventory
+        .tables
+        .gateways
+        .get(&subject.namespace, gateway)?;
+    let listener = gateway.spec.listeners.iter().find(|l| &*l.name == name)?;
+    Some(match &*listener.protocol {
+        "HTTPS" | "TLS" => encrypted(listener),
+        "HTTP" => plain(control, context.inventory, gateway, listener),
+        "TCP" | "UDP" => Verdict::not_applicable(
+            "NotHttp",
+            "the listener takes raw connections, whose content this control does not judge",
+        ),
+        other => Verdict::unknown(
+            "ProtocolNotKnown",
+            format!("whether protocol {other} encrypts is not known"),
+        ),
+    })
+}
+
+fn encrypted(listener: &Listener) -> Verdict {
+    match &listener.tls {
+        Some(tls) if tls.passthrough => Verdict::pass(
+            Strength::Declared,
+            "Passthrough",
+            "TLS is handed through to the pods; their certificate was not seen",
+        ),
+        Some(tls) if tls.certificates > 0 => Verdict::pass(
+            Strength::Declared,
+            "TlsDeclared",
+            "the listener names a certificate; the certificate itself was not seen",
+        ),
+        _ => Verdict::fail(
+            Strength::Declared,
+            "ListenerWithoutCertificate",
+            "the listener should end TLS and names no certificate",
+        )
+        .propose("Name a certificate in the listener's tls.certificateRefs."),
+    }
+}
+
+/// A listener for plain HTTP may only redirect.
+fn plain(
+    control: &IngressTls,
+    inventory: &Inventory,
+    gateway: &Object<Gateway>,
+    listener: &Listener,
+) -> Verdict {
+    let routes = &inventory.tables.http_routes;
+    let attached = || {
+        let routes = routes.iter().filter(|route| !route.meta.deleting);
+        routes.filter(|route| attaches(inventory, route, gateway, listener))
+    };
+    let serving: Vec<String> = attached()
+        .filter(|route| !route.spec.redirects_only && !class::is_solver(&route.meta.labels))
+        .filter(|route| !only_allowed(control, &route.spec, listener))
+        .map(|route| format!("{}/{}", route.meta.namespace, route.meta.name))
+        .collect();
+    if !serving.is_empty() {
+        return Verdict::fail(
+            Strength::Effective,
+            "PlainHttpRoute",
+            format!("plain HTTP is served by HTTPRoute {}", list(&serving)),
+        )
+        .propose(
+            "Attach these routes to an HTTPS listener by parentRefs.sectionName, and give this \
+             listener one route whose only rule is a RequestRedirect filter with scheme https.",
+        );
+    }
+    let unread = routes.broken().find(|((namespace, _), _)| {
+        may_attach(
+            inventory,
+            namespace,
+            &gateway.meta.namespace,
+            &listener.from,
+        )
+    });
+    if let Some(((namespace, name), _)) = unread {
+        return Verdict::unknown(
+            "RouteNotReadable",
+            format!("HTTPRoute {namespace}/{name} can't be decoded and might be attached"),
+        );
+    }
+    if attached().next().is_none() {
+        return Verdict::pass(Strength::Effective, "NoRoutes", "no HTTPRoute is attached");
+    }
+    Verdict::pass(
+        Strength::Effective,
+        "RedirectsOnly",
+        "every attached HTTPRoute redirects to https, or is allowed to stay plain",
+    )
+}
+
+/// Whether a route attaches to a listener, computed from the specs of both.
+fn attaches(
+    inventory: &Inventory,
+    route: &Object<HttpRoute>,
+    gateway: &Object<Gateway>,
+    listener: &Listener,
+) -> bool {
+    let is_parent = route.spec.parents.iter().any(|parent| {
+        parent.namespace == gateway.meta.namespace
+            && parent.gateway == gateway.meta.name
+            && parent
+                .section
+                .as_ref()
+                .is_none_or(|section| *section == listener.name)
+            && parent.port.is_none_or(|port| port == listener.port)
+    });
+    is_parent
+        && may_attach(
+            inventory,
+            &route.meta.namespace,
+            &gateway.meta.namespace,
+            &listener.from,
+        )
+        && listener.hostname.as_ref().is_none_or(|own| {
+            let mut names = route.spec.hostnames.iter();
+            route.spec.hostnames.is_empty() || names.any(|name| intersects(own, name))
+        })
+}
+
+fn may_attach(inventory: &Inventory, route: &str, gateway: &str, from: &RoutesFrom) -> bool {
+    match from {
+        RoutesFrom::Same => route == gateway,
+        RoutesFrom::All => true,
+        RoutesFrom::None => false,
+        // A namespace that is not known yet counts: what is not read must not make a listener pass.
+        RoutesFrom::Selector(selector) => inventory
+            .meta(Kind::Namespace, "", route)
+            .is_none_or(|meta| selector.matches(&meta.labels)),
+    }
+}
+
+/// Whether every host that a route serves on this listener may stay plain.
+fn only_allowed(control: &IngressTls, route: &HttpRoute, listener: &Listener) -> bool {
+    let own = listener.hostname.as_deref();
+    if route.hostnames.is_empty() {
+        return own.is_some_and(|own| control.allows_http(own));
+    }
+    let is_served = |name: &str| own.is_none_or(|own| intersects(own, name));
+    let mut hosts = route.hostnames.iter().filter(|name| is_served(name));
+    // Of the two names, the narrower one is what is served.
+    hosts.all(|name| control.allows_http(name) || own.is_some_and(|own| control.allows_http(own)))
+}
+
+/// Whether two host names have a host in common. Unlike those of an Ingress, wildcards of a
+/// Gateway stand for any number of labels.
+fn intersects(a: &str, b: &str) -> bool {
+    let inside = |host: &str, pattern: &str| {
+        let suffix = pattern.strip_prefix('*');
+        let host = host.strip_prefix('*').unwrap_or(host);
+        suffix.is_some_and(|suffix| host.ends_with(suffix))
+    };
+    a == b || inside(a, b) || inside(b, a)
+}

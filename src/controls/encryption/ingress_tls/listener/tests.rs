@@ -1,0 +1,180 @@
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "literals read better without a borrow each"
+)]
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{controls::testing::World, verdict::Outcome};
+
+#[test]
+fn wildcards_of_gateways_span_labels() {
+    for (a, b, wanted) in [
+        ("a.example", "a.example", true),
+        ("a.example", "b.example", false),
+        ("*.example", "a.example", true),
+        ("a.b.example", "*.example", true),
+        ("*.example", "example", false),
+        ("*.b.example", "*.example", true),
+        ("*.b.example", "*.c.example", false),
+    ] {
+        assert_eq!(intersects(a, b), wanted, "{a} {b}");
+    }
+}
+
+fn gateway(listener: Value) -> Value {
+    json!({
+        "metadata": { "name": "edge", "namespace": "shop" },
+        "spec": { "gatewayClassName": "x", "listeners": [listener] },
+    })
+}
+
+fn http() -> Value {
+    json!({ "name": "l", "protocol": "HTTP", "port": 80 })
+}
+
+fn route(parent: Value, rule: Value) -> Value {
+    json!({
+        "metadata": { "name": "r", "namespace": "shop" },
+        "spec": { "parentRefs": [parent], "rules": [rule] },
+    })
+}
+
+fn to_edge() -> Value {
+    json!({ "name": "edge", "namespace": "shop" })
+}
+
+fn redirect(scheme: &str) -> Value {
+    json!({ "filters": [{ "type": "RequestRedirect", "requestRedirect": { "scheme": scheme } }] })
+}
+
+fn listener(listener: Value, routes: &[Value]) -> (Outcome, &'static str) {
+    let mut world = World::new().namespace("shop").namespace("other");
+    world.put(Kind::Gateway, gateway(listener));
+    for route in routes {
+        world.put(Kind::HttpRoute, route.clone());
+    }
+    let outcomes = world.outcomes(&IngressTls::default());
+    assert_eq!(outcomes.len(), 1);
+    outcomes["Listener shop/edge/l"]
+}
+
+#[test]
+fn listeners_end_tls_or_hand_it_through() {
+    for (protocol, tls, wanted) in [
+        (
+            "HTTPS",
+            json!({ "certificateRefs": [{ "name": "c" }] }),
+            "TlsDeclared",
+        ),
+        (
+            "HTTPS",
+            json!({ "certificateRefs": [] }),
+            "ListenerWithoutCertificate",
+        ),
+        ("HTTPS", json!(null), "ListenerWithoutCertificate"),
+        ("TLS", json!({ "mode": "Passthrough" }), "Passthrough"),
+        ("TCP", json!(null), "NotHttp"),
+        ("example.com/own", json!(null), "ProtocolNotKnown"),
+    ] {
+        let spec = json!({ "name": "l", "protocol": protocol, "port": 443, "tls": tls });
+        assert_eq!(listener(spec, &[]).1, wanted, "{protocol} {tls}");
+    }
+}
+
+#[test]
+fn plain_listeners_only_redirect() {
+    let mut solver = route(to_edge(), json!({}));
+    solver["metadata"]["labels"] = json!({ "acme.cert-manager.io/http01-solver": "true" });
+    for (routes, wanted) in [
+        (&[][..], "NoRoutes"),
+        (&[route(to_edge(), redirect("https"))], "RedirectsOnly"),
+        (&[route(to_edge(), redirect("http"))], "PlainHttpRoute"),
+        (
+            &[route(
+                to_edge(),
+                json!({ "backendRefs": [{ "name": "web" }] }),
+            )],
+            "PlainHttpRoute",
+        ),
+        (&[solver], "RedirectsOnly"),
+        (&[route(json!({ "name": "other" }), json!({}))], "NoRoutes"),
+        (
+            &[route(
+                json!({ "name": "edge", "sectionName": "https" }),
+                json!({}),
+            )],
+            "NoRoutes",
+        ),
+        (
+            &[route(
+                json!({ "name": "edge", "sectionName": "l" }),
+                json!({}),
+            )],
+            "PlainHttpRoute",
+        ),
+        (
+            &[route(json!({ "name": "edge", "port": 8080 }), json!({}))],
+            "NoRoutes",
+        ),
+        (
+            &[route(
+                json!({ "name": "edge", "kind": "Service" }),
+                json!({}),
+            )],
+            "NoRoutes",
+        ),
+    ] {
+        assert_eq!(listener(http(), routes).1, wanted, "{routes:?}");
+    }
+}
+
+#[test]
+fn namespaces_and_host_names_decide_what_attaches() {
+    let with = |from: Value| {
+        let mut listener = http();
+        listener["allowedRoutes"] = json!({ "namespaces": from });
+        listener
+    };
+    let mut other = route(to_edge(), json!({}));
+    other["metadata"]["namespace"] = json!("other");
+    let label = |name| json!({ "matchLabels": { "kubernetes.io/metadata.name": name } });
+    for (from, wanted) in [
+        (json!({}), "NoRoutes"),
+        (json!({ "from": "Same" }), "NoRoutes"),
+        (json!({ "from": "None" }), "NoRoutes"),
+        (json!({ "from": "All" }), "PlainHttpRoute"),
+        (
+            json!({ "from": "Selector", "selector": label("shop") }),
+            "NoRoutes",
+        ),
+        (
+            json!({ "from": "Selector", "selector": {} }),
+            "PlainHttpRoute",
+        ),
+    ] {
+        assert_eq!(
+            listener(with(from.clone()), &[other.clone()]).1,
+            wanted,
+            "{from}"
+        );
+    }
+    let mut narrow = http();
+    narrow["hostname"] = json!("*.a.example");
+    let mut route = route(to_edge(), json!({}));
+    route["spec"]["hostnames"] = json!(["b.example"]);
+    assert_eq!(listener(narrow.clone(), &[route.clone()]).1, "NoRoutes");
+    route["spec"]["hostnames"] = json!(["b.example", "x.y.a.example"]);
+    assert_eq!(listener(narrow, &[route]).1, "PlainHttpRoute");
+}
+
+#[test]
+fn a_route_that_cannot_be_read_is_not_a_redirect() {
+    let mut broken = route(to_edge(), json!({}));
+    broken["spec"]["rules"] = json!("nonsense");
+    assert_eq!(
+        listener(http(), &[broken]),
+        (Outcome::Unknown, "RouteNotReadable")
+    );
+}

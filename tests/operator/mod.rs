@@ -1,0 +1,13 @@
+//! The operator as a process, against a real API server.
+
+mod command_line;
+mod crashes;
+mod enforcement;
+mod neighbours;
+mod outages;
+mod program;
+mod quiet;
+mod remedies;
+mod replicas;
+mod rights;
+mod world;

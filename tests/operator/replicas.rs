@@ -1,0 +1,51 @@
+//! Two replicas of one operator.
+
+use super::program::Replica;
+use super::world::{eventually, turn};
+
+#[test]
+fn when_the_leader_dies_the_other_replica_puts_drift_back_once() {
+    let world = turn();
+    let (namespace, path) = world.denying_namespace();
+    let policy = world.default_deny("Enforce", &namespace);
+    let (first, second) = {
+        let first = Replica::new(&world);
+        let second = first.beside("probity-1");
+        (first, second)
+    };
+    let leader = first.start();
+    leader.metric_becomes("leader", &[], 1.0);
+    let mut follower = second.start();
+    follower.ready();
+    world.settled(&policy);
+    assert!(follower.metric("leader", &[]).abs() < 0.5);
+    leader.kill();
+    world.delete(&path);
+    world.appears(&path);
+    follower.metric_becomes("leader", &[], 1.0);
+    world.status(&policy, "status by the new leader", |status| {
+        status["summary"]["passing"] == "1/1" && status["evidence"]["log"] == "probity-1"
+    });
+    // The first comes back as a follower.
+    let mut back = first.start();
+    back.ready();
+    let sum = back.metric("leader", &[]) + follower.metric("leader", &[]);
+    assert!((sum - 1.0).abs() < 0.01, "{sum} leaders");
+    eventually("told outcome", || {
+        let outcomes = second.said("outcome");
+        if outcomes.len() == 1 {
+            Ok(())
+        } else {
+            Err(format!("{outcomes:?}"))
+        }
+    });
+    assert!(back.stop().success());
+    assert!(follower.stop().success());
+    assert_eq!(first.said("intent").len(), 0);
+    assert_eq!(second.said("intent").len(), 1);
+    let ended = second
+        .said("transition")
+        .into_iter()
+        .filter(|entry| entry["ended"] == "PutBack");
+    assert_eq!(ended.count(), 1);
+}
