@@ -1,7 +1,8 @@
 //! The `CustomResourceDefinition`s, with what their Rust types can't say.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps,
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+    ValidationRule,
 };
 use kube::CustomResourceExt;
 
@@ -22,6 +23,10 @@ pub fn definitions() -> Vec<(&'static str, CustomResourceDefinition)> {
             for info in REGISTRY.iter().map(|registered| registered.info) {
                 document(schema, info);
             }
+            if let Some(controls) = field(schema, "spec").and_then(|spec| field(spec, "controls")) {
+                refuse_null(controls);
+            }
+            tidy(schema);
         }
     }
     vec![("probity.dev_controlpolicies.yaml", policy)]
@@ -53,8 +58,6 @@ fn document(root: &mut JSONSchemaProps, info: &Info) {
         info.criteria.join(", "),
         info.id
     ));
-    // A key without a value is null. It looks switched on and would be off: let it be refused.
-    control.nullable = None;
     // The generator describes an optional enum by its type instead of by the field.
     for (name, text) in [
         (
@@ -72,6 +75,47 @@ fn document(root: &mut JSONSchemaProps, info: &Info) {
         if let Some(setting) = field(control, name) {
             setting.description = Some(text);
         }
+    }
+}
+
+/// A key without a value is null: it looks switched on, and would be off. The server drops a null
+/// silently where it isn't allowed, so it is allowed here and refused by a rule.
+fn refuse_null(controls: &mut JSONSchemaProps) {
+    let rules = controls
+        .properties
+        .iter()
+        .flatten()
+        .map(|(name, _)| ValidationRule {
+            rule: format!("!has(self.{name}) || self.{name} != null"),
+            message: Some(format!(
+                "{name} has no value: write `{name}: {{}}` for its defaults, or remove it"
+            )),
+            field_path: Some(format!(".{name}")),
+            ..ValidationRule::default()
+        });
+    controls.x_kubernetes_validations = Some(rules.collect());
+}
+
+/// Makes a schema what API servers and `kubectl explain` expect, all the way down.
+fn tidy(schema: &mut JSONSchemaProps) {
+    // Kubernetes has no unsigned formats, and warns about each.
+    schema.format.take_if(|format| format.starts_with("uint"));
+    // `kubectl explain` wraps lines itself; the lines of the source would be ragged.
+    if let Some(text) = &mut schema.description {
+        let paragraphs: Vec<_> = text
+            .split("\n\n")
+            .map(|paragraph| paragraph.replace('\n', " "))
+            .collect();
+        *text = paragraphs.join("\n\n");
+    }
+    for property in schema.properties.iter_mut().flatten() {
+        tidy(property.1);
+    }
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
+        tidy(items);
+    }
+    if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
+        tidy(values);
     }
 }
 

@@ -96,7 +96,7 @@ fn rights(info: &Info) -> String {
         );
     }
     if info.writes.is_empty() {
-        text.push_str("\nWrites nothing, in any mode.\n\n");
+        text.push_str("\nWrites nothing, in any mode.\n");
         return text;
     }
     let family = info.family.as_str();
@@ -107,7 +107,6 @@ fn rights(info: &Info) -> String {
     for write in info.writes {
         let _ = writeln!(text, "- {} {}", write.verb, resources([write.kind]));
     }
-    text.push('\n');
     text
 }
 
@@ -130,7 +129,6 @@ fn resources(kinds: impl IntoIterator<Item = Kind>) -> String {
 fn parameters(schema: &JSONSchemaProps) -> String {
     let mut text = String::from("| Name | Type | Default | Description |\n|---|---|---|---|\n");
     rows(schema, "", &mut text);
-    text.push('\n');
     text
 }
 
