@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::program::Replica;
+use super::program::{Program, Replica};
 use super::world::{POLICIES, condition, eventually, turn};
 
 /// Moments of death after the drift, from before it is seen to after it is put back.
@@ -32,7 +32,13 @@ fn a_kill_at_any_moment_loses_nothing_and_leaves_nothing_half_done() {
         let died = replica.log_lines();
         assert!(died.starts_with(&before), "entries were lost or altered");
         program = replica.start();
-        world.appears(&path);
+        eventually("policy put back", || match world.get(&path) {
+            Some(_) => Ok(()),
+            None => Err(format!(
+                "killed after {moment} ms\n{}",
+                told(&replica, &program)
+            )),
+        });
         eventually("closed deviation", || {
             let log = replica.log();
             let last = log.iter().rfind(|entry| entry["type"] == "transition");
@@ -53,6 +59,13 @@ fn a_kill_at_any_moment_loses_nothing_and_leaves_nothing_half_done() {
     world.settled(&policy);
     assert!(program.stop().success());
     check(&replica.log(), MOMENTS.len());
+}
+
+/// The end of what was logged, for error messages.
+fn told(replica: &Replica, program: &Program) -> String {
+    let lines = replica.log_lines();
+    let last = &lines[lines.len().saturating_sub(12)..];
+    format!("{}\n{}", last.join("\n"), program.tail())
 }
 
 /// No entry is missing, no intent open, and each crash is a gap.
