@@ -1,5 +1,6 @@
 //! The operator as a process, against a real API server.
 
+mod chart;
 mod command_line;
 mod crashes;
 mod enforcement;
