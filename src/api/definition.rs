@@ -2,7 +2,6 @@
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
-    ValidationRule,
 };
 use kube::CustomResourceExt;
 
@@ -22,9 +21,6 @@ pub fn definitions() -> Vec<(&'static str, CustomResourceDefinition)> {
             schema.description = field(schema, "spec").and_then(|spec| spec.description.clone());
             for info in REGISTRY.iter().map(|registered| registered.info) {
                 document(schema, info);
-            }
-            if let Some(controls) = field(schema, "spec").and_then(|spec| field(spec, "controls")) {
-                refuse_null(controls);
             }
             tidy(schema);
         }
@@ -58,6 +54,8 @@ fn document(root: &mut JSONSchemaProps, info: &Info) {
         info.criteria.join(", "),
         info.id
     ));
+    // A key without a value is null: it looks switched on, and would be off.
+    control.nullable = None;
     // The generator describes an optional enum by its type instead of by the field.
     for (name, text) in [
         (
@@ -76,24 +74,6 @@ fn document(root: &mut JSONSchemaProps, info: &Info) {
             setting.description = Some(text);
         }
     }
-}
-
-/// A key without a value is null: it looks switched on, and would be off. The server drops a null
-/// silently where it isn't allowed, so it is allowed here and refused by a rule.
-fn refuse_null(controls: &mut JSONSchemaProps) {
-    let rules = controls
-        .properties
-        .iter()
-        .flatten()
-        .map(|(name, _)| ValidationRule {
-            rule: format!("!has(self.{name}) || self.{name} != null"),
-            message: Some(format!(
-                "{name} has no value: write `{name}: {{}}` for its defaults, or remove it"
-            )),
-            field_path: Some(format!(".{name}")),
-            ..ValidationRule::default()
-        });
-    controls.x_kubernetes_validations = Some(rules.collect());
 }
 
 /// Makes a schema what API servers and `kubectl explain` expect, all the way down.
