@@ -1,7 +1,7 @@
 //! The real operator as a process, against a real control plane.
 
 use std::{
-    path::Path,
+    path::PathBuf,
     thread,
     time::{Duration, Instant},
 };
@@ -13,8 +13,12 @@ use crate::{
     harness::{Cluster, Process},
 };
 
-/// The program; built with optimisations like this one.
-const PROGRAM: &str = env!("CARGO_BIN_EXE_probity");
+/// The program; built with optimisations like this one. `PROBITY` names another build of it.
+fn program() -> PathBuf {
+    let built = || env!("CARGO_BIN_EXE_probity").into();
+    std::env::var_os("PROBITY").map_or_else(built, PathBuf::from)
+}
+
 /// As whom it talks to the API server.
 pub(crate) const USER: &str = "probity-bench";
 /// How long anything may take to come up.
@@ -29,7 +33,7 @@ pub(crate) struct Probity {
 impl Probity {
     /// Installs the CRD and the policy, starts the operator, and waits until it enforces.
     pub(crate) fn start(cluster: &Cluster, policy: &str) -> Result<Self> {
-        let crds = std::process::Command::new(PROGRAM)
+        let crds = std::process::Command::new(program())
             .arg("crds")
             .output()
             .map_err(|error| error.to_string())?;
@@ -55,7 +59,7 @@ impl Probity {
         ];
         let args = args.map(str::to_owned);
         let log = folder.path().join("probity.log");
-        let process = Process::spawn("probity", Path::new(PROGRAM), &args, &log)?;
+        let process = Process::spawn("probity", &program(), &args, &log)?;
         let mut probity = Self {
             process,
             _folder: folder,

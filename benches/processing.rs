@@ -69,7 +69,9 @@ async fn drifts() -> Result<(Samples, Samples)> {
         let mut action = the_action(&mut round.actions)?;
         let direct = action.step == Step::Write;
         if !direct {
-            let accepted = ActionResult::Accepted(action.remedy.content().clone());
+            let mut object = action.remedy.content().clone();
+            object["metadata"]["uid"] = "00000000-0000-4000-8000-000000000000".into();
+            let accepted = ActionResult::Accepted(object);
             drive.apply(Event::Action(action.id, accepted));
             round = drive.round();
             action = the_action(&mut round.actions)?;
