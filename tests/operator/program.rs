@@ -82,7 +82,7 @@ impl Replica {
     }
 
     /// Runs as another user.
-    pub(crate) fn as_user(mut self, kubeconfig: PathBuf) -> Self {
+    pub(crate) fn acting_as(mut self, kubeconfig: PathBuf) -> Self {
         self.kubeconfig = kubeconfig;
         self
     }
