@@ -410,6 +410,10 @@ impl Engine {
 
     /// Records what a put-back would restore, where a policy enforces.
     pub(super) fn say_kept(&mut self, id: u32, subject: &Subject) {
+        // A follower says nothing; it must not believe later that it had.
+        if !self.leading {
+            return;
+        }
         let Some(instance) = self.instances.get(&id) else {
             return;
         };

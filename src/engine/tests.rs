@@ -455,6 +455,17 @@ fn what_drifted_while_nobody_ran_is_put_back_after_the_restart() {
 }
 
 #[test]
+fn what_a_follower_saw_is_kept_in_the_log_once_it_leads() {
+    let mut drive = Drive::with_memory(Memory::default());
+    drive.namespace("shop");
+    drive.deny("shop");
+    drive.policy(1, enforce());
+    assert!(drive.said.is_empty(), "a follower says nothing");
+    drive.lead(1);
+    assert_eq!(drive.count("kept"), 1);
+}
+
+#[test]
 fn an_open_intent_is_resolved_at_the_restart() {
     let mut drive = Drive::new();
     drive.namespace("shop");
