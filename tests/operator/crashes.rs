@@ -205,7 +205,11 @@ fn a_full_disk_stops_writes_but_not_verdicts() {
     program.metric_becomes("evidence_failing", &[], 1.0);
     assert!(world.get(&path).is_none());
     disk.free();
-    world.appears(&path);
+    eventually("policy put back", || {
+        let status = world.get(&format!("{POLICIES}/{policy}")).unwrap()["status"].take();
+        let told = || format!("{status:#}\n{}", program.tail());
+        world.get(&path).map(drop).ok_or_else(told)
+    });
     let status = world.status(&policy, "a passing policy", |status| {
         status["summary"]["failing"] == 0 && condition(status, "Ready")["status"] == "True"
     });
