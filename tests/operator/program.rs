@@ -80,8 +80,8 @@ impl Replica {
         }
     }
 
-    /// Runs as another user.
-    pub(crate) fn as_user(mut self, kubeconfig: PathBuf) -> Self {
+    /// Is run by another user.
+    pub(crate) fn run_by(mut self, kubeconfig: PathBuf) -> Self {
         self.kubeconfig = kubeconfig;
         self
     }

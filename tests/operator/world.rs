@@ -134,7 +134,7 @@ impl World {
             Ok(Ok(answer)) => Some(answer),
             Ok(Err(kube::Error::Api(status))) if status.code == 404 => None,
             Ok(Err(error)) => panic!("{uri}: {error}"),
-            Err(_) => panic!("{uri}: no answer"),
+            Err(late) => panic!("{uri}: {late}"),
         }
     }
 
@@ -156,8 +156,8 @@ impl World {
     }
 
     /// Merges into the object at a path.
-    pub(crate) fn patch(&self, path: &str, patch: &Value) -> Value {
-        self.request(&self.client, Method::PATCH, path, patch)
+    pub(crate) fn patch(&self, path: &str, change: &Value) -> Value {
+        self.request(&self.client, Method::PATCH, path, change)
             .unwrap()
     }
 
