@@ -8,6 +8,7 @@ pub mod api;
 pub mod cli;
 pub mod cluster;
 pub mod controls;
+pub mod criteria;
 pub mod engine;
 pub mod evidence;
 pub mod generate;

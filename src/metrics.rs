@@ -24,6 +24,7 @@ pub struct Metrics {
     drift: IntCounterVec,
     remediation: IntCounterVec,
     brake: IntGaugeVec,
+    budget: IntCounterVec,
     detect: Histogram,
     revert: Histogram,
     processing: Histogram,
@@ -49,6 +50,7 @@ const FAST: [f64; 12] = [
 
 impl Metrics {
     /// Registers all metrics in a registry of their own.
+    #[allow(clippy::too_many_lines, reason = "a table: one metric after the other")]
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new_custom(Some("probity".to_owned()), None)?;
         let by = |name: &str, help: &str, labels: &[&str]| {
@@ -79,61 +81,146 @@ impl Metrics {
         )?;
         for control in REGISTRY.iter().map(|registered| registered.info) {
             let criteria = control.criteria.join(",");
-            let labels = [control.id, control.family.as_str(), control.severity.as_str(), &criteria];
+            let labels = [
+                control.id,
+                control.family.as_str(),
+                control.severity.as_str(),
+                &criteria,
+            ];
             info.with_label_values(&labels).set(1);
         }
         let watch_staleness = GaugeVec::new(
-            Opts::new("watch_staleness_seconds", "Time since the last sign of life of a watch."),
+            Opts::new(
+                "watch_staleness_seconds",
+                "Time since the last sign of life of a watch.",
+            ),
             &["kind"],
         )?;
         registry.register(Box::new(watch_staleness.clone()))?;
-        let evidence_entries = IntCounter::new("evidence_entries_total", "Entries given to the evidence log.")?;
+        let evidence_entries = IntCounter::new(
+            "evidence_entries_total",
+            "Entries given to the evidence log.",
+        )?;
         registry.register(Box::new(evidence_entries.clone()))?;
-        let last_round = Gauge::new("last_round_timestamp_seconds", "When the engine last went round.")?;
+        let last_round = Gauge::new(
+            "last_round_timestamp_seconds",
+            "When the engine last went round.",
+        )?;
         registry.register(Box::new(last_round.clone()))?;
         Ok(Self {
-            control_outcome: by("control_outcome", "1 for the outcome that a control of a policy has, 0 for the others.", &["policy", "control", "outcome"])?,
-            subjects: by("subjects", "Subjects of a control of a policy by outcome.", &["policy", "control", "outcome"])?,
-            subjects_failing_by_owner: by("subjects_failing_by_owner", "Failing subjects by the owner of their namespace; at most 200 owners, then `other`.", &["policy", "control", "owner"])?,
-            drift: count("drift_total", "Subjects that went from passing to failing because an object or time changed.", &["policy", "control"])?,
-            remediation: count("remediation_total", "Remedies by how they ended.", &["policy", "control", "result"])?,
-            brake: by("brake_latched", "1 while the brake of a control is latched.", &["policy", "control"])?,
-            detect: seconds("drift_detect_seconds", "From the bytes of a change to the verdict.")?,
-            revert: seconds("drift_revert_seconds", "From the bytes of a change to the server's answer to the remedy.")?,
-            processing: seconds("processing_seconds", "Own processing: from bytes received to the request that follows from them, without the log's sync.")?,
+            control_outcome: by(
+                "control_outcome",
+                "1 for the outcome that a control of a policy has, 0 for the others.",
+                &["policy", "control", "outcome"],
+            )?,
+            subjects: by(
+                "subjects",
+                "Subjects of a control of a policy by outcome.",
+                &["policy", "control", "outcome"],
+            )?,
+            subjects_failing_by_owner: by(
+                "subjects_failing_by_owner",
+                "Failing subjects by the owner of their namespace; at most 200 owners, then `other`.",
+                &["policy", "control", "owner"],
+            )?,
+            drift: count(
+                "drift_total",
+                "Subjects that went from passing to failing because an object or time changed.",
+                &["policy", "control"],
+            )?,
+            remediation: count(
+                "remediation_total",
+                "Remedies by how they ended.",
+                &["policy", "control", "result"],
+            )?,
+            budget: count(
+                "budget_reached_total",
+                "Times that the budget of writes of a policy was used up.",
+                &["policy"],
+            )?,
+            brake: by(
+                "brake_latched",
+                "1 while the brake of a control is latched.",
+                &["policy", "control"],
+            )?,
+            detect: seconds(
+                "drift_detect_seconds",
+                "From the bytes of a change to the verdict.",
+            )?,
+            revert: seconds(
+                "drift_revert_seconds",
+                "From the bytes of a change to the server's answer to the remedy.",
+            )?,
+            processing: seconds(
+                "processing_seconds",
+                "Own processing: from bytes received to the request that follows from them, without the log's sync.",
+            )?,
             evaluation: seconds("evaluation_seconds", "Time of one round of the engine.")?,
             inventory_objects: by("inventory_objects", "Objects held, by kind.", &["kind"])?,
             watch_staleness,
-            watch_available: by("watch_available", "1 while a kind can be judged.", &["kind"])?,
-            watch_gaps: count("watch_gaps_total", "Times that a watch had missed something or sent what can't be read.", &["kind"])?,
-            deviations_open: by("deviations_open", "Deviations that are open.", &["severity"])?,
+            watch_available: by(
+                "watch_available",
+                "1 while a kind can be judged.",
+                &["kind"],
+            )?,
+            watch_gaps: count(
+                "watch_gaps_total",
+                "Times that a watch had missed something or sent what can't be read.",
+                &["kind"],
+            )?,
+            deviations_open: by(
+                "deviations_open",
+                "Deviations that are open.",
+                &["severity"],
+            )?,
             evidence_entries,
-            evidence_failing: one("evidence_failing", "1 while the evidence log can't be written.")?,
+            evidence_failing: one(
+                "evidence_failing",
+                "1 while the evidence log can't be written.",
+            )?,
             evidence_sync: seconds("evidence_sync_seconds", "Wait until entries are durable.")?,
             leader: one("leader", "1 while this replica leads.")?,
-            requests: count("api_requests_total", "Requests to the API server.", &["verb", "result"])?,
+            requests: count(
+                "api_requests_total",
+                "Requests to the API server.",
+                &["verb", "result"],
+            )?,
             policies: one("policies", "Policies that are held.")?,
             last_round,
             registry,
         })
     }
 
-    /// Counts what a round measured.
-    pub fn count(&self, measures: &[Measure]) {
+    /// Counts what a round measured that ended at `now`, on the monotonic clock.
+    pub fn count(&self, measures: &[Measure], now: Duration) {
         for measure in measures {
             match measure {
                 Measure::Drift { policy, control } => {
                     self.drift.with_label_values(&[policy, *control]).inc();
                 }
-                Measure::Remediation { policy, control, result } => {
+                Measure::Remediation {
+                    policy,
+                    control,
+                    result,
+                } => {
                     let labels = [policy, *control, *result];
                     self.remediation.with_label_values(&labels).inc();
                 }
-                Measure::Brake { policy, control, latched } => {
+                Measure::Brake {
+                    policy,
+                    control,
+                    latched,
+                } => {
                     let brake = self.brake.with_label_values(&[policy, *control]);
                     brake.set(i64::from(*latched));
                 }
-                Measure::Detected(time) => self.detect.observe(time.as_secs_f64()),
+                Measure::Budget { policy } => {
+                    self.budget.with_label_values(&[policy]).inc();
+                }
+                Measure::Detected(received) => {
+                    self.detect
+                        .observe(now.saturating_sub(*received).as_secs_f64());
+                }
                 Measure::Reverted(time) => self.revert.observe(time.as_secs_f64()),
                 Measure::Gap { kind } => {
                     self.watch_gaps.with_label_values(&[kind.info().kind]).inc();
@@ -157,37 +244,60 @@ impl Metrics {
             for (owner, failing) in &series.owners {
                 let labels = [policy, series.control, owner.as_str()];
                 let failing = i64::try_from(*failing).unwrap_or(i64::MAX);
-                self.subjects_failing_by_owner.with_label_values(&labels).set(failing);
+                self.subjects_failing_by_owner
+                    .with_label_values(&labels)
+                    .set(failing);
             }
         }
         for (severity, open) in engine.open_deviations() {
             let open = i64::try_from(open).unwrap_or(i64::MAX);
-            self.deviations_open.with_label_values(&[severity.as_str()]).set(open);
+            self.deviations_open
+                .with_label_values(&[severity.as_str()])
+                .set(open);
         }
     }
 
     fn forget_owners(&self, policy: &str, control: &str) {
-        self.forget(&self.subjects_failing_by_owner, |labels| {
-            labels("policy") == policy && labels("control") == control
-        }, &["policy", "control", "owner"]);
+        Self::forget(
+            &self.subjects_failing_by_owner,
+            |labels| labels("policy") == policy && labels("control") == control,
+            &["policy", "control", "owner"],
+        );
     }
 
     /// Removes the series of a policy that is gone, or of all when leadership is lost.
     pub fn forget_policy(&self, policy: Option<&str>) {
-        let gone = |labels: &dyn Fn(&str) -> String| policy.is_none_or(|policy| labels("policy") == policy);
+        let gone = |labels: &dyn Fn(&str) -> String| {
+            policy.is_none_or(|policy| labels("policy") == policy)
+        };
         let three = ["policy", "control", "outcome"];
-        self.forget(&self.control_outcome, gone, &three);
-        self.forget(&self.subjects, gone, &three);
-        self.forget(&self.subjects_failing_by_owner, gone, &["policy", "control", "owner"]);
-        self.forget(&self.brake, gone, &["policy", "control"]);
+        Self::forget(&self.control_outcome, gone, &three);
+        Self::forget(&self.subjects, gone, &three);
+        Self::forget(
+            &self.subjects_failing_by_owner,
+            gone,
+            &["policy", "control", "owner"],
+        );
+        Self::forget(&self.brake, gone, &["policy", "control"]);
         if policy.is_none() {
-            for severity in [Severity::Low, Severity::Medium, Severity::High, Severity::Critical] {
-                self.deviations_open.with_label_values(&[severity.as_str()]).set(0);
+            for severity in [
+                Severity::Low,
+                Severity::Medium,
+                Severity::High,
+                Severity::Critical,
+            ] {
+                self.deviations_open
+                    .with_label_values(&[severity.as_str()])
+                    .set(0);
             }
         }
     }
 
-    fn forget(&self, metric: &IntGaugeVec, gone: impl Fn(&dyn Fn(&str) -> String) -> bool, names: &[&str]) {
+    fn forget(
+        metric: &IntGaugeVec,
+        gone: impl Fn(&dyn Fn(&str) -> String) -> bool,
+        names: &[&str],
+    ) {
         use prometheus::core::Collector as _;
         for family in metric.collect() {
             for series in family.get_metric() {
@@ -211,8 +321,12 @@ impl Metrics {
     pub fn inventory(&self, inventory: &Inventory, now: Duration) {
         for (kind, availability, age) in inventory.freshness.iter(now) {
             let name = [kind.info().kind];
-            self.watch_staleness.with_label_values(&name).set(age.as_secs_f64());
-            self.watch_available.with_label_values(&name).set(i64::from(availability.is_usable()));
+            self.watch_staleness
+                .with_label_values(&name)
+                .set(age.as_secs_f64());
+            self.watch_available
+                .with_label_values(&name)
+                .set(i64::from(availability.is_usable()));
             let held = i64::try_from(inventory.count(kind)).unwrap_or(i64::MAX);
             self.inventory_objects.with_label_values(&name).set(held);
         }
@@ -231,7 +345,8 @@ impl Metrics {
 
     /// Counts entries given to the log.
     pub fn logged(&self, entries: usize) {
-        self.evidence_entries.inc_by(u64::try_from(entries).unwrap_or(u64::MAX));
+        self.evidence_entries
+            .inc_by(u64::try_from(entries).unwrap_or(u64::MAX));
     }
 
     /// Counts the wait for durability.

@@ -23,12 +23,15 @@ use std::{
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-use self::{feed::PolicyFeed, watches::{Source, Watches}};
+use self::{
+    feed::PolicyFeed,
+    watches::{Source, Watches},
+};
 use crate::{
     api::EvidencePosition,
     cluster::{
         apply,
-        client::Connection,
+        client::{CallError, Connection},
         events::Publisher,
         lease::{Candidate, Leadership, Term},
         status::write_status,
@@ -64,7 +67,12 @@ pub(crate) enum Input {
     /// The encryption canary ran.
     Canary(crate::engine::CanaryRun),
     /// A metadata-only list of a kind, and whether it is the second look.
-    Listed { kind: Kind, listed: Listed, suspects: Option<Vec<(Sym, Sym)>>, since: Timestamp },
+    Listed {
+        kind: Kind,
+        listed: Listed,
+        suspects: Option<Vec<(Sym, Sym)>>,
+        since: Timestamp,
+    },
 }
 
 /// What woke the loop.
@@ -114,7 +122,10 @@ pub struct Operator {
 
 impl Operator {
     /// Ties the parts together. Nothing happens before [`Operator::run`].
-    #[allow(clippy::too_many_arguments, reason = "it is where all parts come together")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "it is where all parts come together"
+    )]
     pub fn new(
         options: Options,
         connection: Connection,
@@ -183,7 +194,8 @@ impl Operator {
             self.take(first, now);
             self.recover_log(now).await;
             let round = self.engine.round(now);
-            self.metrics.round(self.origin.elapsed().saturating_sub(now.mono), now.wall);
+            self.metrics
+                .round(self.origin.elapsed().saturating_sub(now.mono), now.wall);
             next = round.next.unwrap_or(Duration::MAX);
             self.carry(round, now);
             self.follow_up(now);
@@ -192,7 +204,11 @@ impl Operator {
 
     fn now(&self) -> Now {
         let mono = self.origin.elapsed();
-        Now { wall: Timestamp::now(), mono, received: mono }
+        Now {
+            wall: Timestamp::now(),
+            mono,
+            received: mono,
+        }
     }
 
     /// Takes in what woke the loop, and what already waits behind it.
@@ -220,10 +236,16 @@ impl Operator {
         match input {
             Input::Action(id, result) => self.engine.apply(Event::Action(id, result), now),
             Input::StatusFailed(name) => {
-                self.engine.apply(Event::StatusFailed(name.to_string()), now);
+                self.engine
+                    .apply(Event::StatusFailed(name.to_string()), now);
             }
             Input::Canary(run) => self.engine.apply(Event::Canary(run), now),
-            Input::Listed { kind, listed, suspects, since } => {
+            Input::Listed {
+                kind,
+                listed,
+                suspects,
+                since,
+            } => {
                 self.verify(kind, &listed, suspects, since, now);
             }
         }
@@ -290,7 +312,16 @@ impl Operator {
 
     /// Carries out what a round asks for.
     fn carry(&mut self, round: Round, now: Now) {
-        let Round { records, actions, statuses, notices, measures, changed, gone, next: _ } = round;
+        let Round {
+            records,
+            actions,
+            statuses,
+            notices,
+            measures,
+            changed,
+            gone,
+            next: _,
+        } = round;
         let durable = self.append(records);
         for action in actions {
             self.act(action, durable.clone(), now);
@@ -314,7 +345,7 @@ impl Operator {
                 }
             }
         }
-        self.metrics.count(&measures);
+        self.metrics.count(&measures, self.origin.elapsed());
         for policy in gone {
             self.metrics.forget_policy(Some(&policy));
             self.policies.remove(&policy);
@@ -343,7 +374,9 @@ impl Operator {
 
     /// Sends one step of a remedy to the API server, under the term.
     fn act(&self, action: Action, durable: Option<Durable>, now: Now) {
-        let Some(term) = self.term.clone() else { return };
+        let Some(term) = self.term.clone() else {
+            return;
+        };
         let (client, sender) = (self.connection.client.clone(), self.sender.clone());
         let metrics = self.metrics.clone();
         if action.caused_at == now.received {
@@ -357,14 +390,23 @@ impl Operator {
                 Step::DryRun => "dryrun",
                 Step::Write => "write",
             };
-            metrics.request(verb, if matches!(result, ActionResult::Failed(_)) { "Failed" } else { "Ok" });
+            metrics.request(
+                verb,
+                if matches!(result, ActionResult::Failed(_)) {
+                    "Failed"
+                } else {
+                    "Ok"
+                },
+            );
             // The loop is gone only when the operator stops; the restart resolves the intent.
             let _ = sender.send(Input::Action(id, result)).await;
         });
     }
 
     fn write_status(&self, name: Sym, status: crate::api::ControlPolicyStatus) {
-        let Some(term) = self.term.clone() else { return };
+        let Some(term) = self.term.clone() else {
+            return;
+        };
         let (client, sender) = (self.connection.client.clone(), self.sender.clone());
         let metrics = self.metrics.clone();
         tokio::spawn(async move {
@@ -372,7 +414,7 @@ impl Operator {
                 return;
             }
             let written = write_status(&client, &name, &status).await;
-            let result = written.as_ref().map_or_else(|error| error.category(), |()| "Ok");
+            let result = written.as_ref().map_or_else(CallError::category, |()| "Ok");
             metrics.request("status", result);
             if let Err(error) = written {
                 tracing::warn!(policy = %name, %error, "The status was not written; trying again");
@@ -412,7 +454,8 @@ impl Operator {
             self.engine.apply(Event::Unwatched(kind), now);
         }
         for kind in self.watches.started() {
-            self.engine.apply(Event::Availability(kind, Availability::Listing), now);
+            self.engine
+                .apply(Event::Availability(kind, Availability::Listing), now);
         }
         let leads = self.term.is_some();
         self.observers.turn(&observe::Turn {
@@ -450,11 +493,20 @@ impl Operator {
         let differing = crate::inventory::entropy::differing(self.engine.inventory(), kind, listed);
         match suspects {
             None if differing.is_empty() => {}
-            None => self.observers.look_again(kind, listed.clone(), differing, since, &self.sender),
+            None => self
+                .observers
+                .look_again(kind, listed.clone(), differing, since, &self.sender),
             Some(suspects) => {
-                let lost = differing.iter().filter(|name| suspects.contains(name)).count();
+                let lost = differing
+                    .iter()
+                    .filter(|name| suspects.contains(name))
+                    .count();
                 if lost > 0 {
-                    tracing::warn!(kind = kind.info().kind, lost, "The watch had missed objects; listing anew");
+                    tracing::warn!(
+                        kind = kind.info().kind,
+                        lost,
+                        "The watch had missed objects; listing anew"
+                    );
                     self.engine.apply(Event::Repaired(kind, lost, since), now);
                     self.watches.restart(kind);
                 }
@@ -467,8 +519,12 @@ impl Operator {
         tracing::info!(reason, "Stopping");
         self.watches.stop();
         if self.term.is_some() {
-            let stop = Body::Stop(body::Stop { reason: reason.into() });
-            let durable = self.journal.append(vec![Record::new(Timestamp::now(), stop)]);
+            let stop = Body::Stop(body::Stop {
+                reason: reason.into(),
+            });
+            let durable = self
+                .journal
+                .append(vec![Record::new(Timestamp::now(), stop)]);
             if let Err(why) = durable.await {
                 tracing::error!(%why, "The last entry of the log was not written");
             }

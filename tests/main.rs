@@ -1,5 +1,14 @@
 //! Tests against a real Kubernetes control plane.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::similar_names,
+    reason = "tests, and what helps them, fail by panicking"
+)]
+
 mod cluster_lifecycle;
 mod harness;
+mod house;
 mod operator;

@@ -33,6 +33,13 @@ pub struct Setting<P> {
     reason = "the description of a field is the documentation of its control"
 )]
 pub struct Controls {
+    /// Each host of an Ingress has TLS and redirects plain HTTP; each Gateway listener has TLS or
+    /// only redirects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enc_ingress_tls: Option<Setting<encryption::IngressTls>>,
+    /// Each API server encrypts Secrets before it stores them, seen by a canary Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enc_secrets_at_rest_active: Option<Setting<encryption::SecretsAtRestActive>>,
     /// Nobody gives rights to everybody: to anonymous callers, to all who are authenticated, or
     /// to all service accounts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,26 +51,19 @@ pub struct Controls {
     /// Roles name the verbs that they allow, without `*`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rbac_no_wildcard_verbs: Option<Setting<rbac::NoWildcardVerbs>>,
-    /// Each host of an Ingress has TLS and redirects plain HTTP; each Gateway listener has TLS or
-    /// only redirects.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub enc_ingress_tls: Option<Setting<encryption::IngressTls>>,
-    /// Each API server encrypts Secrets before it stores them, seen by a canary Secret.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub enc_secrets_at_rest_active: Option<Setting<encryption::SecretsAtRestActive>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub net_namespace_default_deny: Option<Setting<network::NamespaceDefaultDeny>>,
-    /// Every backup schedule is switched on, is accepted by its tool, is due often enough, and
-    /// runs when it is due.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub backup_schedule_active: Option<Setting<backup::ScheduleActive>>,
-    /// Every volume claim has a recovery point that is young enough, proven for that very claim.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub backup_rpo_met: Option<Setting<backup::RpoMet>>,
     /// No workload that network policies isolate is opened to everyone again by the rules of
     /// those policies taken together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub net_no_allow_all: Option<Setting<network::NoAllowAll>>,
+    /// Every volume claim has a recovery point that is young enough, proven for that very claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_rpo_met: Option<Setting<backup::RpoMet>>,
+    /// Every backup schedule is switched on, is accepted by its tool, is due often enough, and
+    /// runs when it is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_schedule_active: Option<Setting<backup::ScheduleActive>>,
     /// Each namespace enforces a Pod Security level, so that the API server refuses pods that
     /// could take over their node.
     #[serde(default, skip_serializing_if = "Option::is_none")]

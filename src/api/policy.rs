@@ -4,6 +4,10 @@
     unreachable_pub,
     reason = "KubeSchema repeats the struct inside a function body"
 )]
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "each printer column has a type of its own"
+)]
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -129,7 +133,11 @@ pub struct ControlPolicySpec {
     /// Field managers that are people at a keyboard, beside `kubectl*`, `k9s`, `Lens`,
     /// `Headlamp` and `oc`. A trailing `*` matches any rest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32), inner(length(min = 1, max = 128)))]
+    #[schemars(
+        length(max = 32),
+        inner(length(min = 1, max = 128)),
+        extend("x-kubernetes-list-type" = "set")
+    )]
     pub people: Vec<String>,
 
     /// The controls, each with its parameters.
@@ -152,12 +160,20 @@ pub struct ScopeSpec {
 
     /// If given, only these namespaces; system namespaces can be named.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 256), inner(length(min = 1, max = 63)))]
+    #[schemars(
+        length(max = 256),
+        inner(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")),
+        extend("x-kubernetes-list-type" = "set")
+    )]
     pub include: Vec<String>,
 
     /// Never these namespaces.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 256), inner(length(min = 1, max = 63)))]
+    #[schemars(
+        length(max = 256),
+        inner(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")),
+        extend("x-kubernetes-list-type" = "set")
+    )]
     pub exclude: Vec<String>,
 }
 
@@ -233,7 +249,22 @@ pub(crate) struct LabelSelectorSchema {
 /// One requirement of a label selector.
 #[derive(JsonSchema)]
 #[allow(dead_code, reason = "only its schema is used")]
-#[schemars(rename_all = "camelCase")]
+#[schemars(
+    rename_all = "camelCase",
+    extend("x-kubernetes-validations" = [
+        {
+            "rule": "self.operator in ['Exists', 'DoesNotExist'] || (has(self.values) && size(self.values) > 0)",
+            "message": "In and NotIn need values: name at least one, or use Exists or DoesNotExist",
+            "fieldPath": ".values",
+            "reason": "FieldValueRequired"
+        },
+        {
+            "rule": "self.operator in ['In', 'NotIn'] || !has(self.values) || size(self.values) == 0",
+            "message": "Exists and DoesNotExist take no values: remove them, or use In or NotIn",
+            "fieldPath": ".values"
+        }
+    ])
+)]
 struct LabelExpressionSchema {
     /// The label.
     #[schemars(length(min = 1, max = 317))]

@@ -15,13 +15,22 @@ pub(super) struct Arguments {
 /// Prints the list, or one control.
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let Some(id) = &arguments.id else {
-        for Info { id, family, severity, title, .. } in REGISTRY.iter().map(|r| r.info) {
+        for Info {
+            id,
+            family,
+            severity,
+            title,
+            ..
+        } in REGISTRY.iter().map(|r| r.info)
+        {
             println!("{id:<42} {:<11} {severity:<9} {title}", family.as_str());
         }
         return Ok(());
     };
     let Some(registered) = registry::find(id) else {
-        return Err(format!("there is no control {id}; `probity controls` lists them"));
+        return Err(format!(
+            "there is no control {id}; `probity controls` lists them"
+        ));
     };
     let info = registered.info;
     println!("{} ({})\n{}\n", info.id, info.field, info.title);

@@ -36,7 +36,9 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let connect = &arguments.connect;
     let connection = client::connect(connect.kubeconfig.as_deref(), connect.context.as_deref())
         .map_err(|error| error.to_string())?;
-    let version = client::probe(&connection).await.map_err(|error| error.to_string())?;
+    let version = client::probe(&connection)
+        .await
+        .map_err(|error| error.to_string())?;
     let config = Config {
         own_namespace: arguments.namespace,
         log: "diff".to_owned(),
@@ -47,7 +49,11 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let origin = Instant::now();
     let now = || {
         let mono = origin.elapsed();
-        Now { wall: Timestamp::now(), mono, received: mono }
+        Now {
+            wall: Timestamp::now(),
+            mono,
+            received: mono,
+        }
     };
     let policies: kube::Api<ControlPolicy> = kube::Api::all(connection.client.clone());
     let policies = within(deadline::LIST, policies.list(&ListParams::default()))
@@ -58,7 +64,11 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     read(&mut engine, &connection.client, &now).await?;
     // The term exists in this process alone: it lets the engine plan; what it plans is printed.
-    let term = Term { holder: "diff".into(), epoch: 0, predecessor: None };
+    let term = Term {
+        holder: "diff".into(),
+        epoch: 0,
+        predecessor: None,
+    };
     engine.apply(Event::Leading(term), now());
     engine.round(now());
     print(&engine);
@@ -66,20 +76,33 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
 }
 
 /// Lists every kind that the policies need, once.
-async fn read(engine: &mut Engine, client: &kube::Client, now: &impl Fn() -> Now) -> Result<(), Failure> {
+async fn read(
+    engine: &mut Engine,
+    client: &kube::Client,
+    now: &impl Fn() -> Now,
+) -> Result<(), Failure> {
     let (sender, mut items) = tokio::sync::mpsc::channel::<WatchItem<Kind>>(256);
     let mut waiting: BTreeSet<Kind> = engine.needed_kinds();
     let mut tasks = tokio::task::JoinSet::new();
     for kind in &waiting {
         let info = kind.info();
         let resource = Resource::new(info.group, info.version, info.plural, info.is_namespaced());
-        tasks.spawn(watch::run(client.clone(), resource, WatchOptions::default(), sender.clone(), *kind));
+        tasks.spawn(watch::run(
+            client.clone(),
+            resource,
+            WatchOptions::default(),
+            sender.clone(),
+            *kind,
+        ));
     }
     while !waiting.is_empty() {
-        let item = tokio::time::timeout(Duration::from_secs(60), items.recv()).await;
+        let item = tokio::time::timeout(Duration::from_mins(1), items.recv()).await;
         let Ok(Some(item)) = item else {
             let missing: Vec<_> = waiting.iter().map(|kind| kind.info().plural).collect();
-            return Err(format!("the API server did not list {} within a minute", missing.join(", ")));
+            return Err(format!(
+                "the API server did not list {} within a minute",
+                missing.join(", ")
+            ));
         };
         let kind = item.key();
         let event = match item {
@@ -91,11 +114,17 @@ async fn read(engine: &mut Engine, client: &kube::Client, now: &impl Fn() -> Now
             }
             WatchItem::Event { line, .. } => Event::Line(kind, line),
             WatchItem::Alive { .. } => Event::Alive(kind),
-            WatchItem::Lost { reason: watch::LostReason::Forbidden { message }, .. } => {
+            WatchItem::Lost {
+                reason: watch::LostReason::Forbidden { message },
+                ..
+            } => {
                 waiting.remove(&kind);
                 Event::Availability(kind, Availability::Forbidden(message))
             }
-            WatchItem::Lost { reason: watch::LostReason::Missing, .. } => {
+            WatchItem::Lost {
+                reason: watch::LostReason::Missing,
+                ..
+            } => {
                 waiting.remove(&kind);
                 Event::Missing(kind)
             }
@@ -122,5 +151,8 @@ fn print(engine: &Engine) {
         };
         println!("{policy} {control}\n  {subject}\n  {what}\n  {text}\n");
     }
-    println!("{} failing subjects; {written} remedies would be carried out now", proposals.len());
+    println!(
+        "{} failing subjects; {written} remedies would be carried out now",
+        proposals.len()
+    );
 }

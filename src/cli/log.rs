@@ -14,7 +14,12 @@ use crate::evidence::{Body, Entry, Reader, body::SubjectRef};
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Folder of the evidence log.
-    #[arg(long, value_name = "DIR", env = "PROBITY_DATA_DIR", default_value = "/data")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "PROBITY_DATA_DIR",
+        default_value = "/data"
+    )]
     data_dir: PathBuf,
     /// JSON lines instead of text.
     #[arg(long)]
@@ -30,13 +35,20 @@ pub(super) struct Arguments {
 /// Prints the entries.
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let explain = |error: &dyn std::fmt::Display| {
-        format!("the evidence log in {} can't be read: {error}", arguments.data_dir.display())
+        format!(
+            "the evidence log in {} can't be read: {error}",
+            arguments.data_dir.display()
+        )
     };
     let reader = Reader::open_from(&arguments.data_dir, arguments.from).map_err(|e| explain(&e))?;
     let mut out = BufWriter::new(std::io::stdout().lock());
     for entry in reader {
         let entry = entry.map_err(|error| explain(&error))?;
-        if arguments.kind.as_ref().is_some_and(|kind| kind != entry.body.kind()) {
+        if arguments
+            .kind
+            .as_ref()
+            .is_some_and(|kind| kind != entry.body.kind())
+        {
             continue;
         }
         let line = if arguments.json {
@@ -59,36 +71,88 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 /// One entry in one line.
 fn text(entry: &Entry) -> String {
     let said = match &entry.body {
-        Body::Start(said) => format!("version {} as {} on cluster {}", said.version, said.identity, said.cluster),
+        Body::Start(said) => format!(
+            "version {} as {} on cluster {}",
+            said.version, said.identity, said.cluster
+        ),
         Body::Stop(said) => said.reason.to_string(),
         Body::Term(said) => format!("{} leads, term {}", said.holder, said.epoch),
-        Body::PolicyChange(said) => format!("{} {} generation {}", said.policy, said.change, said.generation),
+        Body::PolicyChange(said) => format!(
+            "{} {} generation {}",
+            said.policy, said.change, said.generation
+        ),
         Body::Transition(said) => {
-            let word = |outcome: Option<crate::verdict::Outcome>| outcome.map_or("-", |o| o.as_str());
-            let ended = said.ended.map_or_else(String::new, |end| format!(", ended: {end}"));
+            let word =
+                |outcome: Option<crate::verdict::Outcome>| outcome.map_or("-", |o| o.as_str());
+            let ended = said
+                .ended
+                .map_or_else(String::new, |end| format!(", ended: {end}"));
             format!(
                 "{} {} → {} {}: {} {} (cause: {}{ended})",
-                said.control, word(said.from), word(said.to), subject(&said.subject), said.reason, said.message, said.cause
+                said.control,
+                word(said.from),
+                word(said.to),
+                subject(&said.subject),
+                said.reason,
+                said.message,
+                said.cause
             )
         }
-        Body::Population(said) => format!("{} +{} -{}", said.control, said.joined.len(), said.left.len()),
-        Body::Heartbeat(said) => format!("{} subjects, table {}", said.subjects, said.table_digest.get(..12).unwrap_or_default()),
-        Body::Intent(said) => format!("#{} {} {} {}", said.id, said.control, said.action, subject(&said.target)),
+        Body::Population(said) => format!(
+            "{} +{} -{}",
+            said.control,
+            said.joined.len(),
+            said.left.len()
+        ),
+        Body::Heartbeat(said) => format!(
+            "{} subjects, table {}",
+            said.subjects,
+            said.table_digest.get(..12).unwrap_or_default()
+        ),
+        Body::Intent(said) => format!(
+            "#{} {} {} {}",
+            said.id,
+            said.control,
+            said.action,
+            subject(&said.target)
+        ),
         Body::Outcome(said) => format!("#{} {} {}", said.intent, said.result, said.message),
         Body::Gap(said) => {
-            let to = said.to.map_or_else(|| "now on".to_owned(), |to| to.to_string());
+            let to = said
+                .to
+                .map_or_else(|| "now on".to_owned(), |to| to.to_string());
             format!("{} from {} to {to}: {}", said.scope, said.from, said.cause)
         }
         Body::Kept(said) => format!("{} {}", said.control, subject(&said.subject)),
-        Body::Brake(said) => format!("{} {} {}: {}", said.policy, said.control, said.state, said.reason),
-        Body::Contended(said) => format!("{} {} by {} until {}", said.control, subject(&said.subject), said.manager, said.until),
+        Body::Brake(said) => format!(
+            "{} {} {}: {}",
+            said.policy, said.control, said.state, said.reason
+        ),
+        Body::Contended(said) => format!(
+            "{} {} by {} until {}",
+            said.control,
+            subject(&said.subject),
+            said.manager,
+            said.until
+        ),
         Body::Pause(said) => {
-            let until = said.until.map_or_else(|| "ended".to_owned(), |until| format!("until {until}"));
-            format!("{} {until} by {}", said.target, said.who.as_deref().unwrap_or("?"))
+            let until = said
+                .until
+                .map_or_else(|| "ended".to_owned(), |until| format!("until {until}"));
+            format!(
+                "{} {until} by {}",
+                said.target,
+                said.who.as_deref().unwrap_or("?")
+            )
         }
         Body::Spilled(said) => format!("a large {}", said.of),
     };
-    format!("{:>6} {} {:<12} {said}", entry.seq, entry.time, entry.body.kind())
+    format!(
+        "{:>6} {} {:<12} {said}",
+        entry.seq,
+        entry.time,
+        entry.body.kind()
+    )
 }
 
 fn subject(subject: &SubjectRef) -> String {

@@ -31,7 +31,7 @@ enum Command {
     Log(log::Arguments),
     /// List the controls, or explain one.
     Controls(controls::Arguments),
-    /// Print the CustomResourceDefinitions.
+    /// Print the `CustomResourceDefinition`s.
     Crds,
     /// Print the baseline policy: every control, in Observe.
     Baseline,
@@ -57,12 +57,15 @@ type Failure = String;
 /// Parses the arguments and runs the command.
 pub async fn main() -> Result<(), Failure> {
     match Cli::parse().command {
-        Command::Run(arguments) => run::run(arguments).await,
+        Command::Run(arguments) => Box::pin(run::run(arguments)).await,
         Command::Diff(arguments) => diff::run(arguments).await,
         Command::Log(arguments) => log::run(&arguments),
         Command::Controls(arguments) => controls::run(&arguments),
         Command::Crds => crds::run(),
-        Command::Baseline => baseline::run(),
+        Command::Baseline => {
+            baseline::run();
+            Ok(())
+        }
         Command::Generate(arguments) => generate::run(&arguments),
     }
 }

@@ -25,13 +25,23 @@ pub(super) struct Arguments {
     #[command(flatten)]
     connect: Connect,
     /// Folder for the evidence log.
-    #[arg(long, value_name = "DIR", env = "PROBITY_DATA_DIR", default_value = "/data")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "PROBITY_DATA_DIR",
+        default_value = "/data"
+    )]
     data_dir: PathBuf,
     /// Namespace that Probity runs in; else the one of the kubeconfig or pod.
     #[arg(long, value_name = "NAME", env = "POD_NAMESPACE")]
     namespace: Option<String>,
     /// Name of this replica; its log is known by it.
-    #[arg(long, value_name = "NAME", env = "POD_NAME", default_value = "probity-0")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "POD_NAME",
+        default_value = "probity-0"
+    )]
     replica: String,
     /// Address of /metrics, /livez and /readyz.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
@@ -68,8 +78,12 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let connect = &arguments.connect;
     let connection = client::connect(connect.kubeconfig.as_deref(), connect.context.as_deref())
         .map_err(|error| error.to_string())?;
-    let version = client::probe(&connection).await.map_err(|error| error.to_string())?;
-    let namespace = arguments.namespace.unwrap_or_else(|| connection.namespace.clone());
+    let version = client::probe(&connection)
+        .await
+        .map_err(|error| error.to_string())?;
+    let namespace = arguments
+        .namespace
+        .unwrap_or_else(|| connection.namespace.clone());
     tracing::info!(server = version.git_version, namespace, "Connected");
     let lease = LeaseConfig {
         namespace: namespace.clone(),
@@ -87,7 +101,10 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         },
         memory.0,
     );
-    let (metrics, health) = (Metrics::new().map_err(|error| error.to_string())?, Health::default());
+    let (metrics, health) = (
+        Metrics::new().map_err(|error| error.to_string())?,
+        Health::default(),
+    );
     let serving = tokio::spawn(server::serve(listener, metrics.clone(), health.clone()));
     let candidate = campaign(connection.client.clone(), lease);
     let options = Options {
@@ -97,8 +114,10 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         server_minor: version.minor,
         start,
     };
-    let operator = Operator::new(options, connection, engine, journal, candidate, metrics, health);
-    let result = operator.run(asked_to_stop()?).await;
+    let operator = Operator::new(
+        options, connection, engine, journal, candidate, metrics, health,
+    );
+    let result = Box::pin(operator.run(asked_to_stop()?)).await;
     serving.abort();
     result
 }
@@ -106,17 +125,26 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
 /// The memory with the log's end, and the journal with its answers.
 type Opened = (
     (Memory, Option<crate::evidence::Position>),
-    (Journal, tokio::sync::mpsc::UnboundedReceiver<crate::evidence::Answer>),
+    (
+        Journal,
+        tokio::sync::mpsc::UnboundedReceiver<crate::evidence::Answer>,
+    ),
 );
 
 /// Opens the log and recalls what it says.
 fn open_log(folder: &std::path::Path) -> Result<Opened, Failure> {
     let explain = |error: &dyn std::fmt::Display| {
-        format!("the evidence log in {} can't be used: {error}", folder.display())
+        format!(
+            "the evidence log in {} can't be used: {error}",
+            folder.display()
+        )
     };
     let (log, recovered) = Log::open(folder).map_err(|error| explain(&error))?;
     if let Some(torn) = &recovered.torn {
-        tracing::warn!(?torn, "The last write of the log was torn by a crash and was cut off");
+        tracing::warn!(
+            ?torn,
+            "The last write of the log was torn by a crash and was cut off"
+        );
     }
     let mut memory = Memory::default();
     for entry in recovered.entries().map_err(|error| explain(&error))? {
@@ -142,7 +170,10 @@ async fn start(
         kube::Api::all(connection.client.clone());
     // The uid of kube-system stands for the cluster. Without the right to read it, it stays unknown.
     let cluster = within(deadline::READ, namespaces.get_metadata("kube-system")).await;
-    let cluster = cluster.ok().and_then(|object| object.metadata.uid).unwrap_or_default();
+    let cluster = cluster
+        .ok()
+        .and_then(|object| object.metadata.uid)
+        .unwrap_or_default();
     Ok(Start {
         version: env!("CARGO_PKG_VERSION").into(),
         binary_digest: own_digest()?,
@@ -167,7 +198,7 @@ fn own_digest() -> Result<String, Failure> {
         }
         hash.update(buffer.get(..read).unwrap_or_default());
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(crate::engine::hex(&hash.finalize()))
 }
 
 /// Resolves on SIGTERM or SIGINT.

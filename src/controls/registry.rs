@@ -47,15 +47,15 @@ macro_rules! registry {
 }
 
 registry! {
+    enc_ingress_tls: encryption::IngressTls,
+    enc_secrets_at_rest_active: encryption::SecretsAtRestActive,
     rbac_anonymous_and_authenticated_groups: rbac::AnonymousAndAuthenticatedGroups,
     rbac_cluster_admin_allowlist: rbac::ClusterAdminAllowlist,
     rbac_no_wildcard_verbs: rbac::NoWildcardVerbs,
-    enc_ingress_tls: encryption::IngressTls,
-    enc_secrets_at_rest_active: encryption::SecretsAtRestActive,
     net_namespace_default_deny: network::NamespaceDefaultDeny,
-    backup_schedule_active: backup::ScheduleActive,
-    backup_rpo_met: backup::RpoMet,
     net_no_allow_all: network::NoAllowAll,
+    backup_rpo_met: backup::RpoMet,
+    backup_schedule_active: backup::ScheduleActive,
     workload_psa_enforced: workload::PsaEnforced,
 }
 

@@ -91,7 +91,7 @@ impl World {
     pub(crate) fn judge(&mut self, control: &dyn Control) -> BTreeMap<String, Verdict> {
         let mut subjects = Vec::new();
         control.population(&self.inventory, &self.observed, None, &mut |s| {
-            subjects.push(s)
+            subjects.push(s);
         });
         let mut verdicts = BTreeMap::new();
         for subject in subjects {

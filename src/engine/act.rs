@@ -56,6 +56,7 @@ impl Engine {
             remedy,
             step,
             caused_at: now.received,
+            noticed: row.noticed,
             archived: None,
             settling: false,
         };
@@ -173,7 +174,7 @@ impl Engine {
                 self.flights.accept(content_digest(&remedy));
                 self.advance(id, Step::Write, now);
             }
-            Err(why) => self.give_up(id, Hold::Refused(why), now),
+            Err(why) => self.give_up(id, &Hold::Refused(why), now),
         }
     }
 
@@ -230,7 +231,7 @@ impl Engine {
         flight.settling = true;
         let (instance, subject) = (flight.instance, flight.subject.clone());
         let (remedy, policies) = (Arc::clone(&flight.remedy), flight.policies.clone());
-        let caused_at = flight.caused_at;
+        let noticed = flight.noticed;
         self.flights.accept(content_digest(&remedy));
         if !matches!(*remedy, Remedy::Create { .. }) {
             let field = (remedy.target().clone(), remedy.path());
@@ -252,7 +253,7 @@ impl Engine {
         }
         self.out
             .measures
-            .push(Measure::Reverted(now.mono.saturating_sub(caused_at)));
+            .push(Measure::Reverted(now.mono.saturating_sub(noticed)));
         self.notice_action(
             &subject,
             &policies,
@@ -307,19 +308,18 @@ impl Engine {
                 result,
             });
         }
-        match hold {
-            Some(hold) => self.give_up(id, hold, now),
-            None => {
-                self.flights.end(id);
-                // The event that tells what changed is on its way; ask again if it is not.
-                self.timers
-                    .replan(now.mono + Duration::from_secs(1), instance, &subject);
-            }
+        if let Some(hold) = hold {
+            self.give_up(id, &hold, now);
+        } else {
+            self.flights.end(id);
+            // The event that tells what changed is on its way; ask again if it is not.
+            self.timers
+                .replan(now.mono + Duration::from_secs(1), instance, &subject);
         }
     }
 
     /// Ends a remedy that can't be carried out now.
-    fn give_up(&mut self, id: u64, hold: Hold, now: Now) {
+    fn give_up(&mut self, id: u64, hold: &Hold, now: Now) {
         let Some(flight) = self.flights.end(id) else {
             return;
         };
@@ -447,12 +447,16 @@ impl Engine {
         };
         if known
             .budget_said
-            .is_some_and(|at| at + Duration::from_secs(60) > now.mono)
+            .is_some_and(|at| at + Duration::from_mins(1) > now.mono)
         {
             return;
         }
         known.budget_said = Some(now.mono);
         let limit = known.spec.limits.writes_per_minute;
+        let policy_name = policy.clone();
+        self.out.measures.push(Measure::Budget {
+            policy: policy_name,
+        });
         self.say(Body::Brake(Brake {
             control: "budget".into(),
             policy: policy.clone(),

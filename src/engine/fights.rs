@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, time::Duration};
 use crate::controls::Target;
 
 /// Writes of a field that are undone within this time count as a fight.
-const WINDOW: Duration = Duration::from_secs(600);
+const WINDOW: Duration = Duration::from_mins(10);
 /// First truce; each further one is twice as long.
-const FIRST_TRUCE: Duration = Duration::from_secs(3600);
+const FIRST_TRUCE: Duration = Duration::from_hours(1);
 /// Longest truce.
-const LONGEST_TRUCE: Duration = Duration::from_secs(24 * 3600);
+const LONGEST_TRUCE: Duration = Duration::from_hours(24);
 
 /// A field of an object, by its index among the kind's owned paths; `None` is the whole object.
 pub(super) type Field = (Target, Option<usize>);
@@ -113,7 +113,7 @@ mod tests {
                 fights.wrote(field(), now);
             }
             let until = fights.ask(&field(), now).unwrap_err();
-            truces.push((until - now).as_secs() / 3600);
+            truces.push(until.checked_sub(now).unwrap().as_secs() / 3600);
             now = until;
         }
         assert_eq!(truces, [1, 2, 4, 8, 16, 24, 24]);

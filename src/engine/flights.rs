@@ -91,6 +91,8 @@ pub(super) struct Flight {
     pub(super) resource_version: Option<u64>,
     pub(super) step: Step,
     pub(super) caused_at: Duration,
+    /// When the failure was noticed, which a grace or a budget may have made much earlier.
+    pub(super) noticed: Duration,
     pub(super) archived: Option<Value>,
     pub(super) settling: bool,
 }
@@ -117,7 +119,7 @@ const MOST_ACCEPTED: usize = 10_000;
 /// First wait after a failure.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// Longest wait after failures.
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
 
 impl Flights {
     pub(super) fn start(&mut self, id: u64, flight: Flight) {

@@ -86,8 +86,7 @@ impl Engine {
                 hash.update([1]);
             }
         }
-        let bytes = hash.finalize();
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        super::hex(&hash.finalize())
     }
 }
 

@@ -35,6 +35,8 @@ pub(super) struct Row {
     pub(super) deviation: Option<Deviation>,
     pub(super) kept: Option<Kept>,
     pub(super) standing: Standing,
+    /// When the bytes arrived that led to this outcome, on the monotonic clock.
+    pub(super) noticed: std::time::Duration,
 }
 
 /// The interval in which a subject fails.
@@ -227,7 +229,7 @@ impl Instance {
             let mut found = Vec::new();
             let name = namespace.map(|name| &**name);
             control.population(inside.inventory, inside.observed, name, &mut |s| {
-                found.push(s)
+                found.push(s);
             });
             found
         });

@@ -8,9 +8,9 @@ use std::{
 use crate::controls::Subject;
 
 /// Window of the budget.
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 /// Window of the brake.
-const BRAKE_WINDOW: Duration = Duration::from_secs(600);
+const BRAKE_WINDOW: Duration = Duration::from_mins(10);
 /// So many subjects may change within the window whatever the population.
 const ALWAYS_ALLOWED: u64 = 5;
 
@@ -44,6 +44,10 @@ impl Budget {
 pub(super) struct Brake {
     changed: BTreeMap<Subject, Duration>,
     /// Latched, with the `release` value in force at that time.
+    #[allow(
+        clippy::option_option,
+        reason = "latched or not; then with a release value or without"
+    )]
     pub(super) latched: Option<Option<String>>,
 }
 

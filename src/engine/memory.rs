@@ -80,7 +80,7 @@ impl Memory {
                     }
                 }
             }
-            Body::Transition(said) => self.recall_transition(entry.time, said),
+            Body::Transition(said) => self.recall_transition(entry.time, &said),
             Body::PolicyChange(said) => self.recall_policy(said),
             Body::Kept(said) => {
                 if let Content::Inline(value) = said.value {
@@ -117,7 +117,7 @@ impl Memory {
         }
     }
 
-    fn recall_transition(&mut self, at: Timestamp, said: crate::evidence::body::Transition) {
+    fn recall_transition(&mut self, at: Timestamp, said: &crate::evidence::body::Transition) {
         for policy in &said.policies {
             let key = (
                 policy.clone(),

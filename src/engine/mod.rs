@@ -216,7 +216,9 @@ pub enum Measure {
         control: &'static str,
         latched: bool,
     },
-    /// From bytes received to verdict.
+    /// The budget of a policy is used up.
+    Budget { policy: Sym },
+    /// A drift was detected whose bytes were received at this time, on the monotonic clock.
     Detected(Duration),
     /// From bytes received to the answer of the server to the remedy.
     Reverted(Duration),
@@ -274,9 +276,9 @@ pub struct Engine {
 }
 
 /// Heartbeats are so far apart.
-const HEARTBEAT: Duration = Duration::from_secs(60);
+const HEARTBEAT: Duration = Duration::from_mins(1);
 /// Everything is judged again so often, in case something was missed.
-const FULL_PASS: Duration = Duration::from_secs(600);
+const FULL_PASS: Duration = Duration::from_mins(10);
 /// Status writes of one policy are at least so far apart.
 const STATUS_EVERY: Duration = Duration::from_secs(2);
 /// So long a status waits for more to change.
@@ -421,7 +423,7 @@ impl Engine {
             self.plan(id, &subject, now);
         }
         self.heartbeat(now);
-        let statuses = self.statuses(now);
+        let statuses = self.statuses(now); // may have something to tell, so before the rest
         let Out {
             entries,
             actions,
@@ -579,13 +581,9 @@ impl Engine {
     }
 
     fn availability(&mut self, kind: Kind, availability: Availability, now: Now) {
-        // A neighbour whose CRD was there and is gone has vanished; its objects are unknown.
-        if self
-            .inventory
-            .freshness
-            .set(kind, availability.clone(), now.mono)
-        {
-            if availability == Availability::Absent {
+        let absent = availability == Availability::Absent;
+        if self.inventory.freshness.set(kind, availability, now.mono) {
+            if absent {
                 self.inventory.forget(kind);
             }
             self.wake_readers(kind);
@@ -761,7 +759,10 @@ impl Engine {
             let meta = self.inventory.meta(kind, namespace, &subject.name)?;
             Some(meta.uid.to_string())
         });
-        let policy = notice.policy.as_ref().and_then(|name| self.policies.get(name));
+        let policy = notice
+            .policy
+            .as_ref()
+            .and_then(|name| self.policies.get(name));
         (subject, policy.map(|policy| policy.uid.to_string()))
     }
 
@@ -824,11 +825,16 @@ pub(crate) fn digest(value: &serde_json::Value) -> String {
     // Keys are sorted, because serde_json's map is an ordered one.
     let bytes = crate::evidence::canonical::value_to_vec(value)
         .unwrap_or_else(|_| value.to_string().into_bytes());
-    let hash = Sha256::digest(&bytes);
-    hash.iter()
-        .fold(String::with_capacity(64), |mut text, byte| {
-            use std::fmt::Write as _;
-            let _ = write!(text, "{byte:02x}");
+    hex(&Sha256::digest(&bytes))
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}"); // a String can always be written
             text
         })
 }

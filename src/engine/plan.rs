@@ -19,8 +19,9 @@ use crate::{
     verdict::Outcome,
 };
 
-/// New objects are left alone for so long: what belongs to them may still be on its way.
-const GRACE: SignedDuration = SignedDuration::from_secs(2);
+/// New objects are left alone for two seconds: what belongs to them may still be on its way.
+/// One second more, because creation times have whole seconds.
+const GRACE: SignedDuration = SignedDuration::from_secs(3);
 /// Longest pause that an annotation can ask for.
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(24);
 /// By which a person pauses writes to an object, or to all of a namespace.
@@ -186,16 +187,17 @@ impl Engine {
             return Err((hold, Some(until)));
         }
         let mut carriers = Vec::new();
-        let mut held = None;
+        let mut refusal = None;
         for name in enforcing {
             match self.policy_allows(&name, id, subject, &remedy, now) {
                 Ok(()) => carriers.push(name),
-                Err(hold) => held = Some(hold),
+                Err(held) => refusal = Some(held),
             }
         }
-        match held {
-            Some(hold) if carriers.is_empty() => return Err(hold),
-            _ => {}
+        if let Some(held) = refusal
+            && carriers.is_empty()
+        {
+            return Err(held);
         }
         if !matches!(*remedy, Remedy::Create { .. })
             && let Err(until) = self.fights.ask(&field, now.mono)

@@ -212,21 +212,20 @@ impl Engine {
         policy: &Sym,
         now: Now,
     ) -> u32 {
-        let id = match self.keys.get(&key) {
-            Some(id) => *id,
-            None => {
-                let id = self.next_instance;
-                self.next_instance += 1;
-                self.keys.insert(key.clone(), id);
-                for kind in self.needed_by(control.info()) {
-                    self.readers.entry(kind).or_default().insert(id);
-                }
-                let scope = Arc::clone(scope);
-                let instance = Instance::new(key, control, scope, now.wall);
-                self.instances.insert(id, instance);
-                self.uncertain.insert(id);
-                id
+        let id = if let Some(id) = self.keys.get(&key) {
+            *id
+        } else {
+            let id = self.next_instance;
+            self.next_instance += 1;
+            self.keys.insert(key.clone(), id);
+            for kind in Self::needed_by(control.info()) {
+                self.readers.entry(kind).or_default().insert(id);
             }
+            let scope = Arc::clone(scope);
+            let instance = Instance::new(key, control, scope, now.wall);
+            self.instances.insert(id, instance);
+            self.uncertain.insert(id);
+            id
         };
         if let Some(instance) = self.instances.get_mut(&id)
             && !instance.policies.contains(policy)
@@ -456,7 +455,7 @@ impl Engine {
     }
 
     /// Kinds that a control makes us watch.
-    pub(super) fn needed_by(&self, info: &crate::controls::Info) -> Vec<Kind> {
+    pub(super) fn needed_by(info: &crate::controls::Info) -> Vec<Kind> {
         let mut kinds = info.reads.to_vec();
         // Scope, pauses, owners and terminating namespaces are read for every control.
         kinds.push(Kind::Namespace);

@@ -178,6 +178,10 @@ impl Engine {
                 .as_ref()
                 .map_or(Standing::Quiet, |row| row.standing.clone()),
             deviation: next.clone(),
+            noticed: old
+                .as_ref()
+                .filter(|_| before == Some(outcome))
+                .map_or(now.received, |row| row.noticed),
             kept,
             verdict,
         };
@@ -266,7 +270,7 @@ impl Engine {
             if urgent {
                 self.status_soon(&name, now);
             } else {
-                self.status_by(&name, now.mono + Duration::from_secs(300));
+                self.status_by(&name, now.mono + Duration::from_mins(5));
             }
             self.out.changed.insert(name);
         }
@@ -362,7 +366,10 @@ impl Engine {
         let population = Population {
             policies: vec![policy.clone()],
             control: control.into(),
-            joined: rows.iter().map(|(subject, ..)| self.subject_ref(subject)).collect(),
+            joined: rows
+                .iter()
+                .map(|(subject, ..)| self.subject_ref(subject))
+                .collect(),
             left: Vec::new(),
         };
         for batch in population.batches() {
@@ -519,8 +526,7 @@ impl Engine {
         for policy in instance.names() {
             self.out.measures.push(Measure::Drift { policy, control });
         }
-        let detected = now.mono.saturating_sub(now.received);
-        self.out.measures.push(Measure::Detected(detected));
+        self.out.measures.push(Measure::Detected(now.received));
     }
 
     fn notice_transition(

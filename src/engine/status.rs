@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::{
-    Engine, Now, STATUS_EVERY, STATUS_SOON,
+    Engine, NoticeKind, Now, STATUS_EVERY, STATUS_SOON,
     instance::{Instance, Row},
     plan::{Hold, Standing},
     policies::{Policy, PolicyControl},
@@ -63,8 +63,12 @@ impl Engine {
                 log: self.config.log.clone(),
                 seq: 0,
             });
+            let turned = turned(&policy.status.conditions, &status.conditions);
             if let Some(policy) = self.policies.get_mut(&name) {
                 policy.status = status.clone();
+            }
+            for (kind, reason, note) in turned {
+                self.notice_policy(&name, kind, reason, note);
             }
             self.status_written.insert(name.clone(), now.mono);
             due.push((name, status));
@@ -127,7 +131,7 @@ impl Engine {
         now: Timestamp,
     ) -> Vec<Condition> {
         let set = |kind, status: &str, reason: &str, message: String| {
-            condition(policy, kind, status, reason, message, now)
+            condition(policy, kind, status, reason, &message, now)
         };
         let ready = if policy.spec.suspend {
             set(
@@ -179,7 +183,7 @@ impl Engine {
 
     fn enforcing_condition(&self, policy: &Policy, now: Timestamp) -> Condition {
         let set = |status: &str, reason: &str, message: String| {
-            condition(policy, "Enforcing", status, reason, message, now)
+            condition(policy, "Enforcing", status, reason, &message, now)
         };
         let latched: Vec<&str> = self
             .brakes
@@ -201,7 +205,7 @@ impl Engine {
             set("False", "EvidenceLogFailing", why.clone())
         } else if latched.is_empty() {
             let over = policy.budget_said.is_some_and(|at| {
-                at + Duration::from_secs(60) > self.heartbeat_at.saturating_sub(super::HEARTBEAT)
+                at + Duration::from_mins(1) > self.heartbeat_at.saturating_sub(super::HEARTBEAT)
             });
             let reason = if over { "BudgetReached" } else { "Enforcing" };
             set(
@@ -241,6 +245,43 @@ impl Engine {
         }
         proposals
     }
+}
+
+/// What to tell of conditions that have turned.
+fn turned(old: &[Condition], new: &[Condition]) -> Vec<(NoticeKind, &'static str, String)> {
+    let mut turned = Vec::new();
+    for condition in new {
+        let before = old.iter().find(|old| old.type_ == condition.type_);
+        if before.is_none_or(|before| before.status == condition.status) {
+            continue;
+        }
+        // `Contended` is the one condition that is good when it is False.
+        let good = (condition.status == "True") != (condition.type_ == "Contended");
+        let kind = if good {
+            NoticeKind::Normal
+        } else {
+            NoticeKind::Warning
+        };
+        let reason = match condition.type_.as_str() {
+            "Ready" => "ReadyChanged",
+            "Compliant" => "CompliantChanged",
+            "Enforcing" => "EnforcingChanged",
+            _ => "ContendedChanged",
+        };
+        let Condition {
+            type_,
+            status,
+            reason: why,
+            message,
+            ..
+        } = condition;
+        turned.push((
+            kind,
+            reason,
+            format!("{type_} is now {status} ({why}): {message}"),
+        ));
+    }
+    turned
 }
 
 fn proposal(row: &Row) -> String {
@@ -448,7 +489,7 @@ fn condition(
     kind: &str,
     status: &str,
     reason: &str,
-    message: String,
+    message: &str,
     now: Timestamp,
 ) -> Condition {
     let mut old = policy.status.conditions.iter();
@@ -462,7 +503,7 @@ fn condition(
         type_: kind.to_owned(),
         status: status.to_owned(),
         reason: reason.to_owned(),
-        message: cut(&message),
+        message: cut(message),
         observed_generation: Some(policy.generation),
         last_transition_time: since,
     }

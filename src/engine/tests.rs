@@ -11,6 +11,9 @@ use crate::{
     inventory::Availability,
 };
 
+/// From, to, cause and end of a transition.
+type Said = (Option<Outcome>, Option<Outcome>, Why, Option<End>);
+
 /// An engine, its time, and all that it has said.
 struct Drive {
     engine: Engine,
@@ -95,7 +98,8 @@ impl Drive {
         self.round();
     }
 
-    fn policy(&mut self, generation: i64, spec: Value) {
+    fn policy(&mut self, generation: i64, spec: impl Into<Value>) {
+        let spec: Value = spec.into();
         let policy = json!({
             "apiVersion": "probity.dev/v1alpha1", "kind": "ControlPolicy",
             "metadata": { "name": "soc2", "uid": "p-1", "generation": generation },
@@ -212,7 +216,7 @@ impl Drive {
         self.said.iter().map(|record| &record.body)
     }
 
-    fn transitions(&self) -> Vec<(Option<Outcome>, Option<Outcome>, Why, Option<End>)> {
+    fn transitions(&self) -> Vec<Said> {
         let bodies = self.bodies().filter_map(|body| match body {
             Body::Transition(said) => Some((said.from, said.to, said.cause, said.ended)),
             _ => None,
@@ -337,7 +341,7 @@ fn what_failed_before_enforce_stays_a_proposal() {
         json!({ "metadata": { "name": "new", "creationTimestamp": created } }),
     );
     assert!(drive.actions.is_empty(), "it gets a moment of grace");
-    drive.wait(3);
+    drive.wait(4);
     assert_eq!(drive.serve(), 1);
     // And a person may ask for the old ones too.
     let mut spec = enforce();

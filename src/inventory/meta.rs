@@ -116,7 +116,7 @@ pub struct Owners {
     /// The controller among the owner references, as `Kind/name`; `Kind.group/name` where
     /// another API's kind only sounds like a workload of Kubernetes.
     pub controller: Option<Sym>,
-    /// The GitOps or packaging tool whose mark the object carries: `Argo CD`, `Flux`, `Helm`.
+    /// The `GitOps` or packaging tool whose mark the object carries: `Argo CD`, `Flux`, `Helm`.
     pub tool: Option<&'static str>,
     /// Whether the object carries the mark of things that we created.
     pub ours: bool,

@@ -11,6 +11,7 @@ use super::watches::Source;
 use crate::{
     api::ControlPolicy,
     cluster::{
+        client::CallError,
         events::Publisher,
         watch::{LostReason, WatchItem},
     },
@@ -65,7 +66,12 @@ impl PolicyFeed {
                 Vec::new()
             }
             WatchItem::Page { bytes, .. } => match serde_json::from_slice::<Page<'_>>(&bytes) {
-                Ok(page) => page.items.into_iter().flatten().filter_map(|item| self.put(item)).collect(),
+                Ok(page) => page
+                    .items
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|item| self.put(item))
+                    .collect(),
                 Err(error) => {
                     tracing::error!(%error, "A list of policies can't be read");
                     Vec::new()
@@ -162,9 +168,16 @@ pub(super) fn publish(
     tokio::spawn(async move {
         while let Some((notice, subject, policy)) = receiver.recv().await {
             let sent = publisher
-                .publish(&client, &notice, subject, policy, origin.elapsed(), Timestamp::now())
+                .publish(
+                    &client,
+                    &notice,
+                    subject,
+                    policy,
+                    origin.elapsed(),
+                    Timestamp::now(),
+                )
                 .await;
-            let result = sent.as_ref().map_or_else(|error| error.category(), |()| "Ok");
+            let result = sent.as_ref().map_or_else(CallError::category, |()| "Ok");
             metrics.request("event", result);
             if let Err(error) = sent {
                 tracing::debug!(%error, "An Event was not published");

@@ -1,16 +1,17 @@
 //! What is done beside watching: the encryption canary and the anti-entropy lists.
 
-use std::{
-    collections::BTreeMap,
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use tokio::{sync::mpsc::Sender, task::JoinHandle};
 
 use super::{Input, watches::Source};
 use crate::{
-    cluster::{canary::{self, CanaryConfig}, client::Connection, watch::list_metadata},
+    cluster::{
+        canary::{self, CanaryConfig},
+        client::Connection,
+        watch::list_metadata,
+    },
     controls::{Observation, encryption::SecretsAtRestActive},
     engine::{Engine, Now},
     inventory::{Availability, Kind, Sym, entropy::Listed},
@@ -24,7 +25,7 @@ const FIRST_LOOK: Duration = Duration::from_secs(30);
 /// The canary writes a Secret: it doesn't run more often, whatever a policy asks for.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(30);
 /// Without parameters that can be read.
-const LONGEST_INTERVAL: Duration = Duration::from_secs(6 * 3600);
+const LONGEST_INTERVAL: Duration = Duration::from_hours(6);
 
 /// When what was done last.
 #[derive(Debug, Default)]
@@ -89,20 +90,33 @@ impl Observers {
 
     /// Lists one kind at a time, the one that was listed longest ago.
     fn anti_entropy(&mut self, turn: &Turn<'_>) {
-        if self.listing.as_ref().is_some_and(|task| !task.is_finished()) {
+        if self
+            .listing
+            .as_ref()
+            .is_some_and(|task| !task.is_finished())
+        {
             return;
         }
         let first = (FIRST_LOOK, turn.now.wall);
         let kinds = turn.engine.needed_kinds();
         self.listed.retain(|kind, _| kinds.contains(kind));
         for kind in kinds {
-            let due = self.listed.entry(kind).or_insert((turn.now.mono + first.0.min(turn.verify_every), first.1));
+            let due = self
+                .listed
+                .entry(kind)
+                .or_insert((turn.now.mono + first.0.min(turn.verify_every), first.1));
             let synced = *turn.engine.inventory().freshness.of(kind) == Availability::Synced;
             if !synced || turn.now.mono < due.0 {
                 continue;
             }
-            let since = std::mem::replace(due, (turn.now.mono + turn.verify_every, turn.now.wall)).1;
-            self.listing = Some(tokio::spawn(list(kind, since, turn.connection.client.clone(), turn.sender.clone())));
+            let since =
+                std::mem::replace(due, (turn.now.mono + turn.verify_every, turn.now.wall)).1;
+            self.listing = Some(tokio::spawn(list(
+                kind,
+                since,
+                turn.connection.client.clone(),
+                turn.sender.clone(),
+            )));
             return;
         }
     }
@@ -121,7 +135,14 @@ impl Observers {
         tokio::spawn(async move {
             tokio::time::sleep(SECOND_LOOK).await;
             let suspects = Some(suspects);
-            let _ = sender.send(Input::Listed { kind, listed, suspects, since }).await;
+            let _ = sender
+                .send(Input::Listed {
+                    kind,
+                    listed,
+                    suspects,
+                    since,
+                })
+                .await;
         });
     }
 }
@@ -133,26 +154,51 @@ fn canary_config(namespace: &str, settings: &serde_json::Value) -> (CanaryConfig
     let parameters: Vec<SecretsAtRestActive> = parameters
         .filter_map(|value| serde_json::from_value(value.clone()).ok())
         .collect();
-    let interval = parameters.iter().map(|control| control.interval.duration()).min();
-    let replicas = parameters.iter().map(|control| usize::from(control.max_replicas)).max();
+    let interval = parameters
+        .iter()
+        .map(|control| control.interval.duration())
+        .min();
+    let replicas = parameters
+        .iter()
+        .map(|control| usize::from(control.max_replicas))
+        .max();
     let config = CanaryConfig {
         namespace: namespace.to_owned(),
         name: canary::SECRET.to_owned(),
-        endpoints: parameters.iter().flat_map(|control| control.endpoints.clone()).collect(),
+        endpoints: parameters
+            .iter()
+            .flat_map(|control| control.endpoints.clone())
+            .collect(),
         max_replicas: replicas.unwrap_or(1),
     };
-    (config, interval.unwrap_or(LONGEST_INTERVAL).max(SHORTEST_INTERVAL))
+    (
+        config,
+        interval.unwrap_or(LONGEST_INTERVAL).max(SHORTEST_INTERVAL),
+    )
 }
 
 async fn list(kind: Kind, since: Timestamp, client: kube::Client, sender: Sender<Input>) {
     let resource = Source::Kind(kind).resource();
     match list_metadata(&client, &resource).await {
-        Ok((rv, objects)) => match Listed::new(&rv, objects) {
-            Some(listed) => {
-                let _ = sender.send(Input::Listed { kind, listed, suspects: None, since }).await;
+        Ok((rv, objects)) => {
+            if let Some(listed) = Listed::new(&rv, objects) {
+                let _ = sender
+                    .send(Input::Listed {
+                        kind,
+                        listed,
+                        suspects: None,
+                        since,
+                    })
+                    .await;
+            } else {
+                tracing::warn!(
+                    kind = kind.info().kind,
+                    "A list has versions that are no numbers"
+                );
             }
-            None => tracing::warn!(kind = kind.info().kind, "A list has versions that are no numbers"),
-        },
-        Err(error) => tracing::debug!(kind = kind.info().kind, %error, "An anti-entropy list failed"),
+        }
+        Err(error) => {
+            tracing::debug!(kind = kind.info().kind, %error, "An anti-entropy list failed");
+        }
     }
 }

@@ -21,9 +21,12 @@ pub(crate) enum Source {
 impl Source {
     pub(crate) fn resource(self) -> Resource {
         match self {
-            Self::Policies => {
-                Resource::new(crate::api::GROUP, crate::api::VERSION, "controlpolicies", false)
-            }
+            Self::Policies => Resource::new(
+                crate::api::GROUP,
+                crate::api::VERSION,
+                "controlpolicies",
+                false,
+            ),
             Self::Kind(kind) => {
                 let info = kind.info();
                 Resource::new(info.group, info.version, info.plural, info.is_namespaced())

@@ -96,7 +96,10 @@ async fn livez(State(shared): State<Shared>) -> Response {
 
 async fn readyz(State(shared): State<Shared>) -> Response {
     let ready = shared.health.ready.load(Ordering::Relaxed);
-    answer(ready, "policies, or the kinds that they need, have not been read completely yet")
+    answer(
+        ready,
+        "policies, or the kinds that they need, have not been read completely yet",
+    )
 }
 
 fn answer(good: bool, otherwise: &'static str) -> Response {

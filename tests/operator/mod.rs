@@ -6,6 +6,7 @@
     reason = "fixtures and tests fail the test"
 )]
 
+mod chart;
 mod command_line;
 mod crashes;
 mod enforcement;

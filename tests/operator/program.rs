@@ -68,7 +68,8 @@ impl Replica {
         Self::with(name, self.namespace.clone(), self.kubeconfig.clone())
     }
 
-    fn with(name: &str, namespace: String, kubeconfig: PathBuf) -> Self {
+    /// A replica that runs in a namespace with the rights of a kubeconfig.
+    pub(crate) fn with(name: &str, namespace: String, kubeconfig: PathBuf) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         Self {
@@ -80,8 +81,8 @@ impl Replica {
         }
     }
 
-    /// Is run by another user.
-    pub(crate) fn run_by(mut self, kubeconfig: PathBuf) -> Self {
+    /// Runs as another user.
+    pub(crate) fn acting_as(mut self, kubeconfig: PathBuf) -> Self {
         self.kubeconfig = kubeconfig;
         self
     }

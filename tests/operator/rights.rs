@@ -55,7 +55,7 @@ fn without_the_right_to_write_nothing_is_written_and_with_it_all_is_put_back() {
     rules.push(rule("*", &["*"], &["get", "list", "watch"]));
     grant(&world, &user, "reads", &rules);
     let kubeconfig = world.cluster.kubeconfig_for(&user, &[]).unwrap();
-    let replica = Replica::new(&world).run_by(kubeconfig);
+    let replica = Replica::new(&world).acting_as(kubeconfig);
     let program = replica.start();
     let policy = world.default_deny("Enforce", &namespace);
     world.settled(&policy);
@@ -98,7 +98,7 @@ fn a_kind_that_may_not_be_read_leaves_the_other_controls_as_they_are() {
     rules.push(rule("batch", &["*"], &read));
     grant(&world, &user, "reads", &rules);
     let kubeconfig = world.cluster.kubeconfig_for(&user, &[]).unwrap();
-    let mut program = Replica::new(&world).run_by(kubeconfig).start();
+    let mut program = Replica::new(&world).acting_as(kubeconfig).start();
     let label = json!({ "pod-security.kubernetes.io/enforce": "baseline" });
     let namespace_path = format!("/api/v1/namespaces/{namespace}");
     world.patch(&namespace_path, &json!({ "metadata": { "labels": label } }));

@@ -134,7 +134,7 @@ impl World {
             Ok(Ok(answer)) => Some(answer),
             Ok(Err(kube::Error::Api(status))) if status.code == 404 => None,
             Ok(Err(error)) => panic!("{uri}: {error}"),
-            Err(late) => panic!("{uri}: {late}"),
+            Err(late) => panic!("{uri}: no answer: {late}"),
         }
     }
 

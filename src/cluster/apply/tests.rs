@@ -3,7 +3,6 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 
-
 use super::*;
 use crate::cluster::lease::Leadership;
 use crate::cluster::request::fake;

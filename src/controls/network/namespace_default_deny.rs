@@ -137,13 +137,12 @@ impl NamespaceDefaultDeny {
             kept.value
                 .as_array()?
                 .iter()
-                .find_map(|policy| self.put_back(context, namespace, policy, kept))
+                .find_map(|policy| Self::put_back(context, namespace, policy, kept))
         });
         kept.unwrap_or_else(|| self.create(context, namespace))
     }
 
     fn put_back(
-        &self,
         context: &Context<'_>,
         namespace: &Sym,
         policy: &Value,
@@ -310,11 +309,11 @@ mod tests {
     use super::*;
     use crate::{controls::testing::World, verdict::Outcome};
 
-    fn policy(name: &str, spec: Value) -> Value {
+    fn policy(name: &str, spec: &Value) -> Value {
         json!({ "metadata": { "name": name, "namespace": "shop" }, "spec": spec })
     }
 
-    fn world(spec: Value) -> World {
+    fn world(spec: &Value) -> World {
         World::new()
             .namespace("shop")
             .with(Kind::NetworkPolicy, policy("deny", spec))
@@ -344,7 +343,7 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                world(spec).only(&NamespaceDefaultDeny::default()).outcome,
+                world(&spec).only(&NamespaceDefaultDeny::default()).outcome,
                 outcome
             );
         }
@@ -356,20 +355,20 @@ mod tests {
             directions: vec![Direction::Ingress, Direction::Egress],
             ..Default::default()
         };
-        let mut world = world(json!({ "podSelector": {} }));
+        let mut world = world(&json!({ "podSelector": {} }));
         assert_eq!(
             world.only(&control).message,
             "no NetworkPolicy denies Egress for all pods of the namespace"
         );
         let egress = json!({ "podSelector": {}, "policyTypes": ["Egress"] });
-        world.put(Kind::NetworkPolicy, policy("egress", egress));
+        world.put(Kind::NetworkPolicy, policy("egress", &egress));
         assert_eq!(world.only(&control).outcome, Outcome::Pass);
     }
 
     #[test]
     fn a_deleted_policy_comes_back_as_it_was() {
         let control = NamespaceDefaultDeny::default();
-        let mut world = world(json!({ "podSelector": {}, "policyTypes": ["Ingress", "Egress"] }));
+        let mut world = world(&json!({ "podSelector": {}, "policyTypes": ["Ingress", "Egress"] }));
         world.judge(&control);
         world.delete(Kind::NetworkPolicy, "shop", "deny");
         let verdict = world.only(&control);
@@ -391,10 +390,10 @@ mod tests {
     #[test]
     fn a_weakened_policy_is_put_back_field_by_field() {
         let control = NamespaceDefaultDeny::default();
-        let mut world = world(json!({ "podSelector": {} }));
+        let mut world = world(&json!({ "podSelector": {} }));
         world.judge(&control);
         let weak = json!({ "podSelector": {}, "ingress": [{}], "policyTypes": ["Ingress"] });
-        world.put(Kind::NetworkPolicy, policy("deny", weak));
+        world.put(Kind::NetworkPolicy, policy("deny", &weak));
         let verdict = world.only(&control);
         assert!(
             matches!(verdict.remedy.as_deref(), Some(Remedy::PutBack { .. })),

@@ -1,0 +1,104 @@
+//! The `CustomResourceDefinition`s, with what their Rust types can't say.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+};
+use kube::CustomResourceExt;
+
+use super::ControlPolicy;
+use crate::controls::{Info, REGISTRY};
+
+/// Every definition, by file name.
+pub fn definitions() -> Vec<(&'static str, CustomResourceDefinition)> {
+    let mut policy = ControlPolicy::crd();
+    for version in &mut policy.spec.versions {
+        if let Some(schema) = version
+            .schema
+            .as_mut()
+            .and_then(|schema| schema.open_api_v3_schema.as_mut())
+        {
+            // Else `kubectl explain` shows how the type was derived.
+            schema.description = field(schema, "spec").and_then(|spec| spec.description.clone());
+            for info in REGISTRY.iter().map(|registered| registered.info) {
+                document(schema, info);
+            }
+            tidy(schema);
+        }
+    }
+    vec![("probity.dev_controlpolicies.yaml", policy)]
+}
+
+/// The schema of the field of a policy that switches a control on.
+pub fn control_schema(
+    definition: &CustomResourceDefinition,
+    info: &Info,
+) -> Option<JSONSchemaProps> {
+    let schema = definition.spec.versions.first()?.schema.as_ref()?;
+    let mut schema = schema.open_api_v3_schema.as_ref()?;
+    for name in ["spec", "controls", info.field] {
+        schema = schema.properties.as_ref()?.get(name)?;
+    }
+    Some(schema.clone())
+}
+
+/// Describes a control where people look for it.
+fn document(root: &mut JSONSchemaProps, info: &Info) {
+    let control = field(root, "spec")
+        .and_then(|spec| field(spec, "controls"))
+        .and_then(|controls| field(controls, info.field));
+    let Some(control) = control else { return };
+    control.description = Some(format!(
+        "{}. {} Criteria: {}. Control {}.",
+        info.title,
+        info.what,
+        info.criteria.join(", "),
+        info.id
+    ));
+    // A key without a value is null: it looks switched on, and would be off.
+    control.nullable = None;
+    // The generator describes an optional enum by its type instead of by the field.
+    for (name, text) in [
+        (
+            "mode",
+            "Mode of this control; the policy's mode where absent.".to_owned(),
+        ),
+        (
+            "severity",
+            format!(
+                "Severity of failures of this control; {} where absent.",
+                info.severity
+            ),
+        ),
+    ] {
+        if let Some(setting) = field(control, name) {
+            setting.description = Some(text);
+        }
+    }
+}
+
+/// Makes a schema what API servers and `kubectl explain` expect, all the way down.
+fn tidy(schema: &mut JSONSchemaProps) {
+    // Kubernetes has no unsigned formats, and warns about each.
+    schema.format.take_if(|format| format.starts_with("uint"));
+    // `kubectl explain` wraps lines itself; the lines of the source would be ragged.
+    if let Some(text) = &mut schema.description {
+        let paragraphs: Vec<_> = text
+            .split("\n\n")
+            .map(|paragraph| paragraph.replace('\n', " "))
+            .collect();
+        *text = paragraphs.join("\n\n");
+    }
+    for property in schema.properties.iter_mut().flatten() {
+        tidy(property.1);
+    }
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
+        tidy(items);
+    }
+    if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
+        tidy(values);
+    }
+}
+
+fn field<'a>(schema: &'a mut JSONSchemaProps, name: &str) -> Option<&'a mut JSONSchemaProps> {
+    schema.properties.as_mut()?.get_mut(name)
+}

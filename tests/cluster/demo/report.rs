@@ -1,0 +1,118 @@
+//! What the operator says about it all: the policy's status, metrics, and the evidence log.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::harness::{Cluster, Result};
+use crate::operator::Operator;
+use crate::say::{bad, good, say, step};
+
+/// Lines of the evidence log that are shown.
+const LOG_LINES: usize = 24;
+/// Series that are shown as they are.
+const METRICS: [&str; 5] = [
+    "probity_drift_total",
+    "probity_remediation_total",
+    "probity_drift_revert_seconds_sum",
+    "probity_drift_revert_seconds_count",
+    "probity_evidence_entries_total",
+];
+
+/// The policy as the API server has it.
+pub(crate) fn policy(cluster: &Cluster) -> Result<Value> {
+    let list = cluster.kubectl_ok(&["get", "controlpolicies", "-o", "json"], None);
+    let list: Value = serde_json::from_str(&list).map_err(|e| e.to_string())?;
+    Ok(list["items"][0].clone())
+}
+
+/// Prints everything.
+pub(crate) fn print(cluster: &Cluster, operator: &Operator) -> Result<()> {
+    // Statuses are written about once a second.
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    step("kubectl get ctlp");
+    say(cluster.kubectl_ok(&["get", "ctlp"], None).trim_end());
+    step("Its status");
+    status(&policy(cluster)?["status"]);
+    step("Metrics");
+    metrics(operator)?;
+    step("probity log (its end, without heartbeats)");
+    log(operator)
+}
+
+fn status(status: &Value) {
+    let controls = status["controls"].as_array().map_or(&[][..], Vec::as_slice);
+    for control in controls {
+        let text = |field: &str| control[field].as_str().unwrap_or_default();
+        let outcome = format!("{:<13}", text("outcome"));
+        let outcome = match text("outcome") {
+            "Pass" => good(&outcome),
+            "Fail" | "Unknown" => bad(&outcome),
+            _ => outcome,
+        };
+        let subjects = &control["subjects"];
+        let counts = format!("{} of {} pass", subjects["pass"], control["population"]);
+        let drift = match (text("lastDrift"), text("lastDriftEnded")) {
+            ("", _) => String::new(),
+            (at, ended) => format!("  drift at {at}: {ended}"),
+        };
+        say(format!("{:<40} {outcome} {counts}{drift}", text("id")).trim_end());
+        for violation in control["violations"].as_array().into_iter().flatten() {
+            let text = |field: &str| violation[field].as_str().unwrap_or_default();
+            say(&format!(
+                "    {} {}/{}: {}",
+                text("kind"),
+                text("namespace"),
+                text("name"),
+                text("message")
+            ));
+        }
+    }
+    let written = &status["enforcement"]["written"];
+    let log = status["evidence"]["log"].as_str().unwrap_or_default();
+    let seq = &status["evidence"]["seq"];
+    say(&format!(
+        "{written} remedies carried out; evidence up to entry {seq} of log {log}"
+    ));
+}
+
+fn metrics(operator: &Operator) -> Result<()> {
+    let text = operator.get("/metrics")?;
+    let wanted = text.lines().filter(|line| {
+        let name = line.split(['{', ' ']).next().unwrap_or_default();
+        let outcome = name == "probity_control_outcome" && line.ends_with(" 1");
+        outcome || METRICS.contains(&name)
+    });
+    for line in wanted {
+        say(line);
+    }
+    say(&format!(
+        "memory of the process (VmRSS): {}",
+        operator.memory()?
+    ));
+    Ok(())
+}
+
+fn log(operator: &Operator) -> Result<()> {
+    let output = Command::new(operator.program())
+        .arg("log")
+        .arg("--data-dir")
+        .arg(operator.data_dir())
+        .output()
+        .map_err(|e| format!("probity log: {e}"))?;
+    if !output.status.success() {
+        return Err(format!(
+            "probity log: {}",
+            String::from_utf8_lossy(&output.stderr)
+        ));
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    let entries = text
+        .lines()
+        .filter(|line| line.split_whitespace().nth(2) != Some("heartbeat"));
+    let entries: Vec<&str> = entries.collect();
+    for line in &entries[entries.len().saturating_sub(LOG_LINES)..] {
+        say(line);
+    }
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! The chart, installed by the real helm, and the operator with just the rights that it grants.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use probity::controls::{Family, REGISTRY};
+use serde_json::Value;
+
+use super::program::Replica;
+use super::world::eventually;
+use crate::harness::{Cluster, Options};
+
+const NAMESPACE: &str = "probity-system";
+
+const DENY: &str = "
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: deny, namespace: shop}
+spec: {podSelector: {}}
+";
+
+fn helm(cluster: &Cluster, verb: &str, families: &[Family]) {
+    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/probity");
+    let mut args: Vec<String> = [verb, "probity", &chart.to_string_lossy()]
+        .map(str::to_owned)
+        .into();
+    args.extend(["--namespace", NAMESPACE, "--set", "replicas=0"].map(str::to_owned));
+    if verb == "install" {
+        args.push("--create-namespace".to_owned());
+    }
+    for family in families {
+        args.extend([
+            "--set".to_owned(),
+            format!("enforcement.{}=true", family.as_str()),
+        ]);
+    }
+    cluster.helm_ok(&args.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
+/// The rights of the chart's roles whose name has this ending, as `verb group/resource`.
+fn granted(cluster: &Cluster, enforcing: bool) -> BTreeSet<String> {
+    let roles = cluster.kubectl_ok(&["get", "clusterroles", "-o", "json"], None);
+    let roles: Value = serde_json::from_str(&roles).unwrap();
+    let mut rights = BTreeSet::new();
+    for role in roles["items"].as_array().unwrap() {
+        let name = role["metadata"]["name"].as_str().unwrap();
+        if name.starts_with("probity-enforce-") != enforcing || !(enforcing || name == "probity") {
+            continue;
+        }
+        for rule in role["rules"].as_array().unwrap() {
+            let list = |field: &str| -> Vec<String> {
+                let values = rule[field].as_array().into_iter().flatten();
+                values
+                    .map(|value| value.as_str().unwrap().to_owned())
+                    .collect()
+            };
+            for verb in list("verbs") {
+                for group in list("apiGroups") {
+                    for resource in list("resources") {
+                        rights.insert(format!("{verb} {group}/{resource}"));
+                    }
+                }
+            }
+        }
+    }
+    rights
+}
+
+fn declared_writes() -> BTreeSet<String> {
+    let controls = REGISTRY.iter().map(|registered| registered.info);
+    let writes = controls.flat_map(|info| info.writes);
+    writes
+        .map(|write| {
+            let kind = write.kind.info();
+            format!("{} {}/{}", write.verb, kind.group, kind.plural)
+        })
+        .collect()
+}
+
+fn declared_reads() -> BTreeSet<String> {
+    let controls = REGISTRY.iter().map(|registered| registered.info);
+    let kinds = controls.flat_map(|info| info.reads).map(|kind| kind.info());
+    let rights = kinds.flat_map(|kind| {
+        ["get", "list", "watch"].map(|verb| format!("{verb} {}/{}", kind.group, kind.plural))
+    });
+    // Our own API, and Events about subjects.
+    let own = [
+        "get probity.dev/controlpolicies",
+        "list probity.dev/controlpolicies",
+        "watch probity.dev/controlpolicies",
+        "patch probity.dev/controlpolicies/status",
+        "create events.k8s.io/events",
+        "patch events.k8s.io/events",
+    ];
+    rights.chain(own.map(str::to_owned)).collect()
+}
+
+#[test]
+fn the_chart_grants_what_controls_declare_and_no_more() {
+    let cluster = Cluster::start(Options::default()).unwrap();
+    helm(&cluster, "install", &[]);
+    assert_eq!(granted(&cluster, false), declared_reads());
+    assert_eq!(
+        granted(&cluster, true),
+        BTreeSet::new(),
+        "read-only by default"
+    );
+    helm(&cluster, "upgrade", &Family::ALL);
+    assert_eq!(granted(&cluster, true), declared_writes());
+    drift_is_put_back_with_these_rights(&cluster);
+    cluster.helm_ok(&["uninstall", "probity", "--namespace", NAMESPACE]);
+    cluster.kubectl_ok(&["get", "controlpolicies", "soc2-baseline"], None);
+}
+
+fn drift_is_put_back_with_these_rights(cluster: &Cluster) {
+    let token = ["create", "token", "probity", "--namespace", NAMESPACE];
+    let token = cluster.kubectl_ok(&token, None);
+    let kubeconfig = cluster.kubeconfig_for_token(token.trim()).unwrap();
+    let mut operator = Replica::with("probity-0", NAMESPACE.to_owned(), kubeconfig).start();
+    cluster.kubectl_ok(&["create", "namespace", "shop"], None);
+    cluster.kubectl_ok(&["apply", "-f", "-"], Some(DENY));
+    let baseline = include_str!("../../examples/policies/soc2-baseline.yaml");
+    let enforced = baseline.replace("mode: Observe", "mode: Enforce");
+    cluster.kubectl_ok(&["apply", "-f", "-"], Some(&enforced));
+    operator.ready();
+    let read = |path: &str| {
+        let path = format!("jsonpath={{{path}}}");
+        cluster.kubectl_ok(&["get", "ctlp", "soc2-baseline", "-o", &path], None)
+    };
+    eventually("every kind can be read", || {
+        let blind = read(".status.controls[*].violations[?(@.reason=='InputUnavailable')].message");
+        let seen = read(".status.observedGeneration");
+        if seen == "1" && blind.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{seen} {blind}"))
+        }
+    });
+    cluster.kubectl_ok(&["delete", "networkpolicy", "deny", "-n", "shop"], None);
+    eventually("the policy comes back", || {
+        let names = cluster.kubectl_ok(&["get", "networkpolicy", "-n", "shop", "-o", "name"], None);
+        if names.contains("deny") {
+            Ok(())
+        } else {
+            Err(operator.tail())
+        }
+    });
+    assert!(operator.stop().success());
+}
