@@ -142,10 +142,18 @@ impl Journal {
                 }),
             ));
         }
-        if !records.is_empty() {
-            drop(self.append(records));
+        if records.is_empty() {
+            return true;
         }
-        true
+        // Files can be opened on a full disk too: only what is durable shows that it works.
+        let durable = self.append(records);
+        match durable.await {
+            Ok(()) => true,
+            Err(why) => {
+                self.failing = Some(why);
+                false
+            }
+        }
     }
 
     fn spool(&mut self, records: Vec<Record>) {

@@ -1,5 +1,11 @@
 //! The operator as a process, against a real API server.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "fixtures and tests fail the test"
+)]
+
 mod chart;
 mod command_line;
 mod crashes;

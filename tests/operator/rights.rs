@@ -30,10 +30,10 @@ fn own_rules() -> Vec<Value> {
     ]
 }
 
-/// Gives a user a cluster role of these rules; both are called by the user's name and a word.
-fn grant(world: &World, user: &str, word: &str, rules: &[Value]) {
+/// Gives a user a cluster role of these rules; both are called by the user's name and a purpose.
+fn grant(world: &World, user: &str, purpose: &str, rules: &[Value]) {
     let group = "rbac.authorization.k8s.io";
-    let name = format!("{user}-{word}");
+    let name = format!("{user}-{purpose}");
     world.create(
         ROLES,
         &json!({ "metadata": { "name": name }, "rules": rules }),

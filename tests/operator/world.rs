@@ -156,8 +156,8 @@ impl World {
     }
 
     /// Merges into the object at a path.
-    pub(crate) fn patch(&self, path: &str, patch: &Value) -> Value {
-        self.request(&self.client, Method::PATCH, path, patch)
+    pub(crate) fn patch(&self, path: &str, change: &Value) -> Value {
+        self.request(&self.client, Method::PATCH, path, change)
             .unwrap()
     }
 
