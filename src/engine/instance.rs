@@ -112,6 +112,9 @@ pub(super) struct Instance {
     pub(super) blind: Option<(String, Timestamp)>,
     /// Whether the population was ever complete.
     pub(super) settled: bool,
+    /// Whether the control panicked when it was last asked for its population: then nobody knows
+    /// who is missing.
+    panicked: bool,
     /// Whether the log of this term holds what is in the table.
     pub(super) introduced: bool,
     pub(super) outcome_since: Timestamp,
@@ -138,6 +141,7 @@ impl Instance {
             dirty,
             blind: None,
             settled: false,
+            panicked: false,
             introduced: false,
             outcome_since: now,
             last_outcome: None,
@@ -154,7 +158,9 @@ impl Instance {
                 .mark(Touched::Namespace(change.name.clone()), Cause::Object);
         }
         if info.reads.contains(&change.kind) {
-            let touched = self.control.touched(change);
+            // A panic here must not end the loop: judging everything again is always right.
+            let ask = AssertUnwindSafe(|| self.control.touched(change));
+            let touched = catch_unwind(ask).unwrap_or(Touched::All);
             self.dirty.mark(touched, Cause::Object);
             if info.subjects.contains(&change.kind) {
                 let subject = Subject::object(change.kind, &change.namespace, &change.name);
@@ -176,7 +182,7 @@ impl Instance {
 
     /// Outcome of the control as a whole.
     pub(super) fn outcome(&self) -> Outcome {
-        if self.blind.is_some() || !self.settled {
+        if self.blind.is_some() || !self.settled || self.panicked {
             Outcome::Unknown
         } else {
             self.counts.combined()
@@ -200,10 +206,10 @@ impl Instance {
         let dirty = std::mem::take(&mut self.dirty);
         let mut work: BTreeMap<Subject, Cause> = BTreeMap::new();
         if let Some(cause) = dirty.all {
-            self.enumerate(view, None, cause, &mut work);
+            self.panicked = !self.enumerate(view, None, cause, &mut work);
         } else {
             for (namespace, cause) in dirty.namespaces {
-                self.enumerate(view, Some(&namespace), cause, &mut work);
+                self.panicked |= !self.enumerate(view, Some(&namespace), cause, &mut work);
             }
             for (subject, cause) in dirty.subjects {
                 work.entry(subject).or_insert(cause);
@@ -215,13 +221,14 @@ impl Instance {
     }
 
     /// Adds the population of one namespace or of all, and the rows that may have left it.
+    /// `false` where the control panicked: then the population is not known.
     fn enumerate(
         &self,
         view: View<'_>,
         namespace: Option<&Sym>,
         cause: Cause,
         work: &mut BTreeMap<Subject, Cause>,
-    ) {
+    ) -> bool {
         let control = AssertUnwindSafe(&self.control);
         let inside = AssertUnwindSafe(view);
         // A panic here leaves the known rows to be judged, each of which then reports it.
@@ -233,6 +240,7 @@ impl Instance {
             });
             found
         });
+        let complete = found.is_ok();
         for subject in found.unwrap_or_default() {
             work.entry(subject).or_insert(cause);
         }
@@ -251,6 +259,7 @@ impl Instance {
                 }
             }
         }
+        complete
     }
 
     /// The rows of one namespace.
@@ -361,4 +370,69 @@ fn exists(inventory: &Inventory, kind: Kind, subject: &Subject) -> bool {
     inventory
         .meta(kind, subject.object_namespace(), &subject.name)
         .is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        controls::{Info, network::NamespaceDefaultDeny},
+        inventory::Effect,
+    };
+
+    /// A control that fails whatever it is asked.
+    #[derive(Debug)]
+    struct Panicking;
+
+    impl Control for Panicking {
+        fn info(&self) -> &'static Info {
+            &NamespaceDefaultDeny::INFO
+        }
+
+        fn touched(&self, _: &Change) -> Touched {
+            panic!("touched")
+        }
+
+        fn population(
+            &self,
+            _: &Inventory,
+            _: &Observed,
+            _: Option<&str>,
+            _: &mut dyn FnMut(Subject),
+        ) {
+            panic!("population")
+        }
+
+        fn judge(&self, _: &Context<'_>, _: &Subject) -> Option<Verdict> {
+            panic!("judge")
+        }
+    }
+
+    #[test]
+    fn a_control_that_panics_is_unknown_and_not_an_empty_population() {
+        let key = Key {
+            control: "panicking",
+            params_hash: "".into(),
+            scope_hash: "".into(),
+        };
+        let now = Timestamp::UNIX_EPOCH;
+        let mut instance = Instance::new(key, Arc::new(Panicking), Arc::default(), now);
+        let (inventory, observed) = (Inventory::default(), Observed::default());
+        let view = View {
+            inventory: &inventory,
+            observed: &observed,
+            now,
+        };
+        instance.evaluate(view);
+        instance.settled = true;
+        assert_eq!(instance.outcome(), Outcome::Unknown);
+        instance.touch(&Change {
+            kind: Kind::Pod,
+            namespace: "shop".into(),
+            name: "web".into(),
+            effect: Effect::Added,
+            manager: None,
+        });
+        assert_eq!(instance.dirty.all, Some(Cause::Object));
+    }
 }
