@@ -2,7 +2,6 @@
 //!
 //! ```text
 //!   client     one configured connection; deadlines and classes of errors for every call
-//!   discovery  which kinds this server serves
 //!   watch      list-watch of one kind: raw pages and lines, nothing decoded     (uses wire)
 //!   lease      who may write: leader election by compare-and-swap
 //!   apply      one step of a remedy                                             (uses request)
@@ -16,7 +15,6 @@
 pub mod apply;
 pub mod canary;
 pub mod client;
-pub mod discovery;
 pub mod events;
 pub mod lease;
 mod request;

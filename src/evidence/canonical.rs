@@ -158,7 +158,7 @@ fn integer(number: &Number) -> Option<String> {
     }
     let value = number.as_f64()?;
     // Display of a whole double below 2^53 is exact; adding zero turns -0 into 0, as the RFC writes it.
-    #[allow(clippy::cast_precision_loss)] // 2^53-1 is exact
+    #[allow(clippy::cast_precision_loss, reason = "2^53-1 is exact")]
     let whole = value.fract() == 0.0 && value.abs() <= MAX_INTEGER as f64;
     whole.then(|| format!("{}", value + 0.0))
 }
@@ -256,7 +256,7 @@ mod tests {
         ));
     }
 
-    #[allow(clippy::cast_possible_wrap)]
+    #[allow(clippy::cast_possible_wrap, reason = "2^53-1 fits")]
     fn json_value() -> impl Strategy<Value = Value> {
         let max = MAX_INTEGER as i64;
         let leaf = prop_oneof![
