@@ -64,8 +64,8 @@ pub(crate) enum Input {
     Action(u64, ActionResult),
     /// A status could not be written.
     StatusFailed(Sym),
-    /// The encryption canary ran.
-    Canary(crate::engine::CanaryRun),
+    /// A probe has come to an end.
+    Found(crate::engine::Finding),
     /// A metadata-only list of a kind, and whether it is the second look.
     Listed {
         kind: Kind,
@@ -239,7 +239,7 @@ impl Operator {
                 self.engine
                     .apply(Event::StatusFailed(name.to_string()), now);
             }
-            Input::Canary(run) => self.engine.apply(Event::Canary(run), now),
+            Input::Found(finding) => self.engine.apply(Event::Found(finding), now),
             Input::Listed {
                 kind,
                 listed,
@@ -493,9 +493,9 @@ impl Operator {
         let differing = crate::inventory::entropy::differing(self.engine.inventory(), kind, listed);
         match suspects {
             None if differing.is_empty() => {}
-            None => self
-                .observers
-                .look_again(kind, listed.clone(), differing, since, &self.sender),
+            None => {
+                observe::look_again(kind, listed.clone(), differing, since, &self.sender);
+            }
             Some(suspects) => {
                 let lost = differing
                     .iter()

@@ -125,7 +125,7 @@ pub fn bound_by(inventory: &Inventory, kind: Kind, role: &Object<Role>) -> Optio
         let refers = |b: &&Object<Binding>| refers(&b.spec, kind, &role.meta.name);
         let tables = &inventory.tables.role_bindings;
         let binding = tables.in_namespace(&role.meta.namespace).find(refers)?;
-        return Some(object(Kind::RoleBinding, binding));
+        return Some(Subject::of(Kind::RoleBinding, &binding.meta));
     }
     directly(inventory, &role.meta.name).or_else(|| {
         let roles = inventory.tables.cluster_roles.iter();
@@ -141,17 +141,12 @@ fn directly(inventory: &Inventory, cluster_role: &str) -> Option<Subject> {
     let tables = &inventory.tables;
     let wide = tables.cluster_role_bindings.iter().find(refers);
     let narrow = || tables.role_bindings.iter().find(refers);
-    wide.map(|binding| object(Kind::ClusterRoleBinding, binding))
-        .or_else(|| narrow().map(|binding| object(Kind::RoleBinding, binding)))
+    wide.map(|binding| Subject::of(Kind::ClusterRoleBinding, &binding.meta))
+        .or_else(|| narrow().map(|binding| Subject::of(Kind::RoleBinding, &binding.meta)))
 }
 
 fn refers(binding: &Binding, kind: Kind, role: &str) -> bool {
     *binding.role_kind == *kind.info().kind && &*binding.role == role
-}
-
-/// The subject that an object is.
-pub fn object<P>(kind: Kind, object: &Object<P>) -> Subject {
-    Subject::object(kind, &object.meta.namespace, &object.meta.name)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@
 pub mod backup;
 pub mod encryption;
 pub mod network;
+pub(crate) mod prelude;
 pub mod rbac;
 pub mod registry;
 pub mod remedy;
@@ -26,7 +27,7 @@ pub mod testing;
 pub mod workload;
 pub mod workloads;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use jiff::Timestamp;
 
@@ -37,6 +38,7 @@ pub use self::{
     subject::{Subject, SubjectKind},
 };
 use crate::{
+    analysis::{Analyses, Derived},
     inventory::{Change, Inventory, Kind, Sym},
     verdict::{Outcome, Severity, Strength},
 };
@@ -63,12 +65,14 @@ pub struct Info {
     pub reads: &'static [Kind],
     /// Those of them that are its subjects.
     pub subjects: &'static [Kind],
+    /// Analyses that it rests on; what they read, it reads.
+    pub derives: &'static [Derived],
     /// Further things that it reads.
     pub observes: &'static [Observation],
     /// What its remedies write.
     pub writes: &'static [Write],
-    /// Whether the policy's scope of namespaces applies; RBAC controls judge all of them.
-    pub scoped: bool,
+    /// How the policy's scope of namespaces applies.
+    pub scope: ScopeUse,
     /// What it checks, in a paragraph.
     pub what: &'static str,
     /// Why that matters.
@@ -77,6 +81,32 @@ pub struct Info {
     pub fix: &'static str,
     /// What it can't see, and which choices it makes.
     pub limits: &'static str,
+}
+
+impl Info {
+    /// Every kind that a verdict may rest on: what the rule reads and what its analyses do.
+    pub fn inputs(&self) -> impl Iterator<Item = Kind> {
+        let derived = self.derives.iter().flat_map(|derived| derived.reads());
+        let all: BTreeSet<Kind> = self.reads.iter().chain(derived).copied().collect();
+        all.into_iter()
+    }
+
+    /// Whether subjects outside the policy's scope are none of its subjects.
+    pub const fn is_scoped(&self) -> bool {
+        !matches!(self.scope, ScopeUse::Ignored)
+    }
+}
+
+/// How the policy's scope of namespaces applies to a control.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScopeUse {
+    /// Not at all: it judges the whole cluster.
+    Ignored,
+    /// A subject in a namespace out of scope is none; the rule itself doesn't look at the scope,
+    /// so that policies with different scopes share its verdicts.
+    BySubject,
+    /// The rule itself asks what is in scope: a subject stands for many objects.
+    InRule,
 }
 
 /// A family of controls. The chart grants write rights by family.
@@ -123,6 +153,25 @@ pub enum Observation {
     EncryptionCanary,
 }
 
+impl Observation {
+    /// Name in the chart.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::EncryptionCanary => "EncryptionCanary",
+        }
+    }
+
+    /// What it reads and writes, for the pages of controls.
+    pub const fn explain(self) -> &'static str {
+        match self {
+            Self::EncryptionCanary => {
+                "Writes and reads its own Secret `probity-canary`, reads the counters of the API \
+                 servers (`/metrics`) and their addresses."
+            }
+        }
+    }
+}
+
 /// A right that a remedy needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Write {
@@ -132,19 +181,57 @@ pub struct Write {
     pub verb: &'static str,
 }
 
+impl Write {
+    /// Creates objects of a kind.
+    pub const fn create(kind: Kind) -> Self {
+        Self {
+            kind,
+            verb: "create",
+        }
+    }
+
+    /// Changes fields of objects of a kind.
+    pub const fn patch(kind: Kind) -> Self {
+        Self {
+            kind,
+            verb: "patch",
+        }
+    }
+
+    /// Deletes objects of a kind.
+    pub const fn delete(kind: Kind) -> Self {
+        Self {
+            kind,
+            verb: "delete",
+        }
+    }
+}
+
 /// What a control can see while it judges.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
     /// The cluster.
     pub inventory: &'a Inventory,
+    /// What follows from many objects: those analyses that the control declares.
+    pub analyses: &'a Analyses,
     /// What was observed beside objects.
     pub observed: &'a crate::engine::Observed,
     /// Wall clock.
     pub now: Timestamp,
-    /// Namespaces that the policy covers.
-    pub scope: &'a Scope,
+    /// The namespace that Probity runs in; empty where that is not known.
+    pub own_namespace: &'a str,
+    /// Namespaces that the policy covers, for controls with [`ScopeUse::InRule`] only.
+    pub scope: Option<&'a Scope>,
     /// What was recorded at the last `Pass` of this very subject, for a put-back.
     pub kept: Option<&'a Kept>,
+}
+
+impl Context<'_> {
+    /// Whether a namespace is in scope, for controls with [`ScopeUse::InRule`].
+    pub fn covers(&self, namespace: &str) -> bool {
+        let scope = self.scope;
+        scope.is_none_or(|scope| scope.covers(self.inventory, namespace))
+    }
 }
 
 /// Which subjects a change of one object makes uncertain.
@@ -276,12 +363,18 @@ pub trait Control: std::fmt::Debug + Send + Sync {
         Touched::All
     }
 
+    /// Which subjects become uncertain when an analysis that the control declares says something
+    /// else about `subject`. It is asked only about [`Info::derives`].
+    fn affected(&self, derived: Derived, subject: &Subject) -> Touched {
+        let _ = derived;
+        Touched::Subject(subject.clone())
+    }
+
     /// Calls `found` with each subject in `namespace`, or with all of them where it is `None`.
     /// Subjects whose namespace is out of scope are dropped by the engine.
     fn population(
         &self,
-        inventory: &Inventory,
-        observed: &crate::engine::Observed,
+        context: &Context<'_>,
         namespace: Option<&str>,
         found: &mut dyn FnMut(Subject),
     );

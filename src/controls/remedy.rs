@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::inventory::{Kind, Sym, Uid, meta::Owners};
+use crate::inventory::{Change, Effect, Kind, Sym, Uid, meta::Owners};
 
 /// An object to write.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,6 +13,19 @@ pub struct Target {
     pub namespace: Sym,
     /// Its name.
     pub name: Sym,
+}
+
+impl Target {
+    /// A change of it.
+    pub fn change(&self) -> Change {
+        Change {
+            kind: self.kind,
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+            effect: Effect::Modified,
+            manager: None,
+        }
+    }
 }
 
 /// What would make a subject pass. Shown as a proposal in every mode, carried out in `Enforce`.

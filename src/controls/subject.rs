@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::inventory::{Kind, Sym};
+use crate::inventory::{Inventory, Kind, Meta, Sym, Table};
 
 /// A subject by kind, namespace and name. Ordered by namespace first, so that the subjects of one
 /// namespace are neighbours in every table.
@@ -47,6 +47,11 @@ impl Subject {
             kind: SubjectKind::Object(kind),
             name: name.clone(),
         }
+    }
+
+    /// The object with this metadata.
+    pub fn of(kind: Kind, meta: &Meta) -> Self {
+        Self::object(kind, &meta.namespace, &meta.name)
     }
 
     /// A namespace.
@@ -99,6 +104,30 @@ impl Subject {
             SubjectKind::Listener => "Listener",
             SubjectKind::Cluster => "Cluster",
         }
+    }
+}
+
+/// Calls `found` with each object of a namespaced kind in `namespace`, or with all of them: the
+/// population of most controls.
+pub fn objects<P>(
+    kind: Kind,
+    table: &Table<P>,
+    namespace: Option<&str>,
+    found: &mut dyn FnMut(Subject),
+) {
+    table.within(namespace, |object| found(Subject::of(kind, &object.meta)));
+}
+
+/// Calls `found` with the namespace of this name, or with every one.
+pub fn namespaces(inventory: &Inventory, namespace: Option<&str>, found: &mut dyn FnMut(Subject)) {
+    let table = &inventory.tables.namespaces;
+    match namespace {
+        Some(name) => {
+            if let Some(object) = table.get("", name) {
+                found(Subject::namespace(&object.meta.name));
+            }
+        }
+        None => objects(Kind::Namespace, table, None, found),
     }
 }
 

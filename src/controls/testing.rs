@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Context, Control, Kept, Remedy, Scope, Subject, Verdict};
+use super::{Context, Control, Kept, Remedy, Scope, ScopeUse, Subject, Verdict};
 use crate::{
+    analysis::Analyses,
     engine::Observed,
     inventory::{Availability, Inventory, Kind},
     verdict::Outcome,
@@ -15,6 +16,7 @@ use crate::{
 /// Objects, and what was kept of those that passed.
 pub(crate) struct World {
     pub(crate) inventory: Inventory,
+    pub(crate) analyses: Analyses,
     pub(crate) observed: Observed,
     pub(crate) now: Timestamp,
     pub(crate) scope: Scope,
@@ -33,6 +35,7 @@ impl World {
         }
         Self {
             inventory,
+            analyses: Analyses::default(),
             observed: Observed::default(),
             now: "2026-06-01T12:00:00Z".parse().unwrap(),
             scope: Scope::default(),
@@ -75,7 +78,9 @@ impl World {
         }
         meta["resourceVersion"] = json!(self.versions.to_string());
         let line = json!({ "type": "MODIFIED", "object": object }).to_string();
-        self.inventory.apply_line(kind, line.as_bytes()).unwrap();
+        for change in self.inventory.apply_line(kind, line.as_bytes()).unwrap() {
+            self.analyses.note(&self.inventory, &change);
+        }
         self.objects.insert(key, object);
     }
 
@@ -84,30 +89,28 @@ impl World {
         self.objects
             .remove(&(kind, namespace.to_owned(), name.to_owned()))
             .unwrap();
-        self.inventory.remove(kind, namespace, name).unwrap();
+        let change = self.inventory.remove(kind, namespace, name).unwrap();
+        self.analyses.note(&self.inventory, &change);
     }
 
     /// Verdicts on the population in scope, by the subject's display. What passes is kept.
     pub(crate) fn judge(&mut self, control: &dyn Control) -> BTreeMap<String, Verdict> {
+        // Just what it declares: a control that reads another analysis panics.
+        let derives = control.info().derives.iter().copied().collect();
+        self.analyses.need(&derives, &self.inventory);
+        self.analyses.settle(&self.inventory, &mut |_, _| {});
         let mut subjects = Vec::new();
-        control.population(&self.inventory, &self.observed, None, &mut |s| {
-            subjects.push(s);
-        });
+        let context = self.context(control, None);
+        control.population(&context, None, &mut |subject| subjects.push(subject));
         let mut verdicts = BTreeMap::new();
         for subject in subjects {
             let in_scope = subject.namespace.is_empty()
-                || !control.info().scoped
+                || !control.info().is_scoped()
                 || self.scope.covers(&self.inventory, &subject.namespace);
             if !in_scope {
                 continue;
             }
-            let context = Context {
-                inventory: &self.inventory,
-                observed: &self.observed,
-                now: self.now,
-                scope: &self.scope,
-                kept: self.kept.get(&subject),
-            };
+            let context = self.context(control, self.kept.get(&subject));
             let verdict = control
                 .judge(&context, &subject)
                 .expect("a subject of the population");
@@ -117,6 +120,18 @@ impl World {
             verdicts.insert(subject.to_string(), verdict);
         }
         verdicts
+    }
+
+    fn context<'a>(&'a self, control: &dyn Control, kept: Option<&'a Kept>) -> Context<'a> {
+        Context {
+            inventory: &self.inventory,
+            analyses: &self.analyses,
+            observed: &self.observed,
+            now: self.now,
+            own_namespace: &self.scope.own,
+            scope: (control.info().scope == ScopeUse::InRule).then_some(&self.scope),
+            kept,
+        }
     }
 
     /// Outcome and reason of each subject.

@@ -193,9 +193,14 @@ impl Engine {
         };
         let kept = instance.rows.get(subject).and_then(|row| row.kept.clone());
         let (observed, target) = (&self.observed, remedy.target());
+        let change = target.change();
+        let analyses = &mut self.analyses;
         let look = |inventory: &crate::inventory::Inventory| {
+            analyses.note(inventory, &change);
+            analyses.settle(inventory, &mut |_, _| {});
             let view = View {
                 inventory,
+                analyses,
                 observed,
                 now: now.wall,
             };
@@ -203,10 +208,14 @@ impl Engine {
         };
         let verdict = if matches!(remedy, Remedy::Delete { .. }) {
             let (kind, namespace, name) = (target.kind, &target.namespace, &target.name);
-            self.inventory.without(kind, namespace, name, look)
+            Ok(self.inventory.without(kind, namespace, name, look))
         } else {
-            self.inventory.overlaid(target.kind, object, look)?
+            self.inventory.overlaid(target.kind, object, look)
         };
+        // Back to what is so.
+        self.analyses.note(&self.inventory, &change);
+        self.analyses.settle(&self.inventory, &mut |_, _| {});
+        let verdict = verdict?;
         let Some(verdict) = verdict else {
             return Ok(()); // there is nothing left to judge
         };

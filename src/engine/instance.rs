@@ -4,7 +4,7 @@
 //! however many policies care.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
@@ -13,7 +13,8 @@ use jiff::Timestamp;
 
 use super::{Observed, plan::Standing};
 use crate::{
-    controls::{Context, Control, Kept, Scope, Subject, SubjectKind, Touched, Verdict},
+    analysis::{Analyses, Derived},
+    controls::{Context, Control, Kept, Scope, ScopeUse, Subject, SubjectKind, Touched, Verdict},
     evidence::words::{Cause, End},
     inventory::{Change, Inventory, Kind, Sym},
     verdict::{Counts, Outcome},
@@ -93,6 +94,7 @@ pub(super) struct Judged {
 #[derive(Clone, Copy)]
 pub(super) struct View<'a> {
     pub(super) inventory: &'a Inventory,
+    pub(super) analyses: &'a Analyses,
     pub(super) observed: &'a Observed,
     pub(super) now: Timestamp,
 }
@@ -152,7 +154,7 @@ impl Instance {
     /// Notes what a change makes uncertain.
     pub(super) fn touch(&mut self, change: &Change) {
         let info = self.control.info();
-        if info.scoped && change.kind == Kind::Namespace {
+        if info.is_scoped() && change.kind == Kind::Namespace {
             // Its labels decide whether the namespace is in scope at all.
             self.dirty
                 .mark(Touched::Namespace(change.name.clone()), Cause::Object);
@@ -169,14 +171,26 @@ impl Instance {
         }
     }
 
+    /// Notes what an analysis now says otherwise.
+    pub(super) fn affect(&mut self, derived: Derived, subjects: &BTreeSet<Subject>) {
+        if !self.control.info().derives.contains(&derived) {
+            return;
+        }
+        for subject in subjects {
+            let ask = AssertUnwindSafe(|| self.control.affected(derived, subject));
+            let touched = catch_unwind(ask).unwrap_or(Touched::All);
+            self.dirty.mark(touched, Cause::Object);
+        }
+    }
+
     /// The first kind that it reads and that can't be used, as a sentence.
     pub(super) fn blinded_by(&self, inventory: &Inventory) -> Option<String> {
-        let reads = self.control.info().reads.iter();
+        let info = self.control.info();
         // The scope rests on namespaces even where the rule doesn't.
-        let namespaces = self.control.info().scoped.then_some(&Kind::Namespace);
-        reads.chain(namespaces).find_map(|kind| {
-            let availability = inventory.freshness.of(*kind);
-            (!availability.is_usable()).then(|| availability.explain(*kind))
+        let namespaces = info.is_scoped().then_some(Kind::Namespace);
+        info.inputs().chain(namespaces).find_map(|kind| {
+            let availability = inventory.freshness.of(kind);
+            (!availability.is_usable()).then(|| availability.explain(kind))
         })
     }
 
@@ -229,17 +243,16 @@ impl Instance {
         cause: Cause,
         work: &mut BTreeMap<Subject, Cause>,
     ) -> bool {
-        let control = AssertUnwindSafe(&self.control);
-        let inside = AssertUnwindSafe(view);
         // A panic here leaves the known rows to be judged, each of which then reports it.
-        let found = catch_unwind(|| {
+        let ask = AssertUnwindSafe(|| {
             let mut found = Vec::new();
+            let context = self.context(view, None);
             let name = namespace.map(|name| &**name);
-            control.population(inside.inventory, inside.observed, name, &mut |s| {
-                found.push(s);
-            });
+            self.control
+                .population(&context, name, &mut |subject| found.push(subject));
             found
         });
+        let found = catch_unwind(ask);
         let complete = found.is_ok();
         for subject in found.unwrap_or_default() {
             work.entry(subject).or_insert(cause);
@@ -302,7 +315,7 @@ impl Instance {
     }
 
     fn covers(&self, inventory: &Inventory, subject: &Subject) -> bool {
-        !self.control.info().scoped
+        !self.control.info().is_scoped()
             || subject.namespace.is_empty()
             || self.scope.covers(inventory, &subject.namespace)
     }
@@ -317,13 +330,7 @@ impl Instance {
         if let Some(verdict) = self.undecodable(view.inventory, subject) {
             return Some(verdict);
         }
-        let context = Context {
-            inventory: view.inventory,
-            observed: view.observed,
-            now: view.now,
-            scope: &self.scope,
-            kept,
-        };
+        let context = self.context(view, kept);
         let judge = AssertUnwindSafe(|| self.control.judge(&context, subject));
         catch_unwind(judge).unwrap_or_else(|_| {
             Some(Verdict::unknown(
@@ -331,6 +338,18 @@ impl Instance {
                 "the control failed on this subject; please report it with the operator's log",
             ))
         })
+    }
+
+    fn context<'a>(&'a self, view: View<'a>, kept: Option<&'a Kept>) -> Context<'a> {
+        Context {
+            inventory: view.inventory,
+            analyses: view.analyses,
+            observed: view.observed,
+            now: view.now,
+            own_namespace: &self.scope.own,
+            scope: (self.control.info().scope == ScopeUse::InRule).then_some(&*self.scope),
+            kept,
+        }
     }
 
     /// `Unknown` for an object that can't be decoded, and for a subject beside which lies one
@@ -343,13 +362,10 @@ impl Instance {
             return Some(Verdict::unknown("Undecodable", message));
         }
         let info = self.control.info();
-        let inputs = info
-            .reads
-            .iter()
-            .filter(|kind| !info.subjects.contains(kind));
+        let inputs = info.inputs().filter(|kind| !info.subjects.contains(kind));
         let mut broken = inputs.flat_map(|kind| {
-            let names = inventory.broken_names(*kind).into_iter();
-            names.map(move |name| (*kind, name))
+            let names = inventory.broken_names(kind).into_iter();
+            names.map(move |name| (kind, name))
         });
         broken
             .find(|(_, (namespace, _))| namespace.is_empty() || *namespace == subject.namespace)
@@ -393,13 +409,7 @@ mod tests {
             panic!("touched")
         }
 
-        fn population(
-            &self,
-            _: &Inventory,
-            _: &Observed,
-            _: Option<&str>,
-            _: &mut dyn FnMut(Subject),
-        ) {
+        fn population(&self, _: &Context<'_>, _: Option<&str>, _: &mut dyn FnMut(Subject)) {
             panic!("population")
         }
 
@@ -420,6 +430,7 @@ mod tests {
         let (inventory, observed) = (Inventory::default(), Observed::default());
         let view = View {
             inventory: &inventory,
+            analyses: &Analyses::default(),
             observed: &observed,
             now,
         };

@@ -49,11 +49,12 @@ use self::{
 pub use self::{
     flights::{Action, ActionResult, Failure, FailureKind, Step},
     memory::Memory,
-    observed::{Canary, CanaryRun, Observed},
+    observed::{Canary, CanaryRun, Finding, Observed},
     plan::{Hold, PAUSE, Standing},
     record::OWNER_LABEL,
 };
 use crate::{
+    analysis::Analyses,
     api::{ControlPolicy, ControlPolicyStatus},
     controls::{Observation, Subject, Touched},
     evidence::{
@@ -126,8 +127,8 @@ pub enum Event {
     Policy(Box<ControlPolicy>),
     /// A policy is gone.
     PolicyDeleted(String),
-    /// The encryption canary ran.
-    Canary(CanaryRun),
+    /// A probe has come to an end.
+    Found(Finding),
     /// What became of a step of an action.
     Action(u64, ActionResult),
     /// This replica leads from now on.
@@ -244,6 +245,7 @@ pub struct Series {
 pub struct Engine {
     config: Config,
     inventory: Inventory,
+    analyses: Analyses,
     observed: Observed,
     policies: BTreeMap<Sym, Policy>,
     instances: BTreeMap<u32, Instance>,
@@ -291,6 +293,7 @@ impl Engine {
             config,
             memory,
             inventory: Inventory::default(),
+            analyses: Analyses::default(),
             observed: Observed::default(),
             policies: BTreeMap::new(),
             instances: BTreeMap::new(),
@@ -340,7 +343,7 @@ impl Engine {
         &mut self.observed
     }
 
-    /// The encryption controls that are switched on, each with its parameters as JSON.
+    /// The parameters of a control in each policy that switches it on, as JSON.
     pub fn parameters_of(&self, control: &str) -> Vec<serde_json::Value> {
         let policies = self.policies.values();
         policies
@@ -384,13 +387,13 @@ impl Engine {
                 self.availability(kind, availability, now);
             }
             Event::Unwatched(kind) => {
-                self.inventory.forget(kind);
+                self.forget(kind);
                 self.inventory.freshness.forget(kind);
             }
             Event::Repaired(kind, objects, since) => self.repaired(kind, objects, since, now),
             Event::Policy(policy) => self.policy_applied(&policy, now),
             Event::PolicyDeleted(name) => self.policy_deleted(&name, now),
-            Event::Canary(run) => self.canary_ran(run),
+            Event::Found(finding) => self.found(finding),
             Event::Action(id, result) => self.action_result(id, result, now),
             Event::Leading(term) => self.lead(term, now),
             Event::Following => self.follow(),
@@ -407,6 +410,7 @@ impl Engine {
     /// Judges what is dirty or due, and says what to do about it.
     pub fn round(&mut self, now: Now) -> Round {
         self.due(now);
+        self.settle();
         // Introducing an instance may bring back what was kept, and with it another verdict.
         for _ in 0..3 {
             for id in std::mem::take(&mut self.uncertain) {
@@ -448,6 +452,28 @@ impl Engine {
             gone,
             next: self.next_due(now),
         }
+    }
+
+    /// Has the analyses work out what has changed.
+    fn settle(&mut self) {
+        let (instances, uncertain) = (&mut self.instances, &mut self.uncertain);
+        self.analyses
+            .settle(&self.inventory, &mut |derived, subjects| {
+                for (id, instance) in instances.iter_mut() {
+                    instance.affect(derived, &subjects);
+                    if !instance.dirty.is_empty() {
+                        uncertain.insert(*id);
+                    }
+                }
+            });
+    }
+
+    /// Has the analyses that the controls need, and no others.
+    fn need_analyses(&mut self) {
+        let instances = self.instances.values();
+        let derives = instances.flat_map(|instance| instance.control.info().derives);
+        let wanted = derives.copied().collect();
+        self.analyses.need(&wanted, &self.inventory);
     }
 
     /// Marks what is due by itself.
@@ -513,6 +539,7 @@ impl Engine {
             }
         };
         for change in changes {
+            self.analyses.note(&self.inventory, &change);
             let readers = self.readers.get(&kind).into_iter().flatten();
             for id in readers {
                 if let Some(instance) = self.instances.get_mut(id) {
@@ -584,9 +611,15 @@ impl Engine {
         let absent = availability == Availability::Absent;
         if self.inventory.freshness.set(kind, availability, now.mono) {
             if absent {
-                self.inventory.forget(kind);
+                self.forget(kind);
             }
             self.wake_readers(kind);
+        }
+    }
+
+    fn forget(&mut self, kind: Kind) {
+        for change in self.inventory.forget(kind) {
+            self.analyses.note(&self.inventory, &change);
         }
     }
 
@@ -605,12 +638,12 @@ impl Engine {
         }));
     }
 
-    fn canary_ran(&mut self, run: CanaryRun) {
-        self.observed.canary = Some(run);
-        let observing: Vec<u32> = self
-            .instances
-            .iter()
-            .filter(|(_, instance)| !instance.control.info().observes.is_empty())
+    fn found(&mut self, finding: Finding) {
+        let observation = finding.observation();
+        self.observed.take(finding);
+        let instances = self.instances.iter();
+        let observing: Vec<u32> = instances
+            .filter(|(_, instance)| instance.control.info().observes.contains(&observation))
             .map(|(id, _)| *id)
             .collect();
         for id in observing {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::inventory::Sym;
+use crate::{controls::Observation, inventory::Sym};
 
 /// Results of probes, by what was probed.
 #[derive(Debug, Default, Clone, PartialEq)]
@@ -13,6 +13,31 @@ pub struct Observed {
     pub canary: Option<CanaryRun>,
     /// Minor version of the API server, from `/version`; `None` until the shell has read it.
     pub server_minor: Option<u32>,
+}
+
+impl Observed {
+    /// Takes in what a probe found.
+    pub fn take(&mut self, finding: Finding) {
+        match finding {
+            Finding::Canary(run) => self.canary = Some(run),
+        }
+    }
+}
+
+/// What a probe found.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Finding {
+    /// By the encryption canary.
+    Canary(CanaryRun),
+}
+
+impl Finding {
+    /// Which observation it belongs to.
+    pub const fn observation(&self) -> Observation {
+        match self {
+            Self::Canary(_) => Observation::EncryptionCanary,
+        }
+    }
 }
 
 /// One run of the encryption canary over all API servers.

@@ -1,6 +1,10 @@
 //! Policies as the engine holds them: parsed once, with their controls tied to instances.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -98,6 +102,7 @@ impl Engine {
         if let Some(old) = &old {
             self.release_instances(&name, old, now);
         }
+        self.need_analyses();
         self.say_policy(&name, old.as_ref(), now);
         for (id, policy) in std::mem::take(&mut self.newcomers) {
             self.introduce_to(id, &policy);
@@ -294,6 +299,7 @@ impl Engine {
             return;
         };
         self.release_instances(&name, &policy, now);
+        self.need_analyses();
         self.say(Body::PolicyChange(body::PolicyChange {
             policy: name.clone(),
             uid: policy.uid.clone(),
@@ -456,12 +462,9 @@ impl Engine {
 
     /// Kinds that a control makes us watch.
     pub(super) fn needed_by(info: &crate::controls::Info) -> Vec<Kind> {
-        let mut kinds = info.reads.to_vec();
         // Scope, pauses, owners and terminating namespaces are read for every control.
-        kinds.push(Kind::Namespace);
-        kinds.sort();
-        kinds.dedup();
-        kinds
+        let kinds: BTreeSet<Kind> = info.inputs().chain([Kind::Namespace]).collect();
+        kinds.into_iter().collect()
     }
 }
 

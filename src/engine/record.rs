@@ -42,6 +42,7 @@ impl Engine {
         let first = !instance.settled;
         let view = View {
             inventory: &self.inventory,
+            analyses: &self.analyses,
             observed: &self.observed,
             now: now.wall,
         };

@@ -23,7 +23,7 @@ pub(super) fn page(info: &Info, schema: &JSONSchemaProps) -> String {
     } = info;
     let criteria = info.criteria.join(", ");
     let subjects = resources(info.subjects.iter().copied());
-    let scope = if info.scoped {
+    let scope = if info.is_scoped() {
         "the namespaces of the policy's scope"
     } else {
         "the whole cluster, whatever the policy's scope"
@@ -88,12 +88,10 @@ pub(super) fn index(infos: &[&Info]) -> String {
 }
 
 fn rights(info: &Info) -> String {
-    let mut text = format!("Reads {}.\n", resources(info.reads.iter().copied()));
-    if !info.observes.is_empty() {
-        text.push_str(
-            "Writes and reads its own Secret `probity-canary`, reads the counters of the API \
-             servers (`/metrics`) and their addresses.\n",
-        );
+    let mut text = format!("Reads {}.\n", resources(info.inputs()));
+    for observation in info.observes {
+        text.push_str(observation.explain());
+        text.push('\n');
     }
     if info.writes.is_empty() {
         text.push_str("\nWrites nothing, in any mode.\n");

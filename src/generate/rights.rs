@@ -6,7 +6,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use serde::Serialize;
 
 use crate::{
-    controls::{Family, Info, Observation},
+    controls::{Family, Info},
     inventory::Kind,
 };
 
@@ -42,7 +42,7 @@ impl Rights {
         infos: &[&'static Info],
         definitions: &[(&'static str, CustomResourceDefinition)],
     ) -> Self {
-        let reads = infos.iter().flat_map(|info| info.reads);
+        let reads = infos.iter().flat_map(|info| info.inputs());
         let writes = |family| {
             let members = infos.iter().filter(move |info| info.family == family);
             members.flat_map(|info| info.writes)
@@ -55,11 +55,9 @@ impl Rights {
             observes: infos
                 .iter()
                 .flat_map(|info| info.observes)
-                .map(|observation| match observation {
-                    Observation::EncryptionCanary => "EncryptionCanary",
-                })
+                .map(|observation| observation.as_str())
                 .collect(),
-            reads: rules(reads.flat_map(|kind| READ.map(|verb| (*kind, verb)))),
+            reads: rules(reads.flat_map(|kind| READ.map(|verb| (kind, verb)))),
             writes: Family::ALL
                 .into_iter()
                 .map(|family| {

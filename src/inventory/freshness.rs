@@ -93,6 +93,11 @@ impl Freshness {
             .map_or(&Availability::Unwatched, |state| &state.availability)
     }
 
+    /// Whether a verdict may rest on what is held of all these kinds.
+    pub fn all_usable(&self, kinds: &[Kind]) -> bool {
+        kinds.iter().all(|kind| self.of(*kind).is_usable())
+    }
+
     /// Whether `kind` was ever listed completely while it was watched.
     pub fn ever_synced(&self, kind: Kind) -> bool {
         self.kinds.get(&kind).is_some_and(|state| state.ever_synced)

@@ -253,6 +253,16 @@ impl Inventory {
         with_table_ref!(self.tables, kind, table => table.len())
     }
 
+    /// A change for each object of a kind, as if it were new.
+    pub fn all_as_added(&self, kind: Kind) -> Vec<Change> {
+        let names = with_table_ref!(self.tables, kind, table => table.names());
+        let added = names.into_iter().map(|(namespace, name)| Change {
+            effect: Effect::Added,
+            ..removed(kind, namespace, name)
+        });
+        added.collect()
+    }
+
     /// Metadata of one object.
     pub fn meta(&self, kind: Kind, namespace: &str, name: &str) -> Option<&Meta> {
         with_table_ref!(self.tables, kind, table => table.get(namespace, name).map(|o| &o.meta))

@@ -134,6 +134,14 @@ impl<P> Table<P> {
             .take_while(move |object| &*object.meta.namespace == namespace)
     }
 
+    /// Calls `found` with the objects of one namespace, or with all where it is `None`.
+    pub fn within<'a>(&'a self, namespace: Option<&'a str>, found: impl FnMut(&'a Object<P>)) {
+        match namespace {
+            Some(namespace) => self.in_namespace(namespace).for_each(found),
+            None => self.iter().for_each(found),
+        }
+    }
+
     /// Objects that could not be decoded.
     pub fn broken(&self) -> impl Iterator<Item = (Name<'_>, &Broken)> {
         self.broken

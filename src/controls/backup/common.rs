@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::{
     api::period::parse_duration,
-    inventory::{Inventory, Kind, Meta, Object, Table},
+    inventory::{Inventory, Kind, Meta},
 };
 
 /// Annotation of a `CronJob` with the claims that it backs up, separated by commas.
@@ -46,18 +46,6 @@ pub(super) fn objective(
     parse_duration(text)
         .map(Some)
         .map_err(|error| format!("annotation {RPO} of {kind} {name}: {error}"))
-}
-
-/// Calls `found` with the objects of one namespace, or of all where it is `None`.
-pub(super) fn each<'a, P>(
-    table: &'a Table<P>,
-    namespace: Option<&'a str>,
-    found: impl FnMut(&'a Object<P>),
-) {
-    match namespace {
-        Some(namespace) => table.in_namespace(namespace).for_each(found),
-        None => table.iter().for_each(found),
-    }
 }
 
 /// `start` and `span` later; the end of time where that is beyond it.

@@ -4,19 +4,9 @@ mod point;
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
 use self::point::{Point, newest};
-use super::common::{backs_up, covers, each, later, objective, run_now, say};
-use crate::{
-    api::Period,
-    controls::{Context, Control, Family, Info, Subject, Touched, Verdict},
-    engine::Observed,
-    inventory::{Change, Inventory, Kind, Object, core::Claim},
-    verdict::{Outcome, Severity, Strength},
-};
+use super::common::{backs_up, covers, later, objective, run_now, say};
+use crate::{api::Period, controls::prelude::*, inventory::core::Claim};
 
 /// Every volume claim has a recovery point that is young enough, proven for that very claim.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -80,9 +70,10 @@ impl RpoMet {
             Kind::DataUpload,
         ],
         subjects: &[Kind::Claim],
+        derives: &[],
         observes: &[],
         writes: &[],
-        scoped: true,
+        scope: ScopeUse::BySubject,
         what: "Each bound PersistentVolumeClaim in scope has a recovery point whose age is at \
                most its objective plus min(2 h, a quarter of it). The age counts from the start \
                of the backup. A point counts with proof for that claim: a completed \
@@ -237,15 +228,16 @@ impl Control for RpoMet {
 
     fn population(
         &self,
-        inventory: &Inventory,
-        _: &Observed,
+        context: &Context<'_>,
         namespace: Option<&str>,
         found: &mut dyn FnMut(Subject),
     ) {
-        each(&inventory.tables.claims, namespace, |claim| {
-            let meta = &claim.meta;
-            found(Subject::object(Kind::Claim, &meta.namespace, &meta.name));
-        });
+        subject::objects(
+            Kind::Claim,
+            &context.inventory.tables.claims,
+            namespace,
+            found,
+        );
     }
 
     fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {

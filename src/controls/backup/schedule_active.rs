@@ -2,21 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::Timestamp;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::common::{backs_up, each, later, objective, run_now, say};
+use super::common::{backs_up, later, objective, run_now, say};
 use crate::{
     analysis::schedule::{Dialect, Schedule},
     api::Period,
-    controls::{
-        Context, Control, Family, Info, Kept, Remedy, Subject, Target, Touched, Verdict, Write,
-    },
-    engine::Observed,
-    inventory::{Change, Inventory, Kind, Meta},
-    verdict::{Severity, Strength},
+    controls::prelude::*,
 };
 
 /// Every backup schedule is switched on, is accepted by its tool, is due often enough, and runs
@@ -89,18 +81,13 @@ impl ScheduleActive {
             Kind::StorageClass,
         ],
         subjects: &[Kind::VeleroSchedule, Kind::CronJob],
+        derives: &[],
         observes: &[],
         writes: &[
-            Write {
-                kind: Kind::VeleroSchedule,
-                verb: "patch",
-            },
-            Write {
-                kind: Kind::CronJob,
-                verb: "patch",
-            },
+            Write::patch(Kind::VeleroSchedule),
+            Write::patch(Kind::CronJob),
         ],
-        scoped: true,
+        scope: ScopeUse::BySubject,
         what: "Each Velero Schedule, and each CronJob with the annotation `probity.dev/backs-up: \
                claim[,claim]`, is not paused or suspended, is accepted by its tool, has a cron \
                expression that can be read, leaves at most the recovery point objective between \
@@ -353,20 +340,16 @@ impl Control for ScheduleActive {
 
     fn population(
         &self,
-        inventory: &Inventory,
-        _: &Observed,
+        context: &Context<'_>,
         namespace: Option<&str>,
         found: &mut dyn FnMut(Subject),
     ) {
-        let tables = &inventory.tables;
-        each(&tables.velero_schedules, namespace, |object| {
-            let (kind, meta) = (Kind::VeleroSchedule, &object.meta);
-            found(Subject::object(kind, &meta.namespace, &meta.name));
-        });
-        each(&tables.cron_jobs, namespace, |object| {
-            let (kind, meta) = (Kind::CronJob, &object.meta);
-            if backs_up(meta).is_some() {
-                found(Subject::object(kind, &meta.namespace, &meta.name));
+        let tables = &context.inventory.tables;
+        let schedules = &tables.velero_schedules;
+        subject::objects(Kind::VeleroSchedule, schedules, namespace, found);
+        tables.cron_jobs.within(namespace, |object| {
+            if backs_up(&object.meta).is_some() {
+                found(Subject::of(Kind::CronJob, &object.meta));
             }
         });
     }

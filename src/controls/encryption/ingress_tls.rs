@@ -6,19 +6,12 @@ mod put_back;
 #[cfg(test)]
 mod tests;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use self::class::{Class, Redirect};
 use crate::{
-    controls::{Context, Control, Family, Info, Remedy, Subject, SubjectKind, Verdict, Write},
-    engine::Observed,
-    inventory::{
-        Inventory, Kind, Object,
-        ingress::{Ingress, Tls},
-    },
-    verdict::{Outcome, Severity, Strength},
+    controls::prelude::*,
+    inventory::ingress::{Ingress, Tls},
 };
 
 /// Each host of an Ingress is served with TLS and redirects plain HTTP; each listener of a
@@ -119,12 +112,10 @@ impl IngressTls {
             Kind::Certificate,
         ],
         subjects: &[Kind::Ingress, Kind::Gateway],
+        derives: &[],
         observes: &[],
-        writes: &[Write {
-            kind: Kind::Ingress,
-            verb: "patch",
-        }],
-        scoped: true,
+        writes: &[Write::patch(Kind::Ingress)],
+        scope: ScopeUse::BySubject,
         what: "Each host of an Ingress is covered by a TLS block with a Secret (exactly or by a \
                wildcard for one label; TLS of all Ingresses of one class counts together for a \
                host that they share), or its controller takes a certificate by annotation, or \
@@ -403,11 +394,11 @@ impl Control for IngressTls {
 
     fn population(
         &self,
-        inventory: &Inventory,
-        _: &Observed,
+        context: &Context<'_>,
         namespace: Option<&str>,
         found: &mut dyn FnMut(Subject),
     ) {
+        let inventory = context.inventory;
         let wanted = |of: &str| namespace.is_none_or(|namespace| namespace == of);
         for object in inventory
             .tables

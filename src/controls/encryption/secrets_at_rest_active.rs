@@ -1,17 +1,11 @@
 //! `enc-secrets-at-rest-active`
 
 use jiff::{SignedDuration, Timestamp};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use crate::{
     api::Period,
-    controls::{
-        Context, Control, Family, Info, Observation, Subject, SubjectKind, Touched, Verdict,
-    },
-    engine::{Canary, CanaryRun, Observed},
-    inventory::{Change, Inventory},
-    verdict::{Severity, Strength},
+    controls::prelude::*,
+    engine::{Canary, CanaryRun},
 };
 
 /// Each API server encrypts Secrets before it stores them, seen by writing a canary Secret
@@ -111,9 +105,10 @@ impl SecretsAtRestActive {
         rule_version: 1,
         reads: &[],
         subjects: &[],
+        derives: &[],
         observes: &[Observation::EncryptionCanary],
         writes: &[],
-        scoped: false,
+        scope: ScopeUse::Ignored,
         what: "Through the address of each API server a canary Secret (`probity-canary`, in \
                Probity's own namespace, nothing secret in it) is written and read back. The \
                counter of storage transformations of that server must have risen for Secrets, for \
@@ -231,11 +226,11 @@ impl Control for SecretsAtRestActive {
 
     fn population(
         &self,
-        _: &Inventory,
-        observed: &Observed,
+        context: &Context<'_>,
         namespace: Option<&str>,
         found: &mut dyn FnMut(Subject),
     ) {
+        let observed = context.observed;
         if namespace.is_some() {
             return;
         }

@@ -1,21 +1,13 @@
 //! `net-namespace-default-deny`
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    controls::{
-        Consent, Context, Control, Family, Info, Kept, Remedy, Subject, Target, Touched, Verdict,
-        Write,
-    },
-    engine::Observed,
+    controls::prelude::*,
     inventory::{
-        Change, Inventory, Kind, Object, Sym,
         meta::{MANAGED_BY, MANAGER},
         network_policy::NetworkPolicy,
     },
-    verdict::{Severity, Strength},
 };
 
 /// Each namespace denies traffic that no policy allows, in the directions given, so that pods
@@ -82,18 +74,13 @@ impl NamespaceDefaultDeny {
         rule_version: 1,
         reads: &[Kind::Namespace, Kind::NetworkPolicy, Kind::Pod],
         subjects: &[Kind::Namespace],
+        derives: &[],
         observes: &[],
         writes: &[
-            Write {
-                kind: Kind::NetworkPolicy,
-                verb: "create",
-            },
-            Write {
-                kind: Kind::NetworkPolicy,
-                verb: "patch",
-            },
+            Write::create(Kind::NetworkPolicy),
+            Write::patch(Kind::NetworkPolicy),
         ],
-        scoped: true,
+        scope: ScopeUse::BySubject,
         what: "Each namespace in scope has, for each direction, a NetworkPolicy that selects all \
                pods (`podSelector: {}`) and allows nothing in that direction.",
         why: "Without one, a new pod is reachable by everything in the cluster until someone \
@@ -265,22 +252,11 @@ impl Control for NamespaceDefaultDeny {
 
     fn population(
         &self,
-        inventory: &Inventory,
-        _: &Observed,
+        context: &Context<'_>,
         namespace: Option<&str>,
         found: &mut dyn FnMut(Subject),
     ) {
-        let table = &inventory.tables.namespaces;
-        match namespace {
-            Some(name) => {
-                if let Some(object) = table.get("", name) {
-                    found(Subject::namespace(&object.meta.name));
-                }
-            }
-            None => table
-                .iter()
-                .for_each(|object| found(Subject::namespace(&object.meta.name))),
-        }
+        subject::namespaces(context.inventory, namespace, found);
     }
 
     fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::{
@@ -11,13 +9,8 @@ use crate::{
         exposure::{Declared, declared_ports, exposed_by},
         network::{Everyone, Grant, Segment, everyone, ingress},
     },
-    controls::{
-        Context, Control, Family, Info, Subject, Touched, Verdict,
-        workloads::{self, Held},
-    },
-    engine::Observed,
-    inventory::{Change, Inventory, Kind, Sym},
-    verdict::{Outcome, Severity, Strength},
+    controls::prelude::*,
+    controls::workloads::{self, Held},
 };
 
 /// No workload that network policies isolate is opened to everyone again by the rules of those
@@ -70,9 +63,10 @@ impl NoAllowAll {
             Kind::Gateway,
         ],
         subjects: &workloads::KINDS,
+        derives: &[],
         observes: &[],
         writes: &[],
-        scoped: true,
+        scope: ScopeUse::BySubject,
         what: "For each workload that a NetworkPolicy isolates, all policies that select its pods \
                together must not let everyone in. Everyone means any source (a rule without \
                `from`), a quarter or more of the public IPv4 or IPv6 addresses by union of the \
@@ -310,12 +304,11 @@ impl Control for NoAllowAll {
 
     fn population(
         &self,
-        inventory: &Inventory,
-        _: &Observed,
+        context: &Context<'_>,
         namespace: Option<&str>,
         found: &mut dyn FnMut(Subject),
     ) {
-        workloads::each(inventory, namespace, found);
+        workloads::each(context.inventory, namespace, found);
     }
 
     fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {

@@ -1,21 +1,10 @@
 //! `rbac-anonymous-and-authenticated-groups`
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
 use super::{Preset, command, is_protected, presets};
 use crate::{
-    analysis::{
-        rbac::object,
-        rbac_defaults::{self, Right, Trust},
-    },
-    controls::{Context, Control, Family, Info, Remedy, Subject, Target, Touched, Verdict, Write},
-    engine::Observed,
-    inventory::{
-        Change, Inventory, Kind, Object,
-        rbac::{Binding, Holder},
-    },
-    verdict::{Severity, Strength},
+    analysis::rbac_defaults::{self, Right, Trust},
+    controls::prelude::*,
+    inventory::rbac::{Binding, Holder},
 };
 
 /// Nobody gives rights to everybody: to anonymous callers, to all who are authenticated, or to all
@@ -156,18 +145,13 @@ impl AnonymousAndAuthenticatedGroups {
             Kind::ClusterRoleBinding,
         ],
         subjects: &[Kind::RoleBinding, Kind::ClusterRoleBinding],
+        derives: &[],
         observes: &[],
         writes: &[
-            Write {
-                kind: Kind::RoleBinding,
-                verb: "delete",
-            },
-            Write {
-                kind: Kind::ClusterRoleBinding,
-                verb: "delete",
-            },
+            Write::delete(Kind::RoleBinding),
+            Write::delete(Kind::ClusterRoleBinding),
         ],
-        scoped: false,
+        scope: ScopeUse::Ignored,
         what: "No RoleBinding and no ClusterRoleBinding names the user `system:anonymous` or the \
                groups `system:unauthenticated`, `system:authenticated` or \
                `system:serviceaccounts`, except those that this version of Kubernetes creates \
@@ -299,7 +283,7 @@ fn forbid(context: &Context<'_>, kind: Kind, binding: &Object<Binding>, at: &[us
         names.join(", ")
     );
     let verdict = Verdict::fail(Strength::Effective, "GrantToEverybody", message);
-    let whole = at.len() == spec.subjects.len() && !is_protected(context.scope, binding);
+    let whole = at.len() == spec.subjects.len() && !is_protected(context.own_namespace, binding);
     if !whole {
         return verdict.propose(command::remove_subjects(kind, binding, at));
     }
@@ -357,14 +341,14 @@ impl Control for AnonymousAndAuthenticatedGroups {
 
     fn population(
         &self,
-        inventory: &Inventory,
-        observed: &Observed,
+        context: &Context<'_>,
         namespace: Option<&str>,
         found: &mut dyn FnMut(Subject),
     ) {
+        let (inventory, observed) = (context.inventory, context.observed);
         let mut look = |kind, binding| {
             if self.finding(inventory, observed, kind, binding).is_some() {
-                found(object(kind, binding));
+                found(Subject::of(kind, &binding.meta));
             }
         };
         let tables = &inventory.tables;

@@ -2,9 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
 use super::{AllowedSubject, Preset, command, is_protected, presets};
 use crate::{
     analysis::{
@@ -13,16 +10,8 @@ use crate::{
         },
         rbac_defaults::{self, Trust},
     },
-    controls::{
-        Context, Control, Family, Info, Remedy, Scope, Subject, SubjectKind, Target, Touched,
-        Verdict, Write,
-    },
-    engine::Observed,
-    inventory::{
-        Change, Inventory, Kind, Object,
-        rbac::{Binding, Holder},
-    },
-    verdict::{Severity, Strength},
+    controls::prelude::*,
+    inventory::rbac::{Binding, Holder},
 };
 
 /// Only listed identities hold cluster-admin: every verb on every resource of every group at
@@ -80,12 +69,10 @@ impl ClusterAdminAllowlist {
             Kind::ServiceAccount,
         ],
         subjects: &[Kind::ServiceAccount],
+        derives: &[],
         observes: &[],
-        writes: &[Write {
-            kind: Kind::ClusterRoleBinding,
-            verb: "delete",
-        }],
-        scoped: false,
+        writes: &[Write::delete(Kind::ClusterRoleBinding)],
+        scope: ScopeUse::Ignored,
         what: "Each user, group and service account that a ClusterRoleBinding gives `*` verbs on \
                `*` resources of `*` groups, through any role name, aggregated roles included, is \
                the group `system:masters`, matches a platform preset by binding and subject, or \
@@ -122,9 +109,10 @@ impl ClusterAdminAllowlist {
     }
 
     /// Whether nobody who is accepted would lose anything with the binding.
-    fn is_foreign(&self, scope: &Scope, binding: &Object<Binding>) -> bool {
+    fn is_foreign(&self, own_namespace: &str, binding: &Object<Binding>) -> bool {
         let subjects = &binding.spec.subjects;
-        !is_protected(scope, binding) && !subjects.iter().any(|h| self.is_accepted(binding, h))
+        !is_protected(own_namespace, binding)
+            && !subjects.iter().any(|h| self.is_accepted(binding, h))
     }
 
     /// Whether people have another way in once the binding is gone. One that is itself to be
@@ -200,11 +188,11 @@ impl ClusterAdminAllowlist {
             members(context.inventory, subject)
         );
         let verdict = Verdict::fail(Strength::Effective, "ClusterAdminNotAllowed", message);
-        let (inventory, scope) = (context.inventory, context.scope);
+        let (inventory, own) = (context.inventory, context.own_namespace);
         let foreign = open
             .iter()
             .copied()
-            .filter(|b| !b.meta.deleting && self.is_foreign(scope, b));
+            .filter(|b| !b.meta.deleting && self.is_foreign(own, b));
         let (spare, final_ones): (Vec<&Object<Binding>>, Vec<_>) =
             foreign.partition(|b| self.is_dispensable(inventory, b));
         let warning = if final_ones.is_empty() {
@@ -245,7 +233,7 @@ impl ClusterAdminAllowlist {
                 // The binding comes back by itself; what is wrong is what its role holds.
                 return command::edit(Kind::ClusterRole, "", role);
             }
-            if self.is_foreign(context.scope, binding) {
+            if self.is_foreign(context.own_namespace, binding) {
                 return command::delete(kind, "", &binding.meta.name);
             }
             let places = holders.iter().enumerate().filter(|(_, h)| is(h, subject));
@@ -381,11 +369,11 @@ impl Control for ClusterAdminAllowlist {
 
     fn population(
         &self,
-        inventory: &Inventory,
-        observed: &Observed,
+        context: &Context<'_>,
         namespace: Option<&str>,
         found: &mut dyn FnMut(Subject),
     ) {
+        let (inventory, observed) = (context.inventory, context.observed);
         let tables = &inventory.tables;
         let mut subjects = BTreeSet::new();
         let wide = tables.cluster_role_bindings.iter();

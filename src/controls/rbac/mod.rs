@@ -18,7 +18,6 @@ pub use cluster_admin_allowlist::ClusterAdminAllowlist;
 pub use no_wildcard_verbs::{AllowedRole, NoWildcardVerbs};
 pub use presets::Preset;
 
-use super::Scope;
 use crate::{
     analysis::rbac_defaults::BOOTSTRAPPING,
     inventory::{Object, rbac::Binding},
@@ -26,11 +25,11 @@ use crate::{
 
 /// Whether a binding is one that is never deleted: Kubernetes' own, or one that Probity itself
 /// needs. The label is enough here: what it protects wrongly becomes a proposal.
-fn is_protected(scope: &Scope, binding: &Object<Binding>) -> bool {
+fn is_protected(own_namespace: &str, binding: &Object<Binding>) -> bool {
     let labels = &binding.meta.labels;
     let released = labels.get("app.kubernetes.io/managed-by") == Some("Helm")
         && labels.get("app.kubernetes.io/name") == Some("probity");
-    let own = |namespace: &str| !scope.own.is_empty() && namespace == scope.own;
+    let own = |namespace: &str| !own_namespace.is_empty() && namespace == own_namespace;
     let names_us = binding.spec.subjects.iter().any(|holder| {
         let account = crate::analysis::rbac::account(&holder.name);
         match &*holder.kind {

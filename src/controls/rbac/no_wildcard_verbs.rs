@@ -1,21 +1,16 @@
 //! `rbac-no-wildcard-verbs`
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
 use super::{RoleKind, command};
 use crate::{
     analysis::{
-        rbac::{bound_by, object},
+        rbac::bound_by,
         rbac_defaults::{self, Trust, rights},
     },
-    controls::{Context, Control, Family, Info, Subject, Touched, Verdict},
-    engine::Observed,
+    controls::prelude::*,
     inventory::{
-        Change, Inventory, Kind, Object, Table,
+        Table,
         rbac::{Role, Rule},
     },
-    verdict::{Severity, Strength},
 };
 
 /// Roles name the verbs that they allow: `*` also allows verbs that nobody has thought of, such as
@@ -125,9 +120,10 @@ impl NoWildcardVerbs {
             Kind::Crd,
         ],
         subjects: &[Kind::Role, Kind::ClusterRole],
+        derives: &[],
         observes: &[],
         writes: &[],
-        scoped: false,
+        scope: ScopeUse::Ignored,
         what: "No Role or ClusterRole that is bound, directly or through an aggregated role, has \
                a rule with `*` in its verbs, unless it is in `allowedRoles`, or the rule only \
                covers API groups all of whose CRDs carry the role's own label \
@@ -319,14 +315,14 @@ impl Control for NoWildcardVerbs {
 
     fn population(
         &self,
-        inventory: &Inventory,
-        observed: &Observed,
+        context: &Context<'_>,
         namespace: Option<&str>,
         found: &mut dyn FnMut(Subject),
     ) {
+        let (inventory, observed) = (context.inventory, context.observed);
         let mut look = |kind, role| {
             if !is_built_in(inventory, observed, kind, role) {
-                found(object(kind, role));
+                found(Subject::of(kind, &role.meta));
             }
         };
         let tables = &inventory.tables;

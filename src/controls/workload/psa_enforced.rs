@@ -2,21 +2,12 @@
 
 use std::sync::Arc;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::{
-    controls::{
-        Context, Control, Family, Info, Kept, Remedy, Subject, Target, Touched, Verdict, Write,
-        workloads::{self, Held},
-    },
-    engine::Observed,
-    inventory::{
-        Change, Inventory, Kind, Meta,
-        namespace::{PSA_ENFORCE, PSA_ENFORCE_VERSION},
-    },
-    verdict::{Severity, Strength},
+    controls::prelude::*,
+    controls::workloads::{self, Held},
+    inventory::namespace::{PSA_ENFORCE, PSA_ENFORCE_VERSION},
 };
 
 /// Each namespace enforces a Pod Security level, so that the API server refuses pods that could
@@ -98,12 +89,10 @@ impl PsaEnforced {
             Kind::Pod,
         ],
         subjects: &[Kind::Namespace],
+        derives: &[],
         observes: &[],
-        writes: &[Write {
-            kind: Kind::Namespace,
-            verb: "patch",
-        }],
-        scoped: true,
+        writes: &[Write::patch(Kind::Namespace)],
+        scope: ScopeUse::BySubject,
         what: "Each namespace in scope carries the label `pod-security.kubernetes.io/enforce` with \
                at least the wanted level, and an `enforce-version` that is absent, `latest` or not \
                older than `minVersion`.",
@@ -281,20 +270,11 @@ impl Control for PsaEnforced {
 
     fn population(
         &self,
-        inventory: &Inventory,
-        _: &Observed,
+        context: &Context<'_>,
         namespace: Option<&str>,
         found: &mut dyn FnMut(Subject),
     ) {
-        let table = &inventory.tables.namespaces;
-        let mut report = |meta: &Meta| found(Subject::namespace(&meta.name));
-        match namespace {
-            Some(name) => table
-                .get("", name)
-                .into_iter()
-                .for_each(|o| report(&o.meta)),
-            None => table.iter().for_each(|object| report(&object.meta)),
-        }
+        subject::namespaces(context.inventory, namespace, found);
     }
 
     fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {

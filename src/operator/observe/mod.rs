@@ -1,0 +1,92 @@
+//! What is done beside watching: probes, and anti-entropy lists.
+
+mod canary;
+mod entropy;
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::{sync::mpsc::Sender, task::JoinHandle};
+
+pub(super) use self::entropy::look_again;
+use super::{Input, watches::Source};
+use crate::{
+    cluster::client::Connection,
+    controls::Observation,
+    engine::{Engine, Finding, Now},
+};
+
+/// Everything that is done beside watching.
+#[derive(Debug, Default)]
+pub(super) struct Observers {
+    canary: Repeated,
+    entropy: entropy::Entropy,
+    second: Duration,
+}
+
+/// What a turn works with.
+pub(super) struct Turn<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) connection: &'a Connection,
+    pub(super) namespace: &'a str,
+    pub(super) sender: &'a Sender<Input>,
+    pub(super) verify_every: Duration,
+    pub(super) leads: bool,
+    pub(super) now: Now,
+}
+
+impl Observers {
+    /// Starts what is due.
+    pub(super) fn turn(&mut self, turn: &Turn<'_>) {
+        for observation in turn.engine.needed_observations() {
+            match observation {
+                // It writes, and only the leader does.
+                Observation::EncryptionCanary if turn.leads => canary::turn(&mut self.canary, turn),
+                Observation::EncryptionCanary => {}
+            }
+        }
+        self.entropy.turn(turn);
+    }
+
+    /// Whether a second has passed since this last said so.
+    pub(super) fn second_passed(&mut self, now: Duration) -> bool {
+        let passed = now >= self.second + Duration::from_secs(1);
+        if passed {
+            self.second = now;
+        }
+        passed
+    }
+}
+
+/// A probe that runs every so often, and at once when it is asked for something else.
+#[derive(Debug, Default)]
+struct Repeated {
+    task: Option<JoinHandle<()>>,
+    due: Duration,
+    settings: Option<Value>,
+}
+
+impl Repeated {
+    /// Starts `probe` if it is due or its settings have changed, unless it still runs.
+    fn turn(
+        &mut self,
+        turn: &Turn<'_>,
+        settings: Value,
+        interval: Duration,
+        probe: impl Future<Output = Finding> + Send + 'static,
+    ) {
+        if self.task.as_ref().is_some_and(|task| !task.is_finished()) {
+            return;
+        }
+        let changed = self.settings.as_ref() != Some(&settings);
+        if !changed && turn.now.mono < self.due {
+            return;
+        }
+        self.settings = Some(settings);
+        self.due = turn.now.mono + interval;
+        let sender = turn.sender.clone();
+        self.task = Some(tokio::spawn(async move {
+            let _ = sender.send(Input::Found(probe.await)).await; // the operator may be stopping
+        }));
+    }
+}
