@@ -190,7 +190,7 @@ impl Operator {
             let now = self.now();
             self.leadership(now);
             self.take(first, now);
-            self.recover_log(now).await;
+            self.recover_log(now);
             let round = self.engine.round(now);
             self.metrics
                 .round(self.origin.elapsed().saturating_sub(now.mono), now.wall);
@@ -308,15 +308,10 @@ impl Operator {
         self.term = term;
     }
 
-    async fn recover_log(&mut self, now: Now) {
-        if !self.journal.is_failing() || now.mono < self.log_retry_at {
-            return;
-        }
-        self.log_retry_at = now.mono + LOG_RETRY;
-        if self.journal.recover(now.wall).await {
-            tracing::info!("The evidence log can be written again");
-            self.metrics.log_failing(false);
-            self.engine.apply(Event::Log(Ok(())), now);
+    fn recover_log(&mut self, now: Now) {
+        if now.mono >= self.log_retry_at {
+            self.log_retry_at = now.mono + LOG_RETRY;
+            self.journal.recover();
         }
     }
 

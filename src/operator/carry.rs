@@ -9,7 +9,7 @@ use crate::{
     engine::{Action, ActionResult, Event, Now, Round, Step},
     evidence::{
         Record,
-        journal::{Answer, Durable},
+        journal::{Answer, Durable, News},
     },
     inventory::Sym,
 };
@@ -128,15 +128,23 @@ impl Operator {
         });
     }
 
-    /// Takes in what became of a batch of records.
+    /// Takes in what became of something that was asked of the log.
     pub(super) fn answered(&mut self, answer: Option<Answer>) {
-        let Some(why) = answer.and_then(|answer| self.journal.answered(answer)) else {
-            return;
-        };
-        tracing::error!(%why, "The evidence log can't be written: nothing is put back until it can");
-        self.metrics.log_failing(true);
         let now = self.now();
-        self.engine.apply(Event::Log(Err(why.to_string())), now);
+        let news = answer.and_then(|answer| self.journal.answered(answer, now.wall));
+        match news {
+            None => return,
+            Some(News::Failing(why)) => {
+                tracing::error!(%why, "The evidence log can't be written: nothing is put back until it can");
+                self.metrics.log_failing(true);
+                self.engine.apply(Event::Log(Err(why.to_string())), now);
+            }
+            Some(News::Healthy) => {
+                tracing::info!("The evidence log can be written again");
+                self.metrics.log_failing(false);
+                self.engine.apply(Event::Log(Ok(())), now);
+            }
+        }
         self.log_retry_at = now.mono + LOG_RETRY;
     }
 }
