@@ -1,9 +1,10 @@
 //! What the log is told: transitions, the ends of deviations, joins and leaves.
 
 use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
 
 use super::{
-    Engine, Measure, Notice, NoticeKind, Now, digest,
+    Engine, Measure, Notice, NoticeKind, Now,
     instance::{Deviation, Instance, Key},
     rule::RuleId,
 };
@@ -391,14 +392,17 @@ pub(super) fn subject_ref(inventory: &Inventory, subject: &Subject) -> SubjectRe
     }
 }
 
+/// What names a deviation for ever: what was judged, and when it began to fail.
 pub(super) fn deviation_id(key: &Key, subject: &Subject, opened: Timestamp) -> String {
-    let subject = subject.to_string();
-    let whole = digest(&serde_json::json!([
-        key.control,
-        key.params_hash,
-        key.scope_hash,
-        subject,
-        opened.to_string(),
-    ]));
-    whole.chars().take(16).collect()
+    let mut hash = Sha256::new();
+    let Subject {
+        namespace, name, ..
+    } = subject;
+    let of = [key.control, &key.params_hash, &key.scope_hash];
+    for part in of.iter().chain(&[subject.kind_name(), namespace, name]) {
+        hash.update(part);
+        hash.update([0]); // no part has one
+    }
+    hash.update(opened.as_nanosecond().to_be_bytes());
+    super::hex(&hash.finalize()[..8])
 }
