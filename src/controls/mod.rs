@@ -29,7 +29,7 @@ pub mod workloads;
 
 use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 pub use self::{
     registry::REGISTRY,
@@ -224,6 +224,9 @@ pub struct Context<'a> {
     pub scope: Option<&'a Scope>,
     /// What was recorded at the last `Pass` of this very subject, for a put-back.
     pub kept: Option<&'a Kept>,
+    /// What was said of this subject last. It holds no facts, but since when a state is seen, in
+    /// its `recheck_at`; a restart forgets it.
+    pub before: Option<&'a Verdict>,
 }
 
 impl Context<'_> {
@@ -231,6 +234,17 @@ impl Context<'_> {
     pub fn covers(&self, namespace: &str) -> bool {
         let scope = self.scope;
         scope.is_none_or(|scope| scope.covers(self.inventory, namespace))
+    }
+
+    /// When a grace of this length ends: counted from when `reason` was first given, which is now
+    /// unless it was given last.
+    pub fn grace_ends(&self, reason: &str, grace: std::time::Duration) -> Timestamp {
+        let grace = SignedDuration::try_from(grace).unwrap_or(SignedDuration::MAX);
+        let latest = self.now.saturating_add(grace).unwrap_or(Timestamp::MAX);
+        let before = self.before.filter(|before| before.reason == reason);
+        let ends = before.and_then(|before| before.recheck_at);
+        // A grace that was shortened ends with the new one.
+        ends.map_or(latest, |ends| ends.min(latest))
     }
 }
 
