@@ -25,6 +25,7 @@ impl ClusterBaseline {
         family: Family::Network,
         criteria: &["CC6.1"],
         severity: Severity::Low,
+        strength: Strength::Declared,
         rule_version: 1,
         reads: &[
             Kind::Crd,
@@ -49,6 +50,9 @@ impl ClusterBaseline {
               the cluster's administrators holds in a namespace whose owner forgot.",
         fix: "Proposed: a Baseline ClusterNetworkPolicy that denies traffic between namespaces, \
               to begin with.",
+        by_hand: "Write a ClusterNetworkPolicy in the Baseline tier that denies ingress from all \
+                  namespaces, after each namespace allows what it needs.",
+        prevention: "None: that something is missing is nothing that admission sees.",
         limits: "NotApplicable without such a CRD: the feature is optional. That a policy denies \
                  something is all that is asked; which pods it isolates is judged by the other \
                  controls. Calico's GlobalNetworkPolicies are not judged: with them and without \

@@ -75,6 +75,7 @@ impl CrossNamespaceExplicit {
         family: Family::Network,
         criteria: &["CC6.1"],
         severity: Severity::Medium,
+        strength: Strength::Effective,
         rule_version: 1,
         reads: &[
             Kind::Deployment,
@@ -101,6 +102,11 @@ impl CrossNamespaceExplicit {
               that is has to be written down, and must not grow with the next namespace.",
         fix: "Proposed: the policy and the peer to narrow. Nothing is changed, because only the \
               owner knows who has to come in.",
+        by_hand: "Give each peer from another namespace a namespaceSelector on \
+                  `kubernetes.io/metadata.name` and a podSelector in the same entry of `from`.",
+        prevention: "A ValidatingAdmissionPolicy on NetworkPolicies of confidential namespaces \
+                     can refuse peers without both selectors; it judges one policy at a time, not \
+                     what several come to.",
         limits: "Whoever may change a namespace's labels may make it one that a policy names: \
                  `requireNameLabel` accepts only the label that holds its name. A workload that \
                  nothing isolates is a finding of `net-pod-ingress-isolated` alone. Addresses of \

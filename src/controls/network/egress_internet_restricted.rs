@@ -40,6 +40,7 @@ impl EgressInternetRestricted {
         family: Family::Network,
         criteria: &["CC6.6", "CC6.7", "P6.1"],
         severity: Severity::Medium,
+        strength: Strength::Effective,
         rule_version: 1,
         reads: &[
             Kind::Deployment,
@@ -65,6 +66,10 @@ impl EgressInternetRestricted {
               internet a compromised pod can open.",
         fix: "Proposed: the policy to narrow, with an `except` or a list of what is needed. \
               Nothing is changed, because only the owner knows what that is.",
+        by_hand: "Replace blocks that hold public addresses by the addresses that the workload \
+                  needs, and send the rest through a proxy that knows names.",
+        prevention: "A ValidatingAdmissionPolicy can refuse blocks of public addresses in one \
+                     policy; what several come to, and pods without any, it does not see.",
         limits: "Judged by the template. Special-purpose addresses (loopback, link-local, \
                  documentation, multicast, reserved) are neither public nor private, and ignored: \
                  see `net-metadata-endpoint-blocked`. A proxy or NAT gateway with a private address \

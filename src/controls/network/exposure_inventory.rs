@@ -89,6 +89,7 @@ impl ExposureInventory {
         family: Family::Network,
         criteria: &["CC6.6"],
         severity: Severity::High,
+        strength: Strength::Declared,
         rule_version: 1,
         reads: &[
             Kind::Service,
@@ -130,6 +131,11 @@ impl ExposureInventory {
               author catch traffic that is meant for others.",
         fix: "Proposed: the label and annotation to set, or what to change. Exposure is never \
               changed.",
+        by_hand: "Take the entry point down, limit its sources, make it internal by the cloud's \
+                  annotation, or have it approved by label and annotation.",
+        prevention: "A ValidatingAdmissionPolicy can refuse externalIPs, NodePorts, and \
+                     LoadBalancers without loadBalancerSourceRanges; the approved list can be its \
+                     parameter.",
         limits: "Who can reach an address is decided by networks that the cluster does not show: \
                  what is not known to be internal counts as public. Internal by default, as with \
                  some load balancer controllers, is not known. A LoadBalancer opens a port on each \

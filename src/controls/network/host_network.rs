@@ -60,6 +60,7 @@ impl HostNetwork {
         family: Family::Network,
         criteria: &["CC6.1", "CC6.6"],
         severity: Severity::Medium,
+        strength: Strength::Declared,
         rule_version: 1,
         reads: &workloads::KINDS,
         subjects: &workloads::KINDS,
@@ -74,6 +75,9 @@ impl HostNetwork {
               hostPort is an entry point that no Service shows.",
         fix: "Proposed: what to remove, or the entry to add to `allowed`. Pod templates are never \
               changed.",
+        by_hand: "Remove `hostNetwork` and `hostPort` from the pod template; expose the pods by a \
+                  Service.",
+        prevention: "Pod Security admission at level `baseline` refuses both.",
         limits: "Judged by the template, once for each workload. `kube-system`, `kube-public` and \
                  `kube-node-lease` are out of scope by default; where a policy includes them, \
                  their workloads may use the node's network. Pods that the kubelet makes of files \

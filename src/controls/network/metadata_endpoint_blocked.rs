@@ -58,6 +58,7 @@ impl MetadataEndpointBlocked {
         family: Family::Network,
         criteria: &["CC6.1"],
         severity: Severity::High,
+        strength: Strength::Effective,
         rule_version: 1,
         reads: &[
             Kind::Deployment,
@@ -83,6 +84,9 @@ impl MetadataEndpointBlocked {
         fix: "Proposed: an `except` in the rule that opens the way, or a rule of the Admin tier \
               that denies the endpoint to all. Nothing is changed: a policy that lacks it never \
               passed.",
+        by_hand: "Add 169.254.169.254/32 to `except` of every block that holds it, or deny it to \
+                  all pods in the Admin tier. On AWS set the hop limit of IMDSv2 to 1 as well.",
+        prevention: "None: whether an address is reached is a matter of all policies together.",
         limits: "Effective policies are judged, not the endpoint: a hop limit of 1 (IMDSv2), \
                  metadata concealment, and endpoints that no cloud serves are not seen, and the \
                  verdict is Fail all the same; an exception says so. Pods in the node's network \

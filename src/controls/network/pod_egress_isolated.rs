@@ -30,6 +30,7 @@ impl PodEgressIsolated {
         family: Family::Network,
         criteria: &["CC6.6", "CC6.7"],
         severity: Severity::Medium,
+        strength: Strength::Effective,
         rule_version: 1,
         reads: &[
             Kind::Deployment,
@@ -59,6 +60,10 @@ impl PodEgressIsolated {
               `k8s-app: kube-dns`, and NodeLocal DNS at 169.254.20.10) is created if the namespace \
               has no running pods, if it carries the label `probity.dev/default-deny: accepted`, \
               or if `acceptDefaultDeny` is set. A policy to begin with is proposed.",
+        by_hand: "Write the policies for what the workload has to reach, DNS first, then one with \
+                  `podSelector: {}` and `policyTypes: [Egress]` and no rules in its namespace.",
+        prevention: "None: which pods a policy selects is a matter of two objects, and admission \
+                     sees one at a time.",
         limits: "A workload is judged by its template, also at zero replicas, and by the labels of \
                  its live pods; labels that only tell pods of one workload apart (such as \
                  `statefulset.kubernetes.io/pod-name`) are not kept, and a policy that selects by \

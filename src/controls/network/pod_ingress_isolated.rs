@@ -30,6 +30,7 @@ impl PodIngressIsolated {
         family: Family::Network,
         criteria: &["CC6.1", "CC6.6"],
         severity: Severity::High,
+        strength: Strength::Effective,
         rule_version: 1,
         reads: &[
             Kind::Deployment,
@@ -59,6 +60,10 @@ impl PodIngressIsolated {
               has no running pods, if it carries the label `probity.dev/default-deny: accepted`, \
               or if `acceptDefaultDeny` is set. A policy to begin with, made of the ports that the \
               workload declares, is proposed.",
+        by_hand: "Write the policies that let in what the workload needs, then one with \
+                  `podSelector: {}` and `policyTypes: [Ingress]` and no rules in its namespace.",
+        prevention: "None: which pods a policy selects is a matter of two objects, and admission \
+                     sees one at a time.",
         limits: "A workload is judged by its template, also at zero replicas, and by the labels of \
                  its live pods; labels that only tell pods of one workload apart (such as \
                  `statefulset.kubernetes.io/pod-name`) are not kept, and a policy that selects by \

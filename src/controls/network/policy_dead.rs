@@ -38,6 +38,7 @@ impl PolicyDead {
         family: Family::Network,
         criteria: &["CC7.1"],
         severity: Severity::Low,
+        strength: Strength::Effective,
         rule_version: 1,
         reads: &[Kind::NetworkPolicy],
         subjects: &[Kind::NetworkPolicy],
@@ -52,6 +53,9 @@ impl PolicyDead {
               never noticed. A peer that selects nothing hides that the traffic which it was \
               written for flows by another rule, or not at all.",
         fix: "Proposed: which selector to correct, or the policy to delete.",
+        by_hand: "Compare the selector with the labels of pods and of workloads' templates \
+                  (`kubectl get pods --show-labels`), and correct or delete it.",
+        prevention: "None: at admission the pods may not be there yet.",
         limits: "An empty podSelector speaks of pods to come, and is never dead; nor is a \
                  namespaceSelector without podSelector as long as one namespace fits. Labels that \
                  only live pods have count as if some pod could have them. Workloads of custom \
