@@ -91,6 +91,10 @@ pub struct Controls {
     /// Every network policy selects some pod, and so does each of its peers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub net_policy_dead: Option<Setting<network::PolicyDead>>,
+    /// The cluster's network plugin enforces network policies, seen by two pods and a policy
+    /// between them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub net_policy_enforced: Option<Setting<network::PolicyEnforced>>,
     /// Every volume claim has a recovery point that is young enough, proven for that very claim.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup_rpo_met: Option<Setting<backup::RpoMet>>,

@@ -159,6 +159,8 @@ impl Family {
 pub enum Observation {
     /// The canary Secret and the counters of each API server.
     EncryptionCanary,
+    /// Two pods, and a policy between them.
+    NetworkProbe,
 }
 
 impl Observation {
@@ -166,6 +168,7 @@ impl Observation {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::EncryptionCanary => "EncryptionCanary",
+            Self::NetworkProbe => "NetworkProbe",
         }
     }
 
@@ -175,6 +178,11 @@ impl Observation {
             Self::EncryptionCanary => {
                 "Writes and reads its own Secret `probity-canary`, reads the counters of the API \
                  servers (`/metrics`) and their addresses."
+            }
+            Self::NetworkProbe => {
+                "Creates, reads and deletes two pods and a network policy of its own, in a \
+                 namespace of its own, where the policy sets `run` and the chart \
+                 `networkProbe.enabled`."
             }
         }
     }

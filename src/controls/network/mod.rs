@@ -16,6 +16,7 @@ mod no_allow_all;
 mod pod_egress_isolated;
 mod pod_ingress_isolated;
 mod policy_dead;
+mod policy_enforced;
 mod reach;
 
 pub use cluster_baseline::ClusterBaseline;
@@ -29,3 +30,4 @@ pub use no_allow_all::NoAllowAll;
 pub use pod_egress_isolated::PodEgressIsolated;
 pub use pod_ingress_isolated::PodIngressIsolated;
 pub use policy_dead::PolicyDead;
+pub use policy_enforced::{NodeLabels, PolicyEnforced};
