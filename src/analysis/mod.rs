@@ -14,6 +14,7 @@
 
 pub mod addresses;
 pub mod canary;
+pub mod certificates;
 pub mod exposure;
 pub mod network;
 pub mod rbac;

@@ -33,6 +33,14 @@ pub struct Setting<P> {
     reason = "the description of a field is the documentation of its control"
 )]
 pub struct Controls {
+    /// The API server checks the certificate of everything that it calls: aggregated APIs and
+    /// webhooks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enc_aggregated_and_webhook_tls: Option<Setting<encryption::AggregatedAndWebhookTls>>,
+    /// Certificates of cert-manager are issued and renewed in time, and the authorities that
+    /// webhooks and aggregated APIs are checked against don't end soon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enc_certificates_valid: Option<Setting<encryption::CertificatesValid>>,
     /// Each host of an Ingress has TLS and redirects plain HTTP; each Gateway listener has TLS or
     /// only redirects.
     #[serde(default, skip_serializing_if = "Option::is_none")]

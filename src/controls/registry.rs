@@ -47,6 +47,8 @@ macro_rules! registry {
 }
 
 registry! {
+    enc_aggregated_and_webhook_tls: encryption::AggregatedAndWebhookTls,
+    enc_certificates_valid: encryption::CertificatesValid,
     enc_ingress_tls: encryption::IngressTls,
     enc_secrets_at_rest_active: encryption::SecretsAtRestActive,
     rbac_anonymous_and_authenticated_groups: rbac::AnonymousAndAuthenticatedGroups,

@@ -121,10 +121,13 @@ macro_rules! kinds {
 use super::{
     core::{Claim, Crd, Service, StorageClass, VolumeSnapshot},
     ingress::{Certificate, Gateway, HttpRoute, Ingress, IngressClass},
+    migration::Migration,
     namespace::Namespace,
     network_policy::NetworkPolicy,
+    node::Node,
     rbac::{Binding, Role, ServiceAccount},
     table::Table,
+    trust::{ApiService, Webhooks},
     velero::{Backup, Schedule, VolumeBackup},
     workload::{CronJob, Pod, Workload},
 };
@@ -150,8 +153,14 @@ kinds! {
     RoleBinding role_bindings: Binding = "rbac.authorization.k8s.io" "v1" "rolebindings" "RoleBinding" Namespaced Builtin;
     ClusterRoleBinding cluster_role_bindings: Binding = "rbac.authorization.k8s.io" "v1" "clusterrolebindings" "ClusterRoleBinding" Cluster Builtin;
     Crd crds: Crd = "apiextensions.k8s.io" "v1" "customresourcedefinitions" "CustomResourceDefinition" Cluster Builtin;
+    Node nodes: Node = "" "v1" "nodes" "Node" Cluster Builtin;
+    ValidatingWebhook validating_webhooks: Webhooks = "admissionregistration.k8s.io" "v1" "validatingwebhookconfigurations" "ValidatingWebhookConfiguration" Cluster Builtin;
+    MutatingWebhook mutating_webhooks: Webhooks = "admissionregistration.k8s.io" "v1" "mutatingwebhookconfigurations" "MutatingWebhookConfiguration" Cluster Builtin;
+    ApiService api_services: ApiService = "apiregistration.k8s.io" "v1" "apiservices" "APIService" Cluster Builtin;
     Gateway gateways: Gateway = "gateway.networking.k8s.io" "v1" "gateways" "Gateway" Namespaced Neighbour;
     HttpRoute http_routes: HttpRoute = "gateway.networking.k8s.io" "v1" "httproutes" "HTTPRoute" Namespaced Neighbour;
+    Migration migrations: Migration = "storagemigration.k8s.io" "v1" "storageversionmigrations" "StorageVersionMigration" Cluster Neighbour;
+    MigrationBeta beta_migrations: Migration = "storagemigration.k8s.io" "v1beta1" "storageversionmigrations" "StorageVersionMigration" Cluster Neighbour;
     Certificate certificates: Certificate = "cert-manager.io" "v1" "certificates" "Certificate" Namespaced Neighbour;
     VolumeSnapshot volume_snapshots: VolumeSnapshot = "snapshot.storage.k8s.io" "v1" "volumesnapshots" "VolumeSnapshot" Namespaced Neighbour;
     VeleroSchedule velero_schedules: Schedule = "velero.io" "v1" "schedules" "Schedule" Namespaced Neighbour;

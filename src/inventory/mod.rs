@@ -18,12 +18,15 @@ pub mod ingress;
 pub mod intern;
 pub mod kind;
 pub mod meta;
+pub mod migration;
 pub mod namespace;
 pub mod network_policy;
+pub mod node;
 pub mod rbac;
 pub mod selector;
 pub mod table;
 pub mod template;
+pub mod trust;
 pub mod velero;
 pub mod workload;
 
