@@ -13,8 +13,10 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod addresses;
+pub mod apiserver;
 pub mod canary;
 pub mod certificates;
+pub mod exposition;
 pub mod exposure;
 pub mod network;
 pub mod rbac;

@@ -151,6 +151,8 @@ impl Family {
 pub enum Observation {
     /// The canary Secret and the counters of each API server.
     EncryptionCanary,
+    /// What each API server tells of itself: metrics, flags, health of KMS providers, TLS.
+    ApiServerFacts,
 }
 
 impl Observation {
@@ -158,6 +160,7 @@ impl Observation {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::EncryptionCanary => "EncryptionCanary",
+            Self::ApiServerFacts => "ApiServerFacts",
         }
     }
 
@@ -167,6 +170,10 @@ impl Observation {
             Self::EncryptionCanary => {
                 "Writes and reads its own Secret `probity-canary`, reads the counters of the API \
                  servers (`/metrics`) and their addresses."
+            }
+            Self::ApiServerFacts => {
+                "Reads `/metrics`, `/flagz` and `/readyz/kms-provider…` of each API server, and \
+                 begins TLS handshakes with it."
             }
         }
     }

@@ -4,13 +4,19 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::{controls::Observation, inventory::Sym};
+use crate::{
+    analysis::apiserver::{ApiServers, Looks},
+    controls::Observation,
+    inventory::Sym,
+};
 
 /// Results of probes, by what was probed.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Observed {
     /// The encryption canary; `None` until it ran for the first time.
     pub canary: Option<CanaryRun>,
+    /// The API servers over time.
+    pub api_servers: ApiServers,
     /// Minor version of the API server, from `/version`; `None` until the shell has read it.
     pub server_minor: Option<u32>,
 }
@@ -20,6 +26,7 @@ impl Observed {
     pub fn take(&mut self, finding: Finding) {
         match finding {
             Finding::Canary(run) => self.canary = Some(run),
+            Finding::ApiServers(looks) => self.api_servers.take(looks),
         }
     }
 }
@@ -29,6 +36,8 @@ impl Observed {
 pub enum Finding {
     /// By the encryption canary.
     Canary(CanaryRun),
+    /// By a look at each API server.
+    ApiServers(Looks),
 }
 
 impl Finding {
@@ -36,6 +45,7 @@ impl Finding {
     pub const fn observation(&self) -> Observation {
         match self {
             Self::Canary(_) => Observation::EncryptionCanary,
+            Self::ApiServers(_) => Observation::ApiServerFacts,
         }
     }
 }

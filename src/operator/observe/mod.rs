@@ -1,5 +1,6 @@
 //! What is done beside watching: probes, and anti-entropy lists.
 
+mod api_servers;
 mod canary;
 mod entropy;
 
@@ -20,6 +21,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Observers {
     canary: Repeated,
+    api_servers: api_servers::ApiServers,
     entropy: entropy::Entropy,
     second: Duration,
 }
@@ -43,6 +45,8 @@ impl Observers {
                 // It writes, and only the leader does.
                 Observation::EncryptionCanary if turn.leads => canary::turn(&mut self.canary, turn),
                 Observation::EncryptionCanary => {}
+                // What followers have seen, they need when they take over.
+                Observation::ApiServerFacts => self.api_servers.turn(turn),
             }
         }
         self.entropy.turn(turn);
@@ -67,20 +71,21 @@ struct Repeated {
 }
 
 impl Repeated {
-    /// Starts `probe` if it is due or its settings have changed, unless it still runs.
+    /// Starts `probe` if it is due or its settings have changed, unless it still runs; whether it
+    /// was started.
     fn turn(
         &mut self,
         turn: &Turn<'_>,
         settings: Value,
         interval: Duration,
         probe: impl Future<Output = Finding> + Send + 'static,
-    ) {
+    ) -> bool {
         if self.task.as_ref().is_some_and(|task| !task.is_finished()) {
-            return;
+            return false;
         }
         let changed = self.settings.as_ref() != Some(&settings);
         if !changed && turn.now.mono < self.due {
-            return;
+            return false;
         }
         self.settings = Some(settings);
         self.due = turn.now.mono + interval;
@@ -88,5 +93,6 @@ impl Repeated {
         self.task = Some(tokio::spawn(async move {
             let _ = sender.send(Input::Found(probe.await)).await; // the operator may be stopping
         }));
+        true
     }
 }
