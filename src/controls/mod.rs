@@ -27,7 +27,7 @@ pub mod testing;
 pub mod workload;
 pub mod workloads;
 
-use std::{borrow::Cow, collections::BTreeSet};
+use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 
@@ -272,7 +272,7 @@ pub struct Verdict {
     /// What to tell a person to do, where no remedy can be carried out.
     pub proposal: Option<Cow<'static, str>>,
     /// What to record at this `Pass`, so that it can be put back.
-    pub keep: Option<Box<Kept>>,
+    pub keep: Option<Arc<Kept>>,
 }
 
 impl Verdict {
@@ -340,7 +340,7 @@ impl Verdict {
     /// With a value to record.
     #[must_use]
     pub fn keeping(mut self, kept: Kept) -> Self {
-        self.keep = Some(Box::new(kept));
+        self.keep = Some(Arc::new(kept));
         self
     }
 

@@ -28,11 +28,7 @@ impl Engine {
         let mut controls = Vec::new();
         for instance in self.instances.values() {
             let counts = instance.visible_counts();
-            for outcome in Outcome::ALL {
-                for _ in 0..counts.of(outcome) {
-                    total.add(outcome);
-                }
-            }
+            total.join(&counts);
             for policy in &instance.policies {
                 controls.push(ControlCounts {
                     policy: policy.clone(),
