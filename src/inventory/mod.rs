@@ -11,6 +11,7 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod component;
 pub mod core;
 pub mod entropy;
 pub mod freshness;

@@ -85,6 +85,8 @@ pub struct WirePodSpec<'a> {
     host_network: Option<bool>,
     host_users: Option<bool>,
     #[serde(borrow)]
+    node_name: Option<Str<'a>>,
+    #[serde(borrow)]
     os: Option<WireOs<'a>>,
     #[serde(borrow)]
     security_context: Option<SecurityContext<'a>>,
@@ -121,6 +123,10 @@ struct Container<'a> {
     startup_probe: Option<Probe<'a>>,
     #[serde(borrow)]
     lifecycle: Option<Lifecycle<'a>>,
+    #[serde(borrow)]
+    command: Option<Vec<Str<'a>>>,
+    #[serde(borrow)]
+    args: Option<Vec<Str<'a>>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -176,6 +182,18 @@ impl WirePodSpec<'_> {
             breaks_restricted: self.breaks_restricted().map(|why| interner.string(&why)),
         };
         interner.template(template)
+    }
+
+    /// The node that the pod runs on.
+    pub(super) fn node_name(&self) -> Option<&str> {
+        self.node_name.as_deref()
+    }
+
+    /// The command of the first container, with its arguments.
+    pub(super) fn command(&self) -> impl Iterator<Item = &str> {
+        let first = self.containers.iter().flatten().take(1);
+        let words = first.flat_map(|c| c.command.iter().chain(&c.args).flatten());
+        words.map(|word| &**word)
     }
 
     fn all_containers(&self) -> impl Iterator<Item = &Container<'_>> {

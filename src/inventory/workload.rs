@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::{
     Projected, Projection,
+    component::{self, Component},
     intern::{Interner, Sym},
     meta::{ManagedFields, Str, WireMeta},
     template::{Template, WirePodSpec, WireTemplate, keeps_pod_annotation, keeps_pod_label},
@@ -26,6 +27,8 @@ pub struct Pod {
     pub template: Arc<Template>,
     /// Whether it has ended (`Succeeded` or `Failed`).
     pub ended: bool,
+    /// The component of the control plane that it runs, if it is one.
+    pub component: Option<Box<Component>>,
 }
 
 /// A `CronJob`.
@@ -148,7 +151,15 @@ impl Projection for Pod {
         let phase = wire.status.and_then(|status| status.phase);
         let labels = Arc::clone(&meta.labels);
         let spec = wire.spec.unwrap_or_default();
+        let component = component::name(&meta).map(|name| {
+            Box::new(Component {
+                name: interner.string(name),
+                node: interner.string(spec.node_name().unwrap_or_default()),
+                flags: component::flags(spec.command(), interner),
+            })
+        });
         let pod = Self {
+            component,
             template: spec.project(labels, &meta.annotations, interner),
             ended: matches!(phase.as_deref(), Some("Succeeded" | "Failed")),
         };

@@ -1,16 +1,34 @@
 //! Controls of the family `encryption`.
 
 mod aggregated_and_webhook_tls;
+mod apiserver_tls_profile;
 mod certificates_valid;
+mod config_consistent_across_replicas;
+mod etcd_tls;
 mod ingress_tls;
+mod kms_healthy_and_rotated;
 mod secrets_at_rest_active;
+mod secrets_no_plaintext_reads;
+mod secrets_provider_strength;
+mod secrets_reencrypted;
+mod served;
+mod servers;
+#[cfg(test)]
+mod testing;
 mod time;
 
 pub use self::{
     aggregated_and_webhook_tls::AggregatedAndWebhookTls,
+    apiserver_tls_profile::{ApiserverTlsProfile, MinVersion},
     certificates_valid::CertificatesValid,
+    config_consistent_across_replicas::ConfigConsistentAcrossReplicas,
+    etcd_tls::EtcdTls,
     ingress_tls::IngressTls,
+    kms_healthy_and_rotated::KmsHealthyAndRotated,
     secrets_at_rest_active::{ManagedPlatformPolicy, SecretsAtRestActive},
+    secrets_no_plaintext_reads::SecretsNoPlaintextReads,
+    secrets_provider_strength::{Provider, SecretsProviderStrength},
+    secrets_reencrypted::SecretsReencrypted,
 };
 use crate::{
     controls::prelude::*,
