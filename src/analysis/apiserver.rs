@@ -28,8 +28,7 @@ const START: &str = "process_start_time_seconds";
 const CONFIG: &str = "apiserver_encryption_config_controller_last_config_info";
 const RELOADED: &str =
     "apiserver_encryption_config_controller_automatic_reload_last_timestamp_seconds";
-const KEY_STATUS: &str =
-    "apiserver_envelope_encryption_key_id_hash_status_last_timestamp_seconds";
+const KEY_STATUS: &str = "apiserver_envelope_encryption_key_id_hash_status_last_timestamp_seconds";
 const KEY_USED: &str = "apiserver_envelope_encryption_key_id_hash_last_timestamp_seconds";
 const KEY_INVALID: &str = "apiserver_envelope_encryption_invalid_key_id_from_status_total";
 const KMS_CALLS: &str = "apiserver_envelope_encryption_kms_operations_latency_seconds_count";
@@ -154,7 +153,8 @@ impl Reading {
             Some("from_storage") => Direction::FromStorage,
             _ => return,
         };
-        let (Some(prefix), Some("OK")) = (sample.label("transformer_prefix"), sample.label("status"))
+        let (Some(prefix), Some("OK")) =
+            (sample.label("transformer_prefix"), sample.label("status"))
         else {
             return;
         };

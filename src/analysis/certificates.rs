@@ -181,7 +181,9 @@ pub fn read_bundle(pem: &[u8]) -> Bundle {
         return Bundle::Empty;
     }
     let pem = pem.get(..BUNDLE_LIMIT).unwrap_or(pem);
-    let blocks = Pem::iter_from_buffer(pem).take(MEMBERS).filter_map(Result::ok);
+    let blocks = Pem::iter_from_buffer(pem)
+        .take(MEMBERS)
+        .filter_map(Result::ok);
     let members: Box<[Member]> = blocks
         .filter(|block| block.label == "CERTIFICATE")
         .filter_map(|block| {

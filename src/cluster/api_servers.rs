@@ -104,7 +104,10 @@ async fn flags(client: &Client) -> Result<BTreeMap<String, String>, String> {
                     .map(|flagz| flagz.flags)
                     .map_err(|error| format!("/flagz can't be decoded: {error}"));
             }
-            Err(Refusal { code: Some(406), why: refused }) => why = refused,
+            Err(Refusal {
+                code: Some(406),
+                why: refused,
+            }) => why = refused,
             Err(refusal) => return Err(format!("/flagz can't be read: {}", refusal.why)),
         }
     }
@@ -115,14 +118,20 @@ async fn flags(client: &Client) -> Result<BTreeMap<String, String>, String> {
 async fn kms(client: &Client) -> KmsHealth {
     match text(client, "/readyz/kms-providers", "*/*").await {
         Ok(_) => return KmsHealth::Healthy,
-        Err(Refusal { code: Some(404), .. }) => {}
+        Err(Refusal {
+            code: Some(404), ..
+        }) => {}
         Err(refusal) => return refusal.health(),
     }
     for provider in 0..PROVIDERS {
         match text(client, &format!("/readyz/kms-provider-{provider}"), "*/*").await {
             Ok(_) => {}
-            Err(Refusal { code: Some(404), .. }) if provider == 0 => return KmsHealth::None,
-            Err(Refusal { code: Some(404), .. }) => break,
+            Err(Refusal {
+                code: Some(404), ..
+            }) if provider == 0 => return KmsHealth::None,
+            Err(Refusal {
+                code: Some(404), ..
+            }) => break,
             Err(refusal) => return refusal.health(),
         }
     }

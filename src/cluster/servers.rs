@@ -34,7 +34,6 @@ pub(super) struct Servers {
     pub(super) all: bool,
 }
 
-
 /// The addresses of all API servers.
 pub(super) async fn find(client: &Client, which: &Which) -> Servers {
     let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), "default");
@@ -95,7 +94,6 @@ pub(super) fn address(url: &str) -> &str {
     url.trim_start_matches("https://").trim_end_matches('/')
 }
 
-
 /// A client for one server, with the trust and credentials of `config`.
 pub(super) fn direct(config: &Config, url: &str) -> Result<Client, String> {
     let wrong = |error: &dyn std::fmt::Display| format!("can't talk to {url}: {error}");
@@ -110,7 +108,6 @@ pub(super) fn direct(config: &Config, url: &str) -> Result<Client, String> {
     config.proxy_url = None;
     Client::try_from(config).map_err(|error| wrong(&error))
 }
-
 
 /// Reads the counters, line by line.
 pub(super) async fn scrape(client: &Client, mut line: impl FnMut(&str)) -> Result<(), String> {

@@ -19,8 +19,8 @@ use tokio::{
 use tokio_rustls::{
     TlsConnector,
     rustls::{
-        self, CertificateError, ClientConfig, DigitallySignedStruct, ProtocolVersion, RootCertStore,
-        SignatureScheme,
+        self, CertificateError, ClientConfig, DigitallySignedStruct, ProtocolVersion,
+        RootCertStore, SignatureScheme,
         client::{
             WebPkiServerVerifier,
             danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -152,7 +152,7 @@ impl Recorder {
         }
     }
 
-    fn signed(&self, verified: Result<HandshakeSignatureValid, rustls::Error>) {
+    fn signed(&self, verified: &Result<HandshakeSignatureValid, rustls::Error>) {
         if verified.is_err() {
             self.note("the server did not prove that it has the key of its certificate");
         }
@@ -183,7 +183,9 @@ impl ServerCertVerifier for Recorder {
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let algorithms = &self.provider.signature_verification_algorithms;
-        self.signed(verify_tls12_signature(message, leaf, signature, algorithms));
+        self.signed(&verify_tls12_signature(
+            message, leaf, signature, algorithms,
+        ));
         Ok(HandshakeSignatureValid::assertion())
     }
 
@@ -194,7 +196,9 @@ impl ServerCertVerifier for Recorder {
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let algorithms = &self.provider.signature_verification_algorithms;
-        self.signed(verify_tls13_signature(message, leaf, signature, algorithms));
+        self.signed(&verify_tls13_signature(
+            message, leaf, signature, algorithms,
+        ));
         Ok(HandshakeSignatureValid::assertion())
     }
 

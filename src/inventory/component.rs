@@ -83,12 +83,20 @@ mod tests {
     fn flags_are_read_in_every_form() {
         let wanted = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
             let pairs = pairs.iter();
-            pairs.map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+            pairs
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+                .collect()
         };
         let both = wanted(&[("auto-tls", "true"), ("cert-file", "/a")]);
         assert_eq!(read(&["etcd", "--auto-tls", "--cert-file=/a"]), both);
-        assert_eq!(read(&["etcd", "--cert-file", "/a", "--auto-tls=true"]), both);
-        assert_eq!(read(&["sh", "-c", "exec etcd --auto-tls --cert-file /a"]), both);
+        assert_eq!(
+            read(&["etcd", "--cert-file", "/a", "--auto-tls=true"]),
+            both
+        );
+        assert_eq!(
+            read(&["sh", "-c", "exec etcd --auto-tls --cert-file /a"]),
+            both
+        );
         // The last one counts.
         assert_eq!(
             read(&["etcd", "--auto-tls=true", "--auto-tls=false"]),

@@ -111,7 +111,8 @@ impl ApiServers {
         self.at = Some(at);
         self.all_known = all_known;
         self.version = version.or(self.version.take());
-        self.replicas.retain(|address, _| replicas.contains_key(address));
+        self.replicas
+            .retain(|address, _| replicas.contains_key(address));
         for (address, look) in replicas {
             match self.replicas.get_mut(&address) {
                 Some(replica) => replica.take(look, at),
@@ -147,7 +148,9 @@ impl Replica {
 
     fn read(&mut self, reading: Reading, at: Timestamp) {
         let before = self.reading.take();
-        let same_process = before.as_ref().is_some_and(|(_, known)| known.start == reading.start);
+        let same_process = before
+            .as_ref()
+            .is_some_and(|(_, known)| known.start == reading.start);
         // What a counter shows for the first time rose since the process started, or since the
         // last look.
         let from = match (&before, reading.start) {
@@ -166,7 +169,13 @@ impl Replica {
         }
         for (operation, value) in &reading.operations {
             let counter = self.operations.entry(operation.clone());
-            count(counter.or_insert_with(Counter::none), *value, same_process, from, at);
+            count(
+                counter.or_insert_with(Counter::none),
+                *value,
+                same_process,
+                from,
+                at,
+            );
         }
         if !same_process {
             // Series that are not there any more begin again from nothing.
@@ -186,7 +195,12 @@ impl Replica {
         self.reading = Some((at, reading));
     }
 
-    fn configure(&mut self, before: Option<&(Timestamp, Reading)>, reading: &Reading, at: Timestamp) {
+    fn configure(
+        &mut self,
+        before: Option<&(Timestamp, Reading)>,
+        reading: &Reading,
+        at: Timestamp,
+    ) {
         let Some(hash) = &reading.config else { return };
         if self.configs.last().is_some_and(|last| last.hash == *hash) {
             return;
@@ -218,7 +232,11 @@ impl Replica {
     /// Since when the configuration is in use that is: where no change was seen, since we looked.
     pub fn configured(&self) -> Option<Timestamp> {
         let last = self.configs.last()?;
-        Some(if self.configs.len() > 1 { last.at } else { self.since })
+        Some(if self.configs.len() > 1 {
+            last.at
+        } else {
+            self.since
+        })
     }
 
     /// When a counter last rose between two moments that both lie after `baseline`.
@@ -265,9 +283,10 @@ impl Kms {
             let counter = self.invalid.get_or_insert_with(Counter::none);
             count(counter, invalid, same_process, from, at);
         }
-        let dropped = self.calls.back().is_some_and(|(_, ok, failed)| {
-            reading.ok < *ok || reading.failed < *failed
-        });
+        let dropped = self
+            .calls
+            .back()
+            .is_some_and(|(_, ok, failed)| reading.ok < *ok || reading.failed < *failed);
         if !same_process || dropped || self.calls.is_empty() {
             self.calls.clear();
             // Everything that the process counts, it counted since it started.

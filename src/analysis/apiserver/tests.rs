@@ -49,11 +49,26 @@ fn rise(servers: &ApiServers) -> Option<(Timestamp, Timestamp)> {
 #[test]
 fn a_counter_rose_between_two_looks_or_since_its_process_started() {
     let mut servers = ApiServers::default();
-    take(&mut servers, "2026-06-01T01:00:00Z", Ok(reads(START, Some(5))));
-    assert_eq!(rise(&servers), Some((at(START), at("2026-06-01T01:00:00Z"))));
-    take(&mut servers, "2026-06-01T01:05:00Z", Ok(reads(START, Some(5))));
+    take(
+        &mut servers,
+        "2026-06-01T01:00:00Z",
+        Ok(reads(START, Some(5))),
+    );
+    assert_eq!(
+        rise(&servers),
+        Some((at(START), at("2026-06-01T01:00:00Z")))
+    );
+    take(
+        &mut servers,
+        "2026-06-01T01:05:00Z",
+        Ok(reads(START, Some(5))),
+    );
     assert_eq!(rise(&servers).unwrap().1, at("2026-06-01T01:00:00Z"));
-    take(&mut servers, "2026-06-01T01:10:00Z", Ok(reads(START, Some(6))));
+    take(
+        &mut servers,
+        "2026-06-01T01:10:00Z",
+        Ok(reads(START, Some(6))),
+    );
     assert_eq!(
         rise(&servers),
         Some((at("2026-06-01T01:05:00Z"), at("2026-06-01T01:10:00Z")))
@@ -75,7 +90,11 @@ fn an_absent_series_is_no_zero_and_no_rise() {
     let mut servers = ApiServers::default();
     take(&mut servers, "2026-06-01T01:00:00Z", Ok(reads(START, None)));
     assert_eq!(rise(&servers), None);
-    take(&mut servers, "2026-06-01T01:05:00Z", Ok(reads(START, Some(1))));
+    take(
+        &mut servers,
+        "2026-06-01T01:05:00Z",
+        Ok(reads(START, Some(1))),
+    );
     assert_eq!(
         rise(&servers),
         Some((at("2026-06-01T01:00:00Z"), at("2026-06-01T01:05:00Z")))
@@ -85,9 +104,17 @@ fn an_absent_series_is_no_zero_and_no_rise() {
 #[test]
 fn what_could_not_be_read_leaves_what_was_known() {
     let mut servers = ApiServers::default();
-    take(&mut servers, "2026-06-01T01:00:00Z", Ok(reads(START, Some(1))));
+    take(
+        &mut servers,
+        "2026-06-01T01:00:00Z",
+        Ok(reads(START, Some(1))),
+    );
     take(&mut servers, "2026-06-01T01:05:00Z", Err("no".to_owned()));
-    take(&mut servers, "2026-06-01T01:10:00Z", Ok(reads(START, Some(2))));
+    take(
+        &mut servers,
+        "2026-06-01T01:10:00Z",
+        Ok(reads(START, Some(2))),
+    );
     assert_eq!(
         rise(&servers),
         Some((at("2026-06-01T01:00:00Z"), at("2026-06-01T01:10:00Z")))
@@ -121,13 +148,28 @@ fn with_config(hash: Option<&str>, more: &str) -> Reading {
 #[test]
 fn a_change_of_the_configuration_is_when_the_server_says_it_was() {
     let mut servers = ApiServers::default();
-    take(&mut servers, "2026-06-01T01:00:00Z", Ok(with_config(Some("a"), "")));
+    take(
+        &mut servers,
+        "2026-06-01T01:00:00Z",
+        Ok(with_config(Some("a"), "")),
+    );
     assert!(servers.replicas["a"].config_changes().is_empty());
     let reloaded = at("2026-06-01T01:02:00Z");
-    let line = format!("{RELOADED}{{status=\"success\"}} {}\n", reloaded.as_second());
-    take(&mut servers, "2026-06-01T01:05:00Z", Ok(with_config(Some("b"), &line)));
+    let line = format!(
+        "{RELOADED}{{status=\"success\"}} {}\n",
+        reloaded.as_second()
+    );
+    take(
+        &mut servers,
+        "2026-06-01T01:05:00Z",
+        Ok(with_config(Some("b"), &line)),
+    );
     // The same moment again says nothing of the next change.
-    take(&mut servers, "2026-06-01T01:10:00Z", Ok(with_config(Some("c"), &line)));
+    take(
+        &mut servers,
+        "2026-06-01T01:10:00Z",
+        Ok(with_config(Some("c"), &line)),
+    );
     let changes = servers.replicas["a"].config_changes();
     let changes: Vec<_> = changes.iter().map(|c| (c.at, c.hash.as_str())).collect();
     assert_eq!(
@@ -142,8 +184,16 @@ fn a_change_of_the_configuration_is_when_the_server_says_it_was() {
 #[test]
 fn encryption_that_is_switched_on_is_a_change() {
     let mut servers = ApiServers::default();
-    take(&mut servers, "2026-06-01T01:00:00Z", Ok(with_config(None, "")));
-    take(&mut servers, "2026-06-01T01:05:00Z", Ok(with_config(Some("a"), "")));
+    take(
+        &mut servers,
+        "2026-06-01T01:00:00Z",
+        Ok(with_config(None, "")),
+    );
+    take(
+        &mut servers,
+        "2026-06-01T01:05:00Z",
+        Ok(with_config(Some("a"), "")),
+    );
     let changes = servers.replicas["a"].config_changes();
     assert_eq!(changes.len(), 1);
     assert_eq!(changes[0].hash, "sha256:a");
@@ -160,7 +210,11 @@ fn history_is_bounded() {
              {KEY_USED}{{key_id_hash=\"k{i}\",provider_name=\"p\",transformation_type=\"to_storage\"}} {}\n",
             at(START).as_second() + i64::from(i)
         );
-        take(&mut servers, &moment, Ok(with_config(Some(&i.to_string()), &calls)));
+        take(
+            &mut servers,
+            &moment,
+            Ok(with_config(Some(&i.to_string()), &calls)),
+        );
     }
     let replica = &servers.replicas["a"];
     assert!(replica.config_changes().len() <= 32);
@@ -185,19 +239,35 @@ fn the_key_before_tells_when_a_key_came() {
         (key.hash, key.since, key.start_seen)
     };
     let mut servers = ApiServers::default();
-    take(&mut servers, "2026-06-01T01:00:00Z", Ok(with_config(None, &new)));
+    take(
+        &mut servers,
+        "2026-06-01T01:00:00Z",
+        Ok(with_config(None, &new)),
+    );
     let alone = ("new".to_owned(), at("2026-06-01T01:00:00Z"), false);
     assert_eq!(key(&servers), alone);
     let mut servers = ApiServers::default();
     let both = line("old", "2026-06-01T00:10:00Z") + &new;
-    take(&mut servers, "2026-06-01T01:00:00Z", Ok(with_config(None, &both)));
+    take(
+        &mut servers,
+        "2026-06-01T01:00:00Z",
+        Ok(with_config(None, &both)),
+    );
     let after = ("new".to_owned(), at("2026-06-01T00:10:00Z"), true);
     assert_eq!(key(&servers), after);
     // The series of the old key may be dropped: that is no change.
-    take(&mut servers, "2026-06-01T01:05:00Z", Ok(with_config(None, &new)));
+    take(
+        &mut servers,
+        "2026-06-01T01:05:00Z",
+        Ok(with_config(None, &new)),
+    );
     assert_eq!(key(&servers), after);
     let next = line("next", "2026-06-01T01:08:00Z");
-    take(&mut servers, "2026-06-01T01:10:00Z", Ok(with_config(None, &next)));
+    take(
+        &mut servers,
+        "2026-06-01T01:10:00Z",
+        Ok(with_config(None, &next)),
+    );
     let seen = ("next".to_owned(), at("2026-06-01T01:10:00Z"), true);
     assert_eq!(key(&servers), seen);
     assert_eq!(servers.replicas["a"].kms["p"].key_changes().len(), 1);

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use x509_parser::{certificate::X509Certificate, public_key::PublicKey, x509::SubjectPublicKeyInfo};
+use x509_parser::{
+    certificate::X509Certificate, public_key::PublicKey, x509::SubjectPublicKeyInfo,
+};
 
 /// The shortest RSA modulus that is long enough, in bits.
 const RSA_BITS: usize = 2048;
@@ -78,7 +80,7 @@ fn signature(certificate: &X509Certificate<'_>) -> Option<Weakness> {
 /// RSASSA-PSS names its hash in its parameters; without them it is SHA-1.
 fn pss(parameters: Option<&x509_parser::asn1_rs::Any<'_>>) -> Option<Weakness> {
     use x509_parser::signature_algorithm::RsaSsaPssParams;
-    let hash = parameters.map(|any| RsaSsaPssParams::try_from(any));
+    let hash = parameters.map(RsaSsaPssParams::try_from);
     let weak = match hash {
         None => true,
         Some(Ok(parameters)) => parameters.hash_algorithm_oid().to_id_string() == "1.3.14.3.2.26",

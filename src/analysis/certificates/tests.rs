@@ -33,7 +33,11 @@ fn a_bundle_is_worth_its_best_valid_member() {
     let weak = Some(Weakness::RsaKey(1024));
     let state = |members: &[Member]| Bundle::Members(members.into()).state(at(100));
     assert_eq!(
-        state(&[member(0, 50, None), member(90, 200, None), member(0, 150, None)]),
+        state(&[
+            member(0, 50, None),
+            member(90, 200, None),
+            member(0, 150, None)
+        ]),
         BundleState::Valid(at(200))
     );
     assert_eq!(
@@ -50,7 +54,10 @@ fn a_bundle_is_worth_its_best_valid_member() {
         BundleState::NotYet(at(101))
     );
     // Both ends belong to it.
-    assert_eq!(state(&[member(100, 100, None)]), BundleState::Valid(at(100)));
+    assert_eq!(
+        state(&[member(100, 100, None)]),
+        BundleState::Valid(at(100))
+    );
     assert_eq!(Bundle::Empty.state(at(100)), BundleState::Empty);
 }
 

@@ -191,7 +191,10 @@ mod tests {
         for (client, wanted) in [
             (json!({ "url": "https://hook.example/" }), "TlsVerified"),
             (json!({ "url": "HTTPS://hook.example/" }), "TlsVerified"),
-            (json!({ "url": "http://hook.example/" }), "WebhookWithoutTls"),
+            (
+                json!({ "url": "http://hook.example/" }),
+                "WebhookWithoutTls",
+            ),
             (
                 json!({ "service": { "namespace": "a", "name": "b" } }),
                 "TlsVerified",

@@ -93,8 +93,8 @@ impl ApiserverTlsProfile {
     fn replica(&self, context: &Context<'_>, replica: &Replica) -> Verdict {
         let shown = match &replica.look.tls {
             Some(Ok(shown)) => shown,
-            Some(Err(why)) => return self.unseen(replica, why),
-            None => return self.unseen(replica, "no handshake was tried yet"),
+            Some(Err(why)) => return unseen(replica, why),
+            None => return unseen(replica, "no handshake was tried yet"),
         };
         let minimum = self.min_version.version();
         if let Some(failure) = served::version(shown, minimum) {
@@ -121,17 +121,17 @@ impl ApiserverTlsProfile {
             None => verdict,
         }
     }
+}
 
-    fn unseen(&self, replica: &Replica, why: &str) -> Verdict {
-        let flags = replica.look.flags.as_ref().ok();
-        let flag = flags.and_then(|flags| flags.get("tls-min-version"));
-        let said = match flag.map(String::as_str) {
-            None => String::new(),
-            Some("") => "; its flag leaves the choice to Go, which takes 1.2 and later".to_owned(),
-            Some(version) => format!("; its flag says {version}"),
-        };
-        Verdict::unknown("NoHandshake", format!("{why}{said}"))
-    }
+fn unseen(replica: &Replica, why: &str) -> Verdict {
+    let flags = replica.look.flags.as_ref().ok();
+    let flag = flags.and_then(|flags| flags.get("tls-min-version"));
+    let said = match flag.map(String::as_str) {
+        None => String::new(),
+        Some("") => "; its flag leaves the choice to Go, which takes 1.2 and later".to_owned(),
+        Some(version) => format!("; its flag says {version}"),
+    };
+    Verdict::unknown("NoHandshake", format!("{why}{said}"))
 }
 
 impl Control for ApiserverTlsProfile {
@@ -200,7 +200,10 @@ mod tests {
         let taken = (Outcome::Fail, "OldTlsTaken");
         assert_eq!(judged(with(Some(TlsVersion::V1_1))), taken);
         assert_eq!(judged(with(Some(TlsVersion::V1_0))), taken);
-        assert_eq!(judged(with(None)), (Outcome::Unknown, "OldVersionsNotProbed"));
+        assert_eq!(
+            judged(with(None)),
+            (Outcome::Unknown, "OldVersionsNotProbed")
+        );
         let strict = ApiserverTlsProfile {
             min_version: MinVersion::V1_3,
             ..ApiserverTlsProfile::default()
@@ -215,7 +218,9 @@ mod tests {
         let weak = certificate(include_str!("samples/weak.pem"));
         let with = |chain| Shown { chain, ..strong() };
         assert_eq!(judged(with(vec![weak.clone()])).1, "CertificateWeak");
-        let [root] = &strong().chain[..] else { panic!("one") };
+        let [root] = &strong().chain[..] else {
+            panic!("one")
+        };
         let out_of_order = with(vec![root.clone(), root.clone()]);
         assert_eq!(judged(out_of_order).1, "TlsProfileHolds");
         let mut world = world(Ok(strong()));
@@ -240,6 +245,10 @@ mod tests {
             (verdict.outcome, verdict.reason),
             (Outcome::Unknown, "NoHandshake")
         );
-        assert!(verdict.message.contains("VersionTLS12"), "{}", verdict.message);
+        assert!(
+            verdict.message.contains("VersionTLS12"),
+            "{}",
+            verdict.message
+        );
     }
 }

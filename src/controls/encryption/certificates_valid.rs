@@ -195,8 +195,9 @@ impl CertificatesValid {
         if now < until {
             return Verdict::unknown("BundleNotInjectedYet", message).recheck(until);
         }
-        Verdict::fail(Strength::Declared, "BundleNotInjected", message)
-            .propose("Look at the log of cert-manager's cainjector (or of the service-ca operator).")
+        Verdict::fail(Strength::Declared, "BundleNotInjected", message).propose(
+            "Look at the log of cert-manager's cainjector (or of the service-ca operator).",
+        )
     }
 
     fn webhooks(&self, object: &Object<Webhooks>, now: Timestamp) -> Verdict {

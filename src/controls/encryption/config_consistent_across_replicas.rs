@@ -189,9 +189,15 @@ mod tests {
         let noon = "2026-06-01T12:00:00Z";
         assert_eq!(seen(&mut world, noon, &["a", "a", "a"]), [SAME; 3]);
         let later = "2026-06-01T12:05:00Z";
-        assert_eq!(seen(&mut world, later, &["b", "a", "a"]), [ROLLING, SAME, SAME]);
+        assert_eq!(
+            seen(&mut world, later, &["b", "a", "a"]),
+            [ROLLING, SAME, SAME]
+        );
         let after = "2026-06-01T12:16:00Z";
-        assert_eq!(seen(&mut world, after, &["b", "a", "a"]), [DIFFERS, SAME, SAME]);
+        assert_eq!(
+            seen(&mut world, after, &["b", "a", "a"]),
+            [DIFFERS, SAME, SAME]
+        );
         let done = "2026-06-01T12:20:00Z";
         assert_eq!(seen(&mut world, done, &["b", "b", "b"]), [SAME; 3]);
     }
@@ -199,8 +205,14 @@ mod tests {
     #[test]
     fn without_a_majority_all_of_them_fail() {
         let mut world = encrypted(2);
-        assert_eq!(seen(&mut world, "2026-06-01T12:00:00Z", &["a", "b"]), [ROLLING; 2]);
-        assert_eq!(seen(&mut world, "2026-06-01T12:11:00Z", &["a", "b"]), [DIFFERS; 2]);
+        assert_eq!(
+            seen(&mut world, "2026-06-01T12:00:00Z", &["a", "b"]),
+            [ROLLING; 2]
+        );
+        assert_eq!(
+            seen(&mut world, "2026-06-01T12:11:00Z", &["a", "b"]),
+            [DIFFERS; 2]
+        );
     }
 
     #[test]
@@ -236,7 +248,11 @@ mod tests {
     #[test]
     fn without_a_hash_nobody_can_tell() {
         let mut world = encrypted(1);
-        look_at(&mut world, "2026-06-01T12:00:00Z", &[metrics(&started(START))]);
+        look_at(
+            &mut world,
+            "2026-06-01T12:00:00Z",
+            &[metrics(&started(START))],
+        );
         let verdict = world.only(&ConfigConsistentAcrossReplicas::default());
         assert_eq!(
             (verdict.outcome, verdict.reason),

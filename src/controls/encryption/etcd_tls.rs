@@ -59,61 +59,61 @@ impl EtcdTls {
                  Unknown. k3s without etcd nodes stores in SQLite or through kine: not applicable. \
                  Whether certificates are valid is not judged here.",
     };
+}
 
-    fn node(&self, context: &Context<'_>, node: &str) -> Option<Verdict> {
-        let components = components(context.inventory).filter(|c| &*c.node == node);
-        let (mut etcd, mut seen) = (false, false);
-        let mut faults: BTreeSet<String> = BTreeSet::new();
-        let mut in_file = None;
-        for component in components {
-            seen = true;
-            if component.flags.get("config-file").is_some() {
-                in_file = Some(component.name.clone());
-            } else if &*component.name == "etcd" {
-                etcd = true;
-                faults.extend(of_etcd(&component.flags));
-            } else {
-                faults.extend(of_api_server(&component.flags));
-            }
+fn node(context: &Context<'_>, node: &str) -> Option<Verdict> {
+    let components = components(context.inventory).filter(|c| &*c.node == node);
+    let (mut etcd, mut seen) = (false, false);
+    let mut faults: BTreeSet<String> = BTreeSet::new();
+    let mut in_file = None;
+    for component in components {
+        seen = true;
+        if component.flags.get("config-file").is_some() {
+            in_file = Some(component.name.clone());
+        } else if &*component.name == "etcd" {
+            etcd = true;
+            faults.extend(of_etcd(&component.flags));
+        } else {
+            faults.extend(of_api_server(&component.flags));
         }
-        if !seen {
-            return None;
-        }
-        if !faults.is_empty() {
-            let faults: Vec<String> = faults.into_iter().collect();
-            let verdict = Verdict::fail(Strength::Declared, "EtcdWithoutTls", faults.join("; "));
-            return Some(verdict.propose(
-                "Mend the manifests in /etc/kubernetes/manifests on this node; the certificates \
-                 are made by kubeadm init phase certs etcd-server (and etcd-peer).",
-            ));
-        }
-        if let Some(component) = in_file {
-            let message = format!("the flags of {component} are in a file, which is not read");
-            return Some(Verdict::unknown("FlagsInFile", message));
-        }
-        if !etcd {
-            let message = "the API server reaches etcd by TLS; how its members talk can't be seen";
-            return Some(Verdict::unknown("ExternalEtcd", message));
-        }
-        let message = "etcd is reached by TLS with client certificates, by its peers as well";
-        Some(Verdict::pass(Strength::Declared, "EtcdTls", message))
     }
+    if !seen {
+        return None;
+    }
+    if !faults.is_empty() {
+        let faults: Vec<String> = faults.into_iter().collect();
+        let verdict = Verdict::fail(Strength::Declared, "EtcdWithoutTls", faults.join("; "));
+        return Some(verdict.propose(
+            "Mend the manifests in /etc/kubernetes/manifests on this node; the certificates \
+             are made by kubeadm init phase certs etcd-server (and etcd-peer).",
+        ));
+    }
+    if let Some(component) = in_file {
+        let message = format!("the flags of {component} are in a file, which is not read");
+        return Some(Verdict::unknown("FlagsInFile", message));
+    }
+    if !etcd {
+        let message = "the API server reaches etcd by TLS; how its members talk can't be seen";
+        return Some(Verdict::unknown("ExternalEtcd", message));
+    }
+    let message = "etcd is reached by TLS with client certificates, by its peers as well";
+    Some(Verdict::pass(Strength::Declared, "EtcdTls", message))
+}
 
-    /// The verdict where no pod shows etcd or an API server.
-    fn unseen(&self, context: &Context<'_>) -> Verdict {
-        let version = context.observed.api_servers.version.as_deref();
-        let k3s = version.is_some_and(|version| version.contains("+k3s"));
-        let mut nodes = context.inventory.tables.nodes.iter();
-        if k3s && !nodes.any(|node| node.meta.labels.get(EMBEDDED).is_some()) {
-            let message = "k3s without etcd nodes stores in SQLite, or elsewhere through kine";
-            return Verdict::not_applicable("NoEtcd", message);
-        }
-        Verdict::unknown(
-            "EtcdNotVisible",
-            "no static pod shows etcd or an API server: the control plane is managed, or runs \
-             outside pods",
-        )
+/// The verdict where no pod shows etcd or an API server.
+fn unseen(context: &Context<'_>) -> Verdict {
+    let version = context.observed.api_servers.version.as_deref();
+    let k3s = version.is_some_and(|version| version.contains("+k3s"));
+    let mut nodes = context.inventory.tables.nodes.iter();
+    if k3s && !nodes.any(|node| node.meta.labels.get(EMBEDDED).is_some()) {
+        let message = "k3s without etcd nodes stores in SQLite, or elsewhere through kine";
+        return Verdict::not_applicable("NoEtcd", message);
     }
+    Verdict::unknown(
+        "EtcdNotVisible",
+        "no static pod shows etcd or an API server: the control plane is managed, or runs \
+         outside pods",
+    )
 }
 
 /// What is wrong with the flags of etcd.
@@ -137,9 +137,10 @@ fn of_etcd(flags: &Labels) -> Vec<String> {
     }
     for flag in ["listen-client-urls", "listen-peer-urls"] {
         let urls = flags.get(flag).unwrap_or_default().split(',');
-        faults.extend(urls.filter(|url| is_plain(url)).map(|url| {
-            format!("etcd listens on {url} (--{flag})")
-        }));
+        faults.extend(
+            urls.filter(|url| is_plain(url))
+                .map(|url| format!("etcd listens on {url} (--{flag})")),
+        );
     }
     faults
 }
@@ -225,8 +226,8 @@ impl Control for EtcdTls {
             SubjectKind::Cluster => components(context.inventory)
                 .next()
                 .is_none()
-                .then(|| self.unseen(context)),
-            SubjectKind::Object(Kind::Node) => self.node(context, &subject.name),
+                .then(|| unseen(context)),
+            SubjectKind::Object(Kind::Node) => node(context, &subject.name),
             _ => None,
         }
     }
@@ -314,7 +315,10 @@ mod tests {
             put(&mut world, "etcd", &ETCD, &[more]);
             assert_eq!(judged(&mut world).0, Outcome::Fail, "{more}");
         }
-        for harmless in ["--auto-tls=false", "--listen-client-urls=http://127.0.0.1:2379"] {
+        for harmless in [
+            "--auto-tls=false",
+            "--listen-client-urls=http://127.0.0.1:2379",
+        ] {
             let mut world = kubeadm();
             put(&mut world, "etcd", &ETCD, &[harmless]);
             assert_eq!(judged(&mut world).0, Outcome::Pass, "{harmless}");
@@ -327,7 +331,10 @@ mod tests {
             ("--etcd-servers=https://a:2379,http://b:2379", Outcome::Fail),
             ("--etcd-servers=", Outcome::Fail),
             ("--etcd-certfile=", Outcome::Fail),
-            ("--etcd-servers=https://a:2379,https://b:2379", Outcome::Pass),
+            (
+                "--etcd-servers=https://a:2379,https://b:2379",
+                Outcome::Pass,
+            ),
         ] {
             let mut world = kubeadm();
             // RKE2 has everything in args.
@@ -340,12 +347,20 @@ mod tests {
 
     #[test]
     fn what_can_not_be_seen_is_unknown() {
-        assert_eq!(judged(&mut World::new()), (Outcome::Unknown, "EtcdNotVisible"));
+        assert_eq!(
+            judged(&mut World::new()),
+            (Outcome::Unknown, "EtcdNotVisible")
+        );
         let mut external = World::new();
         put(&mut external, "kube-apiserver", &SERVER, &[]);
         assert_eq!(judged(&mut external), (Outcome::Unknown, "ExternalEtcd"));
         let mut in_file = kubeadm();
-        put(&mut in_file, "etcd", &["etcd", "--config-file=/etcd.yaml"], &[]);
+        put(
+            &mut in_file,
+            "etcd",
+            &["etcd", "--config-file=/etcd.yaml"],
+            &[],
+        );
         assert_eq!(judged(&mut in_file), (Outcome::Unknown, "FlagsInFile"));
     }
 

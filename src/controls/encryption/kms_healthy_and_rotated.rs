@@ -88,7 +88,10 @@ impl KmsHealthyAndRotated {
 
     fn replica(&self, context: &Context<'_>, replica: &Replica) -> Verdict {
         if let KmsHealth::Sick(why) = &replica.look.kms {
-            return failing("KmsUnhealthy", format!("a KMS provider does not answer: {why}"));
+            return failing(
+                "KmsUnhealthy",
+                format!("a KMS provider does not answer: {why}"),
+            );
         }
         let (at, seen) = match reading(context, replica) {
             Ok(read) => read,
@@ -110,11 +113,16 @@ impl KmsHealthyAndRotated {
                 ),
             };
         }
-        let verdicts = replica.kms.iter().filter(|(name, _)| seen.kms.contains_key(*name));
+        let verdicts = replica
+            .kms
+            .iter()
+            .filter(|(name, _)| seen.kms.contains_key(*name));
         let verdicts = verdicts.map(|(name, kms)| self.provider(context, name, kms, seen, at));
         let verdict = super::worst(verdicts);
         let verdict = verdict.unwrap_or_else(|| Verdict::unknown("KmsNotSeen", "nothing was seen"));
-        let recheck = verdict.recheck_at.map_or(expiry(at), |own| own.min(expiry(at)));
+        let recheck = verdict
+            .recheck_at
+            .map_or(expiry(at), |own| own.min(expiry(at)));
         verdict.recheck(recheck)
     }
 
@@ -135,7 +143,10 @@ impl KmsHealthyAndRotated {
         };
         let due = after(key.since, span(&self.max_key_age));
         if context.now >= due {
-            let message = format!("the key of {name} is in use for {} or longer", self.max_key_age);
+            let message = format!(
+                "the key of {name} is in use for {} or longer",
+                self.max_key_age
+            );
             return failing("KeyNotRotated", message);
         }
         if !key.start_seen {
@@ -149,7 +160,11 @@ impl KmsHealthyAndRotated {
     /// What is wrong with a provider beside the age of its key.
     fn sick(&self, name: &str, kms: &Kms, seen: &Reading, at: Timestamp) -> Option<Verdict> {
         let told = seen.kms.get(name).is_some_and(|kms| !kms.named.is_empty());
-        if told && kms.status.is_some_and(|last| at > later(last, span(&self.max_status_age))) {
+        if told
+            && kms
+                .status
+                .is_some_and(|last| at > later(last, span(&self.max_status_age)))
+        {
             let message = format!("provider {name} did not tell its status for a while");
             return Some(failing("KmsStatusOld", message));
         }
@@ -217,7 +232,10 @@ mod tests {
         let labels = format!(
             "key_id_hash=\"{key}\",provider_name=\"vault\",transformation_type=\"to_storage\""
         );
-        moment(&format!("{PREFIX}key_id_hash_last_timestamp_seconds{{{labels}}}"), at)
+        moment(
+            &format!("{PREFIX}key_id_hash_last_timestamp_seconds{{{labels}}}"),
+            at,
+        )
     }
 
     fn named(at: &str) -> String {
@@ -267,10 +285,19 @@ mod tests {
         use Outcome::{Fail, Pass, Unknown};
         for (text, wanted) in [
             (healthy(), (Pass, "KmsHealthyAndRotated")),
-            (healthy() + &calls("Unavailable", 10), (Pass, "KmsHealthyAndRotated")),
-            (healthy() + &calls("Unavailable", 11), (Fail, "KmsCallsFail")),
             (
-                healthy().replace(&named("2026-06-01T11:59:00Z"), &named("2026-06-01T11:49:59Z")),
+                healthy() + &calls("Unavailable", 10),
+                (Pass, "KmsHealthyAndRotated"),
+            ),
+            (
+                healthy() + &calls("Unavailable", 11),
+                (Fail, "KmsCallsFail"),
+            ),
+            (
+                healthy().replace(
+                    &named("2026-06-01T11:59:00Z"),
+                    &named("2026-06-01T11:49:59Z"),
+                ),
                 (Fail, "KmsStatusOld"),
             ),
             (
@@ -303,9 +330,17 @@ mod tests {
             let text = healthy() + &invalid(3);
             metrics(&text.replace(&named("2026-06-01T11:59:00Z"), &named(at)))
         };
-        look_at(&mut world, "2026-06-01T12:05:00Z", &[look("2026-06-01T12:04:00Z")]);
+        look_at(
+            &mut world,
+            "2026-06-01T12:05:00Z",
+            &[look("2026-06-01T12:04:00Z")],
+        );
         assert_eq!(world.only(&control).reason, "InvalidKeyId");
-        look_at(&mut world, "2026-06-02T12:05:00Z", &[look("2026-06-02T12:04:00Z")]);
+        look_at(
+            &mut world,
+            "2026-06-02T12:05:00Z",
+            &[look("2026-06-02T12:04:00Z")],
+        );
         assert_eq!(world.only(&control).reason, "KmsHealthyAndRotated");
     }
 

@@ -30,10 +30,7 @@ pub use self::{
     secrets_provider_strength::{Provider, SecretsProviderStrength},
     secrets_reencrypted::SecretsReencrypted,
 };
-use crate::{
-    controls::prelude::*,
-    controls::subject::objects,
-};
+use crate::{controls::prelude::*, controls::subject::objects};
 
 /// Calls `found` with everything that the API server calls: webhook configurations, and the APIs
 /// that it does not serve itself. None of them is in a namespace.
@@ -42,8 +39,18 @@ fn callees(inventory: &Inventory, namespace: Option<&str>, found: &mut dyn FnMut
         return;
     }
     let tables = &inventory.tables;
-    objects(Kind::ValidatingWebhook, &tables.validating_webhooks, None, found);
-    objects(Kind::MutatingWebhook, &tables.mutating_webhooks, None, found);
+    objects(
+        Kind::ValidatingWebhook,
+        &tables.validating_webhooks,
+        None,
+        found,
+    );
+    objects(
+        Kind::MutatingWebhook,
+        &tables.mutating_webhooks,
+        None,
+        found,
+    );
     let apis = tables.api_services.iter();
     for api in apis.filter(|api| api.spec.service.is_some()) {
         found(Subject::of(Kind::ApiService, &api.meta));
@@ -66,7 +73,11 @@ const fn rank(outcome: Outcome) -> u8 {
 fn worst(verdicts: impl Iterator<Item = Verdict>) -> Option<Verdict> {
     verdicts.reduce(|a, b| {
         let recheck = [a.recheck_at, b.recheck_at].into_iter().flatten().min();
-        let mut worse = if rank(b.outcome) > rank(a.outcome) { b } else { a };
+        let mut worse = if rank(b.outcome) > rank(a.outcome) {
+            b
+        } else {
+            a
+        };
         worse.recheck_at = recheck;
         worse
     })

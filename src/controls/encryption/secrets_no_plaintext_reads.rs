@@ -282,11 +282,18 @@ mod tests {
     fn a_change_of_the_configuration_begins_the_window_anew() {
         let mut world = encrypted(1);
         let with = |hash: &str, secrets| {
-            let Look { metrics: Ok(mut reading), .. } = look(LONG_AGO, secrets, 0) else {
+            let Look {
+                metrics: Ok(mut reading),
+                ..
+            } = look(LONG_AGO, secrets, 0)
+            else {
                 panic!("it reads");
             };
             reading.line(config(hash).trim_end());
-            Look { metrics: Ok(reading), ..metrics("") }
+            Look {
+                metrics: Ok(reading),
+                ..metrics("")
+            }
         };
         look_at(&mut world, "2026-06-01T11:00:00Z", &[with("a", 0)]);
         look_at(&mut world, "2026-06-01T11:05:00Z", &[with("b", 4)]);
@@ -300,9 +307,16 @@ mod tests {
         let mut world = World::new();
         let plain = operations("secrets", "to_storage", "", 4);
         look_at(&mut world, "2026-06-01T12:00:00Z", &[metrics(&plain)]);
-        assert_eq!(judged(&mut world), (Outcome::NotApplicable, "NothingEncrypted"));
+        assert_eq!(
+            judged(&mut world),
+            (Outcome::NotApplicable, "NothingEncrypted")
+        );
         let mut world = encrypted(1);
-        look_at(&mut world, "2026-06-01T12:00:00Z", &[metrics(&started(TODAY))]);
+        look_at(
+            &mut world,
+            "2026-06-01T12:00:00Z",
+            &[metrics(&started(TODAY))],
+        );
         assert_eq!(judged(&mut world), (Outcome::Unknown, "CountersNotShown"));
     }
 }

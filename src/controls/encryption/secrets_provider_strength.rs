@@ -36,7 +36,7 @@ pub enum Provider {
     /// A key management service by its second protocol.
     #[serde(rename = "kms:v2")]
     KmsV2,
-    /// XSalsa20 and Poly1305, with a key on the control plane's disks.
+    /// `XSalsa20` and Poly1305, with a key on the control plane's disks.
     #[serde(rename = "secretbox")]
     Secretbox,
     /// AES-GCM, with a key on the control plane's disks that must be rotated often.
@@ -183,7 +183,11 @@ fn used(
 ) -> Vec<String> {
     let counted = stored(replica, resource, from).map(|(prefix, _)| prefix.to_owned());
     let mut used: Vec<String> = counted.collect();
-    if let Some(run) = context.observed.canary.as_ref().filter(|run| run.at >= from)
+    if let Some(run) = context
+        .observed
+        .canary
+        .as_ref()
+        .filter(|run| run.at >= from)
         && resource == "secrets"
         && let Some(Canary::Encrypted(prefixes)) = run.replicas.get(address)
     {
@@ -246,7 +250,10 @@ mod tests {
     fn every_provider_that_was_used_is_accepted() {
         use Outcome::{Fail, NotApplicable, Pass, Unknown};
         for (prefixes, wanted) in [
-            (vec!["k8s:enc:secretbox:v1:", "key1:"], (Pass, "ProvidersAccepted")),
+            (
+                vec!["k8s:enc:secretbox:v1:", "key1:"],
+                (Pass, "ProvidersAccepted"),
+            ),
             (vec!["k8s:enc:kms:v2:vault:"], (Pass, "ProvidersAccepted")),
             (vec!["k8s:enc:aesgcm:v1:"], (Pass, "ProvidersAccepted")),
             (vec!["k8s:enc:aescbc:v1:"], (Fail, "ProviderNotAccepted")),
@@ -260,7 +267,11 @@ mod tests {
             (vec!["key1:"], (Unknown, "EncryptionNotSeen")),
             (vec![], (Unknown, "EncryptionNotSeen")),
         ] {
-            assert_eq!(judged(&mut stored_through(&prefixes)), wanted, "{prefixes:?}");
+            assert_eq!(
+                judged(&mut stored_through(&prefixes)),
+                wanted,
+                "{prefixes:?}"
+            );
         }
     }
 
@@ -283,16 +294,27 @@ mod tests {
             platform: None,
             replicas: [("10.0.0.0:6443".into(), identity)].into(),
         });
-        assert_eq!(judged(&mut world), (Outcome::NotApplicable, "NothingEncrypted"));
+        assert_eq!(
+            judged(&mut world),
+            (Outcome::NotApplicable, "NothingEncrypted")
+        );
     }
 
     #[test]
     fn the_canary_counts_where_nothing_else_was_stored() {
         let mut world = encrypted(1);
-        look_at(&mut world, NOON, &[metrics(&started("2026-05-01T00:00:00Z"))]);
+        look_at(
+            &mut world,
+            NOON,
+            &[metrics(&started("2026-05-01T00:00:00Z"))],
+        );
         assert_eq!(judged(&mut world), (Outcome::Pass, "ProvidersAccepted"));
         let later = "2026-06-03T12:00:00Z";
-        look_at(&mut world, later, &[metrics(&started("2026-05-01T00:00:00Z"))]);
+        look_at(
+            &mut world,
+            later,
+            &[metrics(&started("2026-05-01T00:00:00Z"))],
+        );
         assert_eq!(judged(&mut world), (Outcome::Unknown, "NothingStored"));
     }
 
@@ -305,7 +327,11 @@ mod tests {
         look_at(&mut world, NOON, &[metrics(&format!("{start}{old}"))]);
         assert_eq!(judged(&mut world).0, Outcome::Fail);
         let both = metrics(&format!("{start}{old}{new}"));
-        look_at(&mut world, "2026-06-02T11:00:00Z", std::slice::from_ref(&both));
+        look_at(
+            &mut world,
+            "2026-06-02T11:00:00Z",
+            std::slice::from_ref(&both),
+        );
         assert_eq!(judged(&mut world).0, Outcome::Fail);
         look_at(&mut world, "2026-06-02T12:05:00Z", &[both]);
         assert_eq!(judged(&mut world), (Outcome::Pass, "ProvidersAccepted"));
@@ -336,7 +362,10 @@ mod tests {
 
     #[test]
     fn before_the_first_look_nobody_can_tell() {
-        assert_eq!(judged(&mut World::new()), (Outcome::Unknown, "NotLookedYet"));
+        assert_eq!(
+            judged(&mut World::new()),
+            (Outcome::Unknown, "NotLookedYet")
+        );
         let mut world = stored_through(&["k8s:enc:secretbox:v1:"]);
         world.observed.api_servers.all_known = false;
         let outcomes = world.outcomes(&SecretsProviderStrength::default());

@@ -13,7 +13,7 @@ use super::{
     time::{after, span},
 };
 use crate::{
-    analysis::apiserver::Change as Changed,
+    analysis::apiserver::{Change as Changed, Kms},
     api::Period,
     controls::prelude::*,
     inventory::{
@@ -60,7 +60,8 @@ impl Default for SecretsReencrypted {
 const VERSIONS: [Kind; 2] = [Kind::Migration, Kind::MigrationBeta];
 
 /// How to write everything anew where no API does it.
-const BY_HAND: &str = "Write all of them anew: kubectl get secrets -A -o json | kubectl replace -f -";
+const BY_HAND: &str =
+    "Write all of them anew: kubectl get secrets -A -o json | kubectl replace -f -";
 
 impl SecretsReencrypted {
     /// Documentation and facts.
@@ -127,10 +128,11 @@ impl SecretsReencrypted {
             let message = "no change of the encryption configuration or of a key was seen";
             return Verdict::not_applicable("NoChangeSeen", message);
         }
-        self.lacking(context, resource, &changes).unwrap_or_else(|| {
-            let message = "all of them were written anew after the last change";
-            Verdict::pass(Strength::Effective, "Reencrypted", message)
-        })
+        self.lacking(context, resource, &changes)
+            .unwrap_or_else(|| {
+                let message = "all of them were written anew after the last change";
+                Verdict::pass(Strength::Effective, "Reencrypted", message)
+            })
     }
 
     /// The verdict on a resource, unless it was migrated after the last change.
@@ -141,14 +143,21 @@ impl SecretsReencrypted {
         changes: &[Changed],
     ) -> Option<Verdict> {
         let migrations: Vec<&Object<Migration>> = of(context.inventory, resource).collect();
-        let done = migrations.iter().filter(|m| matches!(m.spec.stage, Stage::Succeeded(_)));
+        let done = migrations
+            .iter()
+            .filter(|m| matches!(m.spec.stage, Stage::Succeeded(_)));
         let done = done.map(|migration| migration.meta.created_at()).max();
         // Creation times have whole seconds: the one in which something changed is not after it.
-        let open = changes.iter().filter(|change| done.is_none_or(|done| done <= change.at));
+        let open = changes
+            .iter()
+            .filter(|change| done.is_none_or(|done| done <= change.at));
         let first = open.clone().map(|change| change.at).min()?;
         let last = open.max_by_key(|change| change.at)?;
         let deadline = after(first, span(&self.grace));
-        let message = format!("{resource} were not written anew since the change at {}", last.at);
+        let message = format!(
+            "{resource} were not written anew since the change at {}",
+            last.at
+        );
         let since = |m: &&&Object<Migration>| m.meta.created_at() > last.at;
         let begun = migrations.iter().find(since);
         if let Some(verdict) = begun.and_then(|migration| self.under_way(context, migration)) {
@@ -217,7 +226,10 @@ impl SecretsReencrypted {
             target: Target {
                 kind,
                 namespace: Sym::from(""),
-                name: manifest["metadata"]["name"].as_str().unwrap_or_default().into(),
+                name: manifest["metadata"]["name"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .into(),
             },
             manifest,
             consent: Consent::Given,
@@ -234,7 +246,11 @@ fn split(resource: &str) -> (&str, &str) {
 /// The migration that a change asks for. Its name is that of the change: created once.
 fn manifest(kind: Kind, resource: &str, change: &Changed) -> serde_json::Value {
     let digits = change.hash.rsplit(':').next().unwrap_or_default();
-    let digits: String = digits.chars().filter(char::is_ascii_alphanumeric).take(10).collect();
+    let digits: String = digits
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .take(10)
+        .collect();
     let (name, group) = split(resource);
     json!({
         "apiVersion": kind.info().api_version(),
@@ -260,7 +276,10 @@ fn of<'a>(
     let tables = &inventory.tables;
     let (name, group) = split(resource);
     let mut seen: BTreeSet<Uid> = BTreeSet::new();
-    let all = tables.migrations.iter().chain(tables.beta_migrations.iter());
+    let all = tables
+        .migrations
+        .iter()
+        .chain(tables.beta_migrations.iter());
     all.filter(move |object| {
         let Migration {
             group: of_group,
@@ -284,7 +303,7 @@ pub(super) fn last_migration(inventory: &Inventory, resource: &str) -> Option<Ti
 fn changes(observed: &Observed) -> Vec<Changed> {
     let replicas = observed.api_servers.replicas.values();
     let all = replicas.flat_map(|replica| {
-        let keys = replica.kms.values().flat_map(|kms| kms.key_changes());
+        let keys = replica.kms.values().flat_map(Kms::key_changes);
         replica.config_changes().iter().chain(keys)
     });
     all.cloned().collect()
@@ -295,12 +314,7 @@ impl Control for SecretsReencrypted {
         &Self::INFO
     }
 
-    fn population(
-        &self,
-        _: &Context<'_>,
-        namespace: Option<&str>,
-        found: &mut dyn FnMut(Subject),
-    ) {
+    fn population(&self, _: &Context<'_>, namespace: Option<&str>, found: &mut dyn FnMut(Subject)) {
         if namespace.is_some() {
             return;
         }
@@ -311,7 +325,10 @@ impl Control for SecretsReencrypted {
 
     fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {
         let asked = subject.kind == SubjectKind::Resource
-            && self.resources.iter().any(|resource| *resource == *subject.name);
+            && self
+                .resources
+                .iter()
+                .any(|resource| *resource == *subject.name);
         asked.then(|| self.resource(context, &subject.name))
     }
 }

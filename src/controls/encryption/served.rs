@@ -40,7 +40,10 @@ pub(super) fn certificate(
             return failing("CertificateNotYetValid", message);
         }
         if !member.is_valid(now) {
-            return failing("CertificateExpired", format!("{which} ended at {}", member.ends()));
+            return failing(
+                "CertificateExpired",
+                format!("{which} ended at {}", member.ends()),
+            );
         }
         if let Some(weakness) = member.weakness {
             return failing("CertificateWeak", format!("{which} has {weakness}"));

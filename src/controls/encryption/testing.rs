@@ -14,7 +14,9 @@ pub(super) fn encrypted(replicas: usize) -> World {
         at: "2026-06-01T11:00:00Z".parse().unwrap(),
         all_replicas_known: true,
         platform: None,
-        replicas: (0..replicas).map(|i| (address(i), sealed.clone())).collect(),
+        replicas: (0..replicas)
+            .map(|i| (address(i), sealed.clone()))
+            .collect(),
     });
     world
 }
@@ -52,7 +54,9 @@ pub(super) fn look_at(world: &mut World, at: &str, looks: &[Look]) {
         at,
         all_known: true,
         version: Some("v1.37.2".to_owned()),
-        replicas: replicas.map(|(i, look)| (address(i), look.clone())).collect(),
+        replicas: replicas
+            .map(|(i, look)| (address(i), look.clone()))
+            .collect(),
     });
 }
 

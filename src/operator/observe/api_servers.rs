@@ -34,7 +34,9 @@ impl ApiServers {
             let (client, config) = (&connection.client, &connection.config);
             Finding::ApiServers(api_servers::look(client, config, &which, handshakes).await)
         };
-        let started = self.looks.turn(turn, Value::Array(settings), INTERVAL, look);
+        let started = self
+            .looks
+            .turn(turn, Value::Array(settings), INTERVAL, look);
         if started && handshakes {
             self.handshakes_due = turn.now.mono + HANDSHAKES;
         }

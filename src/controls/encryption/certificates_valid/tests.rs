@@ -41,7 +41,10 @@ fn a_certificate_is_judged_by_its_status() {
     let july = "2026-07-20T00:00:00Z";
     let renewal = "2026-06-20T00:00:00Z";
     for (status, wanted) in [
-        (ready("True", SINCE, july, renewal), (Pass, "CertificateValid")),
+        (
+            ready("True", SINCE, july, renewal),
+            (Pass, "CertificateValid"),
+        ),
         // A renewal may take as long as the grace.
         (
             ready("True", SINCE, july, "2026-05-31T12:00:00Z"),
@@ -127,7 +130,11 @@ fn attempts_that_failed_and_the_way_out_are_told() {
     let mut status = ready("False", SINCE, "2026-07-20T00:00:00Z", "");
     status["failedIssuanceAttempts"] = json!(3);
     let verdict = certificate(&status).only(&control());
-    assert!(verdict.message.contains("3 attempts"), "{}", verdict.message);
+    assert!(
+        verdict.message.contains("3 attempts"),
+        "{}",
+        verdict.message
+    );
     let proposal = verdict.proposal.unwrap();
     assert!(proposal.contains("cmctl renew -n web shop"), "{proposal}");
 }
@@ -146,8 +153,14 @@ fn a_weak_key_is_not_asked_for() {
         world.only(&control()).reason
     };
     assert_eq!(reason(json!({ "size": 1024 })), "WeakKey");
-    assert_eq!(reason(json!({ "algorithm": "RSA", "size": 2048 })), "CertificateValid");
-    assert_eq!(reason(json!({ "algorithm": "ECDSA", "size": 256 })), "CertificateValid");
+    assert_eq!(
+        reason(json!({ "algorithm": "RSA", "size": 2048 })),
+        "CertificateValid"
+    );
+    assert_eq!(
+        reason(json!({ "algorithm": "ECDSA", "size": 256 })),
+        "CertificateValid"
+    );
     assert_eq!(reason(Value::Null), "CertificateValid");
 }
 
@@ -197,8 +210,15 @@ fn the_worst_webhook_of_a_configuration_decides() {
     let mut world = webhook(&[STRONG, WEAK, STRONG], &Value::Null);
     let verdict = world.only(&control());
     assert_eq!(verdict.reason, "BundleWeak");
-    assert!(verdict.message.contains("h1.example"), "{}", verdict.message);
-    assert_eq!(webhook(&[], &Value::Null).only(&control()).reason, "NoWebhooks");
+    assert!(
+        verdict.message.contains("h1.example"),
+        "{}",
+        verdict.message
+    );
+    assert_eq!(
+        webhook(&[], &Value::Null).only(&control()).reason,
+        "NoWebhooks"
+    );
 }
 
 #[test]
@@ -233,12 +253,17 @@ fn an_injector_has_the_grace_to_fill_a_bundle_in() {
 fn only_aggregated_apis_have_a_bundle() {
     let api = |spec: Value| {
         let object = json!({ "metadata": { "name": "v1.x.example" }, "spec": spec });
-        World::new().with(Kind::ApiService, object).judge(&control())
+        World::new()
+            .with(Kind::ApiService, object)
+            .judge(&control())
     };
     assert!(api(json!({})).is_empty());
     let service = json!({ "namespace": "a", "name": "b" });
     let verdicts = api(json!({ "service": service, "insecureSkipTLSVerify": true }));
     assert_eq!(verdicts["APIService v1.x.example"].reason, "TlsNotVerified");
     let verdicts = api(json!({ "service": service, "caBundle": "anVuaw==" }));
-    assert_eq!(verdicts["APIService v1.x.example"].reason, "BundleUndecodable");
+    assert_eq!(
+        verdicts["APIService v1.x.example"].reason,
+        "BundleUndecodable"
+    );
 }

@@ -63,7 +63,12 @@ fn a_migration_that_succeeded_after_the_change_passes() {
         (after, "Failed", LATE, (Fail, "MigrationFailed")),
         (after, "Failed", after, (Unknown, "ReencryptionDue")),
         (after, "Running", LATE, (NotApplicable, "MigrationUnderWay")),
-        (after, "Running", "2026-06-04T12:05:02Z", (Fail, "MigrationUnfinished")),
+        (
+            after,
+            "Running",
+            "2026-06-04T12:05:02Z",
+            (Fail, "MigrationUnfinished"),
+        ),
     ] {
         let mut world = changed();
         world.put(Kind::Migration, migration(created, condition));
@@ -81,7 +86,12 @@ fn it_fails_when_the_grace_is_over() {
     let verdict = world.only(&SecretsReencrypted::default());
     assert_eq!(verdict.reason, "NotReencrypted");
     assert!(verdict.remedy.is_none());
-    assert!(verdict.proposal.unwrap().contains("StorageVersionMigration"));
+    assert!(
+        verdict
+            .proposal
+            .unwrap()
+            .contains("StorageVersionMigration")
+    );
 }
 
 #[test]
@@ -102,7 +112,10 @@ fn only_migrations_of_the_very_resource_count() {
 #[test]
 fn a_later_change_asks_for_another_migration() {
     let mut world = changed();
-    world.put(Kind::Migration, migration("2026-06-01T13:00:00Z", "Succeeded"));
+    world.put(
+        Kind::Migration,
+        migration("2026-06-01T13:00:00Z", "Succeeded"),
+    );
     assert_eq!(judged(&mut world).0, Outcome::Pass);
     looks(&mut world, "2026-06-02T12:00:00Z", &["c", "b"]);
     assert_eq!(judged(&mut world), (Outcome::Unknown, "ReencryptionDue"));
@@ -131,7 +144,10 @@ fn enforce_creates_the_migration_that_is_missing() {
         json!({ "resource": { "group": "example.com", "resource": "widgets" } })
     );
     assert_eq!(manifests[0]["apiVersion"], "storagemigration.k8s.io/v1");
-    assert_ne!(manifests[0]["metadata"]["name"], manifests[1]["metadata"]["name"]);
+    assert_ne!(
+        manifests[0]["metadata"]["name"],
+        manifests[1]["metadata"]["name"]
+    );
     for verdict in verdicts.into_values() {
         let mut remedy = *verdict.remedy.unwrap();
         if let Remedy::Create { manifest, .. } = &mut remedy {
@@ -169,7 +185,10 @@ fn the_version_is_the_one_that_is_served() {
     let freshness = &mut world.inventory.freshness;
     freshness.set(Kind::Migration, Availability::Absent, Duration::ZERO);
     let remedy = world.only(&control).remedy.unwrap();
-    assert_eq!(remedy.content()["apiVersion"], "storagemigration.k8s.io/v1beta1");
+    assert_eq!(
+        remedy.content()["apiVersion"],
+        "storagemigration.k8s.io/v1beta1"
+    );
     let freshness = &mut world.inventory.freshness;
     freshness.set(Kind::MigrationBeta, Availability::Absent, Duration::ZERO);
     let verdict = world.only(&control);
