@@ -15,6 +15,7 @@
 
 pub mod backup;
 pub mod encryption;
+pub mod explain;
 pub mod network;
 pub(crate) mod prelude;
 pub mod rbac;
@@ -58,6 +59,8 @@ pub struct Info {
     pub criteria: &'static [&'static str],
     /// Severity of a failure, unless the policy says otherwise.
     pub severity: Severity,
+    /// The strongest that its verdicts rest on.
+    pub strength: Strength,
     /// Version of the rule. It rises whenever equal objects may get another verdict, so that a
     /// changed rule is never taken for drift.
     pub rule_version: u32,
@@ -79,6 +82,10 @@ pub struct Info {
     pub why: &'static str,
     /// What Enforce does, or what is proposed.
     pub fix: &'static str,
+    /// What a person does to make a subject pass.
+    pub by_hand: &'static str,
+    /// Which native admission could keep it from failing, and how far.
+    pub prevention: &'static str,
     /// What it can't see, and which choices it makes.
     pub limits: &'static str,
 }

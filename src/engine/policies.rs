@@ -293,10 +293,18 @@ impl Engine {
                 continue;
             };
             let rule = instance.rule;
-            let subjects: Vec<_> = instance.rows.keys().cloned().collect();
-            for subject in subjects {
-                self.say_kept(rule, &subject);
+            let rows: Vec<_> = instance.rows.keys().cloned().collect();
+            for subject in rows {
                 self.replan(id, &subject);
+            }
+            let table = self.rules.get(&rule).map(|rule| rule.table.iter());
+            let kept = table
+                .into_iter()
+                .flatten()
+                .filter(|(_, said)| said.kept.is_some());
+            let kept: Vec<_> = kept.map(|(subject, _)| subject.clone()).collect();
+            for subject in kept {
+                self.say_kept(rule, &subject);
             }
         }
         self.status_soon(name, now);

@@ -71,17 +71,22 @@ impl Engine {
         self.flights.abandon();
         self.out.entries.clear();
         self.out.actions.clear();
-        for instance in self.instances.values_mut() {
+        let ids: Vec<u32> = self.instances.keys().copied().collect();
+        for id in ids {
+            let members = self.members(id);
+            let Some(instance) = self.instances.get_mut(&id) else {
+                continue;
+            };
             instance.introduced = false;
-            for (subject, row) in &instance.rows {
-                let reference = record::subject_ref(&self.inventory, subject);
+            for (subject, verdict) in members {
+                let row = instance.rows.get(&subject);
                 self.memory.remember_row(
                     &instance.policies,
                     instance.key.control,
-                    subject,
-                    &reference,
-                    row.verdict.outcome,
-                    row.deviation.as_ref(),
+                    &subject,
+                    &record::subject_ref(&self.inventory, &subject),
+                    verdict.outcome,
+                    row.and_then(|row| row.deviation.as_ref()),
                 );
             }
         }
