@@ -25,6 +25,7 @@ impl AggregatedAndWebhookTls {
         family: Family::Encryption,
         criteria: &["CC6.7"],
         severity: Severity::Medium,
+        strength: Strength::Declared,
         rule_version: 1,
         reads: &[
             Kind::ValidatingWebhook,
@@ -45,6 +46,10 @@ impl AggregatedAndWebhookTls {
         why: "Whoever can answer in place of an aggregated API or a webhook decides what the API \
               server believes: a certificate that is not checked keeps nobody from it.",
         fix: "Nothing is written. The proposal says which field to mend.",
+        by_hand: "Give the Service a certificate for `NAME.NAMESPACE.svc`, put its authority into `caBundle` \
+                  and remove `insecureSkipTLSVerify`.",
+        prevention: "A ValidatingAdmissionPolicy on APIServices can refuse `insecureSkipTLSVerify: true`. Policies \
+                     that are objects never see webhook configurations.",
         limits: "Many installations of metrics-server skip the check: cover them by a \
                  ClusterControlException with an end, rather than by `allow`. Webhooks can't skip \
                  it; whether their caBundle is any good is judged by enc-certificates-valid. \

@@ -68,6 +68,7 @@ impl ApiserverTlsProfile {
         family: Family::Encryption,
         criteria: &["CC6.1", "CC6.7"],
         severity: Severity::Medium,
+        strength: Strength::Operating,
         rule_version: 1,
         reads: &[],
         subjects: &[],
@@ -82,6 +83,9 @@ impl ApiserverTlsProfile {
         why: "Everything that administers the cluster goes through this door. Old versions of TLS \
               can be broken, and an expired certificate locks everybody out at once.",
         fix: "Nothing is written to control planes. The proposal names the flag, or how to renew.",
+        by_hand: "Start the API servers with `--tls-min-version=VersionTLS12`, and renew their certificate \
+                  with `kubeadm certs renew apiserver`.",
+        prevention: "None: it is the API server's own configuration.",
         limits: "Where a load balancer ends TLS, its profile is what is seen. Old versions are \
                  offered by a bare first message, which the server's log shows as a failed \
                  handshake, at most once an hour. Where no handshake is possible the flag \

@@ -65,6 +65,7 @@ impl CertificatesValid {
         family: Family::Encryption,
         criteria: &["CC6.1", "CC6.7", "A1.2"],
         severity: Severity::High,
+        strength: Strength::Declared,
         rule_version: 1,
         reads: &[
             Kind::Certificate,
@@ -91,6 +92,9 @@ impl CertificatesValid {
         why: "An expired certificate takes a site, or with a webhook every write to the cluster, \
               out of service, and teaches people to click warnings away.",
         fix: "Nothing is written. The proposal says how to renew by hand.",
+        by_hand: "Find out with `cmctl status certificate` what holds cert-manager up, and renew with \
+                  `cmctl renew`. Put the new authority into the caBundle.",
+        prevention: "None: whether a certificate is valid is a matter of time.",
         limits: "Certificates that no cert-manager object describes, and every Secret, are not \
                  read: see the parameter `handshake` of enc-ingress-tls for what is really \
                  served. A bundle is judged by its best member that is valid now, because older \

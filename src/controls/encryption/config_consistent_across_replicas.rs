@@ -42,6 +42,7 @@ impl ConfigConsistentAcrossReplicas {
         family: Family::Encryption,
         criteria: &["CC6.1", "CC7.1"],
         severity: Severity::High,
+        strength: Strength::Operating,
         rule_version: 1,
         reads: &[],
         subjects: &[],
@@ -55,6 +56,9 @@ impl ConfigConsistentAcrossReplicas {
         why: "A replica with an old configuration stores Secrets under an old key or under none, \
               and may not be able to read what the others have written.",
         fix: "Nothing is written to control planes. The message names the hashes.",
+        by_hand: "Put the same EncryptionConfiguration on every control plane node, and restart the API \
+                  servers that did not reload it.",
+        prevention: "None: it is the API server's own configuration.",
         limits: "Which of two configurations is the right one can't be seen: those that differ \
                  from most fail, all of them where there is no majority. The hash is shown since \
                  Kubernetes 1.34. Not applicable where nothing is encrypted: \

@@ -39,6 +39,7 @@ impl EtcdTls {
         family: Family::Encryption,
         criteria: &["CC6.1", "CC6.7"],
         severity: Severity::High,
+        strength: Strength::Declared,
         rule_version: 1,
         reads: &[Kind::Pod, Kind::Node],
         subjects: &[Kind::Node],
@@ -54,6 +55,8 @@ impl EtcdTls {
         why: "etcd holds the whole cluster and knows no users: whoever can talk to it can do \
               everything, and whoever can listen on the way reads it all.",
         fix: "Nothing is written to control planes. The message names the flags.",
+        by_hand: "Set the flags that the message names in the manifests of etcd and kube-apiserver.",
+        prevention: "None: static pods are made by the kubelet from files.",
         limits: "Flags of static pods are read, files are not. An etcd that no pod shows (external, \
                  managed, or inside the process of k3s or RKE2), or whose flags are in a file, is \
                  Unknown. k3s without etcd nodes stores in SQLite or through kine: not applicable. \

@@ -64,6 +64,7 @@ impl KmsHealthyAndRotated {
         family: Family::Encryption,
         criteria: &["CC6.1"],
         severity: Severity::High,
+        strength: Strength::Operating,
         rule_version: 1,
         reads: &[],
         subjects: &[],
@@ -79,6 +80,9 @@ impl KmsHealthyAndRotated {
               key that is never replaced protects everything that was ever stored, for whoever \
               gets hold of it once.",
         fix: "Nothing is written. The message names the provider.",
+        by_hand: "Mend the KMS plugin on the control plane node, or rotate the key in the KMS and have \
+                  everything written anew.",
+        prevention: "None: it is the API server's own configuration.",
         limits: "Not applicable without a KMS provider. The age of a key that was in use before \
                  Probity first looked, and whose predecessor the server does not show any more, \
                  is Unknown until it was watched for `maxKeyAge`, and is forgotten when Probity \

@@ -50,6 +50,7 @@ impl SecretsNoPlaintextReads {
         family: Family::Encryption,
         criteria: &["CC6.1", "C1.1"],
         severity: Severity::High,
+        strength: Strength::Operating,
         rule_version: 1,
         reads: &[Kind::Migration, Kind::MigrationBeta],
         subjects: &[],
@@ -64,6 +65,9 @@ impl SecretsNoPlaintextReads {
         why: "Switching encryption on changes nothing about what was stored before: it stays \
               readable in etcd, and in every backup of it, until it is written again.",
         fix: "Nothing is written. enc-secrets-reencrypted has the migration that mends it.",
+        by_hand: "Write all objects anew: with a StorageVersionMigration, or with `kubectl get secrets -A -o \
+                  json | kubectl replace -f -`.",
+        prevention: "None: what lies in storage was admitted long ago.",
         limits: "Nothing read proves little: an object that nobody asks for is not counted. API \
                  servers read everything when they start, without naming the resource, so that a \
                  process that started within the window is the best proof; what they count then \

@@ -94,6 +94,7 @@ impl SecretsProviderStrength {
         family: Family::Encryption,
         criteria: &["CC6.1"],
         severity: Severity::High,
+        strength: Strength::Operating,
         rule_version: 1,
         reads: &[],
         subjects: &[],
@@ -107,6 +108,9 @@ impl SecretsProviderStrength {
         why: "AES-CBC does not notice that its data was changed, and KMS v1 is slow and gone from \
               new servers: an encryption that is on is not always one that holds.",
         fix: "Nothing is written to control planes. The proposal says which provider to put first.",
+        by_hand: "Put an accepted provider first in the EncryptionConfiguration, keep the old one below it, \
+                  and write everything anew.",
+        prevention: "None: it is the API server's own configuration.",
         limits: "Not applicable where nothing is encrypted: enc-secrets-at-rest-active says so. \
                  secretbox and AES keep their keys on the control plane's disks, which the message \
                  notes: whoever gets the disk gets the keys. k3s and OpenShift use aescbc by \

@@ -72,6 +72,7 @@ impl SecretsReencrypted {
         family: Family::Encryption,
         criteria: &["CC6.1"],
         severity: Severity::Medium,
+        strength: Strength::Effective,
         rule_version: 1,
         reads: &[Kind::Migration, Kind::MigrationBeta],
         subjects: &[Kind::Migration],
@@ -91,6 +92,9 @@ impl SecretsReencrypted {
         fix: "With `migrate: true`, Enforce creates the StorageVersionMigration once all API \
               servers use the same configuration. Without it, or where the API is not served, the \
               proposal holds the object, or the command.",
+        by_hand: "Create a StorageVersionMigration of the resource, or write its objects anew with `kubectl \
+                  get secrets -A -o json | kubectl replace -f -`.",
+        prevention: "None: what lies in storage was admitted long ago.",
         limits: "Changes are seen while Probity runs: one that happened before is not known, and \
                  where none was seen the control is not applicable. The hash is shown since \
                  Kubernetes 1.34; without it the verdict is Unknown. StorageVersionMigration is \
