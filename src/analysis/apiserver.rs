@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 pub use self::history::{ApiServers, Change, Counter, Key, Kms, Replica, Rise};
-use super::{certificates::Certificate, exposition::Sample};
+use super::{exposition::Sample, tls::Shown};
 use crate::inventory::Sym;
 
 /// Counts what went to and came from storage, by resource and provider.
@@ -201,44 +201,6 @@ fn moment(seconds: f64) -> Option<Timestamp> {
         reason = "the range above is within that of i64"
     )]
     Timestamp::from_millisecond(millis as i64).ok()
-}
-
-/// Versions of TLS, oldest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum TlsVersion {
-    /// 1.0
-    V1_0,
-    /// 1.1
-    V1_1,
-    /// 1.2
-    V1_2,
-    /// 1.3
-    V1_3,
-}
-
-impl TlsVersion {
-    /// As people write it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::V1_0 => "1.0",
-            Self::V1_1 => "1.1",
-            Self::V1_2 => "1.2",
-            Self::V1_3 => "1.3",
-        }
-    }
-}
-
-/// What a TLS server showed to a client.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Shown {
-    /// The version that was agreed on.
-    pub version: TlsVersion,
-    /// The oldest version that the server still takes; `None` where that could not be found out.
-    pub oldest: Option<TlsVersion>,
-    /// Its certificate, and those that it sent with it.
-    pub chain: Vec<Certificate>,
-    /// Why the chain does not lead to an authority that clients trust; `None` where it does.
-    pub distrust: Option<String>,
 }
 
 /// What `/readyz` says of KMS providers.

@@ -22,6 +22,7 @@ pub mod network;
 pub mod rbac;
 pub mod rbac_defaults;
 pub mod schedule;
+pub mod tls;
 
 use std::{collections::BTreeSet, fmt::Debug};
 

@@ -11,9 +11,12 @@ use serde::Deserialize;
 
 use super::{
     servers::{self, Failure, Which, within},
-    tls::{self, Target},
+    tls,
 };
-use crate::analysis::apiserver::{KmsHealth, Look, Looks, Reading, Shown};
+use crate::analysis::{
+    apiserver::{KmsHealth, Look, Looks, Reading},
+    tls::{Shown, Target},
+};
 
 /// KMS providers that are asked for one by one, where the server does not sum them up.
 const PROVIDERS: usize = 8;

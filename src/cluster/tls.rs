@@ -26,33 +26,29 @@ use tokio_rustls::{
             danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         },
         crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
-        pki_types::{CertificateDer, ServerName, UnixTime},
+        pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
     },
 };
 
 use crate::analysis::{
-    apiserver::{Shown, TlsVersion},
     certificates::Certificate,
+    tls::{Shown, Target, TlsVersion},
 };
 
 /// For a connection, and for a handshake.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// A TLS server, and the name by which it is asked.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Target {
-    /// Name or address that is connected to.
-    pub host: String,
-    /// Port.
-    pub port: u16,
-    /// Name that the client asks for.
-    pub name: String,
-}
-
 /// Looks at a server. With `roots`, whether its chain leads to one of them is found out as well.
 pub async fn look(target: &Target, roots: Option<Arc<RootCertStore>>) -> Result<Shown, String> {
     let recorder = Arc::new(Recorder::new(roots)?);
-    let (version, chain) = handshake(target, Arc::clone(&recorder)).await?;
+    let shaken = handshake(target, Arc::clone(&recorder)).await;
+    let chain = recorder.chain();
+    let version = match shaken {
+        Ok(version) => version,
+        // It asks its clients for certificates, and showed its own before it refused us.
+        Err(_) if !chain.is_empty() => TlsVersion::V1_2,
+        Err(why) => return Err(why),
+    };
     let chain: Option<Vec<Certificate>> = chain.iter().map(|der| Certificate::read(der)).collect();
     let chain = chain.filter(|chain| !chain.is_empty());
     let chain = chain.ok_or("the server's certificate can't be decoded")?;
@@ -76,10 +72,7 @@ async fn connect(target: &Target) -> Result<TcpStream, String> {
     }
 }
 
-async fn handshake(
-    target: &Target,
-    recorder: Arc<Recorder>,
-) -> Result<(TlsVersion, Vec<CertificateDer<'static>>), String> {
+async fn handshake(target: &Target, recorder: Arc<Recorder>) -> Result<TlsVersion, String> {
     let failed = |why: &dyn std::fmt::Display| format!("no TLS handshake: {why}");
     let provider = Arc::clone(&recorder.provider);
     let config = ClientConfig::builder_with_provider(provider)
@@ -96,12 +89,21 @@ async fn handshake(
         Err(_) => return Err(failed(&"no answer in time")),
     };
     let (_, session) = stream.get_ref();
-    let version = match session.protocol_version() {
+    Ok(match session.protocol_version() {
         Some(ProtocolVersion::TLSv1_3) => TlsVersion::V1_3,
         _ => TlsVersion::V1_2,
-    };
-    let chain = session.peer_certificates().unwrap_or_default();
-    Ok((version, chain.to_vec()))
+    })
+}
+
+/// The authorities that browsers trust, and those in `more` (PEM).
+pub fn authorities(more: &[String]) -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
+    for pem in more {
+        let certificates = CertificateDer::pem_slice_iter(pem.as_bytes());
+        roots.add_parsable_certificates(certificates.filter_map(Result::ok));
+    }
+    roots
 }
 
 /// Lets every certificate through, and notes what a careful client would have said.
@@ -110,6 +112,7 @@ struct Recorder {
     provider: Arc<CryptoProvider>,
     careful: Option<Arc<WebPkiServerVerifier>>,
     distrust: Mutex<Option<String>>,
+    chain: Mutex<Vec<CertificateDer<'static>>>,
 }
 
 impl Recorder {
@@ -124,12 +127,18 @@ impl Recorder {
                 .map_err(|error| format!("no authority to trust: {error}"))?,
             provider,
             distrust: Mutex::new(None),
+            chain: Mutex::default(),
         })
     }
 
     fn distrust(&self) -> Option<String> {
         let distrust = self.distrust.lock();
         distrust.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn chain(&self) -> Vec<CertificateDer<'static>> {
+        let chain = self.chain.lock();
+        chain.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn note(&self, why: &str) {
@@ -168,6 +177,9 @@ impl ServerCertVerifier for Recorder {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        let shown = std::iter::once(leaf).chain(intermediates);
+        let shown = shown.map(|der| der.clone().into_owned()).collect();
+        *self.chain.lock().unwrap_or_else(PoisonError::into_inner) = shown;
         if let Some(careful) = &self.careful
             && let Err(error) = careful.verify_server_cert(leaf, intermediates, name, ocsp, now)
         {

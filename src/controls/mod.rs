@@ -160,6 +160,8 @@ pub enum Observation {
     EncryptionCanary,
     /// What each API server tells of itself: metrics, flags, health of KMS providers, TLS.
     ApiServerFacts,
+    /// What entry points show to TLS clients, where a policy asks for it.
+    TlsHandshakes,
 }
 
 impl Observation {
@@ -168,6 +170,7 @@ impl Observation {
         match self {
             Self::EncryptionCanary => "EncryptionCanary",
             Self::ApiServerFacts => "ApiServerFacts",
+            Self::TlsHandshakes => "TlsHandshakes",
         }
     }
 
@@ -181,6 +184,10 @@ impl Observation {
             Self::ApiServerFacts => {
                 "Reads `/metrics`, `/flagz` and `/readyz/kms-provider…` of each API server, and \
                  begins TLS handshakes with it."
+            }
+            Self::TlsHandshakes => {
+                "Where a policy sets `handshake`, begins TLS handshakes with the addresses of \
+                 Ingresses and Gateways."
             }
         }
     }

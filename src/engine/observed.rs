@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::{
-    analysis::apiserver::{ApiServers, Looks},
+    analysis::{
+        apiserver::{ApiServers, Looks},
+        tls::{Shown, Target},
+    },
     controls::Observation,
     inventory::Sym,
 };
@@ -17,6 +20,8 @@ pub struct Observed {
     pub canary: Option<CanaryRun>,
     /// The API servers over time.
     pub api_servers: ApiServers,
+    /// What entry points show to TLS clients; `None` until somebody looked.
+    pub served: Option<Served>,
     /// Minor version of the API server, from `/version`; `None` until the shell has read it.
     pub server_minor: Option<u32>,
 }
@@ -27,6 +32,7 @@ impl Observed {
         match finding {
             Finding::Canary(run) => self.canary = Some(run),
             Finding::ApiServers(looks) => self.api_servers.take(looks),
+            Finding::Served(served) => self.served = Some(served),
         }
     }
 }
@@ -38,6 +44,8 @@ pub enum Finding {
     Canary(CanaryRun),
     /// By a look at each API server.
     ApiServers(Looks),
+    /// By handshakes with entry points.
+    Served(Served),
 }
 
 impl Finding {
@@ -46,8 +54,18 @@ impl Finding {
         match self {
             Self::Canary(_) => Observation::EncryptionCanary,
             Self::ApiServers(_) => Observation::ApiServerFacts,
+            Self::Served(_) => Observation::TlsHandshakes,
         }
     }
+}
+
+/// What entry points show to TLS clients.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Served {
+    /// When the last handshake ended.
+    pub at: Timestamp,
+    /// What each of them showed, or why there was no handshake.
+    pub shown: BTreeMap<Target, Result<Shown, String>>,
 }
 
 /// One run of the encryption canary over all API servers.

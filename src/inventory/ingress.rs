@@ -22,6 +22,8 @@ pub struct Ingress {
     pub tls: Box<[Tls]>,
     /// Services that it leads to.
     pub services: Box<[Sym]>,
+    /// Where clients reach it, from its status.
+    pub addresses: Box<[Sym]>,
 }
 
 /// A TLS block of an Ingress.
@@ -45,6 +47,8 @@ pub struct IngressClass {
 pub struct Gateway {
     /// Its listeners.
     pub listeners: Box<[Listener]>,
+    /// Where clients reach it, from its status.
+    pub addresses: Box<[Sym]>,
 }
 
 /// A listener of a Gateway.
@@ -144,6 +148,38 @@ pub struct WireIngress<'a> {
     metadata: WireMeta<'a, ManagedFields<'a>>,
     #[serde(borrow)]
     spec: Option<IngressSpec<'a>>,
+    #[serde(borrow)]
+    status: Option<IngressStatus<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct IngressStatus<'a> {
+    #[serde(borrow)]
+    load_balancer: Option<Balancer<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Balancer<'a> {
+    #[serde(borrow)]
+    ingress: Option<Vec<Entrance<'a>>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Entrance<'a> {
+    #[serde(borrow)]
+    ip: Option<Str<'a>>,
+    #[serde(borrow)]
+    hostname: Option<Str<'a>>,
+}
+
+impl IngressStatus<'_> {
+    fn addresses(self) -> impl Iterator<Item = String> {
+        let entrances = self.load_balancer.and_then(|balancer| balancer.ingress);
+        let entrances = entrances.into_iter().flatten();
+        let named = entrances.filter_map(|entrance| entrance.ip.or(entrance.hostname));
+        named.map(|address| address.0.into_owned())
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -264,6 +300,12 @@ impl Projection for Ingress {
                 })
                 .collect(),
             services: services.into(),
+            addresses: wire
+                .status
+                .into_iter()
+                .flat_map(IngressStatus::addresses)
+                .map(|address| interner.string(&address))
+                .collect(),
         };
         Ok((meta, ingress))
     }
@@ -309,6 +351,20 @@ pub struct WireGateway<'a> {
     metadata: WireMeta<'a>,
     #[serde(borrow)]
     spec: Option<GatewaySpec<'a>>,
+    #[serde(borrow)]
+    status: Option<GatewayStatus<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct GatewayStatus<'a> {
+    #[serde(borrow)]
+    addresses: Option<Vec<GatewayAddress<'a>>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct GatewayAddress<'a> {
+    #[serde(borrow)]
+    value: Option<Str<'a>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -369,7 +425,14 @@ impl Projection for Gateway {
             .unwrap_or_default();
         let listeners = listeners.into_iter().map(|l| listener(l, interner));
         let listeners = listeners.collect::<Result<_, _>>()?;
-        Ok((meta, Self { listeners }))
+        let addresses = wire.status.and_then(|status| status.addresses);
+        let addresses = addresses.into_iter().flatten();
+        let addresses = addresses.filter_map(|address| address.value);
+        let gateway = Self {
+            listeners,
+            addresses: addresses.map(|value| interner.string(&value)).collect(),
+        };
+        Ok((meta, gateway))
     }
 }
 

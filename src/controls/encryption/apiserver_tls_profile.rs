@@ -7,7 +7,7 @@ use super::{
     servers::{self},
 };
 use crate::{
-    analysis::apiserver::{Replica, TlsVersion},
+    analysis::{apiserver::Replica, tls::TlsVersion},
     controls::prelude::*,
 };
 
@@ -166,7 +166,7 @@ mod tests {
     use super::super::testing::{look_at, shown};
     use super::*;
     use crate::{
-        analysis::{apiserver::Shown, certificates::Certificate},
+        analysis::{certificates::Certificate, tls::Shown},
         controls::testing::World,
     };
 

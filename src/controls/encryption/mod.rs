@@ -23,7 +23,7 @@ pub use self::{
     certificates_valid::CertificatesValid,
     config_consistent_across_replicas::ConfigConsistentAcrossReplicas,
     etcd_tls::EtcdTls,
-    ingress_tls::IngressTls,
+    ingress_tls::{HANDSHAKE_INTERVAL, IngressTls, handshake_targets},
     kms_healthy_and_rotated::KmsHealthyAndRotated,
     secrets_at_rest_active::{ManagedPlatformPolicy, SecretsAtRestActive},
     secrets_no_plaintext_reads::SecretsNoPlaintextReads,

@@ -5,8 +5,8 @@ use jiff::SignedDuration;
 use super::time::later;
 use crate::{
     analysis::{
-        apiserver::{Shown, TlsVersion},
         certificates::chain_fault,
+        tls::{Shown, TlsVersion},
     },
     controls::prelude::*,
 };

@@ -1,7 +1,10 @@
 //! Fixtures: API servers that were looked at.
 
 use crate::{
-    analysis::apiserver::{KmsHealth, Look, Looks, Reading, Shown},
+    analysis::{
+        apiserver::{KmsHealth, Look, Looks, Reading},
+        tls::Shown,
+    },
     controls::{prelude::*, testing::World},
     engine::{Canary, CanaryRun},
 };

@@ -3,6 +3,7 @@
 mod api_servers;
 mod canary;
 mod entropy;
+mod handshakes;
 
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use crate::{
 pub(super) struct Observers {
     canary: Repeated,
     api_servers: api_servers::ApiServers,
+    handshakes: handshakes::Handshakes,
     entropy: entropy::Entropy,
     second: Duration,
 }
@@ -47,6 +49,8 @@ impl Observers {
                 Observation::EncryptionCanary => {}
                 // What followers have seen, they need when they take over.
                 Observation::ApiServerFacts => self.api_servers.turn(turn),
+                // Every client can do this; followers need what they have seen as well.
+                Observation::TlsHandshakes => self.handshakes.turn(turn),
             }
         }
         self.entropy.turn(turn);
