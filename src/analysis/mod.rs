@@ -18,6 +18,7 @@ pub mod canary;
 pub mod certificates;
 pub mod exposition;
 pub mod exposure;
+pub mod meshed;
 pub mod network;
 pub mod rbac;
 pub mod rbac_defaults;
@@ -145,4 +146,7 @@ macro_rules! analyses {
     };
 }
 
-analyses! {}
+analyses! {
+    /// Which workloads' pods are in a service mesh.
+    Meshed meshed: meshed::Meshed;
+}

@@ -59,6 +59,10 @@ pub struct Controls {
     /// The key management service answers the API servers, and its key is replaced in time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enc_kms_healthy_and_rotated: Option<Setting<encryption::KmsHealthyAndRotated>>,
+    /// What pods send each other is encrypted: by a service mesh that takes nothing else, or by
+    /// the network between nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enc_pod_traffic: Option<Setting<encryption::PodTraffic>>,
     /// Each API server encrypts Secrets before it stores them, seen by a canary Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enc_secrets_at_rest_active: Option<Setting<encryption::SecretsAtRestActive>>,

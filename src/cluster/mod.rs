@@ -9,6 +9,7 @@
 //!   servers    the API servers, each under its own address
 //!   canary     what each of them does with a Secret that we write               (uses servers)
 //!   api_servers  what each of them tells of itself                         (uses servers, tls)
+//!   cilium     whether Cilium encrypts                                          (uses servers)
 //!   tls        what a TLS server shows to its clients
 //!   events     Kubernetes Events about subjects, few and deduplicated           (uses request)
 //! ```
@@ -19,6 +20,7 @@
 pub mod api_servers;
 pub mod apply;
 pub mod canary;
+pub mod cilium;
 pub mod client;
 pub mod events;
 pub mod lease;

@@ -162,6 +162,8 @@ pub enum Observation {
     ApiServerFacts,
     /// What entry points show to TLS clients, where a policy asks for it.
     TlsHandshakes,
+    /// Cilium's configuration.
+    CiliumConfig,
 }
 
 impl Observation {
@@ -171,6 +173,7 @@ impl Observation {
             Self::EncryptionCanary => "EncryptionCanary",
             Self::ApiServerFacts => "ApiServerFacts",
             Self::TlsHandshakes => "TlsHandshakes",
+            Self::CiliumConfig => "CiliumConfig",
         }
     }
 
@@ -189,6 +192,7 @@ impl Observation {
                 "Where a policy sets `handshake`, begins TLS handshakes with the addresses of \
                  Ingresses and Gateways."
             }
+            Self::CiliumConfig => "Reads the ConfigMap `cilium-config` in `kube-system`.",
         }
     }
 }

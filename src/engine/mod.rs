@@ -61,7 +61,7 @@ pub use self::{
     events::{Config, Event, Measure, Notice, NoticeKind, Now, Round, Series},
     flights::{Action, ActionResult, Failure, FailureKind, Step},
     memory::Memory,
-    observed::{Canary, CanaryRun, Finding, Observed, Served},
+    observed::{Canary, CanaryRun, Cilium, Finding, Observed, Served},
     plan::{Hold, PAUSE, Standing},
     record::OWNER_LABEL,
 };

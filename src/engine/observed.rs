@@ -22,6 +22,8 @@ pub struct Observed {
     pub api_servers: ApiServers,
     /// What entry points show to TLS clients; `None` until somebody looked.
     pub served: Option<Served>,
+    /// What Cilium's configuration says; `None` until somebody looked.
+    pub cilium: Option<Cilium>,
     /// Minor version of the API server, from `/version`; `None` until the shell has read it.
     pub server_minor: Option<u32>,
 }
@@ -33,6 +35,7 @@ impl Observed {
             Finding::Canary(run) => self.canary = Some(run),
             Finding::ApiServers(looks) => self.api_servers.take(looks),
             Finding::Served(served) => self.served = Some(served),
+            Finding::Cilium(cilium) => self.cilium = Some(cilium),
         }
     }
 }
@@ -46,6 +49,8 @@ pub enum Finding {
     ApiServers(Looks),
     /// By handshakes with entry points.
     Served(Served),
+    /// In Cilium's configuration.
+    Cilium(Cilium),
 }
 
 impl Finding {
@@ -55,8 +60,22 @@ impl Finding {
             Self::Canary(_) => Observation::EncryptionCanary,
             Self::ApiServers(_) => Observation::ApiServerFacts,
             Self::Served(_) => Observation::TlsHandshakes,
+            Self::Cilium(_) => Observation::CiliumConfig,
         }
     }
+}
+
+/// What Cilium's configuration says of traffic between nodes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cilium {
+    /// The cluster has no Cilium.
+    NotThere,
+    /// It is not encrypted.
+    Plain,
+    /// It is encrypted, in this way.
+    Encrypts(&'static str),
+    /// It can't be read.
+    NotSeen(String),
 }
 
 /// What entry points show to TLS clients.

@@ -121,6 +121,10 @@ macro_rules! kinds {
 use super::{
     core::{Claim, Crd, Service, StorageClass, VolumeSnapshot},
     ingress::{Certificate, Gateway, HttpRoute, Ingress, IngressClass},
+    mesh::{
+        DestinationRule, FelixConfiguration, LinkerdAuthorization, LinkerdServer,
+        PeerAuthentication,
+    },
     migration::Migration,
     namespace::Namespace,
     network_policy::NetworkPolicy,
@@ -161,6 +165,11 @@ kinds! {
     HttpRoute http_routes: HttpRoute = "gateway.networking.k8s.io" "v1" "httproutes" "HTTPRoute" Namespaced Neighbour;
     Migration migrations: Migration = "storagemigration.k8s.io" "v1" "storageversionmigrations" "StorageVersionMigration" Cluster Neighbour;
     MigrationBeta beta_migrations: Migration = "storagemigration.k8s.io" "v1beta1" "storageversionmigrations" "StorageVersionMigration" Cluster Neighbour;
+    PeerAuthentication peer_authentications: PeerAuthentication = "security.istio.io" "v1" "peerauthentications" "PeerAuthentication" Namespaced Neighbour;
+    DestinationRule destination_rules: DestinationRule = "networking.istio.io" "v1" "destinationrules" "DestinationRule" Namespaced Neighbour;
+    LinkerdServer linkerd_servers: LinkerdServer = "policy.linkerd.io" "v1beta3" "servers" "Server" Namespaced Neighbour;
+    LinkerdAuthorization linkerd_authorizations: LinkerdAuthorization = "policy.linkerd.io" "v1alpha1" "authorizationpolicies" "AuthorizationPolicy" Namespaced Neighbour;
+    FelixConfiguration felix_configurations: FelixConfiguration = "crd.projectcalico.org" "v1" "felixconfigurations" "FelixConfiguration" Cluster Neighbour;
     Certificate certificates: Certificate = "cert-manager.io" "v1" "certificates" "Certificate" Namespaced Neighbour;
     VolumeSnapshot volume_snapshots: VolumeSnapshot = "snapshot.storage.k8s.io" "v1" "volumesnapshots" "VolumeSnapshot" Namespaced Neighbour;
     VeleroSchedule velero_schedules: Schedule = "velero.io" "v1" "schedules" "Schedule" Namespaced Neighbour;

@@ -18,6 +18,7 @@ pub mod freshness;
 pub mod ingress;
 pub mod intern;
 pub mod kind;
+pub mod mesh;
 pub mod meta;
 pub mod migration;
 pub mod namespace;

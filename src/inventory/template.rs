@@ -26,6 +26,20 @@ pub struct Template {
     pub breaks_baseline: Option<Sym>,
     /// What breaks the `restricted` level beyond `baseline`, or `None` where it is met.
     pub breaks_restricted: Option<Sym>,
+    /// The proxy of a service mesh that the pods run.
+    pub proxy: Proxy,
+}
+
+/// The proxy of a service mesh.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Proxy {
+    /// None.
+    #[default]
+    None,
+    /// Istio's.
+    Istio,
+    /// Linkerd's.
+    Linkerd,
 }
 
 /// A declared container port.
@@ -176,12 +190,25 @@ impl WirePodSpec<'_> {
             labels,
             host_network: self.host_network == Some(true),
             ports: ports.into(),
+            proxy: self.proxy(),
             breaks_baseline: self
                 .breaks_baseline(annotations)
                 .map(|why| interner.string(&why)),
             breaks_restricted: self.breaks_restricted().map(|why| interner.string(&why)),
         };
         interner.template(template)
+    }
+
+    /// The proxy that runs beside the pod's containers; as a native sidecar it is an init
+    /// container.
+    fn proxy(&self) -> Proxy {
+        let names = self.all_containers().filter_map(|c| c.name.as_deref());
+        let proxies = names.map(|name| match name {
+            "istio-proxy" => Proxy::Istio,
+            "linkerd-proxy" => Proxy::Linkerd,
+            _ => Proxy::None,
+        });
+        proxies.max().unwrap_or_default()
     }
 
     /// The node that the pod runs on.

@@ -13,6 +13,8 @@ use super::{
     template::{Template, WirePodSpec, WireTemplate, keeps_pod_annotation, keeps_pod_label},
 };
 
+use crate::analysis::meshed::{AMBIENT, INBOUND};
+
 /// A Deployment, `StatefulSet`, `DaemonSet`, `ReplicaSet` or Job.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Workload {
@@ -143,7 +145,7 @@ impl Projection for Pod {
     }
 
     fn keeps_annotation(key: &str) -> bool {
-        super::ours(key) || keeps_pod_annotation(key)
+        super::ours(key) || keeps_pod_annotation(key) || matches!(key, AMBIENT | INBOUND)
     }
 
     fn project(wire: WirePod<'_>, interner: &mut Interner) -> Projected<Self> {

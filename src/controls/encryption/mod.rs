@@ -7,6 +7,7 @@ mod config_consistent_across_replicas;
 mod etcd_tls;
 mod ingress_tls;
 mod kms_healthy_and_rotated;
+mod pod_traffic;
 mod secrets_at_rest_active;
 mod secrets_no_plaintext_reads;
 mod secrets_provider_strength;
@@ -25,6 +26,7 @@ pub use self::{
     etcd_tls::EtcdTls,
     ingress_tls::{HANDSHAKE_INTERVAL, IngressTls, handshake_targets},
     kms_healthy_and_rotated::KmsHealthyAndRotated,
+    pod_traffic::{Encryption, PodTraffic},
     secrets_at_rest_active::{ManagedPlatformPolicy, SecretsAtRestActive},
     secrets_no_plaintext_reads::SecretsNoPlaintextReads,
     secrets_provider_strength::{Provider, SecretsProviderStrength},

@@ -2,6 +2,7 @@
 
 mod api_servers;
 mod canary;
+mod cilium;
 mod entropy;
 mod handshakes;
 
@@ -24,6 +25,7 @@ pub(super) struct Observers {
     canary: Repeated,
     api_servers: api_servers::ApiServers,
     handshakes: handshakes::Handshakes,
+    cilium: Repeated,
     entropy: entropy::Entropy,
     second: Duration,
 }
@@ -51,6 +53,7 @@ impl Observers {
                 Observation::ApiServerFacts => self.api_servers.turn(turn),
                 // Every client can do this; followers need what they have seen as well.
                 Observation::TlsHandshakes => self.handshakes.turn(turn),
+                Observation::CiliumConfig => cilium::turn(&mut self.cilium, turn),
             }
         }
         self.entropy.turn(turn);
