@@ -12,4 +12,5 @@ mod cluster_lifecycle;
 mod encryption;
 mod harness;
 mod house;
+mod network;
 mod operator;

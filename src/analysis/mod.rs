@@ -18,6 +18,7 @@ pub mod canary;
 pub mod certificates;
 pub mod exposition;
 pub mod exposure;
+pub mod isolation;
 pub mod meshed;
 pub mod network;
 pub mod rbac;
@@ -149,4 +150,6 @@ macro_rules! analyses {
 analyses! {
     /// Which workloads' pods are in a service mesh.
     Meshed meshed: meshed::Meshed;
+    /// What network policies isolate, and which of them select nothing.
+    Isolation isolation: isolation::Isolation;
 }

@@ -11,6 +11,7 @@
 //!   api_servers  what each of them tells of itself                         (uses servers, tls)
 //!   cilium     whether Cilium encrypts                                          (uses servers)
 //!   tls        what a TLS server shows to its clients
+//!   network_probe  two pods and a policy between them
 //!   events     Kubernetes Events about subjects, few and deduplicated           (uses request)
 //! ```
 //!
@@ -24,6 +25,7 @@ pub mod cilium;
 pub mod client;
 pub mod events;
 pub mod lease;
+pub mod network_probe;
 mod request;
 pub mod servers;
 pub mod status;

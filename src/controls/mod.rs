@@ -16,6 +16,7 @@
 pub mod backup;
 pub mod encryption;
 pub mod explain;
+pub mod labels;
 pub mod network;
 pub(crate) mod prelude;
 pub mod rbac;
@@ -30,7 +31,7 @@ pub mod workloads;
 
 use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 pub use self::{
     registry::REGISTRY,
@@ -164,6 +165,8 @@ pub enum Observation {
     TlsHandshakes,
     /// Cilium's configuration.
     CiliumConfig,
+    /// Two pods, and a policy between them.
+    NetworkProbe,
 }
 
 impl Observation {
@@ -174,6 +177,7 @@ impl Observation {
             Self::ApiServerFacts => "ApiServerFacts",
             Self::TlsHandshakes => "TlsHandshakes",
             Self::CiliumConfig => "CiliumConfig",
+            Self::NetworkProbe => "NetworkProbe",
         }
     }
 
@@ -193,6 +197,11 @@ impl Observation {
                  Ingresses and Gateways."
             }
             Self::CiliumConfig => "Reads the ConfigMap `cilium-config` in `kube-system`.",
+            Self::NetworkProbe => {
+                "Creates, reads and deletes two pods and a network policy of its own, in a \
+                 namespace of its own, where the policy sets `run` and the chart \
+                 `networkProbe.enabled`."
+            }
         }
     }
 }
@@ -249,6 +258,9 @@ pub struct Context<'a> {
     pub scope: Option<&'a Scope>,
     /// What was recorded at the last `Pass` of this very subject, for a put-back.
     pub kept: Option<&'a Kept>,
+    /// What was said of this subject last. It holds no facts, but since when a state is seen, in
+    /// its `recheck_at`; a restart forgets it.
+    pub before: Option<&'a Verdict>,
 }
 
 impl Context<'_> {
@@ -256,6 +268,17 @@ impl Context<'_> {
     pub fn covers(&self, namespace: &str) -> bool {
         let scope = self.scope;
         scope.is_none_or(|scope| scope.covers(self.inventory, namespace))
+    }
+
+    /// When a grace of this length ends: counted from when `reason` was first given, which is now
+    /// unless it was given last.
+    pub fn grace_ends(&self, reason: &str, grace: std::time::Duration) -> Timestamp {
+        let grace = SignedDuration::try_from(grace).unwrap_or(SignedDuration::MAX);
+        let latest = self.now.saturating_add(grace).unwrap_or(Timestamp::MAX);
+        let before = self.before.filter(|before| before.reason == reason);
+        let ends = before.and_then(|before| before.recheck_at);
+        // A grace that was shortened ends with the new one.
+        ends.map_or(latest, |ends| ends.min(latest))
     }
 }
 

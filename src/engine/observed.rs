@@ -24,6 +24,8 @@ pub struct Observed {
     pub served: Option<Served>,
     /// What Cilium's configuration says; `None` until somebody looked.
     pub cilium: Option<Cilium>,
+    /// The network probe; `None` until it ran for the first time.
+    pub network_probe: Option<NetworkProbe>,
     /// Minor version of the API server, from `/version`; `None` until the shell has read it.
     pub server_minor: Option<u32>,
 }
@@ -36,6 +38,7 @@ impl Observed {
             Finding::ApiServers(looks) => self.api_servers.take(looks),
             Finding::Served(served) => self.served = Some(served),
             Finding::Cilium(cilium) => self.cilium = Some(cilium),
+            Finding::NetworkProbe(run) => self.network_probe = Some(run),
         }
     }
 }
@@ -51,6 +54,8 @@ pub enum Finding {
     Served(Served),
     /// In Cilium's configuration.
     Cilium(Cilium),
+    /// By the network probe.
+    NetworkProbe(NetworkProbe),
 }
 
 impl Finding {
@@ -61,6 +66,7 @@ impl Finding {
             Self::ApiServers(_) => Observation::ApiServerFacts,
             Self::Served(_) => Observation::TlsHandshakes,
             Self::Cilium(_) => Observation::CiliumConfig,
+            Self::NetworkProbe(_) => Observation::NetworkProbe,
         }
     }
 }
@@ -114,4 +120,32 @@ pub enum Canary {
     },
     /// Nobody can tell; the sentence says why and who would know.
     Unclear(String),
+}
+
+/// One run of the network probe.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NetworkProbe {
+    /// When it ended.
+    pub at: Timestamp,
+    /// What was seen, by where the two pods were.
+    pub routes: BTreeMap<Sym, Route>,
+}
+
+/// What became of connections between two pods under policies that deny them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Route {
+    /// They failed under each policy, and only then.
+    Enforced,
+    /// They went on; the sentence says under which.
+    NotEnforced(String),
+    /// Nobody can tell; the sentence says why.
+    Unclear(String),
+}
+
+impl NetworkProbe {
+    /// A run that could not begin.
+    pub fn unclear(at: Timestamp, why: String) -> Self {
+        let routes = [("the probe".into(), Route::Unclear(why))].into();
+        Self { at, routes }
+    }
 }

@@ -119,6 +119,7 @@ macro_rules! kinds {
 }
 
 use super::{
+    cilium::CiliumPolicy,
     core::{Claim, Crd, Service, StorageClass, VolumeSnapshot},
     ingress::{Certificate, Gateway, HttpRoute, Ingress, IngressClass},
     mesh::{
@@ -131,6 +132,7 @@ use super::{
     node::Node,
     rbac::{Binding, Role, ServiceAccount},
     table::Table,
+    tiers::{ForeignPolicy, TierPolicy},
     trust::{ApiService, Webhooks},
     velero::{Backup, Schedule, VolumeBackup},
     workload::{CronJob, Pod, Workload},
@@ -161,6 +163,13 @@ kinds! {
     ValidatingWebhook validating_webhooks: Webhooks = "admissionregistration.k8s.io" "v1" "validatingwebhookconfigurations" "ValidatingWebhookConfiguration" Cluster Builtin;
     MutatingWebhook mutating_webhooks: Webhooks = "admissionregistration.k8s.io" "v1" "mutatingwebhookconfigurations" "MutatingWebhookConfiguration" Cluster Builtin;
     ApiService api_services: ApiService = "apiregistration.k8s.io" "v1" "apiservices" "APIService" Cluster Builtin;
+    ClusterNetworkPolicy cluster_network_policies: TierPolicy = "policy.networking.k8s.io" "v1alpha2" "clusternetworkpolicies" "ClusterNetworkPolicy" Cluster Neighbour;
+    AdminNetworkPolicy admin_network_policies: TierPolicy = "policy.networking.k8s.io" "v1alpha1" "adminnetworkpolicies" "AdminNetworkPolicy" Cluster Neighbour;
+    BaselineAdminNetworkPolicy baseline_admin_network_policies: TierPolicy = "policy.networking.k8s.io" "v1alpha1" "baselineadminnetworkpolicies" "BaselineAdminNetworkPolicy" Cluster Neighbour;
+    CiliumNetworkPolicy cilium_network_policies: CiliumPolicy = "cilium.io" "v2" "ciliumnetworkpolicies" "CiliumNetworkPolicy" Namespaced Neighbour;
+    CiliumClusterwideNetworkPolicy cilium_clusterwide_network_policies: CiliumPolicy = "cilium.io" "v2" "ciliumclusterwidenetworkpolicies" "CiliumClusterwideNetworkPolicy" Cluster Neighbour;
+    CalicoNetworkPolicy calico_network_policies: ForeignPolicy = "crd.projectcalico.org" "v1" "networkpolicies" "NetworkPolicy" Namespaced Neighbour;
+    CalicoGlobalNetworkPolicy calico_global_network_policies: ForeignPolicy = "crd.projectcalico.org" "v1" "globalnetworkpolicies" "GlobalNetworkPolicy" Cluster Neighbour;
     Gateway gateways: Gateway = "gateway.networking.k8s.io" "v1" "gateways" "Gateway" Namespaced Neighbour;
     HttpRoute http_routes: HttpRoute = "gateway.networking.k8s.io" "v1" "httproutes" "HTTPRoute" Namespaced Neighbour;
     Migration migrations: Migration = "storagemigration.k8s.io" "v1" "storageversionmigrations" "StorageVersionMigration" Cluster Neighbour;

@@ -100,7 +100,7 @@ fn old_versions_are_found_where_they_are_taken() {
     let lax = ["-cipher", "ALL:@SECLEVEL=0"];
     for (args, version, oldest) in [
         (
-            &["-min_protocol", "TLSv1"],
+            &["-min_protocol", "TLSv1"][..],
             TlsVersion::V1_3,
             TlsVersion::V1_0,
         ),
@@ -121,7 +121,7 @@ fn old_versions_are_found_where_they_are_taken() {
         ),
         (&["-tls1_2"], TlsVersion::V1_2, TlsVersion::V1_2),
     ] {
-        let server = Server::start(&openssl, &[&args[..], &lax[..]].concat());
+        let server = Server::start(&openssl, &[args, &lax[..]].concat());
         let shown = server.look(None).unwrap();
         assert_eq!(
             (shown.version, shown.oldest),

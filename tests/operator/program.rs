@@ -167,6 +167,16 @@ impl Program {
         })
     }
 
+    /// Stops it where it is; nothing is lost.
+    pub(crate) fn freeze(&self) {
+        self.process.signal(Signal::Stop).unwrap();
+    }
+
+    /// Lets it go on.
+    pub(crate) fn thaw(&self) {
+        self.process.signal(Signal::Continue).unwrap();
+    }
+
     /// Kills it at once.
     pub(crate) fn kill(mut self) {
         self.process.kill();

@@ -85,7 +85,12 @@ impl World {
         let crds = super::program::output(&["crds"]);
         cluster.kubectl_ok(&["apply", "--server-side", "-f", "-"], Some(&crds.stdout));
         let established = ["wait", "--for=condition=Established", "crd", "--all"];
-        cluster.kubectl_ok(&established, None);
+        // kubectl fails where a definition has no conditions yet.
+        eventually("established definitions", || {
+            let output = cluster.kubectl(&established);
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            output.status.success().then_some(()).ok_or(said)
+        });
         let counter = AtomicU32::new(0);
         Self {
             cluster,

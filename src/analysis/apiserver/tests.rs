@@ -10,10 +10,10 @@ const START: &str = "2026-06-01T00:00:00Z";
 fn reads(start: &str, count: Option<u32>) -> Reading {
     let mut text = format!("process_start_time_seconds {}\n", at(start).as_second());
     if let Some(count) = count {
-        text.push_str(&format!(
+        text += &format!(
             "apiserver_storage_transformation_operations_total{{resource=\"secrets\",status=\"OK\",\
              transformation_type=\"from_storage\",transformer_prefix=\"identity\"}} {count}\n"
-        ));
+        );
     }
     Reading::parse(&text)
 }

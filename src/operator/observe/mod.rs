@@ -5,6 +5,7 @@ mod canary;
 mod cilium;
 mod entropy;
 mod handshakes;
+mod network_probe;
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use serde_json::Value;
 use tokio::{sync::mpsc::Sender, task::JoinHandle};
 
 pub(super) use self::entropy::look_again;
-use super::{Input, watches::Source};
+use super::{Input, ProbePlace, watches::Source};
 use crate::{
     cluster::client::Connection,
     controls::Observation,
@@ -26,6 +27,7 @@ pub(super) struct Observers {
     api_servers: api_servers::ApiServers,
     handshakes: handshakes::Handshakes,
     cilium: Repeated,
+    network_probe: Repeated,
     entropy: entropy::Entropy,
     second: Duration,
 }
@@ -35,6 +37,7 @@ pub(super) struct Turn<'a> {
     pub(super) engine: &'a Engine,
     pub(super) connection: &'a Connection,
     pub(super) namespace: &'a str,
+    pub(super) probe: Option<&'a ProbePlace>,
     pub(super) sender: &'a Sender<Input>,
     pub(super) verify_every: Duration,
     pub(super) leads: bool,
@@ -48,12 +51,15 @@ impl Observers {
             match observation {
                 // It writes, and only the leader does.
                 Observation::EncryptionCanary if turn.leads => canary::turn(&mut self.canary, turn),
-                Observation::EncryptionCanary => {}
                 // What followers have seen, they need when they take over.
                 Observation::ApiServerFacts => self.api_servers.turn(turn),
                 // Every client can do this; followers need what they have seen as well.
                 Observation::TlsHandshakes => self.handshakes.turn(turn),
                 Observation::CiliumConfig => cilium::turn(&mut self.cilium, turn),
+                Observation::NetworkProbe if turn.leads => {
+                    network_probe::turn(&mut self.network_probe, turn);
+                }
+                Observation::EncryptionCanary | Observation::NetworkProbe => {}
             }
         }
         self.entropy.turn(turn);

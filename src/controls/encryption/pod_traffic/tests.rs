@@ -80,7 +80,7 @@ fn mode(mode: &str) -> Value {
     json!({ "mtls": { "mode": mode } })
 }
 
-fn of_web(extra: Value) -> Value {
+fn of_web(extra: &Value) -> Value {
     let mut spec = json!({ "selector": { "matchLabels": { "app": "web" } } });
     spec.as_object_mut()
         .unwrap()
@@ -125,22 +125,22 @@ fn the_most_specific_mode_that_is_set_counts() {
             STRICT,
         ),
         (
-            vec![("shop", mode("STRICT")), ("shop", of_web(mode("DISABLE")))],
+            vec![("shop", mode("STRICT")), ("shop", of_web(&mode("DISABLE")))],
             NOT_STRICT,
         ),
         (
             vec![
                 ("shop", mode("PERMISSIVE")),
-                ("shop", of_web(mode("STRICT"))),
+                ("shop", of_web(&mode("STRICT"))),
             ],
             STRICT,
         ),
         (
-            vec![("shop", mode("STRICT")), ("shop", of_web(mode("UNSET")))],
+            vec![("shop", mode("STRICT")), ("shop", of_web(&mode("UNSET")))],
             STRICT,
         ),
         // A selector in the root namespace is about nobody.
-        (vec![("istio-system", of_web(mode("STRICT")))], NOT_STRICT),
+        (vec![("istio-system", of_web(&mode("STRICT")))], NOT_STRICT),
         (vec![("other", mode("STRICT"))], NOT_STRICT),
     ];
     for (policies, wanted) in cases {
@@ -171,7 +171,7 @@ fn of_several_policies_the_oldest_counts() {
 #[test]
 fn a_port_that_is_left_open_fails() {
     let ports = |mode: &str| {
-        of_web(json!({
+        of_web(&json!({
             "mtls": { "mode": "STRICT" }, "portLevelMtls": { "8080": { "mode": mode } },
         }))
     };
@@ -297,15 +297,15 @@ fn a_strict_policy_that_was_weakened_is_put_back() {
         (mode("STRICT"), mode("PERMISSIVE")),
         (mode("STRICT"), json!({})),
         (
-            of_web(mode("STRICT")),
+            of_web(&mode("STRICT")),
             of_web(
-                json!({ "mtls": { "mode": "STRICT" }, "portLevelMtls": { "8080": { "mode": "DISABLE" } } }),
+                &json!({ "mtls": { "mode": "STRICT" }, "portLevelMtls": { "8080": { "mode": "DISABLE" } } }),
             ),
         ),
         (
-            of_web(mode("STRICT")),
+            of_web(&mode("STRICT")),
             of_web(
-                json!({ "mtls": { "mode": "DISABLE" }, "portLevelMtls": { "8080": { "mode": "DISABLE" } } }),
+                &json!({ "mtls": { "mode": "DISABLE" }, "portLevelMtls": { "8080": { "mode": "DISABLE" } } }),
             ),
         ),
     ] {
