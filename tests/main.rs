@@ -11,4 +11,5 @@
 mod cluster_lifecycle;
 mod harness;
 mod house;
+mod network;
 mod operator;

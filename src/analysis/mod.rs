@@ -15,6 +15,7 @@
 pub mod addresses;
 pub mod canary;
 pub mod exposure;
+pub mod isolation;
 pub mod network;
 pub mod rbac;
 pub mod rbac_defaults;
@@ -141,4 +142,7 @@ macro_rules! analyses {
     };
 }
 
-analyses! {}
+analyses! {
+    /// What network policies isolate, and which of them select nothing.
+    Isolation isolation: isolation::Isolation;
+}

@@ -51,12 +51,50 @@ pub struct Controls {
     /// Roles name the verbs that they allow, without `*`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rbac_no_wildcard_verbs: Option<Setting<rbac::NoWildcardVerbs>>,
+    /// Where the cluster has policies for all namespaces, one of them denies by default or keeps
+    /// tenants apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub net_cluster_baseline: Option<Setting<network::ClusterBaseline>>,
+    /// Workloads of confidential namespaces let pods of other namespaces in only where a policy
+    /// names those namespaces, and the pods in them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub net_cross_namespace_explicit: Option<Setting<network::CrossNamespaceExplicit>>,
+    /// Workloads reach no public address but those that the policy lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub net_egress_internet_restricted: Option<Setting<network::EgressInternetRestricted>>,
+    /// Every entry point into the cluster is known, and each that the public can reach is approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub net_exposure_inventory: Option<Setting<network::ExposureInventory>>,
+    /// Only listed workloads share the network of their node, or open a port on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub net_host_network: Option<Setting<network::HostNetwork>>,
+    /// Workloads don't reach the cloud's metadata endpoint, which hands out the credentials of
+    /// their node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub net_metadata_endpoint_blocked: Option<Setting<network::MetadataEndpointBlocked>>,
+    /// Each namespace denies traffic that no policy allows, in the directions given, so that pods
+    /// created later are isolated from their first packet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub net_namespace_default_deny: Option<Setting<network::NamespaceDefaultDeny>>,
     /// No workload that network policies isolate is opened to everyone again by the rules of
     /// those policies taken together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub net_no_allow_all: Option<Setting<network::NoAllowAll>>,
+    /// Every workload is isolated for egress: some policy selects its pods, so that they reach only
+    /// what a policy allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub net_pod_egress_isolated: Option<Setting<network::PodEgressIsolated>>,
+    /// Every workload is isolated for ingress: some policy selects its pods, so that only what a
+    /// policy allows reaches them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub net_pod_ingress_isolated: Option<Setting<network::PodIngressIsolated>>,
+    /// Every network policy selects some pod, and so does each of its peers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub net_policy_dead: Option<Setting<network::PolicyDead>>,
+    /// The cluster's network plugin enforces network policies, seen by two pods and a policy
+    /// between them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub net_policy_enforced: Option<Setting<network::PolicyEnforced>>,
     /// Every volume claim has a recovery point that is young enough, proven for that very claim.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup_rpo_met: Option<Setting<backup::RpoMet>>,

@@ -6,6 +6,7 @@
 //!   lease      who may write: leader election by compare-and-swap
 //!   apply      one step of a remedy                                             (uses request)
 //!   status     the status of a policy                                           (uses request)
+//!   canary     the encryption canary, and     network_probe   two pods and a policy between them
 //!   events     Kubernetes Events about subjects, few and deduplicated           (uses request)
 //! ```
 //!
@@ -17,6 +18,7 @@ pub mod canary;
 pub mod client;
 pub mod events;
 pub mod lease;
+pub mod network_probe;
 mod request;
 pub mod status;
 pub mod watch;

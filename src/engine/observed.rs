@@ -11,6 +11,8 @@ use crate::{controls::Observation, inventory::Sym};
 pub struct Observed {
     /// The encryption canary; `None` until it ran for the first time.
     pub canary: Option<CanaryRun>,
+    /// The network probe; `None` until it ran for the first time.
+    pub network_probe: Option<NetworkProbe>,
     /// Minor version of the API server, from `/version`; `None` until the shell has read it.
     pub server_minor: Option<u32>,
 }
@@ -20,6 +22,7 @@ impl Observed {
     pub fn take(&mut self, finding: Finding) {
         match finding {
             Finding::Canary(run) => self.canary = Some(run),
+            Finding::NetworkProbe(run) => self.network_probe = Some(run),
         }
     }
 }
@@ -29,6 +32,8 @@ impl Observed {
 pub enum Finding {
     /// By the encryption canary.
     Canary(CanaryRun),
+    /// By the network probe.
+    NetworkProbe(NetworkProbe),
 }
 
 impl Finding {
@@ -36,6 +41,7 @@ impl Finding {
     pub const fn observation(&self) -> Observation {
         match self {
             Self::Canary(_) => Observation::EncryptionCanary,
+            Self::NetworkProbe(_) => Observation::NetworkProbe,
         }
     }
 }
@@ -67,4 +73,32 @@ pub enum Canary {
     },
     /// Nobody can tell; the sentence says why and who would know.
     Unclear(String),
+}
+
+/// One run of the network probe.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NetworkProbe {
+    /// When it ended.
+    pub at: Timestamp,
+    /// What was seen, by where the two pods were.
+    pub routes: BTreeMap<Sym, Route>,
+}
+
+/// What became of connections between two pods under policies that deny them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Route {
+    /// They failed under each policy, and only then.
+    Enforced,
+    /// They went on; the sentence says under which.
+    NotEnforced(String),
+    /// Nobody can tell; the sentence says why.
+    Unclear(String),
+}
+
+impl NetworkProbe {
+    /// A run that could not begin.
+    pub fn unclear(at: Timestamp, why: String) -> Self {
+        let routes = [("the probe".into(), Route::Unclear(why))].into();
+        Self { at, routes }
+    }
 }

@@ -43,6 +43,8 @@ pub struct IngressClass {
 /// A Gateway.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Gateway {
+    /// Its class.
+    pub class: Sym,
     /// Its listeners.
     pub listeners: Box<[Listener]>,
 }
@@ -300,7 +302,10 @@ pub struct WireGateway<'a> {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct GatewaySpec<'a> {
+    #[serde(borrow)]
+    gateway_class_name: Option<Str<'a>>,
     #[serde(borrow)]
     listeners: Option<Vec<WireListener<'a>>>,
 }
@@ -351,13 +356,16 @@ impl Projection for Gateway {
 
     fn project(wire: WireGateway<'_>, interner: &mut Interner) -> Projected<Self> {
         let meta = Self::meta(wire.metadata, interner)?;
-        let listeners = wire
-            .spec
-            .and_then(|spec| spec.listeners)
-            .unwrap_or_default();
-        let listeners = listeners.into_iter().map(|l| listener(l, interner));
+        let (class, listeners) = wire.spec.map_or((None, None), |spec| {
+            (spec.gateway_class_name, spec.listeners)
+        });
+        let class = interner.string(class.as_deref().unwrap_or_default());
+        let listeners = listeners
+            .unwrap_or_default()
+            .into_iter()
+            .map(|l| listener(l, interner));
         let listeners = listeners.collect::<Result<_, _>>()?;
-        Ok((meta, Self { listeners }))
+        Ok((meta, Self { class, listeners }))
     }
 }
 

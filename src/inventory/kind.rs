@@ -119,12 +119,14 @@ macro_rules! kinds {
 }
 
 use super::{
+    cilium::CiliumPolicy,
     core::{Claim, Crd, Service, StorageClass, VolumeSnapshot},
     ingress::{Certificate, Gateway, HttpRoute, Ingress, IngressClass},
     namespace::Namespace,
     network_policy::NetworkPolicy,
     rbac::{Binding, Role, ServiceAccount},
     table::Table,
+    tiers::{ForeignPolicy, TierPolicy},
     velero::{Backup, Schedule, VolumeBackup},
     workload::{CronJob, Pod, Workload},
 };
@@ -150,6 +152,13 @@ kinds! {
     RoleBinding role_bindings: Binding = "rbac.authorization.k8s.io" "v1" "rolebindings" "RoleBinding" Namespaced Builtin;
     ClusterRoleBinding cluster_role_bindings: Binding = "rbac.authorization.k8s.io" "v1" "clusterrolebindings" "ClusterRoleBinding" Cluster Builtin;
     Crd crds: Crd = "apiextensions.k8s.io" "v1" "customresourcedefinitions" "CustomResourceDefinition" Cluster Builtin;
+    ClusterNetworkPolicy cluster_network_policies: TierPolicy = "policy.networking.k8s.io" "v1alpha2" "clusternetworkpolicies" "ClusterNetworkPolicy" Cluster Neighbour;
+    AdminNetworkPolicy admin_network_policies: TierPolicy = "policy.networking.k8s.io" "v1alpha1" "adminnetworkpolicies" "AdminNetworkPolicy" Cluster Neighbour;
+    BaselineAdminNetworkPolicy baseline_admin_network_policies: TierPolicy = "policy.networking.k8s.io" "v1alpha1" "baselineadminnetworkpolicies" "BaselineAdminNetworkPolicy" Cluster Neighbour;
+    CiliumNetworkPolicy cilium_network_policies: CiliumPolicy = "cilium.io" "v2" "ciliumnetworkpolicies" "CiliumNetworkPolicy" Namespaced Neighbour;
+    CiliumClusterwideNetworkPolicy cilium_clusterwide_network_policies: CiliumPolicy = "cilium.io" "v2" "ciliumclusterwidenetworkpolicies" "CiliumClusterwideNetworkPolicy" Cluster Neighbour;
+    CalicoNetworkPolicy calico_network_policies: ForeignPolicy = "crd.projectcalico.org" "v1" "networkpolicies" "NetworkPolicy" Namespaced Neighbour;
+    CalicoGlobalNetworkPolicy calico_global_network_policies: ForeignPolicy = "crd.projectcalico.org" "v1" "globalnetworkpolicies" "GlobalNetworkPolicy" Cluster Neighbour;
     Gateway gateways: Gateway = "gateway.networking.k8s.io" "v1" "gateways" "Gateway" Namespaced Neighbour;
     HttpRoute http_routes: HttpRoute = "gateway.networking.k8s.io" "v1" "httproutes" "HTTPRoute" Namespaced Neighbour;
     Certificate certificates: Certificate = "cert-manager.io" "v1" "certificates" "Certificate" Namespaced Neighbour;

@@ -11,6 +11,7 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod cilium;
 pub mod core;
 pub mod entropy;
 pub mod freshness;
@@ -24,6 +25,7 @@ pub mod rbac;
 pub mod selector;
 pub mod table;
 pub mod template;
+pub mod tiers;
 pub mod velero;
 pub mod workload;
 

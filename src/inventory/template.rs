@@ -20,6 +20,8 @@ pub struct Template {
     pub labels: Arc<Labels>,
     /// Whether the pods share the node's network: network policies say nothing about them.
     pub host_network: bool,
+    /// The service account that the pods run as.
+    pub service_account: Option<Sym>,
     /// Declared ports of all containers.
     pub ports: Box<[Port]>,
     /// What breaks the `baseline` level, or `None` where it is met.
@@ -52,9 +54,15 @@ const POD_ONLY_LABELS: [&str; 6] = [
     "batch.kubernetes.io/job-completion-index",
 ];
 
+/// Whether pods carry the label, if at all, without saying anything about the workload: it is
+/// kept of no pod, and a selector that speaks of it can't be judged.
+pub fn is_pod_only_label(key: &str) -> bool {
+    POD_ONLY_LABELS.contains(&key)
+}
+
 /// Whether a pod label says something about the workload.
 pub fn keeps_pod_label(key: &str) -> bool {
-    !POD_ONLY_LABELS.contains(&key)
+    !is_pod_only_label(key)
 }
 
 /// A pod template on the wire.
@@ -84,6 +92,8 @@ pub struct WirePodSpec<'a> {
     host_ipc: Option<bool>,
     host_network: Option<bool>,
     host_users: Option<bool>,
+    #[serde(borrow)]
+    service_account_name: Option<Str<'a>>,
     #[serde(borrow)]
     os: Option<WireOs<'a>>,
     #[serde(borrow)]
@@ -169,6 +179,10 @@ impl WirePodSpec<'_> {
         let template = Template {
             labels,
             host_network: self.host_network == Some(true),
+            service_account: self
+                .service_account_name
+                .as_deref()
+                .map(|name| interner.string(name)),
             ports: ports.into(),
             breaks_baseline: self
                 .breaks_baseline(annotations)

@@ -153,7 +153,6 @@ fn the_brake_holds_over_a_crash_until_a_person_releases_it() {
 }
 
 #[test]
-#[ignore = "the gauge is set only when a brake latches"]
 fn a_brake_that_is_latched_still_shows_in_the_metrics_after_a_crash() {
     let world = turn();
     let replica = Replica::new(&world);
@@ -166,7 +165,6 @@ fn a_brake_that_is_latched_still_shows_in_the_metrics_after_a_crash() {
 }
 
 #[test]
-#[ignore = "a term begins with the brakes of the log, whatever the policy says now"]
 fn a_brake_can_be_released_while_nobody_runs() {
     let world = turn();
     let replica = Replica::new(&world);
@@ -189,7 +187,6 @@ fn delete_at_once(world: &World, program: &Program, paths: &[String]) {
 }
 
 #[test]
-#[ignore = "what is being tried by a dry run is counted too late"]
 fn what_drifts_all_at_once_does_not_get_past_the_brake() {
     let world = turn();
     let replica = Replica::new(&world);
@@ -211,7 +208,6 @@ fn what_drifts_all_at_once_does_not_get_past_the_brake() {
 }
 
 #[test]
-#[ignore = "what is being tried by a dry run is counted too late"]
 fn what_drifts_all_at_once_stays_within_the_budget() {
     let world = turn();
     let replica = Replica::new(&world);

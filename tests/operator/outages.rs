@@ -38,7 +38,6 @@ fn drift_during_an_outage_is_put_back_after_it() {
 }
 
 #[test]
-#[ignore = "a gap is recorded only for the time before the program started"]
 fn the_time_without_a_leader_is_a_gap_between_its_terms() {
     let world = World::start();
     let (namespace, path) = world.denying_namespace();

@@ -218,7 +218,6 @@ fn diff_says_beforehand_what_enforcing_then_does() {
 }
 
 #[test]
-#[ignore = "a row has one standing for all of its policies"]
 fn diff_promises_nothing_in_the_name_of_a_policy_that_observes() {
     let world = turn();
     let namespace = world.namespace("empty");
@@ -278,7 +277,6 @@ fn only_proposed(world: &World, policy: &str, path: &str) {
 }
 
 #[test]
-#[ignore = "a control takes over since when the policy enforces"]
 fn a_control_that_joins_later_enforces_from_then_on() {
     let world = turn();
     let (namespace, _) = world.denying_namespace();
@@ -299,7 +297,6 @@ fn a_control_that_joins_later_enforces_from_then_on() {
 }
 
 #[test]
-#[ignore = "the log's time of the start of enforcement outlives its end"]
 fn enforcement_that_was_off_for_a_while_begins_anew() {
     let world = turn();
     let allowed = alice(&world);

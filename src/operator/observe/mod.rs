@@ -2,6 +2,7 @@
 
 mod canary;
 mod entropy;
+mod network_probe;
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use serde_json::Value;
 use tokio::{sync::mpsc::Sender, task::JoinHandle};
 
 pub(super) use self::entropy::look_again;
-use super::{Input, watches::Source};
+use super::{Input, ProbePlace, watches::Source};
 use crate::{
     cluster::client::Connection,
     controls::Observation,
@@ -20,6 +21,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Observers {
     canary: Repeated,
+    network_probe: Repeated,
     entropy: entropy::Entropy,
     second: Duration,
 }
@@ -29,6 +31,7 @@ pub(super) struct Turn<'a> {
     pub(super) engine: &'a Engine,
     pub(super) connection: &'a Connection,
     pub(super) namespace: &'a str,
+    pub(super) probe: Option<&'a ProbePlace>,
     pub(super) sender: &'a Sender<Input>,
     pub(super) verify_every: Duration,
     pub(super) leads: bool,
@@ -42,7 +45,10 @@ impl Observers {
             match observation {
                 // It writes, and only the leader does.
                 Observation::EncryptionCanary if turn.leads => canary::turn(&mut self.canary, turn),
-                Observation::EncryptionCanary => {}
+                Observation::NetworkProbe if turn.leads => {
+                    network_probe::turn(&mut self.network_probe, turn);
+                }
+                Observation::EncryptionCanary | Observation::NetworkProbe => {}
             }
         }
         self.entropy.turn(turn);
