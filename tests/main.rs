@@ -9,6 +9,7 @@
 )]
 
 mod cluster_lifecycle;
+mod encryption;
 mod harness;
 mod house;
 mod network;

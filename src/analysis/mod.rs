@@ -13,13 +13,18 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod addresses;
+pub mod apiserver;
 pub mod canary;
+pub mod certificates;
+pub mod exposition;
 pub mod exposure;
 pub mod isolation;
+pub mod meshed;
 pub mod network;
 pub mod rbac;
 pub mod rbac_defaults;
 pub mod schedule;
+pub mod tls;
 
 use std::{collections::BTreeSet, fmt::Debug};
 
@@ -143,6 +148,8 @@ macro_rules! analyses {
 }
 
 analyses! {
+    /// Which workloads' pods are in a service mesh.
+    Meshed meshed: meshed::Meshed;
     /// What network policies isolate, and which of them select nothing.
     Isolation isolation: isolation::Isolation;
 }

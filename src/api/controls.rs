@@ -33,13 +33,49 @@ pub struct Setting<P> {
     reason = "the description of a field is the documentation of its control"
 )]
 pub struct Controls {
+    /// The API server checks the certificate of everything that it calls: aggregated APIs and
+    /// webhooks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enc_aggregated_and_webhook_tls: Option<Setting<encryption::AggregatedAndWebhookTls>>,
+    /// API servers refuse old versions of TLS, and their certificate is strong and does not end
+    /// soon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enc_apiserver_tls_profile: Option<Setting<encryption::ApiserverTlsProfile>>,
+    /// Certificates of cert-manager are issued and renewed in time, and the authorities that
+    /// webhooks and aggregated APIs are checked against don't end soon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enc_certificates_valid: Option<Setting<encryption::CertificatesValid>>,
+    /// All API servers use the same encryption configuration, and reload it without failing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enc_config_consistent_across_replicas:
+        Option<Setting<encryption::ConfigConsistentAcrossReplicas>>,
+    /// etcd is reached by TLS with client certificates, and so are its members among themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enc_etcd_tls: Option<Setting<encryption::EtcdTls>>,
     /// Each host of an Ingress has TLS and redirects plain HTTP; each Gateway listener has TLS or
     /// only redirects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enc_ingress_tls: Option<Setting<encryption::IngressTls>>,
+    /// The key management service answers the API servers, and its key is replaced in time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enc_kms_healthy_and_rotated: Option<Setting<encryption::KmsHealthyAndRotated>>,
+    /// What pods send each other is encrypted: by a service mesh that takes nothing else, or by
+    /// the network between nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enc_pod_traffic: Option<Setting<encryption::PodTraffic>>,
     /// Each API server encrypts Secrets before it stores them, seen by a canary Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enc_secrets_at_rest_active: Option<Setting<encryption::SecretsAtRestActive>>,
+    /// No API server finds a Secret in storage that is not encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enc_secrets_no_plaintext_reads: Option<Setting<encryption::SecretsNoPlaintextReads>>,
+    /// What API servers encrypt, they encrypt with providers that are strong enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enc_secrets_provider_strength: Option<Setting<encryption::SecretsProviderStrength>>,
+    /// After each change of the encryption configuration or of a KMS key, everything is written
+    /// anew by a storage migration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enc_secrets_reencrypted: Option<Setting<encryption::SecretsReencrypted>>,
     /// Nobody gives rights to everybody: to anonymous callers, to all who are authenticated, or
     /// to all service accounts.
     #[serde(default, skip_serializing_if = "Option::is_none")]

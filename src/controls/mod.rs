@@ -159,6 +159,12 @@ impl Family {
 pub enum Observation {
     /// The canary Secret and the counters of each API server.
     EncryptionCanary,
+    /// What each API server tells of itself: metrics, flags, health of KMS providers, TLS.
+    ApiServerFacts,
+    /// What entry points show to TLS clients, where a policy asks for it.
+    TlsHandshakes,
+    /// Cilium's configuration.
+    CiliumConfig,
     /// Two pods, and a policy between them.
     NetworkProbe,
 }
@@ -168,6 +174,9 @@ impl Observation {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::EncryptionCanary => "EncryptionCanary",
+            Self::ApiServerFacts => "ApiServerFacts",
+            Self::TlsHandshakes => "TlsHandshakes",
+            Self::CiliumConfig => "CiliumConfig",
             Self::NetworkProbe => "NetworkProbe",
         }
     }
@@ -179,6 +188,15 @@ impl Observation {
                 "Writes and reads its own Secret `probity-canary`, reads the counters of the API \
                  servers (`/metrics`) and their addresses."
             }
+            Self::ApiServerFacts => {
+                "Reads `/metrics`, `/flagz` and `/readyz/kms-provider…` of each API server, and \
+                 begins TLS handshakes with it."
+            }
+            Self::TlsHandshakes => {
+                "Where a policy sets `handshake`, begins TLS handshakes with the addresses of \
+                 Ingresses and Gateways."
+            }
+            Self::CiliumConfig => "Reads the ConfigMap `cilium-config` in `kube-system`.",
             Self::NetworkProbe => {
                 "Creates, reads and deletes two pods and a network policy of its own, in a \
                  namespace of its own, where the policy sets `run` and the chart \

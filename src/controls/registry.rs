@@ -47,8 +47,18 @@ macro_rules! registry {
 }
 
 registry! {
+    enc_aggregated_and_webhook_tls: encryption::AggregatedAndWebhookTls,
+    enc_apiserver_tls_profile: encryption::ApiserverTlsProfile,
+    enc_certificates_valid: encryption::CertificatesValid,
+    enc_config_consistent_across_replicas: encryption::ConfigConsistentAcrossReplicas,
+    enc_etcd_tls: encryption::EtcdTls,
     enc_ingress_tls: encryption::IngressTls,
+    enc_kms_healthy_and_rotated: encryption::KmsHealthyAndRotated,
+    enc_pod_traffic: encryption::PodTraffic,
     enc_secrets_at_rest_active: encryption::SecretsAtRestActive,
+    enc_secrets_no_plaintext_reads: encryption::SecretsNoPlaintextReads,
+    enc_secrets_provider_strength: encryption::SecretsProviderStrength,
+    enc_secrets_reencrypted: encryption::SecretsReencrypted,
     rbac_anonymous_and_authenticated_groups: rbac::AnonymousAndAuthenticatedGroups,
     rbac_cluster_admin_allowlist: rbac::ClusterAdminAllowlist,
     rbac_no_wildcard_verbs: rbac::NoWildcardVerbs,

@@ -61,7 +61,7 @@ pub use self::{
     events::{Config, Event, Measure, Notice, NoticeKind, Now, Round, Series},
     flights::{Action, ActionResult, Failure, FailureKind, Step},
     memory::Memory,
-    observed::{Canary, CanaryRun, Finding, NetworkProbe, Observed, Route},
+    observed::{Canary, CanaryRun, Cilium, Finding, NetworkProbe, Observed, Route, Served},
     plan::{Hold, PAUSE, Standing},
     record::OWNER_LABEL,
 };

@@ -4,13 +4,26 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::{controls::Observation, inventory::Sym};
+use crate::{
+    analysis::{
+        apiserver::{ApiServers, Looks},
+        tls::{Shown, Target},
+    },
+    controls::Observation,
+    inventory::Sym,
+};
 
 /// Results of probes, by what was probed.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Observed {
     /// The encryption canary; `None` until it ran for the first time.
     pub canary: Option<CanaryRun>,
+    /// The API servers over time.
+    pub api_servers: ApiServers,
+    /// What entry points show to TLS clients; `None` until somebody looked.
+    pub served: Option<Served>,
+    /// What Cilium's configuration says; `None` until somebody looked.
+    pub cilium: Option<Cilium>,
     /// The network probe; `None` until it ran for the first time.
     pub network_probe: Option<NetworkProbe>,
     /// Minor version of the API server, from `/version`; `None` until the shell has read it.
@@ -22,6 +35,9 @@ impl Observed {
     pub fn take(&mut self, finding: Finding) {
         match finding {
             Finding::Canary(run) => self.canary = Some(run),
+            Finding::ApiServers(looks) => self.api_servers.take(looks),
+            Finding::Served(served) => self.served = Some(served),
+            Finding::Cilium(cilium) => self.cilium = Some(cilium),
             Finding::NetworkProbe(run) => self.network_probe = Some(run),
         }
     }
@@ -32,6 +48,12 @@ impl Observed {
 pub enum Finding {
     /// By the encryption canary.
     Canary(CanaryRun),
+    /// By a look at each API server.
+    ApiServers(Looks),
+    /// By handshakes with entry points.
+    Served(Served),
+    /// In Cilium's configuration.
+    Cilium(Cilium),
     /// By the network probe.
     NetworkProbe(NetworkProbe),
 }
@@ -41,9 +63,34 @@ impl Finding {
     pub const fn observation(&self) -> Observation {
         match self {
             Self::Canary(_) => Observation::EncryptionCanary,
+            Self::ApiServers(_) => Observation::ApiServerFacts,
+            Self::Served(_) => Observation::TlsHandshakes,
+            Self::Cilium(_) => Observation::CiliumConfig,
             Self::NetworkProbe(_) => Observation::NetworkProbe,
         }
     }
+}
+
+/// What Cilium's configuration says of traffic between nodes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cilium {
+    /// The cluster has no Cilium.
+    NotThere,
+    /// It is not encrypted.
+    Plain,
+    /// It is encrypted, in this way.
+    Encrypts(&'static str),
+    /// It can't be read.
+    NotSeen(String),
+}
+
+/// What entry points show to TLS clients.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Served {
+    /// When the last handshake ended.
+    pub at: Timestamp,
+    /// What each of them showed, or why there was no handshake.
+    pub shown: BTreeMap<Target, Result<Shown, String>>,
 }
 
 /// One run of the encryption canary over all API servers.

@@ -28,6 +28,20 @@ pub struct Template {
     pub breaks_baseline: Option<Sym>,
     /// What breaks the `restricted` level beyond `baseline`, or `None` where it is met.
     pub breaks_restricted: Option<Sym>,
+    /// The proxy of a service mesh that the pods run.
+    pub proxy: Proxy,
+}
+
+/// The proxy of a service mesh.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Proxy {
+    /// None.
+    #[default]
+    None,
+    /// Istio's.
+    Istio,
+    /// Linkerd's.
+    Linkerd,
 }
 
 /// A declared container port.
@@ -93,6 +107,8 @@ pub struct WirePodSpec<'a> {
     host_network: Option<bool>,
     host_users: Option<bool>,
     #[serde(borrow)]
+    node_name: Option<Str<'a>>,
+    #[serde(borrow)]
     service_account_name: Option<Str<'a>>,
     #[serde(borrow)]
     os: Option<WireOs<'a>>,
@@ -131,6 +147,10 @@ struct Container<'a> {
     startup_probe: Option<Probe<'a>>,
     #[serde(borrow)]
     lifecycle: Option<Lifecycle<'a>>,
+    #[serde(borrow)]
+    command: Option<Vec<Str<'a>>>,
+    #[serde(borrow)]
+    args: Option<Vec<Str<'a>>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -184,12 +204,37 @@ impl WirePodSpec<'_> {
                 .as_deref()
                 .map(|name| interner.string(name)),
             ports: ports.into(),
+            proxy: self.proxy(),
             breaks_baseline: self
                 .breaks_baseline(annotations)
                 .map(|why| interner.string(&why)),
             breaks_restricted: self.breaks_restricted().map(|why| interner.string(&why)),
         };
         interner.template(template)
+    }
+
+    /// The proxy that runs beside the pod's containers; as a native sidecar it is an init
+    /// container.
+    fn proxy(&self) -> Proxy {
+        let names = self.all_containers().filter_map(|c| c.name.as_deref());
+        let proxies = names.map(|name| match name {
+            "istio-proxy" => Proxy::Istio,
+            "linkerd-proxy" => Proxy::Linkerd,
+            _ => Proxy::None,
+        });
+        proxies.max().unwrap_or_default()
+    }
+
+    /// The node that the pod runs on.
+    pub(super) fn node_name(&self) -> Option<&str> {
+        self.node_name.as_deref()
+    }
+
+    /// The command of the first container, with its arguments.
+    pub(super) fn command(&self) -> impl Iterator<Item = &str> {
+        let first = self.containers.iter().flatten().take(1);
+        let words = first.flat_map(|c| c.command.iter().chain(&c.args).flatten());
+        words.map(|word| &**word)
     }
 
     fn all_containers(&self) -> impl Iterator<Item = &Container<'_>> {
