@@ -13,6 +13,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod addresses;
+pub mod backup;
 pub mod canary;
 pub mod exposure;
 pub mod network;
@@ -141,4 +142,7 @@ macro_rules! analyses {
     };
 }
 
-analyses! {}
+analyses! {
+    /// What there is to lose, what is scheduled for it, and what there is to recover it from.
+    Recovery recovery: backup::Recovery;
+}

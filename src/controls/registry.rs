@@ -54,6 +54,7 @@ registry! {
     rbac_no_wildcard_verbs: rbac::NoWildcardVerbs,
     net_namespace_default_deny: network::NamespaceDefaultDeny,
     net_no_allow_all: network::NoAllowAll,
+    backup_coverage: backup::Coverage,
     backup_rpo_met: backup::RpoMet,
     backup_schedule_active: backup::ScheduleActive,
     workload_psa_enforced: workload::PsaEnforced,

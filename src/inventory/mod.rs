@@ -11,20 +11,26 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod cnpg;
+pub mod config_map;
 pub mod core;
 pub mod entropy;
 pub mod freshness;
 pub mod ingress;
 pub mod intern;
+pub mod k8up;
 pub mod kind;
+pub mod longhorn;
 pub mod meta;
 pub mod namespace;
 pub mod network_policy;
 pub mod rbac;
 pub mod selector;
+pub mod storage;
 pub mod table;
 pub mod template;
 pub mod velero;
+pub mod wire;
 pub mod workload;
 
 use std::{
