@@ -10,6 +10,7 @@
 //! Everything that decides is in the engine; everything that waits is in a task of its own. The
 //! loop itself waits for nothing but its inbox and the next time that something is due.
 
+mod carry;
 mod feed;
 mod observe;
 mod watches;
@@ -28,20 +29,17 @@ use self::{
     watches::{Source, Watches},
 };
 use crate::{
-    api::EvidencePosition,
     cluster::{
-        apply,
-        client::{CallError, Connection},
+        client::Connection,
         events::Publisher,
         lease::{Candidate, Leadership, Term},
-        status::write_status,
         watch::{LostReason, WatchItem},
     },
-    engine::{Action, ActionResult, Engine, Event, Now, Round, Step},
+    engine::{ActionResult, Engine, Event, Now},
     evidence::{
         Record,
         body::{self, Body},
-        journal::{Answer, Durable, Journal},
+        journal::{Answer, Journal},
     },
     inventory::{Availability, Kind, Sym, entropy::Listed},
     metrics::Metrics,
@@ -192,7 +190,7 @@ impl Operator {
             let now = self.now();
             self.leadership(now);
             self.take(first, now);
-            self.recover_log(now).await;
+            self.recover_log(now);
             let round = self.engine.round(now);
             self.metrics
                 .round(self.origin.elapsed().saturating_sub(now.mono), now.wall);
@@ -310,140 +308,10 @@ impl Operator {
         self.term = term;
     }
 
-    /// Carries out what a round asks for.
-    fn carry(&mut self, round: Round, now: Now) {
-        let Round {
-            records,
-            actions,
-            statuses,
-            notices,
-            measures,
-            changed,
-            gone,
-            next: _,
-        } = round;
-        let durable = self.append(records);
-        for action in actions {
-            self.act(action, durable.clone(), now);
-        }
-        for (name, mut status) in statuses {
-            let position = EvidencePosition {
-                log: self.options.replica.clone(),
-                seq: i64::try_from(self.journal.position().saturating_sub(1)).unwrap_or(i64::MAX),
-            };
-            status.evidence = Some(position.clone());
-            self.engine.status_sent(&name, position);
-            self.write_status(name, status);
-        }
-        for notice in notices {
-            // Followers judge too, but only the leader speaks. A full queue drops Events, never
-            // evidence.
-            if self.term.is_some() {
-                let (subject, policy) = self.engine.uids(&notice);
-                if self.notices.try_send((notice, subject, policy)).is_err() {
-                    self.metrics.request("event", "Dropped");
-                }
-            }
-        }
-        self.metrics.count(&measures, self.origin.elapsed());
-        for policy in gone {
-            self.metrics.forget_policy(Some(&policy));
-            self.policies.remove(&policy);
-        }
-        if self.term.is_some() {
-            for policy in changed {
-                self.metrics.policy(&self.engine, &policy);
-            }
-        }
-    }
-
-    fn append(&mut self, records: Vec<Record>) -> Option<Durable> {
-        if records.is_empty() {
-            return None;
-        }
-        self.metrics.logged(records.len());
-        let durable = self.journal.append(records);
-        let (waiting, metrics, began) = (durable.clone(), self.metrics.clone(), Instant::now());
-        tokio::spawn(async move {
-            if waiting.await.is_ok() {
-                metrics.synced(began.elapsed());
-            }
-        });
-        Some(durable)
-    }
-
-    /// Sends one step of a remedy to the API server, under the term.
-    fn act(&self, action: Action, durable: Option<Durable>, now: Now) {
-        let Some(term) = self.term.clone() else {
-            return;
-        };
-        let (client, sender) = (self.connection.client.clone(), self.sender.clone());
-        let metrics = self.metrics.clone();
-        if action.caused_at == now.received {
-            metrics.processed(self.origin.elapsed().saturating_sub(action.caused_at));
-        }
-        tokio::spawn(async move {
-            let step = action.step;
-            let (id, result) = apply::write(client, term, durable, action).await;
-            let verb = match step {
-                Step::Archive => "archive",
-                Step::DryRun => "dryrun",
-                Step::Write => "write",
-            };
-            metrics.request(
-                verb,
-                if matches!(result, ActionResult::Failed(_)) {
-                    "Failed"
-                } else {
-                    "Ok"
-                },
-            );
-            // The loop is gone only when the operator stops; the restart resolves the intent.
-            let _ = sender.send(Input::Action(id, result)).await;
-        });
-    }
-
-    fn write_status(&self, name: Sym, status: crate::api::ControlPolicyStatus) {
-        let Some(term) = self.term.clone() else {
-            return;
-        };
-        let (client, sender) = (self.connection.client.clone(), self.sender.clone());
-        let metrics = self.metrics.clone();
-        tokio::spawn(async move {
-            if !term.is_live() {
-                return;
-            }
-            let written = write_status(&client, &name, &status).await;
-            let result = written.as_ref().map_or_else(CallError::category, |()| "Ok");
-            metrics.request("status", result);
-            if let Err(error) = written {
-                tracing::warn!(policy = %name, %error, "The status was not written; trying again");
-                let _ = sender.send(Input::StatusFailed(name)).await;
-            }
-        });
-    }
-
-    /// Takes in what became of a batch of records.
-    fn answered(&mut self, answer: Option<Answer>) {
-        let Some(why) = answer.and_then(|answer| self.journal.answered(answer)) else {
-            return;
-        };
-        tracing::error!(%why, "The evidence log can't be written: nothing is put back until it can");
-        self.metrics.log_failing(true);
-        let now = self.now();
-        self.engine.apply(Event::Log(Err(why.to_string())), now);
-        self.log_retry_at = now.mono + LOG_RETRY;
-    }
-
-    async fn recover_log(&mut self, now: Now) {
-        if !self.journal.is_failing() || now.mono < self.log_retry_at {
-            return;
-        }
-        self.log_retry_at = now.mono + LOG_RETRY;
-        if self.journal.recover(now.wall).await {
-            tracing::info!("The evidence log can be written again");
-            self.metrics.log_failing(false);
-            self.engine.apply(Event::Log(Ok(())), now);
+    fn recover_log(&mut self, now: Now) {
+        if now.mono >= self.log_retry_at {
+            self.log_retry_at = now.mono + LOG_RETRY;
+            self.journal.recover();
         }
     }
 

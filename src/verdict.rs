@@ -52,6 +52,20 @@ impl Outcome {
 pub struct Counts([u64; 5]);
 
 impl Counts {
+    /// So many subjects, all with `outcome`.
+    pub fn all(outcome: Outcome, subjects: u64) -> Self {
+        let mut counts = Self::default();
+        counts.0[outcome.index()] = subjects;
+        counts
+    }
+
+    /// Counts the subjects of `other` too.
+    pub fn join(&mut self, other: &Self) {
+        for (sum, more) in self.0.iter_mut().zip(other.0) {
+            *sum += more;
+        }
+    }
+
     /// Subjects with `outcome`.
     pub const fn of(&self, outcome: Outcome) -> u64 {
         self.0[outcome.index()]

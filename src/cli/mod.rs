@@ -5,6 +5,7 @@ mod baseline;
 mod controls;
 mod crds;
 mod diff;
+mod explain;
 mod generate;
 mod log;
 mod run;
@@ -29,8 +30,10 @@ enum Command {
     Diff(diff::Arguments),
     /// Print the evidence log.
     Log(log::Arguments),
-    /// List the controls, or explain one.
+    /// List the controls.
     Controls(controls::Arguments),
+    /// Tell what a control checks, why it matters, and how to mend what fails.
+    Explain(explain::Arguments),
     /// Print the `CustomResourceDefinition`s.
     Crds,
     /// Print the baseline policy: every control, in Observe.
@@ -61,6 +64,7 @@ pub async fn main() -> Result<(), Failure> {
         Command::Diff(arguments) => diff::run(arguments).await,
         Command::Log(arguments) => log::run(&arguments),
         Command::Controls(arguments) => controls::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Crds => crds::run(),
         Command::Baseline => {
             baseline::run();

@@ -15,6 +15,7 @@
 
 pub mod backup;
 pub mod encryption;
+pub mod explain;
 pub mod network;
 pub(crate) mod prelude;
 pub mod rbac;
@@ -27,7 +28,7 @@ pub mod testing;
 pub mod workload;
 pub mod workloads;
 
-use std::{borrow::Cow, collections::BTreeSet};
+use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 
@@ -58,6 +59,8 @@ pub struct Info {
     pub criteria: &'static [&'static str],
     /// Severity of a failure, unless the policy says otherwise.
     pub severity: Severity,
+    /// The strongest that its verdicts rest on.
+    pub strength: Strength,
     /// Version of the rule. It rises whenever equal objects may get another verdict, so that a
     /// changed rule is never taken for drift.
     pub rule_version: u32,
@@ -79,6 +82,10 @@ pub struct Info {
     pub why: &'static str,
     /// What Enforce does, or what is proposed.
     pub fix: &'static str,
+    /// What a person does to make a subject pass.
+    pub by_hand: &'static str,
+    /// Which native admission could keep it from failing, and how far.
+    pub prevention: &'static str,
     /// What it can't see, and which choices it makes.
     pub limits: &'static str,
 }
@@ -265,7 +272,7 @@ pub struct Verdict {
     /// What to tell a person to do, where no remedy can be carried out.
     pub proposal: Option<Cow<'static, str>>,
     /// What to record at this `Pass`, so that it can be put back.
-    pub keep: Option<Box<Kept>>,
+    pub keep: Option<Arc<Kept>>,
 }
 
 impl Verdict {
@@ -333,7 +340,7 @@ impl Verdict {
     /// With a value to record.
     #[must_use]
     pub fn keeping(mut self, kept: Kept) -> Self {
-        self.keep = Some(Box::new(kept));
+        self.keep = Some(Arc::new(kept));
         self
     }
 

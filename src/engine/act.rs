@@ -7,15 +7,14 @@ use serde_json::Value;
 use super::{
     Engine, Measure, Notice, NoticeKind, Now, digest,
     flights::{Action, ActionResult, Failure, FailureKind, Flight, Step},
-    instance::View,
-    owners,
     plan::{Hold, Standing},
+    rule::View,
 };
 use crate::{
     controls::{Remedy, Subject, Target},
     evidence::{
-        body::{ActionOutcome, Body, Brake, Contended, Intent, SubjectRef},
-        words::{self, BrakeState},
+        body::{ActionOutcome, Body, Intent, SubjectRef},
+        words::{self},
     },
     inventory::Sym,
     verdict::Outcome,
@@ -191,7 +190,10 @@ impl Engine {
         let Some(instance) = self.instances.get(&id) else {
             return Err("the policy has changed".to_owned());
         };
-        let kept = instance.rows.get(subject).and_then(|row| row.kept.clone());
+        let Some(rule) = self.rules.get(&instance.rule) else {
+            return Err("the policy has changed".to_owned());
+        };
+        let kept = rule.kept(subject);
         let (observed, target) = (&self.observed, remedy.target());
         let change = target.change();
         let analyses = &mut self.analyses;
@@ -204,7 +206,7 @@ impl Engine {
                 observed,
                 now: now.wall,
             };
-            instance.verdict(view, subject, kept.as_ref())
+            rule.verdict(view, subject, kept)
         };
         let verdict = if matches!(remedy, Remedy::Delete { .. }) {
             let (kind, namespace, name) = (target.kind, &target.namespace, &target.name);
@@ -345,7 +347,7 @@ impl Engine {
         };
         let news = row.standing != Standing::Held(hold.clone());
         row.standing = Standing::Held(hold.clone());
-        for policy in instance.names() {
+        for policy in instance.policies.clone() {
             self.status_soon(&policy, now);
         }
         if news {
@@ -383,103 +385,8 @@ impl Engine {
         }));
     }
 
-    /// Leaves a field alone for a while, because someone else keeps writing it.
-    pub(super) fn begin_truce(
-        &mut self,
-        id: u32,
-        subject: &Subject,
-        remedy: &Remedy,
-        until: Duration,
-        now: Now,
-    ) {
-        let target = remedy.target();
-        let meta = self
-            .inventory
-            .meta(target.kind, &target.namespace, &target.name);
-        let manager = owners::rival(remedy, meta);
-        let Some(instance) = self.instances.get(&id) else {
-            return;
-        };
-        let (control, policies) = (instance.key.control, instance.names());
-        let until = now.wall_at(until);
-        let field = field_name(remedy);
-        let said = Contended {
-            control: control.into(),
-            subject: self.target_ref(target),
-            field,
-            manager: manager.clone(),
-            until,
-        };
-        self.say(Body::Contended(said));
-        let note = format!("field manager {manager} keeps writing back; left alone until {until}");
-        for name in &policies {
-            if let Some(policy) = self.policies.get_mut(name) {
-                policy.contended = Some(format!("{subject}: {note}"));
-            }
-            self.status_soon(name, now);
-        }
-        let (kind, remedy) = (NoticeKind::Warning, remedy.clone());
-        self.notice_action(
-            subject,
-            &policies,
-            &remedy,
-            control,
-            kind,
-            "Contended",
-            &note,
-        );
-    }
-
-    /// Says that a brake latched.
-    pub(super) fn note_brake(&mut self, policy: &Sym, control: &'static str, now: Now) {
-        let reason = "too large a share of the population would be changed within ten minutes";
-        self.say(Body::Brake(Brake {
-            control: control.into(),
-            policy: policy.clone(),
-            state: BrakeState::Latched,
-            reason: reason.to_owned(),
-        }));
-        let note = format!("{control}: {reason}; nothing is written until limits.release changes");
-        self.notice_policy(policy, NoticeKind::Warning, "BrakeLatched", note);
-        self.out.measures.push(Measure::Brake {
-            policy: policy.clone(),
-            control,
-            latched: true,
-        });
-        self.status_soon(policy, now);
-    }
-
-    /// Says that the budget is used up.
-    pub(super) fn note_budget(&mut self, policy: &Sym, now: Now) {
-        let Some(known) = self.policies.get_mut(policy) else {
-            return;
-        };
-        if known
-            .budget_said
-            .is_some_and(|at| at + Duration::from_mins(1) > now.mono)
-        {
-            return;
-        }
-        known.budget_said = Some(now.mono);
-        let limit = known.spec.limits.writes_per_minute;
-        let policy_name = policy.clone();
-        self.out.measures.push(Measure::Budget {
-            policy: policy_name,
-        });
-        self.say(Body::Brake(Brake {
-            control: "budget".into(),
-            policy: policy.clone(),
-            state: BrakeState::Latched,
-            reason: format!("{limit} writes within a minute; it goes on by itself"),
-        }));
-        let note =
-            format!("the budget of {limit} writes a minute is used up; it goes on by itself");
-        self.notice_policy(policy, NoticeKind::Warning, "BudgetReached", note);
-        self.status_soon(policy, now);
-    }
-
     #[allow(clippy::too_many_arguments, reason = "one Event has this many parts")]
-    fn notice_action(
+    pub(super) fn notice_action(
         &mut self,
         subject: &Subject,
         policies: &[Sym],
@@ -532,13 +439,6 @@ const fn word(remedy: &Remedy) -> words::Action {
         Remedy::PutBack { .. } => words::Action::PutBack,
         Remedy::Delete { .. } => words::Action::Delete,
         Remedy::Set { .. } => words::Action::Set,
-    }
-}
-
-fn field_name(remedy: &Remedy) -> String {
-    match remedy {
-        Remedy::PutBack { patch, .. } | Remedy::Set { patch, .. } => patch.to_string(),
-        Remedy::Create { .. } | Remedy::Delete { .. } => "*".to_owned(),
     }
 }
 

@@ -223,7 +223,7 @@ impl Memory {
         gone
     }
 
-    pub(super) fn kept(&self, _: &[Sym], control: &str, subject: &Subject) -> Option<Kept> {
+    pub(super) fn kept(&self, control: &str, subject: &Subject) -> Option<Kept> {
         let value = self
             .kept
             .get(&(control.to_owned(), name_of_subject(subject)))?;

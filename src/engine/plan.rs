@@ -1,6 +1,6 @@
 //! Which failing subjects may be acted on, and what holds the others back.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -141,7 +141,7 @@ impl Engine {
                 && !self.flights.busy(id, subject))
         {
             row.standing = standing;
-            for policy in instance.names() {
+            for policy in instance.policies.clone() {
                 self.status_soon(&policy, now);
             }
         }
@@ -160,7 +160,7 @@ impl Engine {
             let Some(remedy) = row.verdict.remedy.clone() else {
                 return wait(Hold::NoRemedy);
             };
-            (remedy, instance.names(), instance.key.control)
+            (remedy, instance.policies.clone(), instance.key.control)
         };
         let enforcing: Vec<Sym> = names
             .into_iter()
@@ -269,6 +269,8 @@ impl Engine {
         let policy = self.policies.get(name).ok_or((Hold::Observe, None))?;
         let instance = self.instances.get(&id).ok_or((Hold::NoRemedy, None))?;
         let row = instance.rows.get(subject).ok_or((Hold::NoRemedy, None))?;
+        let rule = self.rules.get(&instance.rule);
+        let kept = rule.and_then(|rule| rule.kept(subject));
         let control = policy
             .control(instance.key.control)
             .ok_or((Hold::Observe, None))?;
@@ -279,7 +281,7 @@ impl Engine {
             consent: Consent::IfPassedBefore,
             ..
         } = remedy
-            && row.kept.is_none()
+            && kept.is_none()
         {
             return Err((Hold::Consent, None));
         }
@@ -292,8 +294,8 @@ impl Engine {
             let meta = self
                 .inventory
                 .meta(target.kind, &target.namespace, &target.name);
-            let kept = row.kept.as_ref().map(|kept| Arc::clone(&kept.owners));
-            if let Some(owner) = owners::of(remedy, meta, kept.as_deref(), &policy.spec.people) {
+            let kept = kept.map(|kept| &*kept.owners);
+            if let Some(owner) = owners::of(remedy, meta, kept, &policy.spec.people) {
                 return Err((Hold::Owner(owner), None));
             }
         }

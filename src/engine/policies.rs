@@ -1,27 +1,20 @@
 //! Policies as the engine holds them: parsed once, with their controls tied to instances.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{
-    Engine, NoticeKind, Now, digest,
-    instance::{Instance, Key},
-};
+use super::{Engine, NoticeKind, Now, digest, instance::Key};
 use crate::{
     api::{ControlPolicy, ControlPolicySpec, ControlPolicyStatus, Mode},
     controls::{REGISTRY, Scope},
     evidence::{
         body::{self, Body, Gap},
-        words::{BrakeState, Change, End},
+        words::{BrakeState, Change},
     },
     inventory::{
-        Kind, Sym,
+        Sym,
         selector::{Selector, WireSelector},
     },
     verdict::Severity,
@@ -93,21 +86,21 @@ impl Engine {
             .get(&name)
             .is_some_and(|known| known.uid != uid)
         {
-            self.policy_deleted(&name, now);
+            self.policy_deleted(&name);
         }
         let spec_hash = digest(&serde_json::to_value(&object.spec).unwrap_or_default());
         let old = self.policies.remove(&name);
         let policy = self.compile(&name, object, &spec_hash, old.as_ref(), now);
         self.policies.insert(name.clone(), policy);
         if let Some(old) = &old {
-            self.release_instances(&name, old, now);
+            self.release_instances(&name, old);
         }
         self.need_analyses();
-        self.say_policy(&name, old.as_ref(), now);
+        self.say_policy(&name, old.as_ref());
         for (id, policy) in std::mem::take(&mut self.newcomers) {
             self.introduce_to(id, &policy);
         }
-        self.after_policy_change(&name, old.as_ref(), now);
+        self.after_policy_change(&name, now);
     }
 
     fn compile(
@@ -208,97 +201,12 @@ impl Engine {
         }
     }
 
-    /// The instance for a key, shared with other policies where there is one.
-    fn instance(
-        &mut self,
-        key: Key,
-        control: Arc<dyn crate::controls::Control>,
-        scope: &Arc<Scope>,
-        policy: &Sym,
-        now: Now,
-    ) -> u32 {
-        let id = if let Some(id) = self.keys.get(&key) {
-            *id
-        } else {
-            let id = self.next_instance;
-            self.next_instance += 1;
-            self.keys.insert(key.clone(), id);
-            for kind in Self::needed_by(control.info()) {
-                self.readers.entry(kind).or_default().insert(id);
-            }
-            let scope = Arc::clone(scope);
-            let instance = Instance::new(key, control, scope, now.wall);
-            self.instances.insert(id, instance);
-            self.uncertain.insert(id);
-            id
-        };
-        if let Some(instance) = self.instances.get_mut(&id)
-            && !instance.policies.contains(policy)
-        {
-            instance.policies.push(policy.clone());
-            instance.policies.sort();
-            if instance.introduced {
-                self.newcomers.push((id, policy.clone()));
-            }
-        }
-        id
-    }
-
-    /// Gives up the instances that a policy no longer uses.
-    fn release_instances(&mut self, name: &Sym, old: &Policy, now: Now) {
-        let uses: Vec<u32> = self
-            .policies
-            .get(name)
-            .map(|policy| {
-                policy
-                    .controls
-                    .iter()
-                    .map(|control| control.instance)
-                    .collect()
-            })
-            .unwrap_or_default();
-        let end = match self.policies.get(name) {
-            None => End::PolicyDeleted,
-            Some(policy) if policy.spec.suspend => End::PolicySuspended,
-            Some(_) => End::DefinitionChanged,
-        };
-        for control in &old.controls {
-            if uses.contains(&control.instance) {
-                continue;
-            }
-            let scope_only = self.policies.get(name).is_some_and(|policy| {
-                let same = policy.control(control.id).map(|c| c.instance);
-                let params = |id: u32| self.instances.get(&id).map(|i| i.key.params_hash.clone());
-                same.is_some_and(|id| params(id) == params(control.instance))
-            });
-            let end = if scope_only { End::ScopeChanged } else { end };
-            self.close_for(control.instance, name, end, now);
-            self.drop_member(control.instance, name);
-        }
-    }
-
-    fn drop_member(&mut self, id: u32, name: &Sym) {
-        let Some(instance) = self.instances.get_mut(&id) else {
-            return;
-        };
-        instance.policies.retain(|policy| policy != name);
-        if instance.policies.is_empty()
-            && let Some(instance) = self.instances.remove(&id)
-        {
-            self.keys.remove(&instance.key);
-            for readers in self.readers.values_mut() {
-                readers.remove(&id);
-            }
-            self.readers.retain(|_, readers| !readers.is_empty());
-        }
-    }
-
     /// Takes in that a policy is gone.
-    pub(super) fn policy_deleted(&mut self, name: &str, now: Now) {
+    pub(super) fn policy_deleted(&mut self, name: &str) {
         let Some((name, policy)) = self.policies.remove_entry(name) else {
             return;
         };
-        self.release_instances(&name, &policy, now);
+        self.release_instances(&name, &policy);
         self.need_analyses();
         self.say(Body::PolicyChange(body::PolicyChange {
             policy: name.clone(),
@@ -318,7 +226,7 @@ impl Engine {
     }
 
     /// Records what happened to a policy, and with what in force.
-    pub(super) fn say_policy(&mut self, name: &Sym, old: Option<&Policy>, now: Now) {
+    pub(super) fn say_policy(&mut self, name: &Sym, old: Option<&Policy>) {
         if !self.leading {
             return;
         }
@@ -360,15 +268,14 @@ impl Engine {
         let hash = policy.spec_hash.clone();
         self.memory.remember_policy(&uid, &hash);
         self.say(Body::PolicyChange(said));
-        let _ = now;
     }
 
     /// What follows from a policy change: brakes, fights, gaps, kept values, standings.
-    fn after_policy_change(&mut self, name: &Sym, old: Option<&Policy>, now: Now) {
+    fn after_policy_change(&mut self, name: &Sym, now: Now) {
         self.fights.forgive();
         self.flights.forgive_all();
-        self.release_brakes(name, now);
-        self.suspension(name, old, now);
+        self.release_brakes(name);
+        self.suspension(name, now);
         let Some(policy) = self.policies.get(name) else {
             return;
         };
@@ -382,14 +289,22 @@ impl Engine {
             self.notice_policy(name, NoticeKind::Warning, "NotReady", problem);
         }
         for id in instances {
-            let subjects: Vec<_> = self
-                .instances
-                .get(&id)
-                .map(|instance| instance.rows.keys().cloned().collect())
-                .unwrap_or_default();
-            for subject in subjects {
-                self.say_kept(id, &subject);
+            let Some(instance) = self.instances.get(&id) else {
+                continue;
+            };
+            let rule = instance.rule;
+            let rows: Vec<_> = instance.rows.keys().cloned().collect();
+            for subject in rows {
                 self.replan(id, &subject);
+            }
+            let table = self.rules.get(&rule).map(|rule| rule.table.iter());
+            let kept = table
+                .into_iter()
+                .flatten()
+                .filter(|(_, said)| said.kept.is_some());
+            let kept: Vec<_> = kept.map(|(subject, _)| subject.clone()).collect();
+            for subject in kept {
+                self.say_kept(rule, &subject);
             }
         }
         self.status_soon(name, now);
@@ -397,7 +312,7 @@ impl Engine {
     }
 
     /// Releases the brakes of a policy whose `limits.release` has changed.
-    fn release_brakes(&mut self, name: &Sym, now: Now) {
+    fn release_brakes(&mut self, name: &Sym) {
         let Some(policy) = self.policies.get(name) else {
             return;
         };
@@ -428,11 +343,10 @@ impl Engine {
                 latched: false,
             });
         }
-        let _ = now;
     }
 
     /// Suspended time is a gap.
-    fn suspension(&mut self, name: &Sym, old: Option<&Policy>, now: Now) {
+    fn suspension(&mut self, name: &Sym, now: Now) {
         let Some(policy) = self.policies.get_mut(name) else {
             return;
         };
@@ -457,14 +371,6 @@ impl Engine {
             }
             _ => {}
         }
-        let _ = old;
-    }
-
-    /// Kinds that a control makes us watch.
-    pub(super) fn needed_by(info: &crate::controls::Info) -> Vec<Kind> {
-        // Scope, pauses, owners and terminating namespaces are read for every control.
-        let kinds: BTreeSet<Kind> = info.inputs().chain([Kind::Namespace]).collect();
-        kinds.into_iter().collect()
     }
 }
 

@@ -1,18 +1,19 @@
-//! From verdicts to evidence: transitions, deviations, joins and leaves.
+//! What the log is told: transitions, the ends of deviations, joins and leaves.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
 
 use super::{
-    Engine, Measure, Notice, NoticeKind, Now, digest,
-    instance::{Deviation, Instance, Judged, Row, View},
-    plan::Standing,
+    Engine, Measure, Notice, NoticeKind, Now,
+    instance::{Deviation, Instance, Key},
+    rule::RuleId,
 };
 use crate::{
-    controls::{Kept, Subject, Verdict},
+    controls::{Subject, Verdict},
     evidence::{
-        body::{self, Body, Gap, Population, SubjectRef, Transition},
+        body::{self, Body, Population, SubjectRef, Transition},
         words::{Cause, End},
     },
     inventory::{Inventory, Kind, Sym},
@@ -24,333 +25,125 @@ pub const OWNER_LABEL: &str = "probity.dev/owner";
 
 /// Joins and leaves of one evaluation.
 #[derive(Default)]
-struct Moves {
-    joined: Vec<SubjectRef>,
-    left: Vec<SubjectRef>,
+pub(super) struct Moves {
+    pub(super) joined: Vec<SubjectRef>,
+    pub(super) left: Vec<SubjectRef>,
 }
 
 impl Engine {
-    /// Judges what is dirty in one instance and records what that changed.
-    pub(super) fn evaluate(&mut self, id: u32, now: Now) {
-        self.update_blindness(id, now);
-        let Some(instance) = self.instances.get_mut(&id) else {
-            return;
-        };
-        if instance.blind.is_some() || instance.dirty.is_empty() {
-            return;
-        }
-        let first = !instance.settled;
-        let view = View {
-            inventory: &self.inventory,
-            analyses: &self.analyses,
-            observed: &self.observed,
-            now: now.wall,
-        };
-        let judged = instance.evaluate(view);
-        instance.settled = true;
-        let before = (instance.counts, instance.outcome());
-        let mut moves = Moves::default();
-        for judged in judged {
-            self.absorb(id, judged, &mut moves, now);
-        }
-        self.say_moves(id, moves);
-        if first {
-            self.introduce(id, now);
-        }
-        self.refresh_counts(id, before.0, now);
-    }
-
-    /// Begins or ends an interval in which an instance can't be judged.
-    fn update_blindness(&mut self, id: u32, now: Now) {
-        let Some(instance) = self.instances.get_mut(&id) else {
-            return;
-        };
-        let blinded = instance.blinded_by(&self.inventory);
-        let was = instance.blind.take();
-        instance.blind = match (&blinded, &was) {
-            (Some(why), Some((_, since))) => Some((why.clone(), *since)),
-            (Some(why), None) => Some((why.clone(), now.wall)),
-            (None, _) => None,
-        };
-        let control = instance.key.control;
-        let (names, settled) = (instance.names(), instance.settled);
-        match (was, blinded) {
-            (None, Some(why)) if settled => self.say(Body::Gap(Gap {
-                scope: control.to_owned(),
-                from: now.wall,
-                to: None,
-                cause: why,
-            })),
-            (Some((why, from)), None) => {
-                // Everything may have changed meanwhile; what failed then drifted then.
-                instance.dirty.all = Some(if settled {
-                    Cause::Object
-                } else {
-                    Cause::Policy
-                });
-                if settled {
-                    self.say(Body::Gap(Gap {
-                        scope: control.to_owned(),
-                        from,
-                        to: Some(now.wall),
-                        cause: why,
-                    }));
-                }
-            }
-            _ => return,
-        }
-        for name in names {
-            self.status_soon(&name, now);
-        }
-    }
-
-    /// Takes one verdict into the table.
-    fn absorb(&mut self, id: u32, judged: Judged, moves: &mut Moves, now: Now) {
-        let Judged {
-            subject,
-            cause,
-            verdict,
-            left,
-        } = judged;
-        match verdict {
-            Some(verdict) => self.absorb_verdict(id, &subject, cause, verdict, moves, now),
-            None => self.absorb_leave(id, &subject, left.unwrap_or(End::SubjectGone), moves, now),
-        }
-        self.replan(id, &subject);
-    }
-
-    fn absorb_verdict(
-        &mut self,
-        id: u32,
-        subject: &Subject,
-        cause: Cause,
-        verdict: Verdict,
-        moves: &mut Moves,
-        now: Now,
-    ) {
-        let Some(instance) = self.instances.get_mut(&id) else {
-            return;
-        };
-        let old = instance.rows.remove(subject);
-        self.timers.recheck(id, subject, verdict.recheck_at);
-        let outcome = verdict.outcome;
-        let before = old.as_ref().map(|row| row.verdict.outcome);
-        let unchanged = old.as_ref().is_some_and(|row| {
-            row.verdict.outcome == outcome && row.verdict.reason == verdict.reason
-        });
-        // A new subject is not a change of an old one: it didn't drift.
-        let kept = keep(&verdict, old.as_ref());
-        let newly_kept = kept != old.as_ref().and_then(|row| row.kept.clone());
-        let deviation = old.as_ref().and_then(|row| row.deviation.clone());
-        let opens = outcome == Outcome::Fail && deviation.is_none();
-        let next = match (outcome, &deviation) {
-            (Outcome::Fail, Some(open)) => Some(open.clone()),
-            (Outcome::Fail, None) => Some(Deviation {
-                id: deviation_id(&instance.key, subject, now.wall),
-                opened: now.wall,
-                cause,
-                mended: false,
-            }),
-            // What can't be seen has not ended.
-            (Outcome::Unknown, open) => open.clone(),
-            _ => None,
-        };
-        let closes = deviation.is_some() && next.is_none();
-        if let Some(before) = before {
-            instance.counts.remove(before);
-        }
-        instance.counts.add(outcome);
-        let drifted = opens
-            && before.is_some_and(|before| before == Outcome::Pass)
-            && matches!(cause, Cause::Object | Cause::Time);
-        if drifted {
-            instance.last_drift = Some((now.wall, None));
-        }
-        let ended = closes.then(|| how_it_ended(outcome, cause, deviation.as_ref()));
-        if let (Some(end), Some((_, how))) = (ended, &mut instance.last_drift) {
-            *how = Some(end);
-        }
-        let row = Row {
-            since: old
-                .as_ref()
-                .filter(|_| unchanged)
-                .map_or(now.wall, |row| row.since),
-            standing: old
-                .as_ref()
-                .map_or(Standing::Quiet, |row| row.standing.clone()),
-            deviation: next.clone(),
-            noticed: old
-                .as_ref()
-                .filter(|_| before == Some(outcome))
-                .map_or(now.received, |row| row.noticed),
-            kept,
-            verdict,
-        };
-        instance.rows.insert(subject.clone(), row);
-        if newly_kept {
-            self.say_kept(id, subject);
-        }
-        if !self
-            .instances
-            .get(&id)
-            .is_some_and(|instance| instance.introduced)
-        {
-            return;
-        }
-        if before.is_none() {
-            moves.joined.push(self.subject_ref(subject));
-        }
-        if unchanged || (before.is_none() && outcome == Outcome::Pass) {
-            return;
-        }
-        let open = next.or(deviation);
-        self.say_transition(id, subject, before, cause, ended, open.as_ref());
-        if drifted {
-            self.measure_drift(id, now);
-        }
-        self.notice_transition(id, subject, before, outcome);
-    }
-
-    fn absorb_leave(&mut self, id: u32, subject: &Subject, end: End, moves: &mut Moves, now: Now) {
-        let Some(instance) = self.instances.get_mut(&id) else {
-            return;
-        };
-        let Some(row) = instance.rows.remove(subject) else {
-            return;
-        };
-        instance.counts.remove(row.verdict.outcome);
-        self.timers.recheck(id, subject, None);
-        self.flights.settle(id, subject);
-        let introduced = instance.introduced;
-        if !introduced {
-            return;
-        }
-        moves.left.push(self.subject_ref(subject));
-        if let Some(deviation) = row.deviation {
-            let end = if deviation.mended { End::PutBack } else { end };
-            if let Some(instance) = self.instances.get_mut(&id)
-                && let Some((_, how)) = &mut instance.last_drift
-            {
-                *how = Some(end);
-            }
-            let said = self.transition(
-                id,
-                subject,
-                Some(row.verdict.outcome),
-                None,
-                &row.verdict,
-                Cause::Object,
-            );
-            if let Some(mut said) = said {
-                said.ended = Some(end);
-                said.opened = Some(deviation.opened);
-                said.deviation = Some(deviation.id);
-                self.say(Body::Transition(said));
-            }
-        }
-        let _ = now;
-    }
-
-    fn refresh_counts(&mut self, id: u32, before: crate::verdict::Counts, now: Now) {
-        let Some(instance) = self.instances.get_mut(&id) else {
-            return;
-        };
-        let outcome = instance.outcome();
-        let outcome_changed = instance.last_outcome != Some(outcome);
-        if outcome_changed {
-            instance.last_outcome = Some(outcome);
-            instance.outcome_since = now.wall;
-        }
-        let urgent = outcome_changed
-            || before.of(Outcome::Fail) != instance.counts.of(Outcome::Fail)
-            || before.of(Outcome::Unknown) != instance.counts.of(Outcome::Unknown);
-        if before == instance.counts && !urgent {
-            return;
-        }
-        for name in instance.names() {
-            if urgent {
-                self.status_soon(&name, now);
-            } else {
-                self.status_by(&name, now.mono + Duration::from_mins(5));
-            }
-            self.out.changed.insert(name);
-        }
-    }
-
     /// Says for the first time in this term what an instance found, against what was known.
     pub(super) fn introduce(&mut self, id: u32, now: Now) {
         let Some(instance) = self.instances.get_mut(&id) else {
             return;
         };
-        if !self.leading || !instance.settled || instance.introduced {
+        if !self.leading || !instance.filled || instance.introduced {
             return;
         }
         instance.introduced = true;
-        let (names, control) = (instance.names(), instance.key.control);
-        let subjects: Vec<Subject> = instance.rows.keys().cloned().collect();
+        let (names, control) = (instance.policies.clone(), instance.key.control);
         let mut moves = Moves::default();
-        for subject in subjects {
-            let known = self.memory.row(&names, control, &subject);
-            self.memory.taken(&names, control, &subject);
-            let Some(row) = self
-                .instances
-                .get_mut(&id)
-                .and_then(|i| i.rows.get_mut(&subject))
-            else {
-                continue;
-            };
-            let outcome = row.verdict.outcome;
-            let before = known.as_ref().map(|known| known.outcome);
-            let mut cause = row
-                .deviation
-                .as_ref()
-                .map_or(Cause::Policy, |open| open.cause);
-            let closed = known.as_ref().and_then(|known| known.deviation.clone());
-            if let (Some(open), Some(known)) = (&mut row.deviation, &known) {
-                match &known.deviation {
-                    // It failed when we last looked, and has gone on failing as far as we know.
-                    Some(deviation) => *open = deviation.clone(),
-                    // It passed when we last looked: it drifted while nobody did.
-                    None => open.cause = Cause::Object,
-                }
-                cause = open.cause;
-            }
-            if let Some(kept) = self.memory.kept(&names, control, &subject)
-                && row.kept.is_none()
-            {
-                row.kept = Some(kept);
-                // With what was kept there may be a remedy.
-                self.again.push((id, subject.clone(), cause));
-            }
-            let open = row.deviation.clone();
-            if known.is_none() {
-                moves.joined.push(self.subject_ref(&subject));
-            }
-            let same = before.unwrap_or(Outcome::Pass) == outcome;
-            if !same {
-                let ended = (closed.is_some() && open.is_none()).then(|| {
-                    let mended = closed.as_ref().is_some_and(|closed| closed.mended);
-                    if mended {
-                        End::PutBack
-                    } else {
-                        End::FixedByOthers
-                    }
-                });
-                let cause = if before.is_some() {
-                    Cause::Object
-                } else {
-                    cause
-                };
-                self.say_transition(id, &subject, before, cause, ended, open.or(closed).as_ref());
-            }
-            self.say_kept(id, &subject);
-            self.replan(id, &subject);
+        for (subject, verdict) in self.members(id) {
+            self.introduce_row(id, &names, &subject, &verdict, &mut moves);
         }
         for gone in self.memory.forget(&names, control) {
             moves.left.push(gone);
         }
         self.say_moves(id, moves);
-        let _ = now;
+        for name in &names {
+            self.status_soon(name, now);
+        }
+    }
+
+    /// The subjects of an instance, and what is said of each.
+    pub(super) fn members(&self, id: u32) -> Vec<(Subject, Arc<Verdict>)> {
+        let Some(instance) = self.instances.get(&id) else {
+            return Vec::new();
+        };
+        let table = self.rules.get(&instance.rule).map(|rule| rule.table.iter());
+        let members = table.into_iter().flatten();
+        members
+            .filter(|(subject, _)| instance.holds(subject))
+            .map(|(subject, said)| (subject.clone(), Arc::clone(&said.verdict)))
+            .collect()
+    }
+
+    /// One subject of an instance that is introduced.
+    fn introduce_row(
+        &mut self,
+        id: u32,
+        names: &[Sym],
+        subject: &Subject,
+        verdict: &Verdict,
+        moves: &mut Moves,
+    ) {
+        let Some(instance) = self.instances.get_mut(&id) else {
+            return;
+        };
+        let (rule, control) = (instance.rule, instance.key.control);
+        let known = self.memory.row(names, control, subject);
+        self.memory.taken(names, control, subject);
+        let row = instance.rows.get_mut(subject);
+        let mut deviation = row.and_then(|row| row.deviation.as_mut());
+        let before = known.as_ref().map(|known| known.outcome);
+        let mut cause = deviation.as_ref().map_or(Cause::Policy, |open| open.cause);
+        let closed = known.as_ref().and_then(|known| known.deviation.clone());
+        if let (Some(open), Some(known)) = (&mut deviation, &known) {
+            match &known.deviation {
+                // It failed when we last looked, and has gone on failing as far as we know.
+                Some(deviation) => **open = deviation.clone(),
+                // It passed when we last looked: it drifted while nobody did.
+                None => open.cause = Cause::Object,
+            }
+            cause = open.cause;
+        }
+        let open = deviation.map(|deviation| deviation.clone());
+        self.recall_kept(rule, subject, cause);
+        if known.is_none() {
+            moves.joined.push(self.subject_ref(subject));
+        }
+        if before.unwrap_or(Outcome::Pass) != verdict.outcome {
+            let ended = closed.as_ref().filter(|_| open.is_none()).map(|closed| {
+                if closed.mended {
+                    End::PutBack
+                } else {
+                    End::FixedByOthers
+                }
+            });
+            let cause = if before.is_some() {
+                Cause::Object
+            } else {
+                cause
+            };
+            let deviation = open.or(closed);
+            self.say_transition(
+                id,
+                subject,
+                before,
+                verdict,
+                cause,
+                ended,
+                deviation.as_ref(),
+            );
+        }
+        self.say_kept(rule, subject);
+        self.replan(id, subject);
+    }
+
+    /// Brings back what the log says was kept of a subject.
+    fn recall_kept(&mut self, rule: RuleId, subject: &Subject, cause: Cause) {
+        let Some(rule_of) = self.rules.get_mut(&rule) else {
+            return;
+        };
+        let Some(said) = rule_of.table.get_mut(subject) else {
+            return;
+        };
+        if said.kept.is_none()
+            && let Some(kept) = self.memory.kept(rule_of.key.control, subject)
+        {
+            said.kept = Some(Arc::new(kept));
+            // With what was kept there may be a remedy.
+            self.again.push((rule, subject.clone(), cause));
+        }
     }
 
     /// Says what an instance holds to a policy that joins it.
@@ -359,28 +152,26 @@ impl Engine {
             return;
         };
         let control = instance.key.control;
-        let rows: Vec<_> = instance
-            .rows
-            .iter()
-            .map(|(subject, row)| (subject.clone(), row.verdict.clone(), row.deviation.clone()))
-            .collect();
+        let members = self.members(id);
         let population = Population {
             policies: vec![policy.clone()],
             control: control.into(),
-            joined: rows
+            joined: members
                 .iter()
-                .map(|(subject, ..)| self.subject_ref(subject))
+                .map(|(subject, _)| self.subject_ref(subject))
                 .collect(),
             left: Vec::new(),
         };
         for batch in population.batches() {
             self.say(Body::Population(batch));
         }
-        for (subject, verdict, deviation) in rows {
+        for (subject, verdict) in members {
             let to = verdict.outcome;
             if to == Outcome::Pass {
                 continue;
             }
+            let row = self.instances.get(&id).and_then(|i| i.rows.get(&subject));
+            let deviation = row.and_then(|row| row.deviation.clone());
             let said = self.transition(id, &subject, None, Some(to), &verdict, Cause::Policy);
             if let Some(mut said) = said {
                 said.policies = vec![policy.clone()];
@@ -391,7 +182,7 @@ impl Engine {
         }
     }
 
-    fn say_moves(&mut self, id: u32, moves: Moves) {
+    pub(super) fn say_moves(&mut self, id: u32, moves: Moves) {
         if moves.joined.is_empty() && moves.left.is_empty() {
             return;
         }
@@ -399,7 +190,7 @@ impl Engine {
             return;
         };
         let population = Population {
-            policies: instance.names(),
+            policies: instance.policies.clone(),
             control: instance.key.control.into(),
             joined: moves.joined,
             left: moves.left,
@@ -410,26 +201,22 @@ impl Engine {
     }
 
     /// Records what a put-back would restore, where a policy enforces.
-    pub(super) fn say_kept(&mut self, id: u32, subject: &Subject) {
+    pub(super) fn say_kept(&mut self, rule: RuleId, subject: &Subject) {
         // A follower says nothing; it must not believe later that it had.
-        if !self.leading {
-            return;
-        }
-        let Some(instance) = self.instances.get(&id) else {
+        let Some(rule) = self.rules.get(&rule).filter(|_| self.leading) else {
             return;
         };
-        let control = instance.key.control;
-        if !instance
-            .policies
-            .iter()
-            .any(|name| self.enforces(name, control))
-        {
-            return;
-        }
-        let Some(kept) = instance.rows.get(subject).and_then(|row| row.kept.as_ref()) else {
+        let Some(kept) = rule.kept(subject) else {
             return;
         };
-        if !self.memory.remember_kept(control, subject, kept) {
+        let control = rule.key.control;
+        let instances = rule.instances.iter();
+        let enforced = instances
+            .filter_map(|id| self.instances.get(id))
+            .filter(|instance| instance.holds(subject))
+            .flat_map(|instance| &instance.policies)
+            .any(|name| self.enforces(name, control));
+        if !enforced || !self.memory.remember_kept(control, subject, kept) {
             return;
         }
         let said = body::Kept {
@@ -441,20 +228,41 @@ impl Engine {
         self.say(Body::Kept(said));
     }
 
-    fn say_transition(
+    /// Says that the deviation of a subject has ended because it is no subject any more.
+    pub(super) fn say_end(
+        &mut self,
+        id: u32,
+        subject: &Subject,
+        verdict: &Verdict,
+        cause: Cause,
+        end: End,
+        deviation: Deviation,
+    ) {
+        let from = Some(verdict.outcome);
+        if let Some(mut said) = self.transition(id, subject, from, None, verdict, cause) {
+            said.ended = Some(end);
+            said.opened = Some(deviation.opened);
+            said.deviation = Some(deviation.id);
+            self.say(Body::Transition(said));
+        }
+    }
+
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "a transition has this many parts"
+    )]
+    pub(super) fn say_transition(
         &mut self,
         id: u32,
         subject: &Subject,
         from: Option<Outcome>,
+        verdict: &Verdict,
         cause: Cause,
         ended: Option<End>,
         deviation: Option<&Deviation>,
     ) {
-        let Some(row) = self.instances.get(&id).and_then(|i| i.rows.get(subject)) else {
-            return;
-        };
-        let (verdict, to) = (row.verdict.clone(), row.verdict.outcome);
-        let Some(mut said) = self.transition(id, subject, from, Some(to), &verdict, cause) else {
+        let to = Some(verdict.outcome);
+        let Some(mut said) = self.transition(id, subject, from, to, verdict, cause) else {
             return;
         };
         said.ended = ended;
@@ -473,9 +281,9 @@ impl Engine {
         cause: Cause,
     ) -> Option<Transition> {
         let instance = self.instances.get(&id)?;
-        let info = instance.control.info();
+        let info = instance.info;
         Some(Transition {
-            policies: instance.names(),
+            policies: instance.policies.clone(),
             control: info.id.into(),
             rule_version: info.rule_version,
             params_hash: instance.key.params_hash.to_string(),
@@ -501,7 +309,7 @@ impl Engine {
             let control = self.policies.get(name)?.control(instance.key.control)?;
             Some(control.severity)
         });
-        asked.max().unwrap_or(instance.control.info().severity)
+        asked.max().unwrap_or(instance.info.severity)
     }
 
     /// The subject's owner, from its namespace's label.
@@ -519,53 +327,51 @@ impl Engine {
         subject_ref(&self.inventory, subject)
     }
 
-    fn measure_drift(&mut self, id: u32, now: Now) {
+    pub(super) fn measure_drift(&mut self, id: u32, now: Now) {
         let Some(instance) = self.instances.get(&id) else {
             return;
         };
         let control = instance.key.control;
-        for policy in instance.names() {
-            self.out.measures.push(Measure::Drift { policy, control });
-        }
+        let policies = instance.policies.iter().cloned();
+        let drifts = policies.map(|policy| Measure::Drift { policy, control });
+        self.out.measures.extend(drifts);
         self.out.measures.push(Measure::Detected(now.received));
     }
 
-    fn notice_transition(
+    pub(super) fn notice_transition(
         &mut self,
         id: u32,
         subject: &Subject,
         before: Option<Outcome>,
-        after: Outcome,
+        verdict: &Verdict,
     ) {
         let Some(instance) = self.instances.get(&id) else {
             return;
         };
-        let Some(row) = instance.rows.get(subject) else {
-            return;
-        };
-        let (kind, reason) = match (before, after) {
+        let (kind, reason) = match (before, verdict.outcome) {
             (_, Outcome::Fail) => (NoticeKind::Warning, "ControlFailed"),
             (Some(Outcome::Fail), Outcome::Pass) => (NoticeKind::Normal, "ControlPassed"),
             (Some(_), Outcome::Unknown) => (NoticeKind::Warning, "ControlUnknown"),
             _ => return,
         };
-        let note = if row.verdict.message.is_empty() {
-            format!("{}: {}", instance.key.control, row.verdict.reason)
+        let said = if verdict.message.is_empty() {
+            verdict.reason
         } else {
-            format!("{}: {}", instance.key.control, row.verdict.message)
+            &verdict.message
         };
-        self.out.notices.push(Notice {
+        let notice = Notice {
             subject: Some(subject.clone()),
             policy: instance.policies.first().cloned(),
             kind,
             reason,
             action: "Judge",
-            note,
-        });
+            note: format!("{}: {said}", instance.key.control),
+        };
+        self.out.notices.push(notice);
     }
 
     /// Ends all deviations of an instance for one policy that no longer uses it.
-    pub(super) fn close_for(&mut self, id: u32, policy: &Sym, end: End, now: Now) {
+    pub(super) fn close_for(&mut self, id: u32, policy: &Sym, end: End) {
         let Some(instance) = self.instances.get(&id) else {
             return;
         };
@@ -581,10 +387,9 @@ impl Engine {
             let Some(row) = self.instances.get(&id).and_then(|i| i.rows.get(&subject)) else {
                 continue;
             };
-            let (verdict, from) = (row.verdict.clone(), row.verdict.outcome);
-            if let Some(mut said) =
-                self.transition(id, &subject, Some(from), None, &verdict, Cause::Policy)
-            {
+            let from = Some(row.verdict.outcome);
+            let said = self.transition(id, &subject, from, None, &row.verdict, Cause::Policy);
+            if let Some(mut said) = said {
                 said.policies = vec![policy.clone()];
                 said.ended = Some(end);
                 said.opened = Some(deviation.opened);
@@ -592,7 +397,6 @@ impl Engine {
                 self.say(Body::Transition(said));
             }
         }
-        let _ = now;
     }
 }
 
@@ -611,31 +415,17 @@ pub(super) fn subject_ref(inventory: &Inventory, subject: &Subject) -> SubjectRe
     }
 }
 
-/// What is kept after a verdict: the newest passing value, else the last one.
-fn keep(verdict: &Verdict, old: Option<&Row>) -> Option<Kept> {
-    match verdict.outcome {
-        Outcome::Pass => verdict.keep.as_deref().cloned(),
-        _ => old.and_then(|row| row.kept.clone()),
+/// What names a deviation for ever: what was judged, and when it began to fail.
+pub(super) fn deviation_id(key: &Key, subject: &Subject, opened: Timestamp) -> String {
+    let mut hash = Sha256::new();
+    let Subject {
+        namespace, name, ..
+    } = subject;
+    let of = [key.control, &key.params_hash, &key.scope_hash];
+    for part in of.iter().chain(&[subject.kind_name(), namespace, name]) {
+        hash.update(part);
+        hash.update([0]); // no part has one
     }
-}
-
-fn how_it_ended(outcome: Outcome, cause: Cause, deviation: Option<&Deviation>) -> End {
-    match (outcome, cause) {
-        (Outcome::Excepted, _) => End::Excepted,
-        (_, Cause::Policy | Cause::Catalogue) => End::DefinitionChanged,
-        _ if deviation.is_some_and(|deviation| deviation.mended) => End::PutBack,
-        _ => End::FixedByOthers,
-    }
-}
-
-fn deviation_id(key: &super::instance::Key, subject: &Subject, opened: Timestamp) -> String {
-    let subject = subject.to_string();
-    let whole = digest(&serde_json::json!([
-        key.control,
-        key.params_hash,
-        key.scope_hash,
-        subject,
-        opened.to_string(),
-    ]));
-    whole.chars().take(16).collect()
+    hash.update(opened.as_nanosecond().to_be_bytes());
+    super::hex(&hash.finalize()[..8])
 }

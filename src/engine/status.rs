@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
-    Engine, NoticeKind, Now, STATUS_EVERY, STATUS_SOON,
+    Engine, Now, STATUS_EVERY, STATUS_SOON,
+    conditions::turned,
     instance::{Instance, Row},
     plan::{Hold, Standing},
     policies::{Policy, PolicyControl},
+    rule::Sight,
 };
 use crate::{
     api::{
@@ -19,7 +21,7 @@ use crate::{
     controls::Subject,
     evidence::words::End,
     inventory::Sym,
-    verdict::{Counts, Outcome, Severity},
+    verdict::{Counts, Outcome},
 };
 
 /// Violations listed per control.
@@ -123,105 +125,6 @@ impl Engine {
         status
     }
 
-    fn conditions(
-        &self,
-        policy: &Policy,
-        outcomes: &Counts,
-        enforcement: &EnforcementStatus,
-        now: Timestamp,
-    ) -> Vec<Condition> {
-        let set = |kind, status: &str, reason: &str, message: String| {
-            condition(policy, kind, status, reason, &message, now)
-        };
-        let ready = if policy.spec.suspend {
-            set(
-                "Ready",
-                "False",
-                "Suspended",
-                "spec.suspend is true: nothing is judged".into(),
-            )
-        } else if policy.problems.is_empty() {
-            match &self.log {
-                Ok(()) => set("Ready", "True", "Watching", String::new()),
-                Err(why) => set("Ready", "False", "EvidenceLogFailing", why.clone()),
-            }
-        } else {
-            set("Ready", "False", "InvalidSpec", policy.problems.join("; "))
-        };
-        let (status, reason) = match outcomes.combined() {
-            _ if policy.controls.is_empty() => ("Unknown", "NothingJudged"),
-            Outcome::Fail => ("False", "ControlsFailing"),
-            Outcome::Unknown => ("Unknown", "ControlsUnknown"),
-            Outcome::Pass | Outcome::Excepted | Outcome::NotApplicable => {
-                ("True", "ControlsPassing")
-            }
-        };
-        let message = format!(
-            "{} failing, {} unknown of {} controls",
-            outcomes.of(Outcome::Fail),
-            outcomes.of(Outcome::Unknown),
-            outcomes.total()
-        );
-        let compliant = set("Compliant", status, reason, message);
-        let (contended, note) = if enforcement.contended > 0 {
-            ("True", policy.contended.clone().unwrap_or_default())
-        } else {
-            ("False", String::new())
-        };
-        let reason = if contended == "True" {
-            "FieldsContended"
-        } else {
-            "NoContention"
-        };
-        vec![
-            ready,
-            compliant,
-            self.enforcing_condition(policy, now),
-            set("Contended", contended, reason, note),
-        ]
-    }
-
-    fn enforcing_condition(&self, policy: &Policy, now: Timestamp) -> Condition {
-        let set = |status: &str, reason: &str, message: String| {
-            condition(policy, "Enforcing", status, reason, &message, now)
-        };
-        let latched: Vec<&str> = self
-            .brakes
-            .iter()
-            .filter(|((name, _), brake)| {
-                self.policies.get(name).is_some_and(|p| p.uid == policy.uid)
-                    && brake.latched.is_some()
-            })
-            .map(|((_, control), _)| *control)
-            .collect();
-        let controls: Vec<&PolicyControl> = policy
-            .controls
-            .iter()
-            .filter(|c| c.mode == Mode::Enforce)
-            .collect();
-        if controls.is_empty() {
-            set("False", "Observing", String::new())
-        } else if let Err(why) = &self.log {
-            set("False", "EvidenceLogFailing", why.clone())
-        } else if latched.is_empty() {
-            let over = policy.budget_said.is_some_and(|at| {
-                at + Duration::from_mins(1) > self.heartbeat_at.saturating_sub(super::HEARTBEAT)
-            });
-            let reason = if over { "BudgetReached" } else { "Enforcing" };
-            set(
-                "True",
-                reason,
-                format!("{} controls enforce", controls.len()),
-            )
-        } else {
-            let message = format!(
-                "brake latched for {}; change spec.limits.release",
-                latched.join(", ")
-            );
-            set("True", "BrakeLatched", message)
-        }
-    }
-
     /// Failing subjects with a remedy, and what would be done about each: for `probity diff`.
     pub fn proposals(&self) -> Vec<(Sym, &'static str, Subject, Standing, String)> {
         let mut proposals = Vec::new();
@@ -245,43 +148,6 @@ impl Engine {
         }
         proposals
     }
-}
-
-/// What to tell of conditions that have turned.
-fn turned(old: &[Condition], new: &[Condition]) -> Vec<(NoticeKind, &'static str, String)> {
-    let mut turned = Vec::new();
-    for condition in new {
-        let before = old.iter().find(|old| old.type_ == condition.type_);
-        if before.is_none_or(|before| before.status == condition.status) {
-            continue;
-        }
-        // `Contended` is the one condition that is good when it is False.
-        let good = (condition.status == "True") != (condition.type_ == "Contended");
-        let kind = if good {
-            NoticeKind::Normal
-        } else {
-            NoticeKind::Warning
-        };
-        let reason = match condition.type_.as_str() {
-            "Ready" => "ReadyChanged",
-            "Compliant" => "CompliantChanged",
-            "Enforcing" => "EnforcingChanged",
-            _ => "ContendedChanged",
-        };
-        let Condition {
-            type_,
-            status,
-            reason: why,
-            message,
-            ..
-        } = condition;
-        turned.push((
-            kind,
-            reason,
-            format!("{type_} is now {status} ({why}): {message}"),
-        ));
-    }
-    turned
 }
 
 fn proposal(row: &Row) -> String {
@@ -357,17 +223,13 @@ fn control_status(
     instance: &Instance,
     now: Timestamp,
 ) -> ControlStatus {
-    let (info, counts, outcome) = (
-        instance.control.info(),
-        instance.visible_counts(),
-        instance.outcome(),
-    );
+    let (info, counts, outcome) = (instance.info, instance.visible_counts(), instance.outcome());
     let old = policy.status.controls.iter().find(|old| old.id == info.id);
     let since = match old {
         Some(old) if old.outcome == outcome => old.since.clone(),
         _ => Time(whole_seconds(now)),
     };
-    let (violations, omitted) = violations(instance, control.severity);
+    let (violations, omitted) = violations(instance);
     let drift = instance.last_drift;
     let ended = drift.map(|(_, end)| end.map_or("Open", End::as_str).to_owned());
     ControlStatus {
@@ -392,8 +254,8 @@ fn control_status(
     }
 }
 
-fn violations(instance: &Instance, _: Severity) -> (Vec<Violation>, i64) {
-    if let Some((why, since)) = &instance.blind {
+fn violations(instance: &Instance) -> (Vec<Violation>, i64) {
+    if let Sight::Blind(why, since) = &instance.sight {
         let blind = Violation {
             kind: "Cluster".into(),
             namespace: None,
@@ -429,14 +291,12 @@ fn violations(instance: &Instance, _: Severity) -> (Vec<Violation>, i64) {
 fn violation(subject: &Subject, row: &Row) -> Violation {
     let namespace = subject.object_namespace();
     let message = match &row.standing {
-        Standing::Held(hold @ (Hold::Observe | Hold::NoRemedy)) => {
-            let _ = hold;
+        Standing::Quiet | Standing::UnderWay | Standing::Held(Hold::Observe | Hold::NoRemedy) => {
             row.verdict.message.to_string()
         }
         Standing::Held(hold) => {
             format!("{} (not put back: {})", row.verdict.message, hold.explain())
         }
-        Standing::Quiet | Standing::UnderWay => row.verdict.message.to_string(),
     };
     Violation {
         kind: subject.kind_name().to_owned(),
@@ -451,7 +311,7 @@ fn violation(subject: &Subject, row: &Row) -> Violation {
 }
 
 /// Cuts a message at a character boundary.
-fn cut(text: &str) -> String {
+pub(super) fn cut(text: &str) -> String {
     if text.len() <= LONGEST_MESSAGE {
         return text.to_owned();
     }
@@ -484,33 +344,8 @@ fn fit(status: &mut ControlPolicyStatus) {
     }
 }
 
-fn condition(
-    policy: &Policy,
-    kind: &str,
-    status: &str,
-    reason: &str,
-    message: &str,
-    now: Timestamp,
-) -> Condition {
-    let mut old = policy.status.conditions.iter();
-    let since = old
-        .find(|old| old.type_ == kind && old.status == status)
-        .map_or_else(
-            || Time(whole_seconds(now)),
-            |old| old.last_transition_time.clone(),
-        );
-    Condition {
-        type_: kind.to_owned(),
-        status: status.to_owned(),
-        reason: reason.to_owned(),
-        message: cut(message),
-        observed_generation: Some(policy.generation),
-        last_transition_time: since,
-    }
-}
-
 /// Times in Kubernetes have whole seconds; ours must compare equal after a round trip.
-fn whole_seconds(at: Timestamp) -> Timestamp {
+pub(super) fn whole_seconds(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 

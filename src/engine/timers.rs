@@ -7,13 +7,14 @@ use std::{
 
 use jiff::Timestamp;
 
+use super::rule::RuleId;
 use crate::{controls::Subject, inventory::Sym};
 
 /// Times at which something must be done although nothing changed.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
-    rechecks: BTreeSet<(Timestamp, u32, Subject)>,
-    recheck_of: BTreeMap<(u32, Subject), Timestamp>,
+    rechecks: BTreeSet<(Timestamp, RuleId, Subject)>,
+    recheck_of: BTreeMap<(RuleId, Subject), Timestamp>,
     replans: BTreeSet<(Duration, u32, Subject)>,
     settles: BTreeSet<(Duration, u64)>,
     statuses: BTreeMap<Sym, Duration>,
@@ -21,7 +22,7 @@ pub(super) struct Timers {
 
 impl Timers {
     /// Sets or clears the time at which a verdict may change by itself.
-    pub(super) fn recheck(&mut self, id: u32, subject: &Subject, at: Option<Timestamp>) {
+    pub(super) fn recheck(&mut self, id: RuleId, subject: &Subject, at: Option<Timestamp>) {
         if at.is_none() && self.recheck_of.is_empty() {
             return;
         }
@@ -35,8 +36,14 @@ impl Timers {
         }
     }
 
+    /// Forgets the verdicts of a rule that is gone.
+    pub(super) fn forget(&mut self, rule: RuleId) {
+        self.recheck_of.retain(|(id, _), _| *id != rule);
+        self.rechecks.retain(|(_, id, _)| *id != rule);
+    }
+
     /// Verdicts that may have changed by themselves.
-    pub(super) fn due_rechecks(&mut self, now: Timestamp) -> Vec<(u32, Subject)> {
+    pub(super) fn due_rechecks(&mut self, now: Timestamp) -> Vec<(RuleId, Subject)> {
         let mut due = Vec::new();
         while let Some((at, _, _)) = self.rechecks.first()
             && *at <= now

@@ -32,7 +32,7 @@ mod writer;
 pub use body::{Body, Position, SubjectRef};
 pub use entry::{Entry, Record};
 pub use error::LogError;
-pub use journal::{Answer, Durable, Journal};
+pub use journal::{Answer, Durable, Journal, News};
 pub use reader::Reader;
 pub use recovered::{OpenIntent, Recovered, open_intents};
 pub use segment::{Frames, RawEntry};

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::program::Replica;
-use super::world::{World, backup_job, condition, cron_jobs, eventually, network_policies, turn};
+use super::world::{World, backup_job, condition, cron_jobs, network_policies, turn};
 
 #[test]
 fn a_deleted_default_deny_comes_back_as_it_was() {
@@ -30,26 +30,10 @@ fn a_deleted_default_deny_comes_back_as_it_was() {
     let applied = [("policy", policy.as_str()), ("result", "Applied")];
     program.metric_becomes("remediation_total", &applied, 1.0);
     for reason in ["ControlFailed", "Remediated"] {
-        event_about(&world, &namespace, reason);
+        world.event("default", &namespace, reason);
     }
     assert!(program.stop().success());
     check_log(&replica.log(), &namespace);
-}
-
-/// Events about namespaces, as about all that is in none, are in `default`.
-fn event_about(world: &World, namespace: &str, reason: &str) {
-    eventually(reason, || {
-        let events = world.list("/apis/events.k8s.io/v1/namespaces/default/events");
-        let mut events = events
-            .iter()
-            .filter(|event| event["regarding"]["name"] == namespace);
-        let found = events.any(|event| event["reason"] == reason);
-        if found {
-            Ok(())
-        } else {
-            Err("no such Event".to_owned())
-        }
-    });
 }
 
 /// Drift, intent, outcome and return, in this order and each once.

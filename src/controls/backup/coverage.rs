@@ -136,6 +136,7 @@ impl Coverage {
         family: Family::Backup,
         criteria: &["A1.2", "PI1.5", "C1.1"],
         severity: Severity::Critical,
+        strength: Strength::Effective,
         rule_version: 1,
         reads: &[Kind::Claim, Kind::Database, Kind::VeleroSchedule],
         subjects: PROTECTABLE,
@@ -158,6 +159,12 @@ impl Coverage {
         fix: "With the parameter `schedule`, a Velero Schedule named `probity-NAMESPACE` is created \
               for a namespace with an uncovered claim, from that template. Otherwise nothing is \
               written, and the proposal says what to schedule.",
+        by_hand: "Schedule a backup of the namespace that holds the volume's data (as files, or by \
+                  snapshots that the driver can make), or mend what the message names. What needs \
+                  no backup gets the label `probity.dev/backup: exempt` and the annotation \
+                  `probity.dev/backup-exempt-reason`.",
+        prevention: "A ValidatingAdmissionPolicy can ask for a label with the backup class, or for \
+                     an exemption, on each new claim; whether a schedule holds it, it can't tell.",
         limits: "Manual backups don't count as coverage. Where a driver has several \
                  VolumeSnapshotClasses, one must be labelled or marked as Velero wants it. Where \
                  Velero's Deployment is not in its namespace, its flags are taken for unset, but \

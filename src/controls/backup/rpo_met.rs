@@ -49,6 +49,7 @@ impl RpoMet {
         family: Family::Backup,
         criteria: &["A1.2", "CC7.5"],
         severity: Severity::Critical,
+        strength: Strength::Effective,
         rule_version: 2,
         reads: &[
             Kind::Claim,
@@ -74,6 +75,11 @@ impl RpoMet {
         why: "What was written since the newest recovery point is lost with the volume.",
         fix: "Nothing is written. The proposal is the command that starts a backup now, where a \
               plan covers it.",
+        by_hand: "Start a backup (`velero backup create --from-schedule …`, a VolumeSnapshot, the \
+                  CronJob), and mend the schedule that should have made one. What needs no backup \
+                  gets the label `probity.dev/backup: exempt` and the annotation \
+                  `probity.dev/backup-exempt-reason`.",
+        prevention: "None: a missing backup is no request that admission could refuse.",
         limits: "A CronJob's word is taken for it; its point is the start of the job that succeeded \
                  last, or its end where that job is gone. A Backup whose snapshots are only counted \
                  proves nothing about a single one of them: it counts as Declared. Points in a \

@@ -62,6 +62,7 @@ impl ScheduleActive {
         family: Family::Backup,
         criteria: &["A1.2"],
         severity: Severity::High,
+        strength: Strength::Declared,
         rule_version: 2,
         reads: &[
             Kind::VeleroSchedule,
@@ -98,6 +99,10 @@ impl ScheduleActive {
               cron expression that was changed to one that is due too rarely, never, or can't be \
               read, is put back. One that never passed is a proposal: nobody said that it should \
               run.",
+        by_hand: "Unpause the schedule (`spec.paused: false`, `spec.suspend: false`), or write a \
+                  cron expression that leaves no more than the objective between two runs.",
+        prevention: "A ValidatingAdmissionPolicy can refuse `paused` and `suspend` on schedules in \
+                     scope; what a cron expression amounts to it can't tell.",
         limits: "The longest time between runs is computed without clock changes. An expression \
                  without time zone is read as UTC, as nearly every kube-controller-manager and \
                  Velero server does. Velero before 1.18.3 reads expressions as robfig/cron does; \

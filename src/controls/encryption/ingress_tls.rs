@@ -102,6 +102,7 @@ impl IngressTls {
         family: Family::Encryption,
         criteria: &["CC6.6", "CC6.7"],
         severity: Severity::High,
+        strength: Strength::Declared,
         rule_version: 1,
         reads: &[
             Kind::Namespace,
@@ -129,6 +130,11 @@ impl IngressTls {
               back, merged host by host: newer blocks stay, and hosts that no rule serves any \
               more don't come back. An Ingress that never passed gets a proposal, with a ready \
               patch where a Ready Certificate holds its hosts: inventing certificates breaks sites.",
+        by_hand: "Give each host a `tls` entry with a certificate (cert-manager issues them from an \
+               annotation), keep the redirect of the class on, and let HTTP listeners of a \
+               Gateway serve redirects only.",
+        prevention: "A ValidatingAdmissionPolicy can demand that `tls` covers every rule's host; it \
+               can't see whether the Secret exists.",
         limits: "Certificates are never read: the verdict rests on what is declared. Global \
                  settings of controllers (ConfigMaps, flags, IngressClassParams, FrontendConfigs, \
                  Middlewares) are not read either: where they decide, the verdict is Unknown, or \

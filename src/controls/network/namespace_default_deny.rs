@@ -71,6 +71,7 @@ impl NamespaceDefaultDeny {
         family: Family::Network,
         criteria: &["CC6.1", "CC6.6"],
         severity: Severity::Medium,
+        strength: Strength::Declared,
         rule_version: 1,
         reads: &[Kind::Namespace, Kind::NetworkPolicy, Kind::Pod],
         subjects: &[Kind::Namespace],
@@ -89,6 +90,10 @@ impl NamespaceDefaultDeny {
               was, `probity-default-deny` is created if the namespace has no running pods, if it \
               carries the label `probity.dev/default-deny: accepted`, or if `acceptDefaultDeny` \
               is set; otherwise it is a proposal, because it would cut traffic that works today.",
+        by_hand: "Write the policies that the namespace's traffic needs, then one with \
+               `podSelector: {}` and the wanted `policyTypes` and no rules.",
+        prevention: "None by admission at the pod; a ValidatingAdmissionPolicy can refuse the deletion \
+               of the policy by others.",
         limits: "That a policy exists does not prove that the cluster's network plugin enforces \
                  it. `podSelector: {}` with `ingress: [{}]` is allow-all, and counts as none.",
     };

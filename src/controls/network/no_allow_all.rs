@@ -46,6 +46,7 @@ impl NoAllowAll {
         family: Family::Network,
         criteria: &["CC6.1", "CC6.6"],
         severity: Severity::High,
+        strength: Strength::Effective,
         rule_version: 1,
         reads: &[
             Kind::Namespace,
@@ -77,6 +78,10 @@ impl NoAllowAll {
               moot, and an isolated workload is open all the same.",
         fix: "Proposed: the policy to narrow and the rule to write instead. Nothing is changed, \
               because only the owner knows who has to come in.",
+        by_hand: "Replace the rule that lets everyone in by one that names who has to come in, by \
+               namespace and pod labels and port.",
+        prevention: "A ValidatingAdmissionPolicy can refuse a single policy with an empty `from`; what \
+               several together allow it can't see.",
         limits: "Judged by the template, also at zero replicas; labels that only live pods carry \
                  are not seen. A workload that nothing isolates is not judged here but by \
                  `net-pod-ingress-isolated`; nor is one in the node's network. Namespaces count as \

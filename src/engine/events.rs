@@ -1,0 +1,194 @@
+//! What goes into the engine and what comes out of it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Action, ActionResult, Finding};
+use crate::{
+    api::{ControlPolicy, ControlPolicyStatus},
+    controls::Subject,
+    evidence::{
+        Record,
+        body::{self, Body},
+    },
+    inventory::{Availability, Kind, Sym},
+    verdict::{Counts, Outcome},
+};
+
+/// The time of an event or a round.
+#[derive(Debug, Clone, Copy)]
+pub struct Now {
+    /// Wall clock: what evidence carries.
+    pub wall: Timestamp,
+    /// Monotonic clock since the start: what waits and limits are measured with.
+    pub mono: Duration,
+    /// When the oldest bytes arrived that this round handles, on the monotonic clock.
+    pub received: Duration,
+}
+
+impl Now {
+    /// The monotonic time at which the wall clock should show `at`.
+    pub(super) fn later(&self, at: Timestamp) -> Duration {
+        let wait = Duration::try_from(at.duration_since(self.wall)).unwrap_or_default();
+        self.mono + wait
+    }
+
+    /// What the wall clock should show at the monotonic time `at`.
+    pub(super) fn wall_at(&self, at: Duration) -> Timestamp {
+        let wait = SignedDuration::try_from(at.saturating_sub(self.mono)).unwrap_or_default();
+        self.wall.checked_add(wait).unwrap_or(self.wall)
+    }
+}
+
+/// What the engine must know of where it runs.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The namespace that Probity runs in.
+    pub own_namespace: String,
+    /// Name of this replica's log.
+    pub log: String,
+    /// Label of namespaces that names the owner.
+    pub owner_label: String,
+}
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Event {
+    /// A relist of a kind begins.
+    ListBegan(Kind),
+    /// A page of a list, as the server sent it.
+    Page(Kind, bytes::Bytes),
+    /// The list of a kind is complete.
+    ListEnded(Kind),
+    /// A line of a watch, as the server sent it.
+    Line(Kind, bytes::Bytes),
+    /// A sign of life of a watch.
+    Alive(Kind),
+    /// A kind can't be read, or can be again.
+    Availability(Kind, Availability),
+    /// The API server does not serve a kind.
+    Missing(Kind),
+    /// Nobody needs a kind any more.
+    Unwatched(Kind),
+    /// Anti-entropy found that the watch had missed these objects of a kind, since the time given.
+    Repaired(Kind, usize, Timestamp),
+    /// A policy is new or changed.
+    Policy(Box<ControlPolicy>),
+    /// A policy is gone.
+    PolicyDeleted(String),
+    /// A probe has come to an end.
+    Found(Finding),
+    /// What became of a step of an action.
+    Action(u64, ActionResult),
+    /// This replica leads from now on.
+    Leading(body::Term),
+    /// This replica leads no longer.
+    Following,
+    /// The evidence log can be written, or why not.
+    Log(Result<(), String>),
+    /// A status could not be written: it is due again.
+    StatusFailed(String),
+}
+
+/// What a round asks the shell to do.
+#[derive(Debug, Default)]
+pub struct Round {
+    /// For the evidence log, in order, before anything else.
+    pub records: Vec<Record>,
+    /// For the API server, each after the records are durable where it writes.
+    pub actions: Vec<Action>,
+    /// Statuses to write, by policy.
+    pub statuses: Vec<(Sym, ControlPolicyStatus)>,
+    /// Events to publish.
+    pub notices: Vec<Notice>,
+    /// What to count.
+    pub measures: Vec<Measure>,
+    /// Policies whose series have changed.
+    pub changed: BTreeSet<Sym>,
+    /// Policies whose series must go.
+    pub gone: BTreeSet<Sym>,
+    /// When the next round is due although nothing happens, on the monotonic clock.
+    pub next: Option<Duration>,
+}
+
+/// What a round collects.
+#[derive(Debug, Default)]
+pub(super) struct Out {
+    pub(super) entries: Vec<Body>,
+    pub(super) actions: Vec<Action>,
+    pub(super) notices: Vec<Notice>,
+    pub(super) measures: Vec<Measure>,
+    pub(super) changed: BTreeSet<Sym>,
+    pub(super) gone: BTreeSet<Sym>,
+}
+
+/// A Kubernetes Event to publish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// The subject that it is about; `None` where it is about the policy alone.
+    pub subject: Option<Subject>,
+    /// The policy.
+    pub policy: Option<Sym>,
+    /// Whether someone should look.
+    pub kind: NoticeKind,
+    /// Reason, in `PascalCase`.
+    pub reason: &'static str,
+    /// What was done.
+    pub action: &'static str,
+    /// A sentence.
+    pub note: String,
+}
+
+/// Type of a Kubernetes Event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoticeKind {
+    /// For information.
+    Normal,
+    /// Someone should look.
+    Warning,
+}
+
+/// Something to count.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the labels of the metric")]
+pub enum Measure {
+    /// A subject drifted.
+    Drift { policy: Sym, control: &'static str },
+    /// A remedy came to an end.
+    Remediation {
+        policy: Sym,
+        control: &'static str,
+        result: &'static str,
+    },
+    /// A brake latched or was released.
+    Brake {
+        policy: Sym,
+        control: &'static str,
+        latched: bool,
+    },
+    /// The budget of a policy is used up.
+    Budget { policy: Sym },
+    /// A drift was detected whose bytes were received at this time, on the monotonic clock.
+    Detected(Duration),
+    /// From bytes received to the answer of the server to the remedy.
+    Reverted(Duration),
+    /// A watch sent something unreadable, or had missed something.
+    Gap { kind: Kind },
+}
+
+/// Series of one control of one policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Series {
+    /// The control.
+    pub control: &'static str,
+    /// Its outcome.
+    pub outcome: Outcome,
+    /// Its subjects by outcome.
+    pub counts: Counts,
+    /// Its failing subjects by owner; at most 200 owners, then `other`.
+    pub owners: BTreeMap<String, u64>,
+}

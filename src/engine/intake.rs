@@ -1,0 +1,159 @@
+//! What comes in about the cluster: changes, kinds that can or can't be read, findings.
+
+use jiff::Timestamp;
+
+use super::{
+    Engine, Finding, Measure, Now, PAUSE,
+    rule::{self, RuleId},
+};
+use crate::{
+    controls::{Target, Touched},
+    evidence::{
+        body::{self, Body},
+        words::Cause,
+    },
+    inventory::{Availability, Change, Kind, Sym, Unreadable},
+    verdict::Outcome,
+};
+
+impl Engine {
+    /// Takes in the changes of objects of one kind.
+    pub(super) fn changes(
+        &mut self,
+        kind: Kind,
+        changes: Result<Vec<Change>, Unreadable>,
+        now: Now,
+    ) {
+        let changes = match changes {
+            Ok(changes) => changes,
+            Err(error) => {
+                let why = Availability::Broken(error.to_string());
+                self.out.measures.push(Measure::Gap { kind });
+                self.availability(kind, why, now);
+                return;
+            }
+        };
+        for change in changes {
+            self.analyses.note(&self.inventory, &change);
+            let readers = self.readers.get(&kind).into_iter().flatten();
+            for id in readers {
+                if let Some(rule) = self.rules.get_mut(id) {
+                    rule.touch(&change);
+                    if !rule.dirty.is_empty() {
+                        self.uncertain.insert(*id);
+                    }
+                }
+            }
+            let target = Target {
+                kind,
+                namespace: change.namespace.clone(),
+                name: change.name.clone(),
+            };
+            self.flights.forgive(&target);
+            self.note_pause(&change);
+            if kind == Kind::Namespace {
+                self.replan_namespace(&change.name);
+            }
+        }
+    }
+
+    /// A namespace's pause, labels or end may let through or hold back the remedies in it.
+    fn replan_namespace(&mut self, namespace: &Sym) {
+        let plans = &mut self.plans;
+        for (id, instance) in &self.instances {
+            for (subject, row) in rule::in_namespace(&instance.rows, namespace) {
+                if row.verdict.outcome == Outcome::Fail {
+                    plans.insert((*id, subject.clone()));
+                }
+            }
+        }
+    }
+
+    /// Records that a person paused something.
+    fn note_pause(&mut self, change: &Change) {
+        let meta = self
+            .inventory
+            .meta(change.kind, &change.namespace, &change.name);
+        let until = meta
+            .and_then(|meta| meta.annotations.get(PAUSE))
+            .and_then(|until| until.parse::<Timestamp>().ok());
+        if until.is_none() && self.pauses.is_empty() {
+            return;
+        }
+        let target = format!(
+            "{} {}/{}",
+            change.kind.info().kind,
+            change.namespace,
+            change.name
+        );
+        let known = self.pauses.get(&target).copied();
+        if known == until {
+            return;
+        }
+        match until {
+            Some(until) => self.pauses.insert(target.clone(), until),
+            None => self.pauses.remove(&target),
+        };
+        self.say(Body::Pause(body::Pause {
+            target,
+            until,
+            who: change.manager.as_deref().map(str::to_owned),
+        }));
+    }
+
+    pub(super) fn availability(&mut self, kind: Kind, availability: Availability, now: Now) {
+        let absent = availability == Availability::Absent;
+        if self.inventory.freshness.set(kind, availability, now.mono) {
+            if absent {
+                self.forget(kind);
+            }
+            self.wake_readers(kind);
+        }
+    }
+
+    pub(super) fn forget(&mut self, kind: Kind) {
+        for change in self.inventory.forget(kind) {
+            self.analyses.note(&self.inventory, &change);
+        }
+    }
+
+    pub(super) fn wake_readers(&mut self, kind: Kind) {
+        let readers = self.readers.get(&kind).into_iter().flatten();
+        self.uncertain.extend(readers.copied());
+    }
+
+    pub(super) fn repaired(&mut self, kind: Kind, objects: usize, since: Timestamp, now: Now) {
+        self.out.measures.push(Measure::Gap { kind });
+        self.say(Body::Gap(body::Gap {
+            scope: kind.info().kind.to_owned(),
+            from: since,
+            to: Some(now.wall),
+            cause: format!("the watch had missed changes of {objects} objects; they are repaired"),
+        }));
+    }
+
+    pub(super) fn found(&mut self, finding: Finding) {
+        let observation = finding.observation();
+        self.observed.take(finding);
+        let rules = self.rules.iter();
+        let observing: Vec<RuleId> = rules
+            .filter(|(_, rule)| rule.control.info().observes.contains(&observation))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in observing {
+            self.dirty(id, Touched::All, Cause::Object);
+        }
+    }
+
+    pub(super) fn log_state(&mut self, state: Result<(), String>, now: Now) {
+        if self.log == state {
+            return;
+        }
+        self.log = state;
+        self.replan_all();
+        let names: Vec<Sym> = self.policies.keys().cloned().collect();
+        for name in names {
+            self.status_soon(&name, now);
+        }
+    }
+}

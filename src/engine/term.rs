@@ -1,0 +1,95 @@
+//! Terms: what a replica does when it begins to lead, and when it no longer does.
+
+use super::{Engine, Now, memory, record};
+use crate::{
+    evidence::body::{self, Body},
+    inventory::Sym,
+};
+
+impl Engine {
+    /// A term begins: what this log knew, the gap since, and what is so now.
+    pub(super) fn lead(&mut self, term: body::Term, now: Now) {
+        self.leading = true;
+        self.say(Body::Term(term));
+        if let Some((last, stopped)) = self.memory.end() {
+            self.say(Body::Gap(body::Gap {
+                scope: "all".to_owned(),
+                from: last,
+                to: Some(now.wall),
+                cause: if stopped {
+                    "nobody led after a stop in good order"
+                } else {
+                    "nobody led, or another replica did"
+                }
+                .to_owned(),
+            }));
+        }
+        for (id, target) in self.memory.take_intents() {
+            self.say(Body::Outcome(body::ActionOutcome {
+                intent: id,
+                result: memory::UNRESOLVED,
+                message: format!(
+                    "the operator stopped in between; {} {} is judged anew",
+                    target.kind, target.name
+                ),
+                resource_version: None,
+            }));
+        }
+        for (policy, control, release) in self.memory.latched() {
+            if let Some(registered) = crate::controls::registry::find(&control) {
+                let brake = self.brakes.entry((policy, registered.info.id)).or_default();
+                brake.latched = Some(release);
+            }
+        }
+        for (target, until) in self.memory.take_truces(now.wall) {
+            // The entry names the object; which of its fields was contended no longer matters.
+            for path in [None, Some(0), Some(1)] {
+                self.fights
+                    .restore((target.clone(), path), now.later(until));
+            }
+        }
+        let names: Vec<Sym> = self.policies.keys().cloned().collect();
+        for name in &names {
+            self.say_policy(name, None);
+            self.status_soon(name, now);
+            self.out.changed.insert(name.clone());
+        }
+        let ids: Vec<u32> = self.instances.keys().copied().collect();
+        for id in ids {
+            self.introduce(id, now);
+        }
+        self.uncertain.extend(self.rules.keys().copied());
+        self.replan_all();
+    }
+
+    /// A term ends: the next one begins from what is so now.
+    pub(super) fn follow(&mut self) {
+        if !self.leading {
+            return;
+        }
+        self.leading = false;
+        self.flights.abandon();
+        self.out.entries.clear();
+        self.out.actions.clear();
+        let ids: Vec<u32> = self.instances.keys().copied().collect();
+        for id in ids {
+            let members = self.members(id);
+            let Some(instance) = self.instances.get_mut(&id) else {
+                continue;
+            };
+            instance.introduced = false;
+            for (subject, verdict) in members {
+                let row = instance.rows.get(&subject);
+                self.memory.remember_row(
+                    &instance.policies,
+                    instance.key.control,
+                    &subject,
+                    &record::subject_ref(&self.inventory, &subject),
+                    verdict.outcome,
+                    row.and_then(|row| row.deviation.as_ref()),
+                );
+            }
+        }
+        self.replan_all();
+    }
+}

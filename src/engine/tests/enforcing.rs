@@ -1,0 +1,258 @@
+//! What is put back, and what holds it back.
+
+use super::*;
+
+#[test]
+fn drift_is_put_back_and_recorded() {
+    let mut drive = Drive::new();
+    drive.namespace("shop");
+    drive.deny("shop");
+    drive.policy(1, enforce());
+    drive.delete(Kind::NetworkPolicy, "shop", "deny");
+    assert_eq!(drive.serve(), 1);
+    assert_eq!(
+        drive.transitions(),
+        [
+            (PASS, FAIL, Why::Object, None),
+            (FAIL, PASS, Why::Object, Some(End::PutBack))
+        ]
+    );
+    assert_eq!((drive.count("intent"), drive.count("outcome")), (1, 1));
+    let status = drive.status();
+    assert_eq!(status.summary.passing, "1/1");
+    assert_eq!(
+        status.controls[0].last_drift_ended.as_deref(),
+        Some("PutBack")
+    );
+    assert_eq!(status.enforcement.unwrap().written, 1);
+}
+
+#[test]
+fn a_deleted_object_of_ours_comes_back_without_a_dry_run() {
+    let mut drive = Drive::new();
+    drive.namespace("shop");
+    drive.deny("shop");
+    drive.policy(1, enforce());
+    drive.delete(Kind::NetworkPolicy, "shop", "deny");
+    drive.serve();
+    drive.wait(5);
+    drive.delete(Kind::NetworkPolicy, "shop", "deny");
+    assert_eq!(drive.actions.len(), 1);
+    assert_eq!(drive.actions[0].step, Step::Write);
+    assert_eq!(drive.serve(), 1);
+}
+
+#[test]
+fn observe_writes_nothing() {
+    let mut drive = Drive::new();
+    drive.namespace("shop");
+    drive.deny("shop");
+    drive.policy(1, observe());
+    drive.delete(Kind::NetworkPolicy, "shop", "deny");
+    drive.wait(600);
+    assert!(drive.actions.is_empty());
+    assert_eq!(drive.count("intent"), 0);
+    assert_eq!(drive.status().summary.failing, 1);
+}
+
+#[test]
+fn what_failed_before_enforce_stays_a_proposal() {
+    let mut drive = Drive::new();
+    drive.namespace("old");
+    drive.policy(1, enforce());
+    assert!(drive.actions.is_empty());
+    assert_eq!(drive.status().enforcement.unwrap().proposed_existing, 1);
+    // A namespace that is created afterwards is not old.
+    let created = drive.wall.to_string();
+    drive.put(
+        Kind::Namespace,
+        json!({ "metadata": { "name": "new", "creationTimestamp": created } }),
+    );
+    assert!(drive.actions.is_empty(), "it gets a moment of grace");
+    drive.wait(4);
+    assert_eq!(drive.serve(), 1);
+    // And a person may ask for the old ones too.
+    let mut spec = enforce();
+    spec["existing"] = json!("Remediate");
+    drive.policy(2, spec);
+    assert_eq!(drive.serve(), 1);
+}
+
+#[test]
+fn the_brake_latches_until_a_person_releases_it() {
+    let mut drive = Drive::new();
+    for n in 0..10 {
+        drive.namespace(&format!("ns-{n}"));
+        drive.deny(&format!("ns-{n}"));
+    }
+    drive.policy(1, enforce());
+    for n in 0..10 {
+        drive.delete(Kind::NetworkPolicy, &format!("ns-{n}"), "deny");
+        drive.serve();
+    }
+    assert_eq!(drive.count("intent"), 5);
+    drive.wait(3600);
+    drive.serve();
+    assert_eq!(drive.count("intent"), 5, "time alone does not release it");
+    let status = drive.status();
+    let enforcing = status
+        .conditions
+        .iter()
+        .find(|c| c.type_ == "Enforcing")
+        .unwrap();
+    assert_eq!(enforcing.reason, "BrakeLatched");
+    assert_eq!(status.enforcement.unwrap().held_back, 5);
+    let mut spec = enforce();
+    spec["limits"] = json!({ "release": "looked at it" });
+    drive.policy(2, spec);
+    drive.serve();
+    assert_eq!(drive.count("intent"), 10);
+}
+
+#[test]
+fn a_paused_namespace_is_left_alone_but_judged() {
+    let mut drive = Drive::new();
+    drive.namespace("shop");
+    drive.deny("shop");
+    drive.policy(1, enforce());
+    let until = (drive.wall + SignedDuration::from_hours(1)).to_string();
+    drive.put(
+        Kind::Namespace,
+        json!({ "metadata": { "name": "shop", "annotations": { PAUSE: until } } }),
+    );
+    drive.delete(Kind::NetworkPolicy, "shop", "deny");
+    assert!(drive.actions.is_empty());
+    let status = drive.status();
+    assert_eq!(
+        (status.summary.failing, status.enforcement.unwrap().paused),
+        (1, 1)
+    );
+    assert_eq!(drive.count("pause"), 1);
+    drive.wait(3600);
+    assert_eq!(drive.serve(), 1);
+}
+
+#[test]
+fn a_pause_of_more_than_a_day_is_not_heeded() {
+    let mut drive = Drive::new();
+    drive.namespace("shop");
+    drive.deny("shop");
+    drive.policy(1, enforce());
+    let until = (drive.wall + SignedDuration::from_hours(25)).to_string();
+    drive.put(
+        Kind::Namespace,
+        json!({ "metadata": { "name": "shop", "annotations": { PAUSE: until } } }),
+    );
+    drive.delete(Kind::NetworkPolicy, "shop", "deny");
+    assert_eq!(drive.serve(), 1);
+}
+
+#[test]
+fn what_a_tool_owned_is_proposed_unless_owners_are_overridden() {
+    let mut drive = Drive::new();
+    drive.namespace("shop");
+    let meta = json!({ "name": "deny", "namespace": "shop", "annotations": { "argocd.argoproj.io/tracking-id": "x" } });
+    drive.put(
+        Kind::NetworkPolicy,
+        json!({ "metadata": meta, "spec": { "podSelector": {} } }),
+    );
+    drive.policy(1, enforce());
+    drive.delete(Kind::NetworkPolicy, "shop", "deny");
+    assert!(drive.actions.is_empty());
+    assert_eq!(drive.status().enforcement.unwrap().proposed_owner, 1);
+    let mut spec = enforce();
+    spec["overrideOwners"] = json!(true);
+    drive.policy(2, spec);
+    assert_eq!(drive.serve(), 1);
+    let restored = &drive.objects[&(Kind::NetworkPolicy, "shop".into(), "deny".into())];
+    assert!(
+        restored["metadata"]["annotations"].is_null(),
+        "no tracking metadata comes back"
+    );
+}
+
+#[test]
+fn a_failing_log_stops_writes_but_not_verdicts() {
+    let mut drive = Drive::new();
+    drive.namespace("shop");
+    drive.deny("shop");
+    drive.policy(1, enforce());
+    drive.apply(Event::Log(Err("no space left on device".into())));
+    drive.delete(Kind::NetworkPolicy, "shop", "deny");
+    assert!(drive.actions.is_empty());
+    let status = drive.status();
+    assert_eq!(status.summary.failing, 1);
+    let ready = status
+        .conditions
+        .iter()
+        .find(|c| c.type_ == "Ready")
+        .unwrap();
+    assert_eq!(
+        (ready.status.as_str(), ready.reason.as_str()),
+        ("False", "EvidenceLogFailing")
+    );
+    drive.apply(Event::Log(Ok(())));
+    drive.round();
+    assert_eq!(drive.serve(), 1);
+}
+
+#[test]
+fn someone_who_keeps_writing_back_is_left_alone_and_named() {
+    let mut drive = Drive::new();
+    drive.namespace("shop");
+    drive.deny("shop");
+    drive.policy(1, enforce());
+    let weak = |manager: &str| {
+        json!({
+            "metadata": { "name": "deny", "namespace": "shop", "managedFields": [
+                { "manager": manager, "time": "2026-06-01T12:00:00Z", "fieldsV1": { "f:spec": {} } } ] },
+            "spec": { "podSelector": {}, "ingress": [{}] },
+        })
+    };
+    for _ in 0..2 {
+        drive.put(Kind::NetworkPolicy, weak("kubectl-edit"));
+        assert_eq!(drive.serve(), 1);
+        drive.wait(5);
+    }
+    drive.put(Kind::NetworkPolicy, weak("kubectl-edit"));
+    assert_eq!(drive.serve(), 0);
+    let rival = drive.bodies().find_map(|body| match body {
+        Body::Contended(said) => Some(said.manager.clone()),
+        _ => None,
+    });
+    assert_eq!(rival.as_deref(), Some("kubectl-edit"));
+    let status = drive.status();
+    let contended = status
+        .conditions
+        .iter()
+        .find(|c| c.type_ == "Contended")
+        .unwrap();
+    assert_eq!(contended.status, "True");
+    assert!(
+        contended.message.contains("kubectl-edit"),
+        "{}",
+        contended.message
+    );
+    drive.wait(3601);
+    assert_eq!(drive.serve(), 1, "after the truce it is tried again");
+}
+
+#[test]
+fn two_policies_judge_each_for_itself_and_write_once() {
+    let mut drive = Drive::new();
+    drive.namespace("shop");
+    drive.deny("shop");
+    drive.policy(1, enforce());
+    let second = json!({
+        "apiVersion": "probity.dev/v1alpha1", "kind": "ControlPolicy",
+        "metadata": { "name": "other", "uid": "p-2", "generation": 1 },
+        "spec": { "mode": "Enforce", "scope": { "include": ["shop"] }, "controls": { "netNamespaceDefaultDeny": {} } },
+    });
+    drive.apply(Event::Policy(Box::new(
+        serde_json::from_value(second).unwrap(),
+    )));
+    drive.round();
+    drive.delete(Kind::NetworkPolicy, "shop", "deny");
+    assert_eq!(drive.serve(), 1);
+    assert_eq!(drive.transitions().len(), 4, "each policy has its own pair");
+}

@@ -1,0 +1,95 @@
+//! Policies, their statuses, and what can't be seen.
+
+use super::*;
+
+#[test]
+fn a_kind_that_cannot_be_read_makes_everything_unknown() {
+    let mut drive = Drive::new();
+    drive.namespace("shop");
+    drive.deny("shop");
+    drive.policy(1, enforce());
+    drive.apply(Event::Availability(
+        Kind::NetworkPolicy,
+        Availability::Forbidden("no right to list".into()),
+    ));
+    drive.round();
+    let status = drive.status();
+    assert_eq!(status.controls[0].outcome, Outcome::Unknown);
+    assert!(
+        status.controls[0].violations[0]
+            .message
+            .contains("no right to list")
+    );
+    assert!(drive.actions.is_empty());
+    assert_eq!(drive.count("gap"), 1);
+}
+
+#[test]
+fn editing_a_policy_never_looks_like_a_fix() {
+    let mut drive = Drive::new();
+    drive.namespace("shop");
+    drive.policy(1, observe());
+    let narrower =
+        json!({ "scope": { "exclude": ["shop"] }, "controls": { "netNamespaceDefaultDeny": {} } });
+    drive.policy(2, narrower);
+    let ended: Vec<_> = drive
+        .transitions()
+        .into_iter()
+        .filter_map(|t| t.3)
+        .collect();
+    assert_eq!(ended, [End::ScopeChanged]);
+}
+
+#[test]
+fn a_converged_cluster_is_quiet() {
+    let mut drive = Drive::new();
+    drive.namespace("shop");
+    drive.deny("shop");
+    drive.policy(1, enforce());
+    drive.wait(400);
+    let (said, statuses) = (drive.said.len(), drive.statuses.len());
+    drive.statuses.clear();
+    drive.wait(600);
+    drive.wait(600);
+    assert!(
+        drive.statuses.is_empty() && statuses == 1,
+        "no status is written"
+    );
+    assert!(drive.actions.is_empty());
+    let beats = drive.said[said..]
+        .iter()
+        .all(|record| record.body.kind() == "heartbeat");
+    assert!(beats, "only heartbeats are logged");
+}
+
+#[test]
+fn a_status_stays_within_its_bound() {
+    let mut drive = Drive::new();
+    for n in 0..500 {
+        drive.namespace(&format!("{}-{n}", "n".repeat(50)));
+    }
+    drive.policy(1, observe());
+    let status = drive.status();
+    assert_eq!(status.controls[0].violations.len(), 10);
+    assert_eq!(status.controls[0].omitted, 490);
+    assert!(serde_json::to_vec(&status).unwrap().len() <= 64 * 1024);
+}
+
+#[test]
+fn suspended_time_is_a_gap_and_ends_deviations_as_suspended() {
+    let mut drive = Drive::new();
+    drive.namespace("shop");
+    drive.policy(1, observe());
+    let mut spec = observe();
+    spec["suspend"] = json!(true);
+    drive.policy(2, spec);
+    let ended: Vec<_> = drive
+        .transitions()
+        .into_iter()
+        .filter_map(|t| t.3)
+        .collect();
+    assert_eq!(ended, [End::PolicySuspended]);
+    drive.wait(60);
+    drive.policy(3, observe());
+    assert_eq!(drive.count("gap"), 2);
+}

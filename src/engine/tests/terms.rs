@@ -1,0 +1,104 @@
+//! What a term begins with: what the log remembers.
+
+use super::*;
+
+#[test]
+fn drift_that_nobody_saw_is_drift_all_the_same() {
+    let mut drive = Drive::new();
+    drive.namespace("shop");
+    drive.deny("shop");
+    drive.policy(1, enforce());
+    let kind = Kind::NetworkPolicy;
+    drive.apply(Event::Availability(
+        kind,
+        Availability::Forbidden("no".into()),
+    ));
+    drive.round();
+    // The right comes back, and with it a list in which the policy is missing.
+    drive.objects.clear();
+    drive.apply(Event::ListBegan(kind));
+    drive.apply(Event::ListEnded(kind));
+    drive.round();
+    assert_eq!(drive.transitions(), [(PASS, FAIL, Why::Object, None)]);
+    assert_eq!(drive.actions.len(), 1);
+    assert_eq!(drive.count("gap"), 2);
+}
+
+#[test]
+fn a_restart_repeats_neither_entries_nor_writes() {
+    let mut drive = Drive::new();
+    drive.namespace("shop");
+    drive.namespace("bare");
+    drive.deny("shop");
+    drive.policy(1, enforce());
+    let mut again = Drive::with_memory(drive.memory());
+    again.namespace("shop");
+    again.namespace("bare");
+    again.objects = drive.objects.clone();
+    let deny = drive.objects[&(Kind::NetworkPolicy, "shop".into(), "deny".into())].clone();
+    again.put(Kind::NetworkPolicy, deny);
+    again.policy(1, enforce());
+    again.lead(2);
+    assert_eq!(again.transitions(), []);
+    assert_eq!(
+        (again.count("population"), again.count("policyChange")),
+        (0, 0)
+    );
+    assert_eq!(again.count("gap"), 1);
+    assert!(again.actions.is_empty());
+}
+
+#[test]
+fn what_drifted_while_nobody_ran_is_put_back_after_the_restart() {
+    let mut drive = Drive::new();
+    drive.namespace("shop");
+    drive.deny("shop");
+    drive.policy(1, enforce());
+    let mut again = Drive::with_memory(drive.memory());
+    again.namespace("shop");
+    again.policy(1, enforce());
+    again.lead(2);
+    assert_eq!(again.transitions(), [(PASS, FAIL, Why::Object, None)]);
+    assert_eq!(again.serve(), 1);
+    let name = again
+        .objects
+        .keys()
+        .find(|key| key.0 == Kind::NetworkPolicy)
+        .unwrap();
+    assert_eq!(name.2, "deny", "it comes back as it was kept");
+}
+
+#[test]
+fn what_a_follower_saw_is_kept_in_the_log_once_it_leads() {
+    let mut drive = Drive::with_memory(Memory::default());
+    drive.namespace("shop");
+    drive.deny("shop");
+    drive.policy(1, enforce());
+    assert!(drive.said.is_empty(), "a follower says nothing");
+    drive.lead(1);
+    assert_eq!(drive.count("kept"), 1);
+}
+
+#[test]
+fn an_open_intent_is_resolved_at_the_restart() {
+    let mut drive = Drive::new();
+    drive.namespace("shop");
+    drive.deny("shop");
+    drive.policy(1, enforce());
+    drive.delete(Kind::NetworkPolicy, "shop", "deny");
+    while drive.count("intent") == 0 {
+        let action = drive.actions.pop().unwrap();
+        let mut object = action.remedy.content().clone();
+        object["metadata"]["uid"] = json!("00000000-0000-4000-8000-000000000000");
+        drive.apply(Event::Action(action.id, ActionResult::Accepted(object)));
+        drive.round();
+    }
+    // The process dies here.
+    let mut again = Drive::with_memory(drive.memory());
+    again.policy(1, enforce());
+    again.lead(2);
+    let resolved = again.bodies().any(|body| {
+        matches!(body, Body::Outcome(said) if said.result == crate::evidence::words::ActionResult::Unresolved)
+    });
+    assert!(resolved);
+}

@@ -1,0 +1,150 @@
+//! Carries out what a round asks for: entries first, then writes, statuses and events.
+
+use std::time::Instant;
+
+use super::{Input, LOG_RETRY, Operator};
+use crate::{
+    api::{ControlPolicyStatus, EvidencePosition},
+    cluster::{apply, client::CallError, status::write_status},
+    engine::{Action, ActionResult, Event, Now, Round, Step},
+    evidence::{
+        Record,
+        journal::{Answer, Durable, News},
+    },
+    inventory::Sym,
+};
+
+impl Operator {
+    /// Carries out what a round asks for.
+    pub(super) fn carry(&mut self, round: Round, now: Now) {
+        let Round {
+            records,
+            actions,
+            statuses,
+            notices,
+            measures,
+            changed,
+            gone,
+            next: _,
+        } = round;
+        let durable = self.append(records);
+        for action in actions {
+            self.act(action, durable.clone(), now);
+        }
+        for (name, mut status) in statuses {
+            let position = EvidencePosition {
+                log: self.options.replica.clone(),
+                seq: i64::try_from(self.journal.position().saturating_sub(1)).unwrap_or(i64::MAX),
+            };
+            status.evidence = Some(position.clone());
+            self.engine.status_sent(&name, position);
+            self.write_status(name, status);
+        }
+        for notice in notices {
+            // Followers judge too, but only the leader speaks. A full queue drops Events, never
+            // evidence.
+            if self.term.is_some() {
+                let (subject, policy) = self.engine.uids(&notice);
+                if self.notices.try_send((notice, subject, policy)).is_err() {
+                    self.metrics.request("event", "Dropped");
+                }
+            }
+        }
+        self.metrics.count(&measures, self.origin.elapsed());
+        for policy in gone {
+            self.metrics.forget_policy(Some(&policy));
+            self.policies.remove(&policy);
+        }
+        if self.term.is_some() {
+            for policy in changed {
+                self.metrics.policy(&self.engine, &policy);
+            }
+        }
+    }
+
+    fn append(&mut self, records: Vec<Record>) -> Option<Durable> {
+        if records.is_empty() {
+            return None;
+        }
+        self.metrics.logged(records.len());
+        let durable = self.journal.append(records);
+        let (waiting, metrics, began) = (durable.clone(), self.metrics.clone(), Instant::now());
+        tokio::spawn(async move {
+            if waiting.await.is_ok() {
+                metrics.synced(began.elapsed());
+            }
+        });
+        Some(durable)
+    }
+
+    /// Sends one step of a remedy to the API server, under the term.
+    fn act(&self, action: Action, durable: Option<Durable>, now: Now) {
+        let Some(term) = self.term.clone() else {
+            return;
+        };
+        let (client, sender) = (self.connection.client.clone(), self.sender.clone());
+        let metrics = self.metrics.clone();
+        if action.caused_at == now.received {
+            metrics.processed(self.origin.elapsed().saturating_sub(action.caused_at));
+        }
+        tokio::spawn(async move {
+            let step = action.step;
+            let (id, result) = apply::write(client, term, durable, action).await;
+            let verb = match step {
+                Step::Archive => "archive",
+                Step::DryRun => "dryrun",
+                Step::Write => "write",
+            };
+            metrics.request(
+                verb,
+                if matches!(result, ActionResult::Failed(_)) {
+                    "Failed"
+                } else {
+                    "Ok"
+                },
+            );
+            // The loop is gone only when the operator stops; the restart resolves the intent.
+            let _ = sender.send(Input::Action(id, result)).await;
+        });
+    }
+
+    fn write_status(&self, name: Sym, status: ControlPolicyStatus) {
+        let Some(term) = self.term.clone() else {
+            return;
+        };
+        let (client, sender) = (self.connection.client.clone(), self.sender.clone());
+        let metrics = self.metrics.clone();
+        tokio::spawn(async move {
+            if !term.is_live() {
+                return;
+            }
+            let written = write_status(&client, &name, &status).await;
+            let result = written.as_ref().map_or_else(CallError::category, |()| "Ok");
+            metrics.request("status", result);
+            if let Err(error) = written {
+                tracing::warn!(policy = %name, %error, "The status was not written; trying again");
+                let _ = sender.send(Input::StatusFailed(name)).await;
+            }
+        });
+    }
+
+    /// Takes in what became of something that was asked of the log.
+    pub(super) fn answered(&mut self, answer: Option<Answer>) {
+        let now = self.now();
+        let news = answer.and_then(|answer| self.journal.answered(answer, now.wall));
+        match news {
+            None => return,
+            Some(News::Failing(why)) => {
+                tracing::error!(%why, "The evidence log can't be written: nothing is put back until it can");
+                self.metrics.log_failing(true);
+                self.engine.apply(Event::Log(Err(why.to_string())), now);
+            }
+            Some(News::Healthy) => {
+                tracing::info!("The evidence log can be written again");
+                self.metrics.log_failing(false);
+                self.engine.apply(Event::Log(Ok(())), now);
+            }
+        }
+        self.log_retry_at = now.mono + LOG_RETRY;
+    }
+}
