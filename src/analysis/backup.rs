@@ -52,6 +52,8 @@ enum Key {
     Mounted(Sym, Sym),
     /// The database cluster with this namespace and name.
     Database(Sym, Sym),
+    /// The volume with this name.
+    Volume(Sym),
     /// The volume that a CSI driver calls so.
     Handle(Sym),
     /// The parts of the Velero Backup with this namespace and name.
@@ -242,23 +244,19 @@ impl Recovery {
             Key::Runs(plan) => {
                 self.affected.insert(plan.clone());
             }
-            Key::Uid(_) => {
-                let claims = self
-                    .index
-                    .objects(key)
-                    .filter(|(kind, ..)| *kind == Kind::Claim);
+            Key::Uid(_) | Key::Volume(_) => {
+                let claims = self.index.objects(key);
+                let claims = claims.filter(|(kind, ..)| *kind == Kind::Claim);
                 let claims = claims.map(|(kind, ns, name)| Subject::object(*kind, ns, name));
                 self.affected.extend(claims);
             }
             Key::Handle(_) => {
-                let volumes = self
-                    .index
-                    .objects(key)
-                    .filter(|(kind, ..)| *kind == Kind::Volume);
-                let volumes = volumes.filter_map(|(_, _, name)| tables.volumes.get("", name));
-                let claims = volumes.filter_map(|volume| volume.spec.claim.as_ref());
-                let claims = claims.map(|(ns, name)| Subject::object(Kind::Claim, ns, name));
-                self.affected.extend(claims);
+                let volumes = self.index.objects(key);
+                let volumes = volumes.filter(|(kind, ..)| *kind == Kind::Volume);
+                let volumes: Vec<_> = volumes.map(|(.., name)| name.clone()).collect();
+                for volume in volumes {
+                    self.affect(inventory, &Key::Volume(volume));
+                }
             }
             Key::Content(_) => {
                 let objects = self.index.objects(key);
@@ -414,12 +412,13 @@ fn proofs(inventory: &Inventory, kind: Kind, namespace: &Sym, name: &Sym) -> Vec
         Kind::Claim => {
             let claim = tables.claims.get(namespace, name);
             keys.extend(claim.map(|claim| Key::Uid(claim.meta.uid)));
+            let volume = claim.and_then(|claim| claim.spec.volume.clone());
+            keys.extend(volume.map(Key::Volume));
         }
         Kind::Volume => {
             let volume = tables.volumes.get(namespace, name);
             keys.extend(volume.and_then(|volume| volume.spec.handle.clone().map(Key::Handle)));
-            let claim = volume.and_then(|volume| volume.spec.claim.clone());
-            keys.extend(claim.map(|(namespace, name)| Key::Claim(namespace, name)));
+            keys.push(Key::Volume(name.clone()));
         }
         Kind::CronJob => {
             let job = tables.cron_jobs.get(namespace, name);

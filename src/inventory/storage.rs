@@ -9,7 +9,7 @@ use super::{
     Projected, Projection,
     intern::{Interner, Sym},
     meta::{Labels, Str, StrMap, WireMeta},
-    wire::{WireRef, bytes, sym, syms, time},
+    wire::{bytes, sym, syms, time},
 };
 
 /// A `PersistentVolumeClaim`.
@@ -44,8 +44,6 @@ pub struct Volume {
     pub class: Option<Sym>,
     /// Size in bytes.
     pub capacity: u64,
-    /// The claim that it is bound to, by namespace and name.
-    pub claim: Option<(Sym, Sym)>,
 }
 
 /// A `StorageClass`.
@@ -164,8 +162,6 @@ struct VolumeSpec<'a> {
     #[serde(borrow)]
     capacity: Option<Capacity<'a>>,
     #[serde(borrow)]
-    claim_ref: Option<WireRef<'a>>,
-    #[serde(borrow)]
     csi: Option<CsiSource<'a>>,
     #[serde(borrow)]
     nfs: Option<NfsSource<'a>>,
@@ -268,10 +264,6 @@ impl Projection for Volume {
             capacity: capacity
                 .and_then(|capacity| bytes(capacity.storage.as_ref()?))
                 .unwrap_or_default(),
-            claim: spec.claim_ref.and_then(|claim| {
-                let (namespace, name) = (claim.namespace?, claim.name?);
-                Some((interner.string(&namespace), interner.string(&name)))
-            }),
         };
         Ok((meta, volume))
     }

@@ -194,7 +194,7 @@ proptest! {
     fn every_change_is_followed_and_whom_it_concerns_is_named(
         steps in prop::collection::vec(
             (0..MODEL.len(), 0..2_u8, prop::option::weighted(0.8, 0..4_u8)),
-            1..60,
+            1..40,
         )
     ) {
         let steps: Vec<Step> = steps;
