@@ -132,6 +132,11 @@ pub struct Controls {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub net_policy_enforced: Option<Setting<network::PolicyEnforced>>,
     /// Every volume claim has a recovery point that is young enough, proven for that very claim.
+    /// Every volume claim and database cluster is covered by an active backup schedule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_coverage: Option<Setting<backup::Coverage>>,
+    /// Every volume claim and database cluster has a recovery point that is young enough, proven
+    /// for that very one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup_rpo_met: Option<Setting<backup::RpoMet>>,
     /// Every backup schedule is switched on, is accepted by its tool, is due often enough, and

@@ -74,6 +74,7 @@ registry! {
     net_pod_ingress_isolated: network::PodIngressIsolated,
     net_policy_dead: network::PolicyDead,
     net_policy_enforced: network::PolicyEnforced,
+    backup_coverage: backup::Coverage,
     backup_rpo_met: backup::RpoMet,
     backup_schedule_active: backup::ScheduleActive,
     workload_psa_enforced: workload::PsaEnforced,
