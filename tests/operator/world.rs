@@ -84,13 +84,7 @@ impl World {
         let client = runtime.block_on(cluster.client()).unwrap();
         let crds = super::program::output(&["crds"]);
         cluster.kubectl_ok(&["apply", "--server-side", "-f", "-"], Some(&crds.stdout));
-        let established = ["wait", "--for=condition=Established", "crd", "--all"];
-        // kubectl fails where a definition has no conditions yet.
-        eventually("established definitions", || {
-            let output = cluster.kubectl(&established);
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            output.status.success().then_some(()).ok_or(said)
-        });
+        cluster.serves_crds();
         let counter = AtomicU32::new(0);
         Self {
             cluster,
