@@ -59,6 +59,9 @@ pub struct Controls {
     /// The key management service answers the API servers, and its key is replaced in time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enc_kms_healthy_and_rotated: Option<Setting<encryption::KmsHealthyAndRotated>>,
+    /// Volumes are encrypted where they lie, and the class of claims that name none encrypts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enc_persistent_volumes: Option<Setting<encryption::PersistentVolumes>>,
     /// What pods send each other is encrypted: by a service mesh that takes nothing else, or by
     /// the network between nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -132,6 +135,11 @@ pub struct Controls {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub net_policy_enforced: Option<Setting<network::PolicyEnforced>>,
     /// Every volume claim has a recovery point that is young enough, proven for that very claim.
+    /// Every volume claim and database cluster is covered by an active backup schedule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_coverage: Option<Setting<backup::Coverage>>,
+    /// Every volume claim and database cluster has a recovery point that is young enough, proven
+    /// for that very one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup_rpo_met: Option<Setting<backup::RpoMet>>,
     /// Every backup schedule is switched on, is accepted by its tool, is due often enough, and
