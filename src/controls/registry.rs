@@ -55,7 +55,13 @@ registry! {
     net_namespace_default_deny: network::NamespaceDefaultDeny,
     net_no_allow_all: network::NoAllowAll,
     backup_coverage: backup::Coverage,
+    backup_encrypted: backup::Encrypted,
+    backup_immutability: backup::Immutability,
+    backup_location_available: backup::LocationAvailable,
+    backup_offsite: backup::Offsite,
+    backup_retention_met: backup::RetentionMet,
     backup_rpo_met: backup::RpoMet,
+    backup_runs_clean: backup::RunsClean,
     backup_schedule_active: backup::ScheduleActive,
     workload_psa_enforced: workload::PsaEnforced,
 }

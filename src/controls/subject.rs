@@ -30,6 +30,10 @@ pub enum SubjectKind {
     ApiServer,
     /// A listener of a Gateway, named `gateway/listener`.
     Listener,
+    /// A class of volumes that are backed up alike.
+    BackupClass,
+    /// The password of a backup repository, by the name of its Secret.
+    RepositoryPassword,
     /// The cluster as a whole.
     Cluster,
 }
@@ -90,7 +94,10 @@ impl Subject {
             SubjectKind::Object(kind) => kind.info().group,
             SubjectKind::User | SubjectKind::Group => "rbac.authorization.k8s.io",
             SubjectKind::Listener => "gateway.networking.k8s.io",
-            SubjectKind::ApiServer | SubjectKind::Cluster => "",
+            SubjectKind::ApiServer
+            | SubjectKind::BackupClass
+            | SubjectKind::RepositoryPassword
+            | SubjectKind::Cluster => "",
         }
     }
 
@@ -102,6 +109,8 @@ impl Subject {
             SubjectKind::Group => "Group",
             SubjectKind::ApiServer => "APIServer",
             SubjectKind::Listener => "Listener",
+            SubjectKind::BackupClass => "BackupClass",
+            SubjectKind::RepositoryPassword => "Secret",
             SubjectKind::Cluster => "Cluster",
         }
     }
