@@ -391,7 +391,22 @@ impl Recovery {
         self.index.objects(&key)
     }
 
-    /// The runs of a plan, as kind, namespace and name.
+    /// The claim that a volume's part of a backup is of, where it is still there.
+    pub fn claim_of<'a>(
+        &self,
+        inventory: &'a Inventory,
+        part: &VolumeBackup,
+    ) -> Option<&'a Object<Claim>> {
+        let claims = &inventory.tables.claims;
+        let Some(uid) = part.claim_uid.as_deref().and_then(Uid::parse) else {
+            return claims.get(&part.claim_namespace, part.claim.as_deref()?);
+        };
+        let mut objects = self.index.objects(&Key::Uid(uid));
+        let (_, namespace, name) = objects.find(|(kind, ..)| *kind == Kind::Claim)?;
+        claims.get(namespace, name)
+    }
+
+    /// The runs of a plan, or the Jobs that verify a class: kind, namespace and name of each.
     pub fn runs<'a>(&'a self, plan: &Subject) -> impl Iterator<Item = &'a Named> + use<'a> {
         self.index.objects(&Key::Runs(plan.clone()))
     }

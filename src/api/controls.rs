@@ -72,6 +72,12 @@ pub struct Controls {
     /// Each backup class has a recovery point outside the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup_offsite: Option<Setting<backup::Offsite>>,
+    /// The last restore test of each backup class was quick enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_restore_rto_met: Option<Setting<backup::RestoreRtoMet>>,
+    /// Each backup class was restored and verified, not too long ago.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_restore_test_current: Option<Setting<backup::RestoreTestCurrent>>,
     /// Backups are kept for long enough, and not for too long.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup_retention_met: Option<Setting<backup::RetentionMet>>,

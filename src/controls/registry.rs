@@ -59,6 +59,8 @@ registry! {
     backup_immutability: backup::Immutability,
     backup_location_available: backup::LocationAvailable,
     backup_offsite: backup::Offsite,
+    backup_restore_rto_met: backup::RestoreRtoMet,
+    backup_restore_test_current: backup::RestoreTestCurrent,
     backup_retention_met: backup::RetentionMet,
     backup_rpo_met: backup::RpoMet,
     backup_runs_clean: backup::RunsClean,

@@ -210,7 +210,7 @@ fn created(what: Protectable<'_>) -> Timestamp {
 }
 
 /// A volume's part of a backup, of either kind.
-pub(super) fn volume_backup<'a>(
+pub fn volume_backup<'a>(
     inventory: &'a Inventory,
     kind: Kind,
     namespace: &str,

@@ -13,7 +13,7 @@ pub(super) fn classes<'a>(context: &Context<'a>) -> BTreeMap<&'a str, Vec<Protec
     let mut classes: BTreeMap<&str, Vec<Protectable<'_>>> = BTreeMap::new();
     let mut subjects = Vec::new();
     protectables(context.inventory, None, &mut |subject| {
-        subjects.push(subject)
+        subjects.push(subject);
     });
     for subject in subjects {
         if !context.covers(&subject.namespace) {

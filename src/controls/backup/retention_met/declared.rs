@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use serde_json::{Value, json};
 
 use crate::{
-    analysis::backup::{Protectable, plan::Plan, server},
+    analysis::backup::{Protectable, Server, plan::Plan, server},
     api::period::parse_duration,
     controls::backup::common::say,
     inventory::{
@@ -117,7 +117,7 @@ pub(super) fn declared<'a>(
                 .spec
                 .template
                 .ttl;
-            let default = || server(inventory, namespace).and_then(|server| server.ttl());
+            let default = || server(inventory, namespace).and_then(Server::ttl);
             let written = ttl.map_or(Value::Null, |ttl| json!(go(ttl)));
             Retention {
                 kept: Kept::AtLeast(ttl.or_else(default).unwrap_or(VELERO)),
