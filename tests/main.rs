@@ -9,6 +9,8 @@
 )]
 
 mod cluster_lifecycle;
+mod encryption;
 mod harness;
 mod house;
+mod network;
 mod operator;

@@ -13,13 +13,19 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod addresses;
+pub mod apiserver;
 pub mod backup;
 pub mod canary;
+pub mod certificates;
+pub mod exposition;
 pub mod exposure;
+pub mod isolation;
+pub mod meshed;
 pub mod network;
 pub mod rbac;
 pub mod rbac_defaults;
 pub mod schedule;
+pub mod tls;
 
 use std::{collections::BTreeSet, fmt::Debug};
 
@@ -145,4 +151,8 @@ macro_rules! analyses {
 analyses! {
     /// What there is to lose, what is scheduled for it, and what there is to recover it from.
     Recovery recovery: backup::Recovery;
+    /// Which workloads' pods are in a service mesh.
+    Meshed meshed: meshed::Meshed;
+    /// What network policies isolate, and which of them select nothing.
+    Isolation isolation: isolation::Isolation;
 }

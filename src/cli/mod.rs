@@ -8,6 +8,7 @@ mod diff;
 mod explain;
 mod generate;
 mod log;
+mod probe;
 mod run;
 
 use std::path::PathBuf;
@@ -38,6 +39,9 @@ enum Command {
     Crds,
     /// Print the baseline policy: every control, in Observe.
     Baseline,
+    /// Play a part in the network probe.
+    #[command(hide = true)]
+    Probe(probe::Arguments),
     /// Write the files that are generated from the controls.
     #[command(hide = true)]
     Generate(generate::Arguments),
@@ -70,6 +74,7 @@ pub async fn main() -> Result<(), Failure> {
             baseline::run();
             Ok(())
         }
+        Command::Probe(arguments) => probe::run(arguments).await,
         Command::Generate(arguments) => generate::run(&arguments),
     }
 }

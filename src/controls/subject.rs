@@ -34,6 +34,8 @@ pub enum SubjectKind {
     BackupClass,
     /// The password of a backup repository, by the name of its Secret.
     RepositoryPassword,
+    /// All objects of a resource as they lie in storage, named as in `widgets.example.com`.
+    Resource,
     /// The cluster as a whole.
     Cluster,
 }
@@ -97,6 +99,7 @@ impl Subject {
             SubjectKind::ApiServer
             | SubjectKind::BackupClass
             | SubjectKind::RepositoryPassword
+            | SubjectKind::Resource
             | SubjectKind::Cluster => "",
         }
     }
@@ -111,6 +114,7 @@ impl Subject {
             SubjectKind::Listener => "Listener",
             SubjectKind::BackupClass => "BackupClass",
             SubjectKind::RepositoryPassword => "Secret",
+            SubjectKind::Resource => "Resource",
             SubjectKind::Cluster => "Cluster",
         }
     }

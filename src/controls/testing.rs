@@ -22,6 +22,7 @@ pub(crate) struct World {
     pub(crate) scope: Scope,
     objects: BTreeMap<(Kind, String, String), Value>,
     kept: BTreeMap<Subject, Kept>,
+    before: BTreeMap<(&'static str, Subject), Verdict>,
     versions: u64,
 }
 
@@ -41,6 +42,7 @@ impl World {
             scope: Scope::default(),
             objects: BTreeMap::new(),
             kept: BTreeMap::new(),
+            before: BTreeMap::new(),
             versions: 0,
         }
     }
@@ -100,7 +102,7 @@ impl World {
         self.analyses.need(&derives, &self.inventory);
         self.analyses.settle(&self.inventory, &mut |_, _| {});
         let mut subjects = Vec::new();
-        let context = self.context(control, None);
+        let context = self.context(control, None, None);
         control.population(&context, None, &mut |subject| subjects.push(subject));
         let mut verdicts = BTreeMap::new();
         for subject in subjects {
@@ -110,19 +112,27 @@ impl World {
             if !in_scope {
                 continue;
             }
-            let context = self.context(control, self.kept.get(&subject));
+            let before = self.before.get(&(control.info().id, subject.clone()));
+            let context = self.context(control, self.kept.get(&subject), before);
             let verdict = control
                 .judge(&context, &subject)
                 .expect("a subject of the population");
             if let (Outcome::Pass, Some(kept)) = (verdict.outcome, &verdict.keep) {
                 self.kept.insert(subject.clone(), (**kept).clone());
             }
+            let before = (control.info().id, subject.clone());
+            self.before.insert(before, verdict.clone());
             verdicts.insert(subject.to_string(), verdict);
         }
         verdicts
     }
 
-    fn context<'a>(&'a self, control: &dyn Control, kept: Option<&'a Kept>) -> Context<'a> {
+    fn context<'a>(
+        &'a self,
+        control: &dyn Control,
+        kept: Option<&'a Kept>,
+        before: Option<&'a Verdict>,
+    ) -> Context<'a> {
         Context {
             inventory: &self.inventory,
             analyses: &self.analyses,
@@ -131,6 +141,7 @@ impl World {
             own_namespace: &self.scope.own,
             scope: (control.info().scope == ScopeUse::InRule).then_some(&self.scope),
             kept,
+            before,
         }
     }
 

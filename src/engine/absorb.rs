@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 use super::{
     Engine, Now,
     instance::{Deviation, Row, has_row},
-    plan::Standing,
     record::{Moves, deviation_id},
     rule::{Judged, RuleId, Sight, View},
 };
@@ -144,6 +143,7 @@ impl Engine {
                 });
                 settled.then(|| gap(from, Some(now.wall), why))
             }
+            (Some((old, _)), Some(new)) if old != new => None,
             (Some(_), Some(_)) | (None, None) => return,
         };
         let (instances, sight) = (rule.instances.clone(), rule.sight());
@@ -247,7 +247,7 @@ impl Engine {
                     .filter(|_| unchanged)
                     .map_or(now.wall, |row| row.since),
                 noticed: same_outcome.map_or(now.received, |row| row.noticed),
-                standing: old.map_or(Standing::Quiet, |row| row.standing),
+                standings: old.map(|row| row.standings).unwrap_or_default(),
                 deviation: next.clone(),
                 verdict: Arc::clone(verdict),
             };

@@ -34,9 +34,26 @@ pub(super) struct Row {
     pub(super) verdict: Arc<Verdict>,
     pub(super) since: Timestamp,
     pub(super) deviation: Option<Deviation>,
-    pub(super) standing: Standing,
+    /// Where it stands with regard to its remedy, for each policy; `Quiet` where absent.
+    pub(super) standings: BTreeMap<Sym, Standing>,
     /// When the bytes arrived that led to this outcome, on the monotonic clock.
     pub(super) noticed: std::time::Duration,
+}
+
+impl Row {
+    /// Where it stands with regard to its remedy, for one policy.
+    pub(super) fn standing(&self, policy: &str) -> &Standing {
+        self.standings.get(policy).unwrap_or(&Standing::Quiet)
+    }
+
+    /// Notes where it stands for one policy. Returns whether that is news.
+    pub(super) fn stand(&mut self, policy: &Sym, standing: Standing) -> bool {
+        let news = *self.standing(policy) != standing;
+        if news {
+            self.standings.insert(policy.clone(), standing);
+        }
+        news
+    }
 }
 
 /// Whether an outcome has a [`Row`].

@@ -11,7 +11,9 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod cilium;
 pub mod cnpg;
+pub mod component;
 pub mod config_map;
 pub mod core;
 pub mod entropy;
@@ -21,14 +23,19 @@ pub mod intern;
 pub mod k8up;
 pub mod kind;
 pub mod longhorn;
+pub mod mesh;
 pub mod meta;
+pub mod migration;
 pub mod namespace;
 pub mod network_policy;
+pub mod node;
 pub mod rbac;
 pub mod selector;
 pub mod storage;
 pub mod table;
 pub mod template;
+pub mod tiers;
+pub mod trust;
 pub mod velero;
 pub mod wire;
 pub mod workload;

@@ -20,6 +20,8 @@ pub struct Template {
     pub labels: Arc<Labels>,
     /// Whether the pods share the node's network: network policies say nothing about them.
     pub host_network: bool,
+    /// The service account that the pods run as.
+    pub service_account: Option<Sym>,
     /// Declared ports of all containers.
     pub ports: Box<[Port]>,
     /// What breaks the `baseline` level, or `None` where it is met.
@@ -28,6 +30,8 @@ pub struct Template {
     pub breaks_restricted: Option<Sym>,
     /// The server of a backup tool, if it is one.
     pub backup_tool: Option<Box<BackupTool>>,
+    /// The proxy of a service mesh that the pods run.
+    pub proxy: Proxy,
 }
 
 /// The server of a backup tool: what it does where its objects leave a choice open.
@@ -40,6 +44,18 @@ pub enum BackupTool {
         /// Whether it leaves claims out that don't ask for a backup.
         skip_without_annotation: bool,
     },
+}
+
+/// The proxy of a service mesh.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Proxy {
+    /// None.
+    #[default]
+    None,
+    /// Istio's.
+    Istio,
+    /// Linkerd's.
+    Linkerd,
 }
 
 /// A declared container port.
@@ -66,9 +82,15 @@ const POD_ONLY_LABELS: [&str; 6] = [
     "batch.kubernetes.io/job-completion-index",
 ];
 
+/// Whether pods carry the label, if at all, without saying anything about the workload: it is
+/// kept of no pod, and a selector that speaks of it can't be judged.
+pub fn is_pod_only_label(key: &str) -> bool {
+    POD_ONLY_LABELS.contains(&key)
+}
+
 /// Whether a pod label says something about the workload.
 pub fn keeps_pod_label(key: &str) -> bool {
-    !POD_ONLY_LABELS.contains(&key)
+    !is_pod_only_label(key)
 }
 
 /// A pod template on the wire.
@@ -98,6 +120,10 @@ pub struct WirePodSpec<'a> {
     host_ipc: Option<bool>,
     host_network: Option<bool>,
     host_users: Option<bool>,
+    #[serde(borrow)]
+    node_name: Option<Str<'a>>,
+    #[serde(borrow)]
+    service_account_name: Option<Str<'a>>,
     #[serde(borrow)]
     os: Option<WireOs<'a>>,
     #[serde(borrow)]
@@ -233,7 +259,12 @@ impl WirePodSpec<'_> {
             labels,
             backup_tool,
             host_network: self.host_network == Some(true),
+            service_account: self
+                .service_account_name
+                .as_deref()
+                .map(|name| interner.string(name)),
             ports: ports.into(),
+            proxy: self.proxy(),
             breaks_baseline: self
                 .breaks_baseline(annotations)
                 .map(|why| interner.string(&why)),
@@ -247,6 +278,30 @@ impl WirePodSpec<'_> {
     pub fn claims(&self, pod: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
         let volumes = self.volumes.iter().flatten();
         volumes.filter_map(move |volume| Some((volume.name(), volume.claim(pod)?)))
+    }
+
+    /// The proxy that runs beside the pod's containers; as a native sidecar it is an init
+    /// container.
+    fn proxy(&self) -> Proxy {
+        let names = self.all_containers().filter_map(|c| c.name.as_deref());
+        let proxies = names.map(|name| match name {
+            "istio-proxy" => Proxy::Istio,
+            "linkerd-proxy" => Proxy::Linkerd,
+            _ => Proxy::None,
+        });
+        proxies.max().unwrap_or_default()
+    }
+
+    /// The node that the pod runs on.
+    pub(super) fn node_name(&self) -> Option<&str> {
+        self.node_name.as_deref()
+    }
+
+    /// The command of the first container, with its arguments.
+    pub(super) fn command(&self) -> impl Iterator<Item = &str> {
+        let first = self.containers.iter().flatten().take(1);
+        let words = first.flat_map(|c| c.command.iter().chain(&c.args).flatten());
+        words.map(|word| &**word)
     }
 
     fn all_containers(&self) -> impl Iterator<Item = &Container<'_>> {

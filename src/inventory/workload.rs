@@ -7,11 +7,14 @@ use serde::Deserialize;
 
 use super::{
     Projected, Projection,
+    component::{self, Component},
     intern::{Interner, Sym},
     meta::{Labels, ManagedFields, Str, WireMeta},
     template::{Template, WirePodSpec, WireTemplate, keeps_pod_annotation, keeps_pod_label},
     wire::{WireCondition, condition, time},
 };
+
+use crate::analysis::meshed::{AMBIENT, INBOUND};
 
 /// A Deployment, `StatefulSet`, `DaemonSet` or `ReplicaSet`.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,6 +45,8 @@ pub struct Pod {
     pub ended: bool,
     /// The claims that it mounts.
     pub claims: Box<[Mount]>,
+    /// The component of the control plane that it runs, if it is one.
+    pub component: Option<Box<Component>>,
 }
 
 /// A claim that a pod mounts.
@@ -242,6 +247,7 @@ impl Projection for Pod {
     fn keeps_annotation(key: &str) -> bool {
         super::ours(key)
             || keeps_pod_annotation(key)
+            || matches!(key, AMBIENT | INBOUND)
             || FILES.iter().any(|(annotation, _)| *annotation == key)
     }
 
@@ -255,8 +261,16 @@ impl Projection for Pod {
             choice: choice(&meta.annotations, volume),
         });
         let claims = claims.collect();
+        let component = component::name(&meta).map(|name| {
+            Box::new(Component {
+                name: interner.string(name),
+                node: interner.string(spec.node_name().unwrap_or_default()),
+                flags: component::flags(spec.command(), interner),
+            })
+        });
         let pod = Self {
             claims,
+            component,
             template: spec.project(labels, &meta.annotations, interner),
             ended: matches!(phase.as_deref(), Some("Succeeded" | "Failed")),
         };

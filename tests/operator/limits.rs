@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::program::Replica;
+use super::program::{Program, Replica};
 use super::world::{POLICIES, World, condition, eventually, turn};
 
 const CONTROL: &str = "net-namespace-default-deny";
@@ -53,7 +53,9 @@ fn no_more_is_written_in_a_minute_than_the_policy_allows() {
     let program = replica.start();
     let policy = enforcing(&world, &namespaces, &json!({ "writesPerMinute": 1 }));
     world.settled(&policy);
-    for path in &paths {
+    world.delete(&paths[0]);
+    world.appears(&paths[0]);
+    for path in &paths[1..] {
         world.delete(path);
     }
     let status = world.status(&policy, "two held back", |status| {
@@ -79,56 +81,67 @@ fn no_more_is_written_in_a_minute_than_the_policy_allows() {
     assert_eq!(replica.said("intent").len(), 3);
 }
 
+/// A policy whose brake has latched after five of seven deletions were put back.
+fn braked(world: &World, replica: &Replica, program: &Program) -> (String, Vec<String>) {
+    let (namespaces, paths) = denying(world, 7);
+    let policy = enforcing(world, &namespaces, &json!({}));
+    world.settled(&policy);
+    for path in &paths[..5] {
+        world.delete(path);
+        world.appears(path);
+    }
+    for path in &paths[5..] {
+        world.delete(path);
+    }
+    latched(world, &policy);
+    program.metric_becomes("brake_latched", &[("policy", &policy)], 1.0);
+    assert_eq!(said(replica), [(json!(CONTROL), json!("Latched"))]);
+    assert_eq!(there(world, &paths), 5);
+    (policy, paths)
+}
+
+fn latched(world: &World, policy: &str) -> Value {
+    world.status(policy, "a latched brake", |status| {
+        held(status, 2, "BrakeLatched")
+    })
+}
+
+fn release(world: &World, policy: &str, word: &str) {
+    world.patch(
+        &format!("{POLICIES}/{policy}"),
+        &json!({ "spec": { "limits": { "release": word } } }),
+    );
+}
+
 #[test]
 fn the_brake_holds_over_a_crash_until_a_person_releases_it() {
     let world = turn();
-    let (namespaces, paths) = denying(&world, 7);
     let replica = Replica::new(&world);
     let program = replica.start();
-    let policy = enforcing(&world, &namespaces, &json!({}));
-    world.settled(&policy);
-    for path in &paths {
-        world.delete(path);
-    }
-    let latched = [("policy", policy.as_str()), ("control", CONTROL)];
-    let status = world.status(&policy, "a latched brake", |status| {
-        held(status, 2, "BrakeLatched")
-    });
+    let (policy, paths) = braked(&world, &replica, &program);
+    let status = latched(&world, &policy);
     let message = condition(&status, "Enforcing")["message"].to_string();
     assert!(
         message.contains(CONTROL) && message.contains("limits.release"),
         "{message}"
     );
-    program.metric_becomes("brake_latched", &latched, 1.0);
     world.event("default", &policy, "BrakeLatched");
-    assert_eq!(said(&replica), [(json!(CONTROL), json!("Latched"))]);
-    assert_eq!(there(&world, &paths), 5);
     program.kill();
 
     let program = replica.start();
-    program.metric_becomes("brake_latched", &latched, 1.0);
+    program.metric_becomes("leader", &[], 1.0);
     let failing = [("policy", policy.as_str()), ("outcome", "Fail")];
     program.metric_becomes("subjects", &failing, 2.0);
-    world.status(&policy, "a latched brake", |status| {
-        held(status, 2, "BrakeLatched")
-    });
-    assert_eq!(there(&world, &paths), 5);
     // Another change of the policy is no release.
-    let policy_path = format!("{POLICIES}/{policy}");
     world.patch(
-        &policy_path,
+        &format!("{POLICIES}/{policy}"),
         &json!({ "spec": { "limits": { "writesPerMinute": 90 } } }),
     );
-    world.status(&policy, "a latched brake", |status| {
-        held(status, 2, "BrakeLatched")
-    });
+    latched(&world, &policy);
     assert_eq!(there(&world, &paths), 5);
-    world.patch(
-        &policy_path,
-        &json!({ "spec": { "limits": { "release": "looked-at-it" } } }),
-    );
+    release(&world, &policy, "looked-at-it");
     all_there(&world, &paths);
-    program.metric_becomes("brake_latched", &latched, 0.0);
+    program.metric_becomes("brake_latched", &[("policy", &policy)], 0.0);
     world.event("default", &policy, "BrakeReleased");
     assert!(program.stop().success());
     let states = [
@@ -137,4 +150,76 @@ fn the_brake_holds_over_a_crash_until_a_person_releases_it() {
     ];
     assert_eq!(said(&replica), states);
     assert_eq!(replica.said("intent").len(), 7);
+}
+
+#[test]
+fn a_brake_that_is_latched_still_shows_in_the_metrics_after_a_crash() {
+    let world = turn();
+    let replica = Replica::new(&world);
+    let program = replica.start();
+    let (policy, _) = braked(&world, &replica, &program);
+    program.kill();
+    let program = replica.start();
+    program.metric_becomes("brake_latched", &[("policy", &policy)], 1.0);
+    assert!(program.stop().success());
+}
+
+#[test]
+fn a_brake_can_be_released_while_nobody_runs() {
+    let world = turn();
+    let replica = Replica::new(&world);
+    let program = replica.start();
+    let (policy, paths) = braked(&world, &replica, &program);
+    program.kill();
+    release(&world, &policy, "looked-at-it");
+    let program = replica.start();
+    all_there(&world, &paths);
+    assert!(program.stop().success());
+}
+
+/// Has everything deleted before the operator sees any of it.
+fn delete_at_once(world: &World, program: &Program, paths: &[String]) {
+    program.freeze();
+    for path in paths {
+        world.delete(path);
+    }
+    program.thaw();
+}
+
+#[test]
+fn what_drifts_all_at_once_does_not_get_past_the_brake() {
+    let world = turn();
+    let replica = Replica::new(&world);
+    let program = replica.start();
+    let (namespaces, paths) = denying(&world, 9);
+    let policy = enforcing(&world, &namespaces, &json!({}));
+    world.settled(&policy);
+    delete_at_once(&world, &program, &paths);
+    world.status(&policy, "a latched brake", |status| {
+        condition(status, "Enforcing")["reason"] == "BrakeLatched"
+    });
+    let status = world.status(&policy, "the end of what was under way", |status| {
+        status["enforcement"]["written"] == 5
+    });
+    assert_eq!(status["enforcement"]["heldBack"], 4, "{status:#}");
+    assert_eq!(there(&world, &paths), 5);
+    assert!(program.stop().success());
+    assert_eq!(replica.said("intent").len(), 5);
+}
+
+#[test]
+fn what_drifts_all_at_once_stays_within_the_budget() {
+    let world = turn();
+    let replica = Replica::new(&world);
+    let program = replica.start();
+    let (namespaces, paths) = denying(&world, 4);
+    let policy = enforcing(&world, &namespaces, &json!({ "writesPerMinute": 2 }));
+    world.settled(&policy);
+    delete_at_once(&world, &program, &paths);
+    world.status(&policy, "two held back", |status| {
+        held(status, 2, "BudgetReached")
+    });
+    assert_eq!(there(&world, &paths), 2);
+    assert!(program.stop().success());
+    assert_eq!(replica.said("intent").len(), 2);
 }

@@ -16,6 +16,7 @@ mod neighbours;
 mod outages;
 mod ownership;
 mod pauses;
+mod probe;
 mod program;
 mod quiet;
 mod refusals;

@@ -84,10 +84,7 @@ fn install_velero(world: &World) {
     world
         .cluster
         .kubectl_ok(&["apply", "--server-side", "-f", &folder], None);
-    world.cluster.kubectl_ok(
-        &["wait", "--for=condition=Established", "crd", "--all"],
-        None,
-    );
+    world.cluster.serves_crds();
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn kubectl_explains_every_parameter() {
         "directions",
         "Directions that must be denied by default",
         "acceptDefaultDeny",
-        "enum: Ingress, Egress",
+        "enum: Observe, Enforce",
         "mode",
         "severity",
     ] {

@@ -84,8 +84,7 @@ impl World {
         let client = runtime.block_on(cluster.client()).unwrap();
         let crds = super::program::output(&["crds"]);
         cluster.kubectl_ok(&["apply", "--server-side", "-f", "-"], Some(&crds.stdout));
-        let established = ["wait", "--for=condition=Established", "crd", "--all"];
-        cluster.kubectl_ok(&established, None);
+        cluster.serves_crds();
         let counter = AtomicU32::new(0);
         Self {
             cluster,
