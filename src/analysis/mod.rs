@@ -14,6 +14,7 @@
 
 pub mod addresses;
 pub mod apiserver;
+pub mod backup;
 pub mod canary;
 pub mod certificates;
 pub mod exposition;
@@ -157,4 +158,6 @@ analyses! {
     Meshed meshed: meshed::Meshed;
     /// What network policies isolate, and which of them select nothing.
     Isolation isolation: isolation::Isolation;
+    /// What there is to lose, what is scheduled for it, and what there is to recover it from.
+    Recovery recovery: backup::Recovery;
 }

@@ -24,6 +24,9 @@ pub enum Dialect {
     /// `robfig/cron` v3: Kubernetes, and Velero up to 1.18.2. Where both day fields are
     /// restricted, either suffices.
     Robfig,
+    /// `robfig/cron` v1 with a field for the second before the others: `CloudNativePG`. The day of
+    /// the week may be left out, and a star with a step doesn't restrict a day field.
+    Seconds,
     /// `netresearch/go-cron`: Velero from 1.18.3 on. Both day fields must match, 7 is Sunday,
     /// and ranges may wrap around.
     Netresearch,
@@ -49,6 +52,8 @@ enum Rule {
 /// One bit per value of each field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Fields {
+    /// The first second of a minute that is due; others of that minute don't matter to anyone.
+    second: u8,
     minutes: u64,
     hours: u64,
     days: u64,
@@ -84,7 +89,11 @@ impl Schedule {
                 .ok()?
                 .checked_add(*period)
                 .ok(),
-            Rule::At(fields) => fields.next_after(t, &self.zone),
+            Rule::At(fields) => {
+                let second = Duration::from_secs(u64::from(fields.second));
+                let found = fields.next_after(t.checked_sub(second).ok()?, &self.zone)?;
+                found.checked_add(second).ok()
+            }
         }
     }
 

@@ -12,13 +12,17 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod cilium;
+pub mod cnpg;
 pub mod component;
+pub mod config_map;
 pub mod core;
 pub mod entropy;
 pub mod freshness;
 pub mod ingress;
 pub mod intern;
+pub mod k8up;
 pub mod kind;
+pub mod longhorn;
 pub mod mesh;
 pub mod meta;
 pub mod migration;
@@ -27,11 +31,13 @@ pub mod network_policy;
 pub mod node;
 pub mod rbac;
 pub mod selector;
+pub mod storage;
 pub mod table;
 pub mod template;
 pub mod tiers;
 pub mod trust;
 pub mod velero;
+pub mod wire;
 pub mod workload;
 
 use std::{

@@ -4,6 +4,8 @@
 //! rules: `k8s.io/pod-security-admission/policy`, as of 1.37; the samples beside this file are
 //! its own fixtures.
 
+use std::borrow::Cow;
+
 use serde::{
     Deserialize,
     de::{IgnoredAny, MapAccess, Visitor},
@@ -119,31 +121,62 @@ impl Probe<'_> {
     }
 }
 
-/// The kind of a volume: the key beside its name.
-#[derive(Debug)]
-pub(super) struct Volume<'a>(Option<Str<'a>>);
+/// A volume: its name, its kind (the key beside the name), and the claim behind it.
+#[derive(Debug, Default)]
+pub(super) struct Volume<'a> {
+    name: Option<Str<'a>>,
+    kind: Option<Str<'a>>,
+    claim: Option<Str<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ClaimSource<'a> {
+    #[serde(borrow)]
+    claim_name: Option<Str<'a>>,
+}
+
+impl Volume<'_> {
+    pub(super) fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
+    }
+
+    /// The claim behind it; one that is made together with the pod is named after both.
+    pub(super) fn claim(&self, pod: &str) -> Option<Cow<'_, str>> {
+        match self.kind.as_deref()? {
+            "persistentVolumeClaim" => self.claim.as_deref().map(Cow::Borrowed),
+            "ephemeral" => Some(Cow::Owned(format!("{pod}-{}", self.name()))),
+            _ => None,
+        }
+    }
+}
 
 impl<'de: 'a, 'a> Deserialize<'de> for Volume<'a> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Keys;
         impl<'de> Visitor<'de> for Keys {
-            type Value = Option<Str<'de>>;
+            type Value = Volume<'de>;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("a volume")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut kind = None;
+                let mut volume = Volume::default();
                 while let Some(key) = map.next_key::<Str<'de>>()? {
                     if &*key == "name" {
-                        map.next_value::<IgnoredAny>()?;
+                        volume.name = map.next_value()?;
+                    } else if &*key == "persistentVolumeClaim" {
+                        if let Some(source) = map.next_value::<Option<ClaimSource<'de>>>()? {
+                            volume.claim = source.claim_name;
+                            volume.kind = Some(key);
+                        }
                     } else if map.next_value::<Option<IgnoredAny>>()?.is_some() {
-                        kind = Some(key);
+                        volume.kind = Some(key);
                     }
                 }
-                Ok(kind)
+                Ok(volume)
             }
         }
-        deserializer.deserialize_map(Keys).map(Volume)
+        deserializer.deserialize_map(Keys)
     }
 }
 
@@ -218,7 +251,7 @@ impl WirePodSpec<'_> {
 
     fn volume_kinds(&self) -> impl Iterator<Item = &str> {
         let volumes = self.volumes.iter().flatten();
-        volumes.filter_map(|volume| volume.0.as_deref())
+        volumes.filter_map(|volume| volume.kind.as_deref())
     }
 }
 
