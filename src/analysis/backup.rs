@@ -15,6 +15,7 @@ pub mod index;
 pub mod location;
 pub mod plan;
 pub mod points;
+pub mod site;
 mod velero;
 
 use std::{
@@ -28,7 +29,7 @@ use self::index::{Index, Named};
 pub use self::velero::{Server, server};
 use super::Analysis;
 use crate::{
-    controls::Subject,
+    controls::{Subject, SubjectKind},
     inventory::{
         Change, Inventory, Kind, Meta, Object, Sym, Table, Uid,
         cnpg::{self, Database},
@@ -40,6 +41,18 @@ use crate::{
 
 /// Annotation of a `CronJob` with the claims that it backs up, separated by commas.
 pub const BACKS_UP: &str = "probity.dev/backs-up";
+
+/// Label of a claim or database cluster with its backup class.
+pub const CLASS: &str = "probity.dev/backup-class";
+
+/// Label of a Job that verifies a restore, and of a Restore or database cluster that is a test, with
+/// the backup class that is tested.
+pub const RESTORE_TEST: &str = "probity.dev/restore-test";
+
+/// A backup class as a subject.
+pub fn class_subject(class: &str) -> Subject {
+    Subject::named(SubjectKind::BackupClass, class)
+}
 
 /// What backups prove things about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,6 +75,8 @@ enum Key {
     Content(Sym),
     /// The runs of a plan.
     Runs(Subject),
+    /// The Velero Backups in the location with this namespace and name.
+    Location(Sym, Sym),
     /// Everything in this namespace.
     Namespace(Sym),
     /// Everything; what the object says in short, where it has more to say than matters here.
@@ -142,6 +157,13 @@ impl<'a> Protectable<'a> {
             .get(&claim.meta.namespace, cluster)
     }
 
+    /// Its backup class: what the label says, else its storage class.
+    pub fn backup_class(self) -> &'a str {
+        let labelled = self.meta().labels.get(CLASS);
+        let class = labelled.or_else(|| self.class().map(|class| &**class));
+        class.unwrap_or("none")
+    }
+
     /// Whether it lives and ends with a pod.
     pub fn is_ephemeral(self) -> bool {
         let controller = self.meta().owners.controller.as_deref();
@@ -165,6 +187,7 @@ impl Analysis for Recovery {
         Kind::ConfigMap,
         Kind::Deployment,
         Kind::CronJob,
+        Kind::Job,
         Kind::VolumeSnapshot,
         Kind::SnapshotContent,
         Kind::SnapshotClass,
@@ -243,6 +266,18 @@ impl Recovery {
             }
             Key::Runs(plan) => {
                 self.affected.insert(plan.clone());
+                // When the job began that succeeded last is when the point of its claims is of.
+                let job = match plan.object_kind() {
+                    Some(Kind::CronJob) => tables.cron_jobs.get(&plan.namespace, &plan.name),
+                    _ => None,
+                };
+                let claims = job
+                    .and_then(|job| backs_up(&job.meta))
+                    .into_iter()
+                    .flatten();
+                let claims =
+                    claims.map(|name| Subject::object(Kind::Claim, &plan.namespace, &name.into()));
+                self.affected.extend(claims);
             }
             Key::Uid(_) | Key::Volume(_) => {
                 let claims = self.index.objects(key);
@@ -282,6 +317,10 @@ impl Recovery {
                     Some(namespace),
                     &mut self.affected,
                 );
+            }
+            Key::Location(namespace, name) => {
+                self.affected
+                    .insert(Subject::object(Kind::VeleroLocation, namespace, name));
             }
             Key::Parts(..) => {}
             Key::All(_) => self.all = true,
@@ -330,7 +369,44 @@ impl Recovery {
         }
     }
 
-    /// The runs of a plan, as kind, namespace and name.
+    /// Whether a Velero Backup that has not expired lies in a location.
+    pub fn is_filled(&self, inventory: &Inventory, now: Timestamp, location: &Meta) -> bool {
+        let key = Key::Location(location.namespace.clone(), location.name.clone());
+        let mut backups = self.index.objects(&key);
+        backups.any(|(_, namespace, name)| {
+            let backup = inventory.tables.velero_backups.get(namespace, name);
+            backup.is_some_and(|backup| backup.spec.expires.is_none_or(|expires| expires > now))
+        })
+    }
+
+    /// Whether a volume of Longhorn has backups.
+    pub fn has_longhorn_backups(&self, volume: &Sym) -> bool {
+        let mut objects = self.index.objects(&Key::Handle(volume.clone()));
+        objects.any(|(kind, ..)| *kind == Kind::LonghornBackup)
+    }
+
+    /// The parts of a Velero Backup: kind, namespace and name of each.
+    pub fn parts<'a>(&'a self, backup: &Meta) -> impl Iterator<Item = &'a Named> + use<'a> {
+        let key = Key::Parts(backup.namespace.clone(), backup.name.clone());
+        self.index.objects(&key)
+    }
+
+    /// The claim that a volume's part of a backup is of, where it is still there.
+    pub fn claim_of<'a>(
+        &self,
+        inventory: &'a Inventory,
+        part: &VolumeBackup,
+    ) -> Option<&'a Object<Claim>> {
+        let claims = &inventory.tables.claims;
+        let Some(uid) = part.claim_uid.as_deref().and_then(Uid::parse) else {
+            return claims.get(&part.claim_namespace, part.claim.as_deref()?);
+        };
+        let mut objects = self.index.objects(&Key::Uid(uid));
+        let (_, namespace, name) = objects.find(|(kind, ..)| *kind == Kind::Claim)?;
+        claims.get(namespace, name)
+    }
+
+    /// The runs of a plan, or the Jobs that verify a class: kind, namespace and name of each.
     pub fn runs<'a>(&'a self, plan: &Subject) -> impl Iterator<Item = &'a Named> + use<'a> {
         self.index.objects(&Key::Runs(plan.clone()))
     }
@@ -425,6 +501,16 @@ fn proofs(inventory: &Inventory, kind: Kind, namespace: &Sym, name: &Sym) -> Vec
             let claims = job.and_then(|job| backs_up(&job.meta));
             keys.extend(claims.into_iter().flatten().map(claim));
         }
+        Kind::Job => {
+            let Some(job) = tables.jobs.get(namespace, name) else {
+                return keys;
+            };
+            let controller = job.meta.owners.controller.as_deref();
+            let cron_job = controller.and_then(|owner| owner.strip_prefix("CronJob/"));
+            keys.extend(cron_job.map(|name| runs(Kind::CronJob, name)));
+            let tested = job.meta.labels.get(RESTORE_TEST);
+            keys.extend(tested.map(|class| Key::Runs(class_subject(class))));
+        }
         Kind::VolumeSnapshot => {
             let snapshot = tables.volume_snapshots.get(namespace, name);
             let snapshot = snapshot.map(|snapshot| &snapshot.spec);
@@ -443,6 +529,8 @@ fn proofs(inventory: &Inventory, kind: Kind, namespace: &Sym, name: &Sym) -> Vec
             let backup = tables.velero_backups.get(namespace, name);
             let schedule = backup.and_then(|backup| backup.meta.labels.get(SCHEDULE));
             keys.extend(schedule.map(|schedule| runs(Kind::VeleroSchedule, schedule)));
+            let location = backup.and_then(|backup| backup.spec.spec.location.clone());
+            keys.extend(location.map(|name| Key::Location(namespace.clone(), name)));
         }
         Kind::DatabaseBackup => {
             let Some(backup) = tables.database_backups.get(namespace, name) else {

@@ -9,7 +9,7 @@ use super::{
     Projected, Projection,
     intern::{Interner, Sym},
     meta::{Labels, ManagedFields, Str, StrMap, WireMeta},
-    wire::{bytes, sym, syms, time},
+    wire::{WireRef, bytes, sym, syms, time},
 };
 
 /// A `PersistentVolumeClaim`.
@@ -25,6 +25,8 @@ pub struct Claim {
     pub access: Box<[Sym]>,
     /// Whether it is a raw device.
     pub block: bool,
+    /// Whether it was made out of a snapshot.
+    pub restored: bool,
 }
 
 /// A `PersistentVolume`.
@@ -116,6 +118,10 @@ struct ClaimSpec<'a> {
     access_modes: Option<Vec<Str<'a>>>,
     #[serde(borrow)]
     volume_mode: Option<Str<'a>>,
+    #[serde(borrow)]
+    data_source: Option<WireRef<'a>>,
+    #[serde(borrow)]
+    data_source_ref: Option<WireRef<'a>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -142,7 +148,11 @@ impl Projection for Claim {
         let meta = Self::meta(wire.metadata, interner)?;
         let spec = wire.spec.unwrap_or_default();
         let phase = wire.status.and_then(|status| status.phase);
+        let sources = [&spec.data_source, &spec.data_source_ref];
+        let restored = sources.into_iter().flatten();
+        let mut kinds = restored.map(|source| source.kind.as_deref());
         let claim = Self {
+            restored: kinds.any(|kind| kind == Some("VolumeSnapshot")),
             class: spec.storage_class_name.map(|class| interner.string(&class)),
             bound: phase.as_deref() == Some("Bound"),
             volume: sym(spec.volume_name.as_ref(), interner),

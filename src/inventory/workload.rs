@@ -247,8 +247,8 @@ impl Projection for Pod {
     fn keeps_annotation(key: &str) -> bool {
         super::ours(key)
             || keeps_pod_annotation(key)
-            || FILES.iter().any(|(annotation, _)| *annotation == key)
             || matches!(key, AMBIENT | INBOUND)
+            || FILES.iter().any(|(annotation, _)| *annotation == key)
     }
 
     fn project(wire: WirePod<'_>, interner: &mut Interner) -> Projected<Self> {

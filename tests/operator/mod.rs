@@ -14,6 +14,7 @@ mod encryption;
 mod enforcement;
 mod limits;
 mod neighbours;
+mod network;
 mod outages;
 mod ownership;
 mod pauses;

@@ -1,8 +1,14 @@
 //! Where backups lie, and whether they can be reached there.
 
-use crate::inventory::{
-    Inventory, Object, Sym,
-    velero::{BackupSpec, Location},
+use jiff::Timestamp;
+
+use super::{Recovery, plan::Plan};
+use crate::{
+    controls::Subject,
+    inventory::{
+        Inventory, Kind, Object, Sym,
+        velero::{BackupSpec, Location, Schedule},
+    },
 };
 
 /// What of a location matters to the claims that are backed up there.
@@ -65,4 +71,40 @@ pub fn writable(location: &Object<Location>) -> Result<(), String> {
         Some(phase) => Err(format!("{at} is {}", phase.to_lowercase())),
         None => Err(format!("{at} was never found available")),
     }
+}
+
+/// Why backups are, or may be, written to a location: an active schedule's, the default, or what
+/// lies there. `None` where it is not in use.
+pub fn in_use(
+    inventory: &Inventory,
+    recovery: &Recovery,
+    now: Timestamp,
+    location: &Object<Location>,
+) -> Option<Use> {
+    let meta = &location.meta;
+    let schedules = inventory
+        .tables
+        .velero_schedules
+        .in_namespace(&meta.namespace);
+    let writes = |schedule: &&Object<Schedule>| {
+        let named = schedule.spec.template.location.as_deref();
+        let name = named.map_or_else(|| default(inventory, &meta.namespace), Into::into);
+        let subject = Subject::of(Kind::VeleroSchedule, &schedule.meta);
+        let plan = Plan::of(inventory, recovery, &subject);
+        name == meta.name && plan.is_some_and(|plan| plan.inactive().is_none())
+    };
+    if { schedules }.any(|schedule| writes(&schedule)) {
+        return Some(Use::Written);
+    }
+    let is_default = *default(inventory, &meta.namespace) == *meta.name;
+    (is_default || recovery.is_filled(inventory, now, meta)).then_some(Use::Held)
+}
+
+/// What a location is in use for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// An active schedule writes to it.
+    Written,
+    /// It is the default, or holds backups.
+    Held,
 }

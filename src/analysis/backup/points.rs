@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::{Key, Protectable, Recovery, location, velero};
 use crate::{
+    controls::Subject,
     inventory::{
         Inventory, Kind, Meta, Object, Sym, cnpg,
         velero::{Backup, VolumeBackup},
@@ -157,7 +158,7 @@ impl Recovery {
         let (oldest, youngest) = (created(what), super::plan::later(now, SKEW));
         let proofs = keys.into_iter().flat_map(|key| self.index.objects(&key));
         let proofs = proofs.filter_map(move |(kind, namespace, name)| {
-            proof(inventory, now, *kind, namespace, name)
+            proof(inventory, self, now, *kind, namespace, name)
         });
         proofs
             .chain(windows(inventory, what))
@@ -209,7 +210,7 @@ fn created(what: Protectable<'_>) -> Timestamp {
 }
 
 /// A volume's part of a backup, of either kind.
-pub(super) fn volume_backup<'a>(
+pub fn volume_backup<'a>(
     inventory: &'a Inventory,
     kind: Kind,
     namespace: &str,
@@ -225,6 +226,7 @@ pub(super) fn volume_backup<'a>(
 /// The recovery point that an object proves.
 fn proof<'a>(
     inventory: &'a Inventory,
+    recovery: &Recovery,
     now: Timestamp,
     kind: Kind,
     namespace: &str,
@@ -261,7 +263,13 @@ fn proof<'a>(
         Kind::CronJob => {
             let job = tables.cron_jobs.get(namespace, name)?;
             Some(Point {
-                at: last_success_began(inventory, namespace, name, job.spec.last_success?),
+                at: last_success_began(
+                    inventory,
+                    recovery,
+                    namespace,
+                    name,
+                    job.spec.last_success?,
+                ),
                 expires: None,
                 source: Source::CronJob(&job.meta),
             })
@@ -290,17 +298,16 @@ fn proof<'a>(
 /// When the job began that was the last to succeed: its end less what it took, where it is known.
 fn last_success_began(
     inventory: &Inventory,
+    recovery: &Recovery,
     namespace: &str,
     cron_job: &str,
     ended: Timestamp,
 ) -> Timestamp {
-    let jobs = inventory.tables.jobs.in_namespace(namespace);
-    let owner = |meta: &Meta| {
-        let controller = meta.owners.controller.as_deref();
-        controller.and_then(|controller| controller.strip_prefix("CronJob/")) == Some(cron_job)
-    };
-    let mut jobs = jobs.filter(|job| job.spec.ended == Some(ended) && owner(&job.meta));
-    jobs.find_map(|job| job.spec.started).unwrap_or(ended)
+    let cron_job = Subject::object(Kind::CronJob, &namespace.into(), &cron_job.into());
+    let jobs = recovery.runs(&cron_job);
+    let mut jobs = jobs.filter_map(|(_, ns, name)| inventory.tables.jobs.get(ns, name));
+    let last = jobs.find(|job| job.spec.ended == Some(ended));
+    last.and_then(|job| job.spec.started).unwrap_or(ended)
 }
 
 /// What the object store of a database's plugin says about it.
@@ -337,4 +344,22 @@ fn windows<'a>(inventory: &'a Inventory, what: Protectable<'a>) -> impl Iterator
                 })
         })
     })
+}
+
+impl Source<'_> {
+    /// The place that it lies in, as `namespace/name` of the object that describes it.
+    pub fn location(&self, inventory: &Inventory) -> Option<String> {
+        let tables = &inventory.tables;
+        let (namespace, name) = match self {
+            Self::Window(meta) => (&meta.namespace, meta.name.clone()),
+            Self::Object(kind @ (Kind::PodVolumeBackup | Kind::DataUpload), meta) => {
+                let part = volume_backup(inventory, *kind, &meta.namespace, &meta.name)?;
+                let backup = part.spec.backup.as_deref()?;
+                let backup = tables.velero_backups.get(&meta.namespace, backup)?;
+                (&meta.namespace, backup.spec.spec.location.clone()?)
+            }
+            _ => return None,
+        };
+        Some(format!("{namespace}/{name}"))
+    }
 }

@@ -14,7 +14,8 @@ use crate::{
 /// An object of the model: a kind, one of a few names, and one of a few contents; or its removal.
 type Step = (usize, u8, Option<u8>);
 
-const MODEL: [Kind; 20] = [
+const MODEL: [Kind; 21] = [
+    Kind::Job,
     Kind::Namespace,
     Kind::Claim,
     Kind::Volume,
@@ -86,6 +87,16 @@ fn object(kind: Kind, name: u8, content: u8) -> Value {
             meta["annotations"] = json!({ "probity.dev/backs-up": format!("n{other}") });
             json!({ "metadata": meta, "spec": { "schedule": "@daily", "suspend": content > 1 },
                     "status": { "lastSuccessfulTime": night } })
+        }
+        Kind::Job => {
+            let mut meta = labelled("probity.dev/restore-test", "x");
+            meta["ownerReferences"] = json!([{
+                "apiVersion": "batch/v1", "kind": "CronJob", "name": format!("n{other}"),
+                "uid": "u", "controller": true,
+            }]);
+            json!({ "metadata": meta, "status": {
+                "startTime": format!("2026-06-01T00:0{content}:00Z"), "completionTime": night,
+            } })
         }
         Kind::VolumeSnapshot => json!({ "metadata": ns("a"),
             "spec": { "source": { "persistentVolumeClaimName": format!("n{other}") } },

@@ -233,8 +233,7 @@ impl Coverage {
         }
     }
 
-    /// A Schedule for the namespace, where the policy gives a template, it is not there yet, and
-    /// no claim before this one asks for it.
+    /// A Schedule for the namespace, where the policy gives a template and it is not there yet.
     fn creation(&self, context: &Context<'_>, what: Protectable<'_>) -> Option<Remedy> {
         let template = self
             .schedule
@@ -253,12 +252,7 @@ impl Coverage {
         {
             return None;
         }
-        let mut before = tables
-            .claims
-            .in_namespace(namespace)
-            .take_while(|other| other.meta.name < claim.meta.name);
-        let asks = before.any(|other| self.is_uncovered(context, Protectable::Claim(other)));
-        (!asks).then(|| Remedy::Create {
+        Some(Remedy::Create {
             target: Target {
                 kind: Kind::VeleroSchedule,
                 namespace: template.namespace.as_str().into(),
@@ -268,15 +262,6 @@ impl Coverage {
             consent: Consent::Given,
             owners: None,
         })
-    }
-
-    fn is_uncovered(&self, context: &Context<'_>, what: Protectable<'_>) -> bool {
-        let mut coverage = context
-            .analyses
-            .recovery()
-            .coverage(context.inventory, what);
-        exempt(context, what, self.allow_exempt_label).is_ok()
-            && !coverage.any(|(_, covers)| matches!(covers, Covers::Yes(_) | Covers::Unclear(_)))
     }
 }
 
@@ -359,13 +344,7 @@ impl Control for Coverage {
     }
 
     fn affected(&self, _: Derived, subject: &Subject) -> Touched {
-        match affected(PROTECTABLE, subject) {
-            // Which claim asks for a Schedule depends on those before it.
-            Touched::Subject(subject) if self.schedule.is_some() => {
-                Touched::Namespace(subject.namespace)
-            }
-            touched => touched,
-        }
+        affected(PROTECTABLE, subject)
     }
 
     fn population(

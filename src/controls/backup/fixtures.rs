@@ -152,3 +152,48 @@ pub(super) fn world() -> World {
         .with(Kind::VeleroLocation, location(&json!({})))
         .with(Kind::SnapshotClass, snapshot_class("ebs", &json!({})))
 }
+
+pub(super) fn restore(change: &Value) -> Value {
+    let restore = json!({
+        "metadata": { "name": "drill", "namespace": "velero" },
+        "spec": { "backupName": "nightly-0", "namespaceMapping": { "shop": "shop-test" } },
+        "status": {
+            "phase": "Completed", "startTimestamp": "2026-05-30T10:00:00Z",
+            "completionTimestamp": "2026-05-30T11:00:00Z",
+        },
+    });
+    with(restore, change)
+}
+
+pub(super) fn verify_job(ended: &str) -> Value {
+    json!({
+        "metadata": {
+            "name": "verify", "namespace": "shop-test",
+            "labels": { "probity.dev/restore-test": "fast" },
+        },
+        "status": {
+            "startTime": "2026-05-30T11:00:10Z", "completionTime": ended,
+            "conditions": [{ "type": "Complete", "status": "True" }],
+        },
+    })
+}
+
+/// A backup of 1000 bytes of the claim, restored aside and verified.
+pub(super) fn restored() -> World {
+    let part = json!({
+        "metadata": {
+            "name": "nightly-0-data", "namespace": "velero",
+            "labels": { "velero.io/backup-name": "nightly-0", "velero.io/pvc-uid": UID },
+        },
+        "status": { "phase": "Completed", "progress": { "totalBytes": 1000 } },
+    });
+    let old = backup(&json!({
+        "metadata": { "name": "nightly-0" },
+        "status": { "startTimestamp": "2026-05-30T01:00:00Z" },
+    }));
+    world()
+        .with(Kind::VeleroBackup, old)
+        .with(Kind::PodVolumeBackup, part)
+        .with(Kind::VeleroRestore, restore(&json!({})))
+        .with(Kind::Job, verify_job("2026-05-30T11:30:00Z"))
+}

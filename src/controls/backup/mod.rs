@@ -1,10 +1,25 @@
 //! Controls of the family `backup`.
 
+mod classes;
 mod common;
 mod coverage;
+mod encrypted;
 #[cfg(test)]
 mod fixtures;
+mod immutability;
+mod location_available;
+mod offsite;
+mod restore_rto_met;
+mod restore_test_current;
+mod restores;
+mod retention_met;
 mod rpo_met;
+mod runs_clean;
 mod schedule_active;
 
-pub use self::{coverage::Coverage, rpo_met::RpoMet, schedule_active::ScheduleActive};
+pub use self::{
+    coverage::Coverage, encrypted::Encrypted, immutability::Immutability,
+    location_available::LocationAvailable, offsite::Offsite, restore_rto_met::RestoreRtoMet,
+    restore_test_current::RestoreTestCurrent, retention_met::RetentionMet, rpo_met::RpoMet,
+    runs_clean::RunsClean, schedule_active::ScheduleActive,
+};
