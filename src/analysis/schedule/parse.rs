@@ -138,6 +138,7 @@ fn at(text: &str, dialect: Dialect) -> Result<Fields, String> {
         // 7 is Sunday, as 0 is.
         weekdays: (weekdays | weekdays >> 7) & 0x7f,
         either_day: dialect != Dialect::Netresearch && !any_day && !any_weekday,
+        catches_up: dialect == Dialect::Netresearch,
     })
 }
 
