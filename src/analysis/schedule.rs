@@ -123,6 +123,10 @@ impl Fields {
         let minute = t.as_second().div_euclid(60).checked_add(1)?;
         let mut from = Timestamp::from_second(minute.checked_mul(60)?).ok()?;
         let last = Date::new(zone.to_datetime(from).year().checked_add(YEARS)?, 12, 31).ok()?;
+        // Between the two, the clock may have changed.
+        if let Some(found) = self.caught_up(zone.to_offset(t), from, zone) {
+            return Some(found);
+        }
         loop {
             let offset = zone.to_offset(from);
             let until = zone.following(from).next().map(|next| next.timestamp());

@@ -1,5 +1,11 @@
 //! Random numbers that a seed decides.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "tests, and what helps them, fail by panicking"
+)]
+
 use std::{
     thread,
     time::{Duration, SystemTime},

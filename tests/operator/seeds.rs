@@ -2,8 +2,6 @@
 //! everything is put back, once, and the log tells all of it.
 
 use std::collections::BTreeMap;
-use std::thread;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
