@@ -49,7 +49,7 @@ mod tests {
 
     use super::*;
 
-    fn of(data: Value) -> Password {
+    fn of(data: &Value) -> Password {
         let secret: Secret = serde_json::from_value(json!({ "data": data })).unwrap();
         judge(Some(&secret))
     }
@@ -61,12 +61,12 @@ mod tests {
             of(json!({ KEY: "c3RhdGljLXBhc3N3MHJk" })),
             Password::BuiltIn
         );
-        assert_eq!(of(json!({ KEY: "aHVudGVyMg==" })), Password::Own);
+        assert_eq!(of(&json!({ KEY: "aHVudGVyMg==" })), Password::Own);
         assert_eq!(
             of(json!({ "other": "c3RhdGljLXBhc3N3MHJk" })),
             Password::Missing
         );
-        assert_eq!(of(Value::Null), Password::Missing);
+        assert_eq!(of(&Value::Null), Password::Missing);
         assert_eq!(judge(None), Password::Missing);
     }
 }

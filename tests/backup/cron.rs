@@ -132,7 +132,7 @@ fn questions(dice: &mut Dice) -> Vec<Question> {
 /// What the libraries answer.
 fn answers(questions: &[Question]) -> Vec<Value> {
     let program = ensure(Group::Cron).unwrap().join("cron");
-    let lines: String = questions
+    let lines: Vec<String> = questions
         .iter()
         .map(|question| {
             let line = json!({
@@ -148,7 +148,7 @@ fn answers(questions: &[Question]) -> Vec<Value> {
         .spawn()
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    let writer = std::thread::spawn(move || stdin.write_all(lines.as_bytes()));
+    let writer = std::thread::spawn(move || stdin.write_all(lines.concat().as_bytes()));
     let output = child.wait_with_output().unwrap();
     writer.join().unwrap().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
