@@ -19,7 +19,7 @@ use std::{
 
 use self::{
     peers::{Peers, Selected},
-    space::Space,
+    space::{Moved, Space},
 };
 use super::{
     Analysis,
@@ -65,6 +65,20 @@ struct Changed {
     others: BTreeSet<Sym>,
     /// Whether a policy for all namespaces changed.
     everywhere: bool,
+}
+
+impl Changed {
+    fn moved(&mut self, namespace: &Sym, moved: Moved) {
+        if moved.grown {
+            self.grown.insert(namespace.clone());
+        }
+        if moved.shrunk {
+            self.shrunk.insert(namespace.clone());
+        }
+        if moved.grown || moved.shrunk {
+            self.spaces.insert(namespace.clone());
+        }
+    }
 }
 
 /// What a policy selects in vain.
@@ -120,16 +134,8 @@ impl Isolation {
             return;
         }
         let space = self.spaces.entry(change.namespace.clone()).or_default();
-        let moved = space.note(change, held);
-        if moved.grown {
-            self.changed.grown.insert(change.namespace.clone());
-        }
-        if moved.shrunk {
-            self.changed.shrunk.insert(change.namespace.clone());
-        }
-        if moved.grown || moved.shrunk {
-            self.changed.spaces.insert(change.namespace.clone());
-        }
+        let moved = space.note(change.kind, &change.name, held);
+        self.changed.moved(&change.namespace, moved);
     }
 
     /// Takes over what policies select as peers.
@@ -223,6 +229,26 @@ impl Analysis for Isolation {
             }
             kind if is_workload(kind.info().kind) => self.note_held(inventory, change),
             _ => self.changed.everywhere = true,
+        }
+    }
+
+    fn note_all(&mut self, inventory: &Inventory) {
+        for kind in Self::READS.iter().filter(|kind| **kind != Kind::Pod) {
+            for change in inventory.all_as_added(*kind) {
+                self.note(inventory, &change);
+            }
+        }
+        // By far the most objects. They lie in order: none has to be looked up.
+        let pods = inventory.tables.pods.iter();
+        let mut pods = pods.filter(|pod| !pod.spec.ended).peekable();
+        while let Some(first) = pods.peek() {
+            let namespace = first.meta.namespace.clone();
+            let space = self.spaces.entry(namespace.clone()).or_default();
+            while let Some(pod) = pods.next_if(|pod| pod.meta.namespace == namespace) {
+                let held = (&pod.spec.template, space::owner(&pod.meta));
+                let moved = space.note(Kind::Pod, &pod.meta.name, Some(held));
+                self.changed.moved(&namespace, moved);
+            }
         }
     }
 

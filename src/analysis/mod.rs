@@ -42,6 +42,15 @@ pub trait Analysis: Debug + Default {
     /// Takes note of a change that the inventory already holds. It works nothing out yet.
     fn note(&mut self, inventory: &Inventory, change: &Change);
 
+    /// Takes note of all that the inventory holds.
+    fn note_all(&mut self, inventory: &Inventory) {
+        for kind in Self::READS {
+            for change in inventory.all_as_added(*kind) {
+                self.note(inventory, &change);
+            }
+        }
+    }
+
     /// Works out what has changed, and names the subjects about which it now says something else.
     fn settle(&mut self, inventory: &Inventory, affected: &mut BTreeSet<Subject>);
 }
@@ -49,11 +58,7 @@ pub trait Analysis: Debug + Default {
 /// Makes an analysis out of all that the inventory holds.
 pub fn from_scratch<A: Analysis>(inventory: &Inventory) -> A {
     let mut analysis = A::default();
-    for kind in A::READS {
-        for change in inventory.all_as_added(*kind) {
-            analysis.note(inventory, &change);
-        }
-    }
+    analysis.note_all(inventory);
     analysis.settle(inventory, &mut BTreeSet::new());
     analysis
 }
@@ -149,10 +154,10 @@ macro_rules! analyses {
 }
 
 analyses! {
-    /// What there is to lose, what is scheduled for it, and what there is to recover it from.
-    Recovery recovery: backup::Recovery;
     /// Which workloads' pods are in a service mesh.
     Meshed meshed: meshed::Meshed;
     /// What network policies isolate, and which of them select nothing.
     Isolation isolation: isolation::Isolation;
+    /// What there is to lose, what is scheduled for it, and what there is to recover it from.
+    Recovery recovery: backup::Recovery;
 }

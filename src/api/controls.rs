@@ -59,6 +59,9 @@ pub struct Controls {
     /// The key management service answers the API servers, and its key is replaced in time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enc_kms_healthy_and_rotated: Option<Setting<encryption::KmsHealthyAndRotated>>,
+    /// Volumes are encrypted where they lie, and the class of claims that name none encrypts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enc_persistent_volumes: Option<Setting<encryption::PersistentVolumes>>,
     /// What pods send each other is encrypted: by a service mesh that takes nothing else, or by
     /// the network between nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]

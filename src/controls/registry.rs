@@ -54,6 +54,7 @@ registry! {
     enc_etcd_tls: encryption::EtcdTls,
     enc_ingress_tls: encryption::IngressTls,
     enc_kms_healthy_and_rotated: encryption::KmsHealthyAndRotated,
+    enc_persistent_volumes: encryption::PersistentVolumes,
     enc_pod_traffic: encryption::PodTraffic,
     enc_secrets_at_rest_active: encryption::SecretsAtRestActive,
     enc_secrets_no_plaintext_reads: encryption::SecretsNoPlaintextReads,

@@ -8,7 +8,7 @@ use serde::{Deserialize, de::IgnoredAny};
 use super::{
     Projected, Projection,
     intern::{Interner, Sym},
-    meta::{Labels, Str, StrMap, WireMeta},
+    meta::{Labels, ManagedFields, Str, StrMap, WireMeta},
     wire::{WireRef, bytes, sym, syms, time},
 };
 
@@ -46,6 +46,12 @@ pub struct Volume {
     pub class: Option<Sym>,
     /// Size in bytes.
     pub capacity: u64,
+    /// Namespace of the claim that it belongs to.
+    pub claimed_in: Option<Sym>,
+    /// Whether nodes get a Secret to open it with.
+    pub node_secret: bool,
+    /// Names of the nodes that it lies on; empty means any.
+    pub nodes: Box<[Sym]>,
 }
 
 /// A `StorageClass`.
@@ -53,6 +59,8 @@ pub struct Volume {
 pub struct StorageClass {
     /// What makes its volumes.
     pub provisioner: Option<Sym>,
+    /// What it tells the driver, keys in lower case, as drivers read them.
+    pub parameters: Arc<Labels>,
 }
 
 /// A CSI `VolumeSnapshot`.
@@ -172,6 +180,10 @@ struct VolumeSpec<'a> {
     #[serde(borrow)]
     capacity: Option<Capacity<'a>>,
     #[serde(borrow)]
+    claim_ref: Option<ClaimRef<'a>>,
+    #[serde(borrow)]
+    node_affinity: Option<Affinity<'a>>,
+    #[serde(borrow)]
     csi: Option<CsiSource<'a>>,
     #[serde(borrow)]
     nfs: Option<NfsSource<'a>>,
@@ -205,6 +217,61 @@ struct CsiSource<'a> {
     volume_handle: Option<Str<'a>>,
     #[serde(borrow)]
     volume_attributes: Option<StrMap<'a>>,
+    node_stage_secret_ref: Option<IgnoredAny>,
+    node_publish_secret_ref: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ClaimRef<'a> {
+    #[serde(borrow)]
+    namespace: Option<Str<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Affinity<'a> {
+    #[serde(borrow)]
+    required: Option<Terms<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Terms<'a> {
+    #[serde(borrow)]
+    node_selector_terms: Option<Vec<Term<'a>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Term<'a> {
+    #[serde(borrow)]
+    match_expressions: Option<Vec<Requirement<'a>>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Requirement<'a> {
+    #[serde(borrow)]
+    key: Str<'a>,
+    #[serde(borrow)]
+    operator: Str<'a>,
+    #[serde(borrow)]
+    values: Option<Vec<Str<'a>>>,
+}
+
+impl Affinity<'_> {
+    /// The nodes that a volume lies on, where every term names them by host name.
+    fn nodes(self, interner: &mut Interner) -> Box<[Sym]> {
+        let terms = self.required.and_then(|terms| terms.node_selector_terms);
+        let mut nodes = Vec::new();
+        for term in terms.into_iter().flatten() {
+            let mut by = term.match_expressions.into_iter().flatten();
+            let by = by.find(|by| &*by.key == "kubernetes.io/hostname" && &*by.operator == "In");
+            let Some(names) = by.and_then(|by| by.values) else {
+                return Box::default();
+            };
+            nodes.extend(names.iter().map(|name| interner.string(name)));
+        }
+        nodes.into()
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -251,6 +318,10 @@ impl Projection for Volume {
         let spec = wire.spec.unwrap_or_default();
         let capacity = spec.capacity.as_ref();
         let source = interner.string(spec.source());
+        let node_secret = spec.csi.as_ref().is_some_and(|csi| {
+            csi.node_stage_secret_ref.is_some() || csi.node_publish_secret_ref.is_some()
+        });
+        let claimed_in = spec.claim_ref.and_then(|claim| claim.namespace);
         let (driver, handle, attributes) = match spec.csi {
             Some(csi) => (
                 sym(csi.driver.as_ref(), interner),
@@ -262,6 +333,12 @@ impl Projection for Volume {
         let attributes = Labels::project(attributes, interner, |_| true);
         let text = |text: Option<Str<'_>>| text.map(|text| text.0.into_owned()).unwrap_or_default();
         let volume = Self {
+            claimed_in: sym(claimed_in.as_ref(), interner),
+            node_secret,
+            nodes: spec
+                .node_affinity
+                .map(|affinity| affinity.nodes(interner))
+                .unwrap_or_default(),
             source,
             driver,
             handle,
@@ -283,18 +360,44 @@ impl Projection for Volume {
 #[derive(Debug, Deserialize)]
 pub struct WireStorageClass<'a> {
     #[serde(borrow)]
-    metadata: WireMeta<'a>,
+    metadata: WireMeta<'a, ManagedFields<'a>>,
     #[serde(borrow)]
     provisioner: Option<Str<'a>>,
+    #[serde(borrow)]
+    parameters: Option<StrMap<'a>>,
 }
+
+/// Annotations of the class that claims get which name none; the older one still counts.
+pub const DEFAULT_STORAGE_CLASS: [&str; 2] = [
+    "storageclass.kubernetes.io/is-default-class",
+    "storageclass.beta.kubernetes.io/is-default-class",
+];
 
 impl Projection for StorageClass {
     type Wire<'a> = WireStorageClass<'a>;
+    const OWNED_PATHS: &'static [&'static [&'static str]] = &[&[
+        "f:metadata",
+        "f:annotations",
+        "f:storageclass.kubernetes.io/is-default-class",
+    ]];
+
+    fn keeps_annotation(key: &str) -> bool {
+        super::ours(key) || DEFAULT_STORAGE_CLASS.contains(&key)
+    }
 
     fn project(wire: WireStorageClass<'_>, interner: &mut Interner) -> Projected<Self> {
         let meta = Self::meta(wire.metadata, interner)?;
-        let provisioner = sym(wire.provisioner.as_ref(), interner);
-        Ok((meta, Self { provisioner }))
+        let parameters = wire.parameters.unwrap_or_default().0.into_iter();
+        let parameters = parameters.map(|(key, value)| {
+            let key = key.to_ascii_lowercase();
+            (interner.string(&key), interner.string(&value))
+        });
+        let parameters = Labels::from_pairs(parameters.collect());
+        let class = Self {
+            provisioner: sym(wire.provisioner.as_ref(), interner),
+            parameters: interner.labels(parameters),
+        };
+        Ok((meta, class))
     }
 }
 

@@ -28,22 +28,10 @@ pub struct Template {
     pub breaks_baseline: Option<Sym>,
     /// What breaks the `restricted` level beyond `baseline`, or `None` where it is met.
     pub breaks_restricted: Option<Sym>,
-    /// The server of a backup tool, if it is one.
-    pub backup_tool: Option<Box<BackupTool>>,
     /// The proxy of a service mesh that the pods run.
     pub proxy: Proxy,
-}
-
-/// The server of a backup tool: what it does where its objects leave a choice open.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum BackupTool {
-    /// Velero, with its arguments.
-    Velero(Box<[Sym]>),
-    /// K8up.
-    K8up {
-        /// Whether it leaves claims out that don't ask for a backup.
-        skip_without_annotation: bool,
-    },
+    /// The server of a backup tool, if it is one.
+    pub backup_tool: Option<Box<BackupTool>>,
 }
 
 /// The proxy of a service mesh.
@@ -56,6 +44,18 @@ pub enum Proxy {
     Istio,
     /// Linkerd's.
     Linkerd,
+}
+
+/// The server of a backup tool: what it does where its objects leave a choice open.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum BackupTool {
+    /// Velero, with its arguments.
+    Velero(Box<[Sym]>),
+    /// K8up.
+    K8up {
+        /// Whether it leaves claims out that don't ask for a backup.
+        skip_without_annotation: bool,
+    },
 }
 
 /// A declared container port.
@@ -273,13 +273,6 @@ impl WirePodSpec<'_> {
         interner.template(template)
     }
 
-    /// The claims among its volumes, as name of the volume and name of the claim; those that are
-    /// made with the pod are named after it.
-    pub fn claims(&self, pod: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
-        let volumes = self.volumes.iter().flatten();
-        volumes.filter_map(move |volume| Some((volume.name(), volume.claim(pod)?)))
-    }
-
     /// The proxy that runs beside the pod's containers; as a native sidecar it is an init
     /// container.
     fn proxy(&self) -> Proxy {
@@ -302,6 +295,13 @@ impl WirePodSpec<'_> {
         let first = self.containers.iter().flatten().take(1);
         let words = first.flat_map(|c| c.command.iter().chain(&c.args).flatten());
         words.map(|word| &**word)
+    }
+
+    /// The claims among its volumes, as name of the volume and name of the claim; those that are
+    /// made with the pod are named after it.
+    pub fn claims(&self, pod: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        let volumes = self.volumes.iter().flatten();
+        volumes.filter_map(move |volume| Some((volume.name(), volume.claim(pod)?)))
     }
 
     fn all_containers(&self) -> impl Iterator<Item = &Container<'_>> {

@@ -43,10 +43,10 @@ pub struct Pod {
     pub template: Arc<Template>,
     /// Whether it has ended (`Succeeded` or `Failed`).
     pub ended: bool,
-    /// The claims that it mounts.
-    pub claims: Box<[Mount]>,
     /// The component of the control plane that it runs, if it is one.
     pub component: Option<Box<Component>>,
+    /// The claims that it mounts.
+    pub claims: Box<[Mount]>,
 }
 
 /// A claim that a pod mounts.
@@ -256,11 +256,6 @@ impl Projection for Pod {
         let phase = wire.status.and_then(|status| status.phase);
         let labels = Arc::clone(&meta.labels);
         let spec = wire.spec.unwrap_or_default();
-        let claims = spec.claims(&meta.name).map(|(volume, claim)| Mount {
-            claim: interner.string(&claim),
-            choice: choice(&meta.annotations, volume),
-        });
-        let claims = claims.collect();
         let component = component::name(&meta).map(|name| {
             Box::new(Component {
                 name: interner.string(name),
@@ -268,6 +263,11 @@ impl Projection for Pod {
                 flags: component::flags(spec.command(), interner),
             })
         });
+        let claims = spec.claims(&meta.name).map(|(volume, claim)| Mount {
+            claim: interner.string(&claim),
+            choice: choice(&meta.annotations, volume),
+        });
+        let claims = claims.collect();
         let pod = Self {
             claims,
             component,

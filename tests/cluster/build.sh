@@ -184,7 +184,7 @@ copy_crds() {
       || die "$module@$version: hash is $(json_field "$json" Sum), modules.txt says $hash"
     mkdir -p -- "$temporary/$name"
     for file in "$(json_field "$json" Dir)/$folder"/*.yaml; do
-      [[ ${file##*/} != kustomization.yaml ]] || continue
+      [[ ${file##*/} != kustomiz* ]] || continue
       cat -- "$file" >"$temporary/$name/${file##*/}"
     done
   done <"$here/crds/modules.txt"

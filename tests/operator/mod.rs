@@ -13,6 +13,7 @@ mod crashes;
 mod enforcement;
 mod limits;
 mod neighbours;
+mod network;
 mod outages;
 mod ownership;
 mod pauses;

@@ -79,7 +79,7 @@ impl EgressInternetRestricted {
     };
 
     fn forbidden(&self) -> Addresses {
-        let mut forbidden = Addresses::public();
+        let mut forbidden = Addresses::public().clone();
         let allowed = self.allowed_cidrs.iter().chain(&self.private_ranges);
         for cidr in allowed.filter_map(|cidr| Cidr::parse(cidr)) {
             forbidden.remove(cidr);
