@@ -75,7 +75,7 @@ impl Changed {
         if moved.shrunk {
             self.shrunk.insert(namespace.clone());
         }
-        if moved.grown || moved.shrunk {
+        if moved.grown || moved.shrunk || moved.turned {
             self.spaces.insert(namespace.clone());
         }
     }
@@ -254,7 +254,10 @@ impl Analysis for Isolation {
 
     fn settle(&mut self, inventory: &Inventory, affected: &mut BTreeSet<Subject>) {
         self.settle_policies(inventory, affected);
-        for namespace in std::mem::take(&mut self.changed.labels) {
+        let labels = std::mem::take(&mut self.changed.labels);
+        // Their peers are not kept: any of them may speak of a namespace.
+        self.changed.everywhere |= !labels.is_empty() && has_other_policies(inventory);
+        for namespace in labels {
             // What "every namespace" means may have changed for those who speak of namespaces.
             self.peers.speak_of_namespaces(&namespace, affected);
             affected.insert(Subject::namespace(&namespace));
@@ -274,6 +277,16 @@ impl Analysis for Isolation {
             .map(|(namespace, name)| Subject::object(Kind::NetworkPolicy, &namespace, &name));
         affected.extend(policies);
     }
+}
+
+/// Whether there are policies beside those of Kubernetes whose rules are judged.
+fn has_other_policies(inventory: &Inventory) -> bool {
+    let tables = &inventory.tables;
+    !(tables.cluster_network_policies.is_empty()
+        && tables.admin_network_policies.is_empty()
+        && tables.baseline_admin_network_policies.is_empty()
+        && tables.cilium_network_policies.is_empty()
+        && tables.cilium_clusterwide_network_policies.is_empty())
 }
 
 #[cfg(test)]

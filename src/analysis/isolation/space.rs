@@ -20,8 +20,10 @@ pub(super) struct Space {
     index: BTreeMap<Address, u32>,
     members: BTreeMap<(Kind, Sym), u32>,
     free: Vec<u32>,
-    /// Whether a stray class is gone.
-    lost_stray: bool,
+    /// Live pods: whether there is one is told too.
+    pods: usize,
+    /// Whether a stray class is gone, or the first pod has come or the last one gone.
+    turned: bool,
 }
 
 /// Where template and owner of a class lie. The inventory holds equal values once, and a class
@@ -49,6 +51,7 @@ impl Class {
 pub(super) struct Moved {
     pub(super) grown: bool,
     pub(super) shrunk: bool,
+    pub(super) turned: bool,
 }
 
 /// Template and owner of what an object holds now.
@@ -104,6 +107,16 @@ impl Space {
             }
             None => self.members.remove(&key),
         };
+        if kind == Kind::Pod && before.is_some() != held.is_some() {
+            let was_empty = self.pods == 0;
+            self.pods = if held.is_some() {
+                self.pods + 1
+            } else {
+                self.pods.saturating_sub(1)
+            };
+            moved.turned = was_empty || self.pods == 0;
+            self.turned |= moved.turned;
+        }
         if let Some(at) = before {
             self.leave(at, &mut moved);
         }
@@ -146,7 +159,7 @@ impl Space {
         class.members -= 1;
         if class.members == 0 {
             let key = address(&class.template, class.owner.as_ref());
-            self.lost_stray |= class.is_stray();
+            self.turned |= class.is_stray();
             self.index.remove(&key);
             self.free.push(at);
             moved.shrunk = true;
@@ -155,7 +168,7 @@ impl Space {
 
     /// Works out what isolates each class; whether anything turned that a stray shows.
     pub(super) fn settle(&mut self, inventory: &Inventory, namespace: &str) -> bool {
-        let mut turned = std::mem::take(&mut self.lost_stray);
+        let mut turned = std::mem::take(&mut self.turned);
         for class in self.classes.iter_mut().filter(|class| class.members > 0) {
             let isolated = isolation(inventory, namespace, &class.template);
             let before = std::mem::replace(&mut class.isolated, isolated);
