@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use super::rbac;
+use super::{rbac, rights::Powers};
 use crate::inventory::{
     Inventory, Kind, Object, Sym,
     rbac::{Binding, Holder, Role, Rule},
@@ -55,6 +55,22 @@ struct RoleRow(
 /// Verbs, groups, resources, names, URLs (each separated by blanks), minors.
 #[derive(Debug, Deserialize)]
 struct RuleRow(String, String, String, String, String, u32);
+
+impl RuleRow {
+    fn unpacked(&self) -> Rule {
+        let words = |list: &str| list.split_whitespace().map(Sym::from).collect();
+        let groups = self.1.split_whitespace();
+        Rule {
+            verbs: words(&self.0),
+            groups: groups
+                .map(|g| Sym::from(if g == "core" { "" } else { g }))
+                .collect(),
+            resources: words(&self.2),
+            names: words(&self.3),
+            urls: words(&self.4),
+        }
+    }
+}
 
 /// Kind, namespace, name, kind and name of the role, subjects, minors.
 #[derive(Debug, Deserialize)]
@@ -155,6 +171,18 @@ impl Defaults {
                 .filter(|right| !custom.iter().any(|rule| right.is_in(rule)))
                 .collect(),
         )
+    }
+
+    /// What a default role can do; `None` where this version has no such role. The server adds to
+    /// its roles and never takes away: what earlier versions gave is still there after an upgrade.
+    pub fn powers(self, kind: Kind, namespace: &str, name: &str) -> Option<Powers> {
+        let pinned = self.role(kind, namespace, name)?;
+        let so_far = Self {
+            bit: self.bit | (self.bit - 1),
+        };
+        let rules = so_far.rules(pinned).into_iter().map(RuleRow::unpacked);
+        let rules: Vec<Rule> = rules.collect();
+        Some(Powers::of(&rules))
     }
 
     /// Whether this version creates a role of that name, whatever it holds.

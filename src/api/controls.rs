@@ -48,9 +48,24 @@ pub struct Controls {
     /// Only listed identities hold cluster-admin, through whatever role and binding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rbac_cluster_admin_allowlist: Option<Setting<rbac::ClusterAdminAllowlist>>,
+    /// Only listed identities can have certificates issued with which somebody is another user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rbac_csr_approval_restricted: Option<Setting<rbac::CsrApprovalRestricted>>,
+    /// Only listed identities get into running containers of production.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rbac_exec_restricted: Option<Setting<rbac::ExecRestricted>>,
     /// Roles name the verbs that they allow, without `*`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rbac_no_wildcard_verbs: Option<Setting<rbac::NoWildcardVerbs>>,
+    /// Only listed identities hold `nodes/proxy`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rbac_nodes_proxy_restricted: Option<Setting<rbac::NodesProxyRestricted>>,
+    /// Only listed identities and CSI provisioners create persistent volumes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rbac_pv_create_restricted: Option<Setting<rbac::PvCreateRestricted>>,
+    /// Only listed identities can read Secrets in the whole cluster or in confidential namespaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rbac_secrets_read_restricted: Option<Setting<rbac::SecretsReadRestricted>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub net_namespace_default_deny: Option<Setting<network::NamespaceDefaultDeny>>,
     /// No workload that network policies isolate is opened to everyone again by the rules of

@@ -15,6 +15,7 @@
 
 pub mod backup;
 pub mod encryption;
+pub mod labels;
 pub mod network;
 pub(crate) mod prelude;
 pub mod rbac;

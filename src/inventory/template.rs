@@ -22,10 +22,25 @@ pub struct Template {
     pub host_network: bool,
     /// Declared ports of all containers.
     pub ports: Box<[Port]>,
+    /// The service account that is named; none means `default`.
+    account: Option<Sym>,
+    /// Whether the token of the account is mounted; `None` leaves it to the account.
+    pub automount: Option<bool>,
+    /// Whether a token for the API server is mounted whatever is said about automounting.
+    pub projects_token: bool,
+    /// Whether a container provisions volumes for a CSI driver.
+    pub provisions: bool,
     /// What breaks the `baseline` level, or `None` where it is met.
     pub breaks_baseline: Option<Sym>,
     /// What breaks the `restricted` level beyond `baseline`, or `None` where it is met.
     pub breaks_restricted: Option<Sym>,
+}
+
+impl Template {
+    /// Name of the service account of the pods.
+    pub fn account(&self) -> &str {
+        self.account.as_deref().unwrap_or("default")
+    }
 }
 
 /// A declared container port.
@@ -96,6 +111,12 @@ pub struct WirePodSpec<'a> {
     ephemeral_containers: Option<Vec<Container<'a>>>,
     #[serde(borrow)]
     volumes: Option<Vec<Volume<'a>>>,
+    #[serde(borrow)]
+    service_account_name: Option<Str<'a>>,
+    /// Its name before there were any others; the server keeps both alike.
+    #[serde(borrow)]
+    service_account: Option<Str<'a>>,
+    automount_service_account_token: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -166,7 +187,15 @@ impl WirePodSpec<'_> {
                 host: port.host_port.is_some_and(|port| port != 0),
             });
         }
+        let account = self.service_account_name.as_ref();
+        let account = account.or(self.service_account.as_ref());
+        let account = account.filter(|name| !name.is_empty());
+        let provisions = |c: &Container<'_>| c.name.as_deref() == Some("csi-provisioner");
         let template = Template {
+            account: account.map(|name| interner.string(name)),
+            automount: self.automount_service_account_token,
+            projects_token: self.volumes.iter().flatten().any(Volume::is_api_token),
+            provisions: self.all_containers().any(provisions),
             labels,
             host_network: self.host_network == Some(true),
             ports: ports.into(),

@@ -7,16 +7,30 @@ mod allowed;
 mod anonymous_and_authenticated_groups;
 mod cluster_admin_allowlist;
 mod command;
+mod csr_approval_restricted;
+mod exec_restricted;
 mod no_wildcard_verbs;
+mod nodes_proxy_restricted;
 mod presets;
+mod pv_create_restricted;
+mod restricted;
+mod revoke;
+mod secrets_read_restricted;
+#[cfg(test)]
+mod testing;
 
 pub use allowed::{AllowedSubject, IdentityKind};
 pub use anonymous_and_authenticated_groups::{
     AllowedGrant, AnonymousAndAuthenticatedGroups, Everybody, RoleKind,
 };
 pub use cluster_admin_allowlist::ClusterAdminAllowlist;
+pub use csr_approval_restricted::CsrApprovalRestricted;
+pub use exec_restricted::ExecRestricted;
 pub use no_wildcard_verbs::{AllowedRole, NoWildcardVerbs};
+pub use nodes_proxy_restricted::NodesProxyRestricted;
 pub use presets::Preset;
+pub use pv_create_restricted::PvCreateRestricted;
+pub use secrets_read_restricted::SecretsReadRestricted;
 
 use crate::{
     analysis::rbac_defaults::BOOTSTRAPPING,

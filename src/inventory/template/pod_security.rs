@@ -119,31 +119,73 @@ impl Probe<'_> {
     }
 }
 
-/// The kind of a volume: the key beside its name.
-#[derive(Debug)]
-pub(super) struct Volume<'a>(Option<Str<'a>>);
+/// A volume: its kind (the key beside its name), and whether it holds a token for the API server.
+#[derive(Debug, Default)]
+pub(super) struct Volume<'a> {
+    kind: Option<Str<'a>>,
+    api_token: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct Projected<'a> {
+    #[serde(borrow)]
+    sources: Option<Vec<ProjectedSource<'a>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ProjectedSource<'a> {
+    #[serde(borrow)]
+    service_account_token: Option<ProjectedToken<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ProjectedToken<'a> {
+    #[serde(borrow)]
+    audience: Option<Str<'a>>,
+}
+
+impl Volume<'_> {
+    pub(super) const fn is_api_token(&self) -> bool {
+        self.api_token
+    }
+}
+
+impl Projected<'_> {
+    /// Whether the API server takes its token: one for another audience proves nothing there.
+    fn is_api_token(&self) -> bool {
+        let sources = self.sources.iter().flatten();
+        let mut tokens = sources.filter_map(|source| source.service_account_token.as_ref());
+        tokens.any(|token| token.audience.as_deref().is_none_or(str::is_empty))
+    }
+}
 
 impl<'de: 'a, 'a> Deserialize<'de> for Volume<'a> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Keys;
         impl<'de> Visitor<'de> for Keys {
-            type Value = Option<Str<'de>>;
+            type Value = Volume<'de>;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("a volume")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut kind = None;
+                let mut volume = Volume::default();
                 while let Some(key) = map.next_key::<Str<'de>>()? {
                     if &*key == "name" {
                         map.next_value::<IgnoredAny>()?;
+                    } else if &*key == "projected" {
+                        if let Some(projected) = map.next_value::<Option<Projected<'de>>>()? {
+                            volume.api_token = projected.is_api_token();
+                            volume.kind = Some(key);
+                        }
                     } else if map.next_value::<Option<IgnoredAny>>()?.is_some() {
-                        kind = Some(key);
+                        volume.kind = Some(key);
                     }
                 }
-                Ok(kind)
+                Ok(volume)
             }
         }
-        deserializer.deserialize_map(Keys).map(Volume)
+        deserializer.deserialize_map(Keys)
     }
 }
 
@@ -218,7 +260,7 @@ impl WirePodSpec<'_> {
 
     fn volume_kinds(&self) -> impl Iterator<Item = &str> {
         let volumes = self.volumes.iter().flatten();
-        volumes.filter_map(|volume| volume.0.as_deref())
+        volumes.filter_map(|volume| volume.kind.as_deref())
     }
 }
 
