@@ -14,6 +14,7 @@
 
 pub mod addresses;
 pub mod canary;
+pub mod escalation;
 pub mod exposure;
 pub mod network;
 pub mod rbac;
@@ -170,4 +171,6 @@ macro_rules! analyses {
 analyses! {
     /// Who holds what, through which binding and role.
     Rights rights: rights::Rights;
+    /// Who can become cluster administrator, by which steps.
+    Escalation escalation: escalation::Escalation;
 }

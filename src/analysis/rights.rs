@@ -48,6 +48,10 @@ pub struct Rights {
     /// Cluster roles that aggregate others.
     aggregates: BTreeSet<Sym>,
     pending: BTreeSet<(Kind, Sym, Sym)>,
+    /// How often it was settled with something to do.
+    epoch: u64,
+    /// The identities about which the last of these said something else.
+    changed: BTreeSet<Subject>,
 }
 
 /// A role that exists, or that a binding refers to.
@@ -191,8 +195,10 @@ impl Analysis for Rights {
         for name in bindings {
             self.set_binding(inventory, &name, &mut touched);
         }
+        self.epoch += 1;
         let touched = touched.into_iter();
-        affected.extend(touched.filter_map(|number| self.refresh(number)));
+        self.changed = touched.filter_map(|number| self.refresh(number)).collect();
+        affected.extend(self.changed.iter().cloned());
     }
 }
 
@@ -352,6 +358,11 @@ impl Rights {
         })
     }
 
+    /// How often it was settled, and about whom it said something else the last time.
+    pub(super) const fn last(&self) -> (u64, &BTreeSet<Subject>) {
+        (self.epoch, &self.changed)
+    }
+
     /// Everyone whom a binding names, in order.
     pub fn identities(&self) -> impl Iterator<Item = &Subject> {
         self.identities.iter().map(|(_, subject, _)| subject)
@@ -395,6 +406,12 @@ impl Rights {
         let all = self.roles.iter();
         all.filter(move |(_, (home, _), entry)| **home == *namespace && entry.exists)
             .map(|(_, (_, name), entry)| (name, &entry.powers))
+    }
+
+    /// The roles that a role aggregates.
+    pub(super) fn sources(&self, namespace: &Sym, name: &Sym) -> &[Sym] {
+        let entry = self.roles.get(&(namespace.clone(), name.clone()));
+        entry.map_or(&[], |entry| &entry.sources)
     }
 
     /// The aggregated roles of the cluster.

@@ -66,6 +66,18 @@ pub struct Controls {
     /// Only listed identities can read Secrets in the whole cluster or in confidential namespaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rbac_secrets_read_restricted: Option<Setting<rbac::SecretsReadRestricted>>,
+    /// Nobody can become cluster administrator step by step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rbac_escalation_paths: Option<Setting<rbac::EscalationPaths>>,
+    /// Only listed identities hold `escalate`, `bind` or `impersonate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rbac_no_escalate_bind_impersonate: Option<Setting<rbac::NoEscalateBindImpersonate>>,
+    /// Only listed identities get tokens of accounts in privileged namespaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rbac_token_request_restricted: Option<Setting<rbac::TokenRequestRestricted>>,
+    /// Only listed identities make pods in privileged namespaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rbac_workload_create_restricted: Option<Setting<rbac::WorkloadCreateRestricted>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub net_namespace_default_deny: Option<Setting<network::NamespaceDefaultDeny>>,
     /// No workload that network policies isolate is opened to everyone again by the rules of

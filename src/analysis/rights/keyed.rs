@@ -75,4 +75,9 @@ impl<K: Ord + Clone, V> Keyed<K, V> {
             .iter()
             .filter_map(|(key, number)| Some((*number, key, self.at(*number)?.1)))
     }
+
+    /// Numbers are below this.
+    pub(in crate::analysis) const fn bound(&self) -> usize {
+        self.slots.len()
+    }
 }

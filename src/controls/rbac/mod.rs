@@ -8,7 +8,9 @@ mod anonymous_and_authenticated_groups;
 mod cluster_admin_allowlist;
 mod command;
 mod csr_approval_restricted;
+mod escalation_paths;
 mod exec_restricted;
+mod no_escalate_bind_impersonate;
 mod no_wildcard_verbs;
 mod nodes_proxy_restricted;
 mod presets;
@@ -18,6 +20,8 @@ mod revoke;
 mod secrets_read_restricted;
 #[cfg(test)]
 mod testing;
+mod token_request_restricted;
+mod workload_create_restricted;
 
 pub use allowed::{AllowedSubject, IdentityKind};
 pub use anonymous_and_authenticated_groups::{
@@ -25,12 +29,16 @@ pub use anonymous_and_authenticated_groups::{
 };
 pub use cluster_admin_allowlist::ClusterAdminAllowlist;
 pub use csr_approval_restricted::CsrApprovalRestricted;
+pub use escalation_paths::EscalationPaths;
 pub use exec_restricted::ExecRestricted;
+pub use no_escalate_bind_impersonate::NoEscalateBindImpersonate;
 pub use no_wildcard_verbs::{AllowedRole, NoWildcardVerbs};
 pub use nodes_proxy_restricted::NodesProxyRestricted;
 pub use presets::Preset;
 pub use pv_create_restricted::PvCreateRestricted;
 pub use secrets_read_restricted::SecretsReadRestricted;
+pub use token_request_restricted::TokenRequestRestricted;
+pub use workload_create_restricted::WorkloadCreateRestricted;
 
 use crate::{
     analysis::rbac_defaults::BOOTSTRAPPING,
