@@ -113,6 +113,7 @@ impl Analysis for Escalation {
     fn consult(&mut self, inventory: &Inventory, others: &Analyses) {
         let rights = others.rights();
         let (epoch, changed) = rights.last();
+        self.forget_namespaces(inventory);
         let pending = std::mem::take(&mut self.pending);
         let mut moved = false;
         for namespace in &pending {
@@ -121,12 +122,17 @@ impl Analysis for Escalation {
         if epoch == self.epoch && !moved {
             return;
         }
-        let changed: Vec<Subject> = if epoch == self.epoch {
-            Vec::new()
-        } else if epoch == self.epoch + 1 {
-            changed.iter().cloned().collect()
+        let changed: BTreeSet<Subject> = if epoch == self.epoch {
+            BTreeSet::new()
+        } else if epoch == self.epoch + 1 && !changed.iter().any(is_everybody) {
+            self.with_members(changed)
         } else {
-            rights.identities().cloned().collect()
+            // Who held something when it was last looked at may hold nothing any more.
+            let held = self.nodes.iter().filter_map(|(_, who, entry)| match who {
+                Who::Identity(subject) if entry.held => Some(subject),
+                _ => None,
+            });
+            rights.identities().chain(held).cloned().collect()
         };
         self.epoch = epoch;
         self.stale = true;
@@ -137,7 +143,7 @@ impl Analysis for Escalation {
             eks: EKS.iter().any(|name| tables.get("", name).is_some()),
             crowd: Crowd::of(rights),
         };
-        self.rewire(&view, &changed);
+        self.rewire(&view, changed);
     }
 
     fn settle(&mut self, inventory: &Inventory, affected: &mut BTreeSet<Subject>) {
@@ -166,6 +172,12 @@ impl Analysis for Escalation {
         let differ = before.symmetric_difference(&self.privileged);
         affected.extend(differ.map(Subject::namespace));
     }
+}
+
+/// Whether it is a group that more than the accounts of one namespace are in by definition.
+fn is_everybody(subject: &Subject) -> bool {
+    let groups = ["system:authenticated", "system:serviceaccounts"];
+    subject.kind == SubjectKind::Group && groups.contains(&&*subject.name)
 }
 
 /// What edges are worked out from.
@@ -286,6 +298,38 @@ impl Escalation {
         moved
     }
 
+    /// Identities, and the accounts that are in the groups among them: what a group holds may be
+    /// the other half of a step.
+    fn with_members(&self, changed: &BTreeSet<Subject>) -> BTreeSet<Subject> {
+        let spaces = changed.iter().filter_map(accounts_of);
+        let spaces = spaces.filter_map(|namespace| self.spaces.get(&namespace.into()));
+        let accounts = spaces.flat_map(|space| &space.accounts);
+        let members = accounts.filter_map(|node| match self.nodes.at(*node)?.0 {
+            Who::Identity(subject) => Some(subject),
+            Who::Role(_) => None,
+        });
+        changed.iter().chain(members).cloned().collect()
+    }
+
+    /// Begins anew where most namespaces that were ever seen are gone: they come and go for
+    /// months.
+    fn forget_namespaces(&mut self, inventory: &Inventory) {
+        let tables = &inventory.tables;
+        if self.spaces.bound() < 2 * tables.namespaces.len() + 1024 {
+            return;
+        }
+        let accounts = tables.service_accounts.iter();
+        let accounts = accounts.map(|account| account.meta.namespace.clone());
+        let namespaces = tables.namespaces.iter();
+        let namespaces = namespaces.map(|namespace| namespace.meta.name.clone());
+        *self = Self {
+            pending: accounts.chain(namespaces).collect(),
+            stamps: self.stamps,
+            privileged: std::mem::take(&mut self.privileged),
+            ..Self::default()
+        };
+    }
+
     /// The number of a namespace.
     fn space(&mut self, namespace: &Sym) -> SpaceId {
         self.spaces.enter(namespace, || Space {
@@ -354,7 +398,7 @@ impl Escalation {
 
     /// Works the edges out of everyone whose rights have changed, and of everyone whose edges
     /// depend on more than that.
-    fn rewire(&mut self, view: &View<'_>, changed: &[Subject]) {
+    fn rewire(&mut self, view: &View<'_>, changed: BTreeSet<Subject>) {
         let roles = self
             .nodes
             .iter()
@@ -368,7 +412,7 @@ impl Escalation {
             Who::Identity(subject) => Some(subject.clone()),
             Who::Role(_) => None,
         });
-        let todo: BTreeSet<Subject> = fragile.chain(changed.iter().cloned()).collect();
+        let todo: BTreeSet<Subject> = fragile.chain(changed).collect();
         let mut present = Vec::new();
         for subject in todo {
             let mut grants = view.rights.grants(&subject).peekable();

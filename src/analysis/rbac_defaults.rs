@@ -295,29 +295,37 @@ pub fn role(inventory: &Inventory, minor: Option<u32>, kind: Kind, role: &Object
     }
 }
 
-/// Whether one subject of a binding is one that Kubernetes itself puts there.
-pub fn grant(minor: Option<u32>, kind: Kind, binding: &Object<Binding>, holder: &Holder) -> Trust {
+/// Whether a binding is one of Kubernetes' own, whoever is in it: name, label and role.
+pub fn binding(minor: Option<u32>, kind: Kind, binding: &Object<Binding>) -> Trust {
     if !is_marked(binding) {
         return Trust::Custom;
     }
-    let Some(defaults) = of(minor) else {
-        let known = Defaults { bit: u32::MAX }.binding(kind, binding).is_some();
-        return if known || binding.meta.name.starts_with("system:") {
+    let any = Defaults { bit: u32::MAX };
+    match of(minor) {
+        Some(defaults) if defaults.binding(kind, binding).is_some() => Trust::BuiltIn,
+        None if any.binding(kind, binding).is_some()
+            || binding.meta.name.starts_with("system:") =>
+        {
             Trust::Unpinned
-        } else {
-            Trust::Custom
-        };
-    };
-    let pinned = defaults.binding(kind, binding).is_some_and(|pin| {
+        }
+        _ => Trust::Custom,
+    }
+}
+
+/// Whether one subject of a binding is one that Kubernetes itself puts there.
+pub fn grant(minor: Option<u32>, kind: Kind, object: &Object<Binding>, holder: &Holder) -> Trust {
+    let trust = binding(minor, kind, object);
+    let pin = of(minor).and_then(|defaults| defaults.binding(kind, object));
+    let pinned = pin.is_some_and(|pin| {
         let mut subjects = pin.5.iter();
         subjects.any(|(kind, namespace, name)| {
             *kind == *holder.kind && *namespace == *holder.namespace && *name == *holder.name
         })
     });
-    if pinned {
-        Trust::BuiltIn
-    } else {
+    if trust == Trust::BuiltIn && !pinned {
         Trust::Custom
+    } else {
+        trust
     }
 }
 

@@ -54,6 +54,9 @@ pub struct Controls {
     /// Only listed identities get into running containers of production.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rbac_exec_restricted: Option<Setting<rbac::ExecRestricted>>,
+    /// Roles name the resources and paths that they cover, without `*`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rbac_no_wildcard_resources: Option<Setting<rbac::NoWildcardResources>>,
     /// Roles name the verbs that they allow, without `*`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rbac_no_wildcard_verbs: Option<Setting<rbac::NoWildcardVerbs>>,
@@ -72,6 +75,12 @@ pub struct Controls {
     /// Only listed identities hold `escalate`, `bind` or `impersonate`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rbac_no_escalate_bind_impersonate: Option<Setting<rbac::NoEscalateBindImpersonate>>,
+    /// Default accounts have no rights, and tokens without rights are not mounted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rbac_service_accounts_hygiene: Option<Setting<rbac::ServiceAccountsHygiene>>,
+    /// Bindings lead from somebody to something, and people hold rights through groups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rbac_stale_bindings: Option<Setting<rbac::StaleBindings>>,
     /// Only listed identities get tokens of accounts in privileged namespaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rbac_token_request_restricted: Option<Setting<rbac::TokenRequestRestricted>>,

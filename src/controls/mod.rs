@@ -225,6 +225,9 @@ pub struct Context<'a> {
     pub scope: Option<&'a Scope>,
     /// What was recorded at the last `Pass` of this very subject, for a put-back.
     pub kept: Option<&'a Kept>,
+    /// What was said of this very subject before: what only now came about is given its grace from
+    /// now on.
+    pub previous: Option<&'a Verdict>,
 }
 
 impl Context<'_> {

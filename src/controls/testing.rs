@@ -22,6 +22,7 @@ pub(crate) struct World {
     pub(crate) scope: Scope,
     objects: BTreeMap<(Kind, String, String), Value>,
     kept: BTreeMap<Subject, Kept>,
+    said: BTreeMap<Subject, Verdict>,
     versions: u64,
 }
 
@@ -41,6 +42,7 @@ impl World {
             scope: Scope::default(),
             objects: BTreeMap::new(),
             kept: BTreeMap::new(),
+            said: BTreeMap::new(),
             versions: 0,
         }
     }
@@ -103,6 +105,7 @@ impl World {
         let context = self.context(control, None);
         control.population(&context, None, &mut |subject| subjects.push(subject));
         let mut verdicts = BTreeMap::new();
+        let mut said = BTreeMap::new();
         for subject in subjects {
             let in_scope = subject.namespace.is_empty()
                 || !control.info().is_scoped()
@@ -110,15 +113,20 @@ impl World {
             if !in_scope {
                 continue;
             }
-            let context = self.context(control, self.kept.get(&subject));
+            let context = Context {
+                previous: self.said.get(&subject),
+                ..self.context(control, self.kept.get(&subject))
+            };
             let verdict = control
                 .judge(&context, &subject)
                 .expect("a subject of the population");
             if let (Outcome::Pass, Some(kept)) = (verdict.outcome, &verdict.keep) {
                 self.kept.insert(subject.clone(), (**kept).clone());
             }
-            verdicts.insert(subject.to_string(), verdict);
+            verdicts.insert(subject.to_string(), verdict.clone());
+            said.insert(subject, verdict);
         }
+        self.said = said;
         verdicts
     }
 
@@ -131,6 +139,7 @@ impl World {
             own_namespace: &self.scope.own,
             scope: (control.info().scope == ScopeUse::InRule).then_some(&self.scope),
             kept,
+            previous: None,
         }
     }
 

@@ -326,7 +326,10 @@ impl Rule {
         if let Some(verdict) = self.undecodable(view.inventory, subject) {
             return Some(verdict);
         }
-        let context = self.context(view, kept);
+        let context = Context {
+            previous: self.table.get(subject).map(|said| &*said.verdict),
+            ..self.context(view, kept)
+        };
         let judge = AssertUnwindSafe(|| self.control.judge(&context, subject));
         catch_unwind(judge).unwrap_or_else(|_| {
             Some(Verdict::unknown(
@@ -345,6 +348,7 @@ impl Rule {
             own_namespace: &self.scope.own,
             scope: (self.control.info().scope == ScopeUse::InRule).then_some(&*self.scope),
             kept,
+            previous: None,
         }
     }
 
