@@ -4,10 +4,12 @@
 //! measured at all fails. What can be compared is compared within one run.
 
 mod idle;
+mod large;
 mod operator;
 mod pods;
 mod processing;
 mod putback;
+mod scale;
 mod stats;
 mod verdicts;
 
@@ -34,17 +36,21 @@ struct Figure {
 /// A name for `BENCH=`, and what it measures.
 type Bench = (&'static str, fn() -> Result<Vec<Figure>>);
 
-const BENCHES: [Bench; 5] = [
+const BENCHES: [Bench; 6] = [
     ("pods", pods::measure),
     ("verdicts", verdicts::measure),
+    ("scale", scale::measure),
     ("processing", processing::measure),
     ("putback", putback::measure),
     ("idle", idle::measure),
 ];
 
 fn main() -> ExitCode {
-    let outcome = if std::env::args().any(|argument| argument == pods::CHILD) {
+    let child = |name| std::env::args().any(|argument| argument == name);
+    let outcome = if child(pods::CHILD) {
         pods::child().map(|said| say(&said))
+    } else if child(scale::CHILD) {
+        scale::child().map(|said| say(&said))
     } else {
         run()
     };

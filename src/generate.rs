@@ -87,6 +87,17 @@ pub fn files() -> Result<BTreeMap<String, String>, GenerateError> {
     Ok(files)
 }
 
+/// The parameters of a control, a line each.
+pub fn parameters(info: &Info) -> Vec<String> {
+    let definitions = api::definitions();
+    let mut schemas = definitions
+        .iter()
+        .filter_map(|(_, definition)| control_schema(definition, info));
+    schemas
+        .next()
+        .map_or_else(Vec::new, |schema| docs::parameter_lines(&schema))
+}
+
 /// The baseline policy: every control with its defaults, in Observe.
 pub fn baseline() -> String {
     let mut text = format!(

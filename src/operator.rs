@@ -92,6 +92,17 @@ pub struct Options {
     pub server_minor: u32,
     /// What the log is to say at the start.
     pub start: body::Start,
+    /// Where the network probe may run; absent means nowhere.
+    pub probe: Option<ProbePlace>,
+}
+
+/// Where the network probe may run.
+#[derive(Debug, Clone)]
+pub struct ProbePlace {
+    /// Its namespace.
+    pub namespace: String,
+    /// An image that holds this program.
+    pub image: String,
 }
 
 /// What the operator works with.
@@ -330,6 +341,7 @@ impl Operator {
             engine: &self.engine,
             connection: &self.connection,
             namespace: &self.options.namespace,
+            probe: self.options.probe.as_ref(),
             sender: &self.sender,
             verify_every: self.options.verify_every,
             leads,

@@ -9,6 +9,9 @@
 )]
 
 mod cluster_lifecycle;
+mod encryption;
 mod harness;
 mod house;
+mod network;
 mod operator;
+mod rbac;

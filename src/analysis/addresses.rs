@@ -59,6 +59,28 @@ impl Intervals {
         count
     }
 
+    /// Keeps only what is in the other set too.
+    pub fn limit(&mut self, other: &Self) {
+        let (mut i, mut j, mut kept) = (0, 0, Vec::new());
+        while let (Some(&(a, b)), Some(&(c, d))) = (self.0.get(i), other.0.get(j)) {
+            let (first, last) = (a.max(c), b.min(d));
+            if first <= last {
+                kept.push((first, last));
+            }
+            if b < d {
+                i += 1;
+            } else {
+                j += 1;
+            }
+        }
+        self.0 = kept;
+    }
+
+    /// Whether there is no number in the set.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The intervals, ascending.
     pub fn iter(&self) -> impl Iterator<Item = (u128, u128)> + '_ {
         self.0.iter().copied()
@@ -141,6 +163,39 @@ impl Addresses {
     pub fn join(&mut self, other: &Self) {
         other.v4.iter().for_each(|(a, b)| self.v4.add(a, b));
         other.v6.iter().for_each(|(a, b)| self.v6.add(a, b));
+    }
+
+    /// Takes another set out.
+    pub fn take_out(&mut self, other: &Self) {
+        other.v4.iter().for_each(|(a, b)| self.v4.remove(a, b));
+        other.v6.iter().for_each(|(a, b)| self.v6.remove(a, b));
+    }
+
+    /// Keeps only what is in another set too.
+    pub fn limit(&mut self, other: &Self) {
+        self.v4.limit(&other.v4);
+        self.v6.limit(&other.v6);
+    }
+
+    /// Whether there is no address in the set.
+    pub fn is_empty(&self) -> bool {
+        self.v4.is_empty() && self.v6.is_empty()
+    }
+
+    /// Some address of the set: the lowest, IPv4 first.
+    pub fn example(&self) -> Option<IpAddr> {
+        let v4 = self
+            .v4
+            .iter()
+            .next()
+            .and_then(|(first, _)| u32::try_from(first).ok());
+        let v6 = || {
+            self.v6
+                .iter()
+                .next()
+                .map(|(first, _)| IpAddr::V6(first.into()))
+        };
+        v4.map(|first| IpAddr::V4(first.into())).or_else(v6)
     }
 
     /// Whether an address is in the set.
@@ -252,6 +307,12 @@ mod tests {
             let mut window = Intervals::default();
             window.add(place(5), place(20));
             window.add(place(30), place(45));
+            let mut within = intervals.clone();
+            within.limit(&window);
+            for n in 0..=60u8 {
+                let both = intervals.contains(place(n)) && window.contains(place(n));
+                prop_assert_eq!(within.contains(place(n)), both, "{}", n);
+            }
             let inside = naive.iter().filter(|n| (5..=20).contains(*n) || (30..=45).contains(*n));
             prop_assert_eq!(intervals.shared(&window), inside.count() as u128);
             // Sorted, with a gap between neighbours: equal sets are equal values.

@@ -12,6 +12,7 @@
 
 use std::collections::BTreeMap;
 
+use super::exposition::Sample;
 use crate::engine::Canary;
 
 /// Counts what went to storage, by resource and provider.
@@ -51,10 +52,11 @@ impl Scrape {
         if !line.starts_with("apiserver_") && !line.starts_with(START) {
             return;
         }
-        let Some(sample) = Sample::parse(line) else {
+        let wanted = |name: &str| [OPERATIONS, REQUESTS, START].contains(&name);
+        let Some(sample) = Sample::parse(line, wanted) else {
             return;
         };
-        let label = |name| sample.labels.get(name).map(String::as_str);
+        let label = |name| sample.label(name);
         match sample.name {
             START => self.start = Some(sample.value.to_owned()),
             OPERATIONS if label("transformation_type") == Some("to_storage") => {
@@ -144,58 +146,6 @@ fn proven(before: &Scrape, after: &Scrape) -> Result<Canary, &'static str> {
         (true, false) if after.stored.is_empty() => Ok(Canary::Plaintext { identity: false }),
         (true, false) => Err("the server counted the write, but no provider that it went through"),
     }
-}
-
-/// One sample of a Prometheus text.
-struct Sample<'a> {
-    name: &'a str,
-    labels: BTreeMap<String, String>,
-    value: &'a str,
-}
-
-impl<'a> Sample<'a> {
-    fn parse(line: &'a str) -> Option<Self> {
-        let end = line.find(['{', ' '])?;
-        let (name, mut rest) = line.split_at(end);
-        // Labels are worth reading only where they matter.
-        if ![OPERATIONS, REQUESTS, START].contains(&name) {
-            return None;
-        }
-        let mut labels = BTreeMap::new();
-        if let Some(inner) = rest.strip_prefix('{') {
-            rest = inner;
-            while !rest.starts_with('}') {
-                let (label, tail) = rest.split_once("=\"")?;
-                let (value, tail) = quoted(tail)?;
-                labels.insert(label.trim().to_owned(), value);
-                rest = tail.strip_prefix(',').unwrap_or(tail);
-            }
-            rest = &rest[1..];
-        }
-        let value = rest.split_whitespace().next()?;
-        Some(Self {
-            name,
-            labels,
-            value,
-        })
-    }
-}
-
-/// The text up to the closing quote, without escapes, and what follows.
-fn quoted(text: &str) -> Option<(String, &str)> {
-    let mut value = String::new();
-    let mut chars = text.char_indices();
-    while let Some((at, c)) = chars.next() {
-        match c {
-            '"' => return Some((value, &text[at + 1..])),
-            '\\' => value.push(match chars.next()?.1 {
-                'n' => '\n',
-                other => other,
-            }),
-            other => value.push(other),
-        }
-    }
-    None
 }
 
 /// The managed platform that a server's version or address gives away.
@@ -330,16 +280,6 @@ mod tests {
         ] {
             Scrape::parse(line);
         }
-        let sample =
-            Sample::parse(r#"apiserver_request_total{a="x\"}\\",b="y",} 3 1700000000"#).unwrap();
-        assert_eq!(
-            (
-                sample.labels["a"].as_str(),
-                sample.labels["b"].as_str(),
-                sample.value
-            ),
-            (r#"x"}\"#, "y", "3")
-        );
     }
 
     #[test]

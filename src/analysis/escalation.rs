@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 
 use self::{
     aims::{Aim, Climber, Hold, Steps},
-    reach::{Edge, Entry, Goal, Graph, NodeId, Presence, Search, Sort, SpaceId, Way, mix},
+    reach::{Edge, Entry, Goal, Graph, Guise, NodeId, Presence, Search, Sort, SpaceId, Way, mix},
 };
 pub use self::{
     aims::{How, Place, RoleAt},
@@ -586,7 +586,7 @@ impl Escalation {
         for (node, _, entry) in self.nodes.iter() {
             let mut all = mix(entry.stamp, u64::from(entry.admin));
             for search in [direct, through_nodes] {
-                all = mix(all, search.signatures[node as usize]);
+                all = mix(all, search.signature(node));
                 for defaults in [false, true] {
                     let way = search.own(entry, defaults);
                     let edge = way.and_then(|way| entry.edges.get(way.by));
@@ -605,7 +605,10 @@ impl Escalation {
         let tables = &inventory.tables;
         let spaces = self.spaces.iter().filter(|(space, name, _)| {
             tables.service_accounts.in_namespace(name).next().is_some()
-                && self.direct.goal(Goal::Accounts(*space)).is_some()
+                && self
+                    .direct
+                    .goal(Goal::Accounts(*space), Guise::Own)
+                    .is_some()
         });
         privileged.extend(spaces.map(|(_, name, _)| name.clone()));
         privileged
@@ -629,7 +632,7 @@ impl Escalation {
         }
         let reached = |subject: Subject| {
             let node = self.nodes.number(&Who::Identity(subject));
-            node.is_some_and(|node| self.direct.node(node).is_some())
+            node.is_some_and(|node| self.direct.node(node, Guise::Own).is_some())
         };
         reached(subject.clone()) || rights::groups(subject).any(reached)
     }
@@ -675,7 +678,7 @@ impl Escalation {
             Aim::Role(next) => self.leads(inventory, rights, next, seen),
             aim => self
                 .known(aim)
-                .is_some_and(|goal| self.direct.goal(goal).is_some()),
+                .is_some_and(|goal| self.direct.goal(goal, Guise::Own).is_some()),
         })
     }
 
@@ -716,14 +719,18 @@ impl Escalation {
                 place: edge.place.clone(),
                 group: hop.1.cloned(),
             });
-            let Some(next) = search.goal(edge.goal)?.by else {
+            let Some(next) = search.goal(edge.goal, edge.guise())?.by else {
                 return Some(Path { steps, end: None });
             };
             let (who, entry) = self.nodes.at(next)?;
-            let (entry, way, group) = match search.node(next)?.by {
+            let (entry, way, group) = match search.node(next, edge.guise())?.by {
                 Way::Member(group) => {
                     let (group_who, group_entry) = self.nodes.at(group)?;
-                    (group_entry, search.node(group)?.by, Some(group_who))
+                    (
+                        group_entry,
+                        search.node(group, edge.guise())?.by,
+                        Some(group_who),
+                    )
                 }
                 way => (entry, way, None),
             };

@@ -56,7 +56,7 @@ pub fn exposed_by(inventory: &Inventory, namespace: &str, template: &Template) -
     }
     services(inventory, namespace, template).find_map(|service| {
         let name = &service.meta.name;
-        if service.spec.exposed {
+        if service.spec.outside.is_some() {
             return Some(format!("Service {namespace}/{name}"));
         }
         let mut ingresses = inventory.tables.ingresses.in_namespace(namespace);

@@ -13,14 +13,20 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod addresses;
+pub mod apiserver;
 pub mod canary;
+pub mod certificates;
 pub mod escalation;
+pub mod exposition;
 pub mod exposure;
+pub mod isolation;
+pub mod meshed;
 pub mod network;
 pub mod rbac;
 pub mod rbac_defaults;
 pub mod rights;
 pub mod schedule;
+pub mod tls;
 
 use std::{collections::BTreeSet, fmt::Debug};
 
@@ -173,4 +179,8 @@ analyses! {
     Rights rights: rights::Rights;
     /// Who can become cluster administrator, by which steps.
     Escalation escalation: escalation::Escalation;
+    /// Which workloads' pods are in a service mesh.
+    Meshed meshed: meshed::Meshed;
+    /// What network policies isolate, and which of them select nothing.
+    Isolation isolation: isolation::Isolation;
 }

@@ -33,13 +33,53 @@ pub struct Setting<P> {
     reason = "the description of a field is the documentation of its control"
 )]
 pub struct Controls {
+    /// The API server checks the certificate of everything that it calls: aggregated APIs and
+    /// webhooks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enc_aggregated_and_webhook_tls: Option<Setting<encryption::AggregatedAndWebhookTls>>,
+    /// API servers refuse old versions of TLS, and their certificate is strong and does not end
+    /// soon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enc_apiserver_tls_profile: Option<Setting<encryption::ApiserverTlsProfile>>,
+    /// Certificates of cert-manager are issued and renewed in time, and the authorities that
+    /// webhooks and aggregated APIs are checked against don't end soon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enc_certificates_valid: Option<Setting<encryption::CertificatesValid>>,
+    /// All API servers use the same encryption configuration, and reload it without failing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enc_config_consistent_across_replicas:
+        Option<Setting<encryption::ConfigConsistentAcrossReplicas>>,
+    /// etcd is reached by TLS with client certificates, and so are its members among themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enc_etcd_tls: Option<Setting<encryption::EtcdTls>>,
     /// Each host of an Ingress has TLS and redirects plain HTTP; each Gateway listener has TLS or
     /// only redirects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enc_ingress_tls: Option<Setting<encryption::IngressTls>>,
+    /// The key management service answers the API servers, and its key is replaced in time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enc_kms_healthy_and_rotated: Option<Setting<encryption::KmsHealthyAndRotated>>,
+    /// What pods send each other is encrypted: by a service mesh that takes nothing else, or by
+    /// the network between nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enc_pod_traffic: Option<Setting<encryption::PodTraffic>>,
     /// Each API server encrypts Secrets before it stores them, seen by a canary Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enc_secrets_at_rest_active: Option<Setting<encryption::SecretsAtRestActive>>,
+    /// No API server finds a Secret in storage that is not encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enc_secrets_no_plaintext_reads: Option<Setting<encryption::SecretsNoPlaintextReads>>,
+    /// What API servers encrypt, they encrypt with providers that are strong enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enc_secrets_provider_strength: Option<Setting<encryption::SecretsProviderStrength>>,
+    /// After each change of the encryption configuration or of a KMS key, everything is written
+    /// anew by a storage migration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enc_secrets_reencrypted: Option<Setting<encryption::SecretsReencrypted>>,
+    /// Only listed identities change webhooks, admission policies and the policies of Probity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rbac_admission_config_write_restricted:
+        Option<Setting<rbac::AdmissionConfigWriteRestricted>>,
     /// Nobody gives rights to everybody: to anonymous callers, to all who are authenticated, or
     /// to all service accounts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -87,12 +127,50 @@ pub struct Controls {
     /// Only listed identities make pods in privileged namespaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rbac_workload_create_restricted: Option<Setting<rbac::WorkloadCreateRestricted>>,
+    /// Where the cluster has policies for all namespaces, one of them denies by default or keeps
+    /// tenants apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub net_cluster_baseline: Option<Setting<network::ClusterBaseline>>,
+    /// Workloads of confidential namespaces let pods of other namespaces in only where a policy
+    /// names those namespaces, and the pods in them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub net_cross_namespace_explicit: Option<Setting<network::CrossNamespaceExplicit>>,
+    /// Workloads reach no public address but those that the policy lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub net_egress_internet_restricted: Option<Setting<network::EgressInternetRestricted>>,
+    /// Every entry point into the cluster is known, and each that the public can reach is approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub net_exposure_inventory: Option<Setting<network::ExposureInventory>>,
+    /// Only listed workloads share the network of their node, or open a port on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub net_host_network: Option<Setting<network::HostNetwork>>,
+    /// Workloads don't reach the cloud's metadata endpoint, which hands out the credentials of
+    /// their node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub net_metadata_endpoint_blocked: Option<Setting<network::MetadataEndpointBlocked>>,
+    /// Each namespace denies traffic that no policy allows, in the directions given, so that pods
+    /// created later are isolated from their first packet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub net_namespace_default_deny: Option<Setting<network::NamespaceDefaultDeny>>,
     /// No workload that network policies isolate is opened to everyone again by the rules of
     /// those policies taken together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub net_no_allow_all: Option<Setting<network::NoAllowAll>>,
+    /// Every workload is isolated for egress: some policy selects its pods, so that they reach only
+    /// what a policy allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub net_pod_egress_isolated: Option<Setting<network::PodEgressIsolated>>,
+    /// Every workload is isolated for ingress: some policy selects its pods, so that only what a
+    /// policy allows reaches them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub net_pod_ingress_isolated: Option<Setting<network::PodIngressIsolated>>,
+    /// Every network policy selects some pod, and so does each of its peers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub net_policy_dead: Option<Setting<network::PolicyDead>>,
+    /// The cluster's network plugin enforces network policies, seen by two pods and a policy
+    /// between them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub net_policy_enforced: Option<Setting<network::PolicyEnforced>>,
     /// Every volume claim has a recovery point that is young enough, proven for that very claim.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup_rpo_met: Option<Setting<backup::RpoMet>>,

@@ -85,6 +85,9 @@ pub struct ControlStatus {
     pub severity: Severity,
     /// Mode in force for it.
     pub mode: super::Mode,
+    /// Since when it enforces, where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enforcing_since: Option<Time>,
     /// Subjects in scope.
     pub population: i64,
     /// Subjects by outcome.

@@ -1,49 +1,54 @@
-//! `probity controls`: list the controls, or explain one.
+//! `probity controls`: list the controls.
 
 use clap::Args;
 
 use super::Failure;
-use crate::controls::{Info, REGISTRY, registry};
+use crate::{
+    controls::{Family, Info, REGISTRY},
+    criteria::CRITERIA,
+};
 
 /// Arguments of `probity controls`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Id of the control to explain.
-    id: Option<String>,
+    /// Only those of a family, such as `network`.
+    #[arg(long, value_name = "FAMILY")]
+    family: Option<String>,
+    /// Only those that support a criterion, such as `CC6.1`.
+    #[arg(long, value_name = "CRITERION")]
+    criterion: Option<String>,
 }
 
-/// Prints the list, or one control.
+/// Prints the list, by family.
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let Some(id) = &arguments.id else {
-        for Info {
+    let family = arguments.family.as_deref();
+    if let Some(name) = family
+        && !Family::ALL.iter().any(|family| family.as_str() == name)
+    {
+        let families = Family::ALL.map(Family::as_str).join(", ");
+        return Err(format!("there is no family {name}; there are: {families}"));
+    }
+    let criterion = arguments.criterion.as_deref();
+    if let Some(id) = criterion
+        && !CRITERIA.contains(&id)
+    {
+        return Err(format!(
+            "{id} is no criterion; they are called CC1.1 to CC9.2, A1.1, PI1.1, C1.1 and P1.1 to P8.1"
+        ));
+    }
+    let wanted = |info: &&Info| {
+        family.is_none_or(|family| info.family.as_str() == family)
+            && criterion.is_none_or(|id| info.criteria.contains(&id))
+    };
+    for info in REGISTRY.iter().map(|r| r.info).filter(wanted) {
+        let Info {
             id,
             family,
             severity,
             title,
             ..
-        } in REGISTRY.iter().map(|r| r.info)
-        {
-            println!("{id:<42} {:<11} {severity:<9} {title}", family.as_str());
-        }
-        return Ok(());
-    };
-    let Some(registered) = registry::find(id) else {
-        return Err(format!(
-            "there is no control {id}; `probity controls` lists them"
-        ));
-    };
-    let info = registered.info;
-    println!("{} ({})\n{}\n", info.id, info.field, info.title);
-    println!("Family    {}", info.family.as_str());
-    println!("Severity  {}", info.severity);
-    println!("Criteria  {}\n", info.criteria.join(", "));
-    for (heading, text) in [
-        ("What it checks", info.what),
-        ("Why", info.why),
-        ("What Enforce does", info.fix),
-        ("Limits", info.limits),
-    ] {
-        println!("{heading}:\n  {text}\n");
+        } = info;
+        println!("{id:<42} {:<11} {severity:<9} {title}", family.as_str());
     }
     Ok(())
 }

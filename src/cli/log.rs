@@ -82,19 +82,17 @@ fn text(entry: &Entry) -> String {
             said.policy, said.change, said.generation
         ),
         Body::Transition(said) => {
-            let word =
-                |outcome: Option<crate::verdict::Outcome>| outcome.map_or("-", |o| o.as_str());
             let ended = said
                 .ended
                 .map_or_else(String::new, |end| format!(", ended: {end}"));
             format!(
-                "{} {} → {} {}: {} {} (cause: {}{ended})",
+                "{} {} → {} {}: {}{} (cause: {}{ended})",
                 said.control,
-                word(said.from),
-                word(said.to),
+                said.from.map_or("new", |outcome| outcome.as_str()),
+                said.to.map_or("gone", |outcome| outcome.as_str()),
                 subject(&said.subject),
                 said.reason,
-                said.message,
+                after_colon(&said.message),
                 said.cause
             )
         }
@@ -116,12 +114,19 @@ fn text(entry: &Entry) -> String {
             said.action,
             subject(&said.target)
         ),
-        Body::Outcome(said) => format!("#{} {} {}", said.intent, said.result, said.message),
+        Body::Outcome(said) => {
+            format!(
+                "#{} {}{}",
+                said.intent,
+                said.result,
+                after_colon(&said.message)
+            )
+        }
         Body::Gap(said) => {
             let to = said
                 .to
-                .map_or_else(|| "now on".to_owned(), |to| to.to_string());
-            format!("{} from {} to {to}: {}", said.scope, said.from, said.cause)
+                .map_or_else(|| "now on".to_owned(), |to| format!("to {to:.3}"));
+            format!("{} from {:.3} {to}: {}", said.scope, said.from, said.cause)
         }
         Body::Kept(said) => format!("{} {}", said.control, subject(&said.subject)),
         Body::Brake(said) => format!(
@@ -129,7 +134,7 @@ fn text(entry: &Entry) -> String {
             said.policy, said.control, said.state, said.reason
         ),
         Body::Contended(said) => format!(
-            "{} {} by {} until {}",
+            "{} {} by {} until {:.0}",
             said.control,
             subject(&said.subject),
             said.manager,
@@ -138,7 +143,7 @@ fn text(entry: &Entry) -> String {
         Body::Pause(said) => {
             let until = said
                 .until
-                .map_or_else(|| "ended".to_owned(), |until| format!("until {until}"));
+                .map_or_else(|| "ended".to_owned(), |until| format!("until {until:.0}"));
             format!(
                 "{} {until} by {}",
                 said.target,
@@ -148,11 +153,20 @@ fn text(entry: &Entry) -> String {
         Body::Spilled(said) => format!("a large {}", said.of),
     };
     format!(
-        "{:>6} {} {:<12} {said}",
+        "{:>6} {:.3} {:<12} {said}",
         entry.seq,
         entry.time,
         entry.body.kind()
     )
+}
+
+/// The sentence that explains a word, if there is one.
+fn after_colon(sentence: &str) -> String {
+    if sentence.is_empty() {
+        String::new()
+    } else {
+        format!(": {sentence}")
+    }
 }
 
 fn subject(subject: &SubjectRef) -> String {

@@ -5,8 +5,10 @@ mod baseline;
 mod controls;
 mod crds;
 mod diff;
+mod explain;
 mod generate;
 mod log;
+mod probe;
 mod run;
 
 use std::path::PathBuf;
@@ -29,12 +31,17 @@ enum Command {
     Diff(diff::Arguments),
     /// Print the evidence log.
     Log(log::Arguments),
-    /// List the controls, or explain one.
+    /// List the controls.
     Controls(controls::Arguments),
+    /// Tell what a control checks, why it matters, and how to mend what fails.
+    Explain(explain::Arguments),
     /// Print the `CustomResourceDefinition`s.
     Crds,
     /// Print the baseline policy: every control, in Observe.
     Baseline,
+    /// Play a part in the network probe.
+    #[command(hide = true)]
+    Probe(probe::Arguments),
     /// Write the files that are generated from the controls.
     #[command(hide = true)]
     Generate(generate::Arguments),
@@ -61,11 +68,13 @@ pub async fn main() -> Result<(), Failure> {
         Command::Diff(arguments) => diff::run(arguments).await,
         Command::Log(arguments) => log::run(&arguments),
         Command::Controls(arguments) => controls::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Crds => crds::run(),
         Command::Baseline => {
             baseline::run();
             Ok(())
         }
+        Command::Probe(arguments) => probe::run(arguments).await,
         Command::Generate(arguments) => generate::run(&arguments),
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     engine::{Config, Engine, Memory, OWNER_LABEL},
     evidence::{Log, body::Start, journal::Journal},
     metrics::Metrics,
-    operator::{Operator, Options},
+    operator::{Operator, Options, ProbePlace},
     server::{self, Health},
 };
 
@@ -55,6 +55,17 @@ pub(super) struct Arguments {
     /// Seconds between two anti-entropy lists of a kind.
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     verify_every: u64,
+    /// Namespace in which the network probe may run.
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "PROBITY_PROBE_NAMESPACE",
+        requires = "probe_image"
+    )]
+    probe_namespace: Option<String>,
+    /// Image with this program, for the pods of the network probe.
+    #[arg(long, value_name = "IMAGE", env = "PROBITY_PROBE_IMAGE")]
+    probe_image: Option<String>,
     /// Format of the operator's own log.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
@@ -113,6 +124,10 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         verify_every: Duration::from_secs(arguments.verify_every),
         server_minor: version.minor,
         start,
+        probe: arguments
+            .probe_namespace
+            .zip(arguments.probe_image)
+            .map(|(namespace, image)| ProbePlace { namespace, image }),
     };
     let operator = Operator::new(
         options, connection, engine, journal, candidate, metrics, health,

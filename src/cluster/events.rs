@@ -80,10 +80,9 @@ impl Publisher {
             }
             Decision::Drop { tell } => {
                 if tell {
-                    let most = desk::MOST_PER_WINDOW;
                     tracing::warn!(
                         policy,
-                        "the policy has more than {most} Events a minute; further ones are dropped, the evidence log has all"
+                        "the policy has too many Events a minute; further ones are dropped, the evidence log has all"
                     );
                 }
                 Ok(())
@@ -147,6 +146,7 @@ impl Draft {
             regarding,
             reason: notice.reason,
             note: cut(&note, MOST_NOTE).to_owned(),
+            of_subject: notice.subject.is_some(),
         };
         Some(Self {
             key,

@@ -6,19 +6,30 @@
 //!   lease      who may write: leader election by compare-and-swap
 //!   apply      one step of a remedy                                             (uses request)
 //!   status     the status of a policy                                           (uses request)
+//!   servers    the API servers, each under its own address
+//!   canary     what each of them does with a Secret that we write               (uses servers)
+//!   api_servers  what each of them tells of itself                         (uses servers, tls)
+//!   cilium     whether Cilium encrypts                                          (uses servers)
+//!   tls        what a TLS server shows to its clients
+//!   network_probe  two pods and a policy between them
 //!   events     Kubernetes Events about subjects, few and deduplicated           (uses request)
 //! ```
 //!
 //! Nothing here judges an object. What arrives is handed on as bytes; what the engine decides to write comes back as
 //! calls. So the rest of the program is tested without a server.
 
+pub mod api_servers;
 pub mod apply;
 pub mod canary;
+pub mod cilium;
 pub mod client;
 pub mod events;
 pub mod lease;
+pub mod network_probe;
 mod request;
+pub mod servers;
 pub mod status;
+pub mod tls;
 pub mod watch;
 pub mod wire;
 

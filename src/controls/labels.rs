@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// A label selector, read once.
+/// A label selector, read once. The default selects everything.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LabelSelector {
     json: Value,
@@ -32,6 +32,15 @@ impl LabelSelector {
     /// Whether it selects what has these labels.
     pub fn matches(&self, labels: &Labels) -> bool {
         self.selector.matches(labels)
+    }
+}
+
+impl Default for LabelSelector {
+    fn default() -> Self {
+        Self {
+            json: serde_json::json!({}),
+            selector: Selector::default(),
+        }
     }
 }
 

@@ -15,6 +15,7 @@
 
 pub mod backup;
 pub mod encryption;
+pub mod explain;
 pub mod labels;
 pub mod network;
 pub(crate) mod prelude;
@@ -30,7 +31,7 @@ pub mod workloads;
 
 use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 pub use self::{
     registry::REGISTRY,
@@ -59,6 +60,8 @@ pub struct Info {
     pub criteria: &'static [&'static str],
     /// Severity of a failure, unless the policy says otherwise.
     pub severity: Severity,
+    /// The strongest that its verdicts rest on.
+    pub strength: Strength,
     /// Version of the rule. It rises whenever equal objects may get another verdict, so that a
     /// changed rule is never taken for drift.
     pub rule_version: u32,
@@ -80,6 +83,10 @@ pub struct Info {
     pub why: &'static str,
     /// What Enforce does, or what is proposed.
     pub fix: &'static str,
+    /// What a person does to make a subject pass.
+    pub by_hand: &'static str,
+    /// Which native admission could keep it from failing, and how far.
+    pub prevention: &'static str,
     /// What it can't see, and which choices it makes.
     pub limits: &'static str,
 }
@@ -152,6 +159,14 @@ impl Family {
 pub enum Observation {
     /// The canary Secret and the counters of each API server.
     EncryptionCanary,
+    /// What each API server tells of itself: metrics, flags, health of KMS providers, TLS.
+    ApiServerFacts,
+    /// What entry points show to TLS clients, where a policy asks for it.
+    TlsHandshakes,
+    /// Cilium's configuration.
+    CiliumConfig,
+    /// Two pods, and a policy between them.
+    NetworkProbe,
 }
 
 impl Observation {
@@ -159,6 +174,10 @@ impl Observation {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::EncryptionCanary => "EncryptionCanary",
+            Self::ApiServerFacts => "ApiServerFacts",
+            Self::TlsHandshakes => "TlsHandshakes",
+            Self::CiliumConfig => "CiliumConfig",
+            Self::NetworkProbe => "NetworkProbe",
         }
     }
 
@@ -168,6 +187,20 @@ impl Observation {
             Self::EncryptionCanary => {
                 "Writes and reads its own Secret `probity-canary`, reads the counters of the API \
                  servers (`/metrics`) and their addresses."
+            }
+            Self::ApiServerFacts => {
+                "Reads `/metrics`, `/flagz` and `/readyz/kms-provider…` of each API server, and \
+                 begins TLS handshakes with it."
+            }
+            Self::TlsHandshakes => {
+                "Where a policy sets `handshake`, begins TLS handshakes with the addresses of \
+                 Ingresses and Gateways."
+            }
+            Self::CiliumConfig => "Reads the ConfigMap `cilium-config` in `kube-system`.",
+            Self::NetworkProbe => {
+                "Creates, reads and deletes two pods and a network policy of its own, in a \
+                 namespace of its own, where the policy sets `run` and the chart \
+                 `networkProbe.enabled`."
             }
         }
     }
@@ -225,9 +258,9 @@ pub struct Context<'a> {
     pub scope: Option<&'a Scope>,
     /// What was recorded at the last `Pass` of this very subject, for a put-back.
     pub kept: Option<&'a Kept>,
-    /// What was said of this very subject before: what only now came about is given its grace from
-    /// now on.
-    pub previous: Option<&'a Verdict>,
+    /// What was said of this subject last. It holds no facts, but since when a state is seen, in
+    /// its `recheck_at`; a restart forgets it.
+    pub before: Option<&'a Verdict>,
 }
 
 impl Context<'_> {
@@ -235,6 +268,17 @@ impl Context<'_> {
     pub fn covers(&self, namespace: &str) -> bool {
         let scope = self.scope;
         scope.is_none_or(|scope| scope.covers(self.inventory, namespace))
+    }
+
+    /// When a grace of this length ends: counted from when `reason` was first given, which is now
+    /// unless it was given last.
+    pub fn grace_ends(&self, reason: &str, grace: std::time::Duration) -> Timestamp {
+        let grace = SignedDuration::try_from(grace).unwrap_or(SignedDuration::MAX);
+        let latest = self.now.saturating_add(grace).unwrap_or(Timestamp::MAX);
+        let before = self.before.filter(|before| before.reason == reason);
+        let ends = before.and_then(|before| before.recheck_at);
+        // A grace that was shortened ends with the new one.
+        ends.map_or(latest, |ends| ends.min(latest))
     }
 }
 

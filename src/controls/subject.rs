@@ -30,6 +30,8 @@ pub enum SubjectKind {
     ApiServer,
     /// A listener of a Gateway, named `gateway/listener`.
     Listener,
+    /// All objects of a resource as they lie in storage, named as in `widgets.example.com`.
+    Resource,
     /// The cluster as a whole.
     Cluster,
 }
@@ -90,7 +92,7 @@ impl Subject {
             SubjectKind::Object(kind) => kind.info().group,
             SubjectKind::User | SubjectKind::Group => "rbac.authorization.k8s.io",
             SubjectKind::Listener => "gateway.networking.k8s.io",
-            SubjectKind::ApiServer | SubjectKind::Cluster => "",
+            SubjectKind::ApiServer | SubjectKind::Resource | SubjectKind::Cluster => "",
         }
     }
 
@@ -102,6 +104,7 @@ impl Subject {
             SubjectKind::Group => "Group",
             SubjectKind::ApiServer => "APIServer",
             SubjectKind::Listener => "Listener",
+            SubjectKind::Resource => "Resource",
             SubjectKind::Cluster => "Cluster",
         }
     }

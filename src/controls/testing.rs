@@ -22,7 +22,7 @@ pub(crate) struct World {
     pub(crate) scope: Scope,
     objects: BTreeMap<(Kind, String, String), Value>,
     kept: BTreeMap<Subject, Kept>,
-    said: BTreeMap<Subject, Verdict>,
+    before: BTreeMap<(&'static str, Subject), Verdict>,
     versions: u64,
 }
 
@@ -42,7 +42,7 @@ impl World {
             scope: Scope::default(),
             objects: BTreeMap::new(),
             kept: BTreeMap::new(),
-            said: BTreeMap::new(),
+            before: BTreeMap::new(),
             versions: 0,
         }
     }
@@ -102,10 +102,9 @@ impl World {
         self.analyses.need(&derives, &self.inventory);
         self.analyses.settle(&self.inventory, &mut |_, _| {});
         let mut subjects = Vec::new();
-        let context = self.context(control, None);
+        let context = self.context(control, None, None);
         control.population(&context, None, &mut |subject| subjects.push(subject));
         let mut verdicts = BTreeMap::new();
-        let mut said = BTreeMap::new();
         for subject in subjects {
             let in_scope = subject.namespace.is_empty()
                 || !control.info().is_scoped()
@@ -113,24 +112,27 @@ impl World {
             if !in_scope {
                 continue;
             }
-            let context = Context {
-                previous: self.said.get(&subject),
-                ..self.context(control, self.kept.get(&subject))
-            };
+            let before = self.before.get(&(control.info().id, subject.clone()));
+            let context = self.context(control, self.kept.get(&subject), before);
             let verdict = control
                 .judge(&context, &subject)
                 .expect("a subject of the population");
             if let (Outcome::Pass, Some(kept)) = (verdict.outcome, &verdict.keep) {
                 self.kept.insert(subject.clone(), (**kept).clone());
             }
-            verdicts.insert(subject.to_string(), verdict.clone());
-            said.insert(subject, verdict);
+            let before = (control.info().id, subject.clone());
+            self.before.insert(before, verdict.clone());
+            verdicts.insert(subject.to_string(), verdict);
         }
-        self.said = said;
         verdicts
     }
 
-    fn context<'a>(&'a self, control: &dyn Control, kept: Option<&'a Kept>) -> Context<'a> {
+    fn context<'a>(
+        &'a self,
+        control: &dyn Control,
+        kept: Option<&'a Kept>,
+        before: Option<&'a Verdict>,
+    ) -> Context<'a> {
         Context {
             inventory: &self.inventory,
             analyses: &self.analyses,
@@ -139,7 +141,7 @@ impl World {
             own_namespace: &self.scope.own,
             scope: (control.info().scope == ScopeUse::InRule).then_some(&self.scope),
             kept,
-            previous: None,
+            before,
         }
     }
 

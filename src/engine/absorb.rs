@@ -4,8 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     Engine, Now,
-    instance::{Deviation, Row},
-    plan::Standing,
+    instance::{Deviation, Row, has_row},
     record::{Moves, deviation_id},
     rule::{Judged, RuleId, Sight, View},
 };
@@ -64,10 +63,7 @@ impl Engine {
         let before = instance.counts;
         instance.sight = sight.clone();
         if let Some(judged) = judged {
-            let mut moves = Moves::default();
-            for judged in judged {
-                self.absorb(id, judged, &mut moves, now);
-            }
+            let moves = self.absorb_all(id, judged, now);
             self.say_moves(id, moves);
         } else {
             instance.filled = true;
@@ -87,15 +83,31 @@ impl Engine {
             .map(|(subject, said)| Judged {
                 subject: subject.clone(),
                 cause: Cause::Policy,
+                before: None,
                 verdict: Some(Arc::clone(&said.verdict)),
                 news: true,
             })
             .collect();
+        self.absorb_all(id, &all, now);
+        self.introduce(id, now);
+    }
+
+    fn absorb_all(&mut self, id: u32, judged: &[Judged], now: Now) -> Moves {
         let mut moves = Moves::default();
-        for judged in &all {
+        for judged in judged {
             self.absorb(id, judged, &mut moves, now);
         }
-        self.introduce(id, now);
+        if let Some(instance) = self.instances.get_mut(&id) {
+            // Neighbours in the table are neighbours in a namespace.
+            let mut last = None;
+            for Judged { subject, .. } in judged {
+                if last != Some(&subject.namespace) {
+                    instance.note_scope(&self.inventory, &subject.namespace);
+                }
+                last = Some(&subject.namespace);
+            }
+        }
+        moves
     }
 
     /// Begins or ends an interval in which a rule can't be judged.
@@ -131,6 +143,7 @@ impl Engine {
                 });
                 settled.then(|| gap(from, Some(now.wall), why))
             }
+            (Some((old, _)), Some(new)) if old != new => None,
             (Some(_), Some(_)) | (None, None) => return,
         };
         let (instances, sight) = (rule.instances.clone(), rule.sight());
@@ -163,12 +176,19 @@ impl Engine {
             }
             return;
         }
-        match &judged.verdict {
-            Some(verdict) if instance.covers(&self.inventory, subject) => {
-                self.absorb_verdict(id, subject, judged.cause, verdict, moves, now);
+        let before = judged.before.as_ref();
+        let before = before.filter(|_| instance.holds(subject));
+        match (&judged.verdict, before) {
+            (Some(verdict), before) if instance.covers(&self.inventory, subject) => {
+                self.absorb_verdict(id, judged, before, verdict, moves, now);
             }
-            Some(_) => self.absorb_leave(id, subject, End::ScopeChanged, moves),
-            None => self.absorb_leave(id, subject, End::SubjectGone, moves),
+            (Some(_), Some(before)) => {
+                self.absorb_leave(id, subject, before, End::ScopeChanged, moves);
+            }
+            (None, Some(before)) => {
+                self.absorb_leave(id, subject, before, End::SubjectGone, moves);
+            }
+            (_, None) => return,
         }
         self.replan(id, subject);
     }
@@ -176,8 +196,8 @@ impl Engine {
     fn absorb_verdict(
         &mut self,
         id: u32,
-        subject: &Subject,
-        cause: Cause,
+        judged: &Judged,
+        before: Option<&Arc<Verdict>>,
         verdict: &Arc<Verdict>,
         moves: &mut Moves,
         now: Now,
@@ -185,12 +205,11 @@ impl Engine {
         let Some(instance) = self.instances.get_mut(&id) else {
             return;
         };
+        let (subject, cause) = (&judged.subject, judged.cause);
         let old = instance.rows.remove(subject);
         let outcome = verdict.outcome;
-        let before = old.as_ref().map(|row| row.verdict.outcome);
-        let unchanged = old.as_ref().is_some_and(|row| {
-            row.verdict.outcome == outcome && row.verdict.reason == verdict.reason
-        });
+        let unchanged = before.is_some_and(|b| b.outcome == outcome && b.reason == verdict.reason);
+        let before = before.map(|verdict| verdict.outcome);
         let deviation = old.as_ref().and_then(|row| row.deviation.clone());
         let opens = outcome == Outcome::Fail && deviation.is_none();
         let next = match (outcome, &deviation) {
@@ -211,9 +230,8 @@ impl Engine {
         }
         instance.counts.add(outcome);
         // A new subject is not a change of an old one: it didn't drift.
-        let drifted = opens
-            && before.is_some_and(|before| before == Outcome::Pass)
-            && matches!(cause, Cause::Object | Cause::Time);
+        let drifted =
+            opens && before == Some(Outcome::Pass) && matches!(cause, Cause::Object | Cause::Time);
         if drifted {
             instance.last_drift = Some((now.wall, None));
         }
@@ -221,18 +239,20 @@ impl Engine {
         if let (Some(end), Some((_, how))) = (ended, &mut instance.last_drift) {
             *how = Some(end);
         }
-        let same_outcome = old.as_ref().filter(|_| before == Some(outcome));
-        let row = Row {
-            since: old
-                .as_ref()
-                .filter(|_| unchanged)
-                .map_or(now.wall, |row| row.since),
-            noticed: same_outcome.map_or(now.received, |row| row.noticed),
-            standing: old.map_or(Standing::Quiet, |row| row.standing),
-            deviation: next.clone(),
-            verdict: Arc::clone(verdict),
-        };
-        instance.rows.insert(subject.clone(), row);
+        if has_row(outcome) {
+            let same_outcome = old.as_ref().filter(|_| before == Some(outcome));
+            let row = Row {
+                since: old
+                    .as_ref()
+                    .filter(|_| unchanged)
+                    .map_or(now.wall, |row| row.since),
+                noticed: same_outcome.map_or(now.received, |row| row.noticed),
+                standings: old.map(|row| row.standings).unwrap_or_default(),
+                deviation: next.clone(),
+                verdict: Arc::clone(verdict),
+            };
+            instance.rows.insert(subject.clone(), row);
+        }
         if !instance.introduced {
             return;
         }
@@ -243,40 +263,42 @@ impl Engine {
             return;
         }
         let open = next.or(deviation);
-        self.say_transition(id, subject, before, cause, ended, open.as_ref());
+        self.say_transition(id, subject, before, verdict, cause, ended, open.as_ref());
         if drifted {
             self.measure_drift(id, now);
         }
-        self.notice_transition(id, subject, before, outcome);
+        self.notice_transition(id, subject, before, verdict);
     }
 
-    fn absorb_leave(&mut self, id: u32, subject: &Subject, end: End, moves: &mut Moves) {
+    fn absorb_leave(
+        &mut self,
+        id: u32,
+        subject: &Subject,
+        before: &Verdict,
+        end: End,
+        moves: &mut Moves,
+    ) {
         let Some(instance) = self.instances.get_mut(&id) else {
             return;
         };
-        let Some(row) = instance.rows.remove(subject) else {
-            return;
-        };
-        instance.counts.remove(row.verdict.outcome);
+        instance.counts.remove(before.outcome);
+        let deviation = instance.rows.remove(subject).and_then(|row| row.deviation);
         self.flights.settle(id, subject);
         if !instance.introduced {
             return;
         }
-        let mended = row.deviation.as_ref().map(|deviation| deviation.mended);
-        let end = if mended == Some(true) {
-            End::PutBack
-        } else {
-            end
+        let end = match &deviation {
+            Some(deviation) if deviation.mended => End::PutBack,
+            _ => end,
         };
-        if mended.is_some()
+        if deviation.is_some()
             && let Some((_, how)) = &mut instance.last_drift
         {
             *how = Some(end);
         }
         moves.left.push(self.subject_ref(subject));
-        if let Some(deviation) = row.deviation {
-            let verdict = &row.verdict;
-            self.say_end(id, subject, verdict, Cause::Object, end, deviation);
+        if let Some(deviation) = deviation {
+            self.say_end(id, subject, before, Cause::Object, end, deviation);
         }
     }
 

@@ -59,13 +59,14 @@ impl Engine {
             archived: None,
             settling: false,
         };
+        self.reserve(&flight, now);
         let action = self.next_action_id(now);
         self.flights.start(action, flight);
-        self.advance(action, step, now);
+        self.advance(action, step);
     }
 
     /// Sends a remedy on to its next step.
-    fn advance(&mut self, id: u64, step: Step, now: Now) {
+    fn advance(&mut self, id: u64, step: Step) {
         let Some(flight) = self.flights.get_mut(id) else {
             return;
         };
@@ -79,13 +80,41 @@ impl Engine {
             caused_at: flight.caused_at,
         };
         if step == Step::Write {
-            self.intend(id, now);
+            self.intend(id);
         }
         self.out.actions.push(action);
     }
 
-    /// Records the intent of a write, and counts it.
-    fn intend(&mut self, id: u64, now: Now) {
+    /// Counts a write that is tried, so that no more are tried at once than may be written.
+    fn reserve(&mut self, flight: &Flight, now: Now) {
+        let Some(instance) = self.instances.get(&flight.instance) else {
+            return;
+        };
+        let control = instance.key.control;
+        for policy in &flight.policies {
+            let budget = self.budgets.entry(policy.clone()).or_default();
+            budget.spend(now.mono);
+            let brake = self.brakes.entry((policy.clone(), control)).or_default();
+            brake.count(&flight.subject, now.mono);
+        }
+    }
+
+    /// Gives back what was reserved for a remedy that was not written after all.
+    fn give_back(&mut self, flight: &Flight) {
+        let control = self.instances.get(&flight.instance).map(|i| i.key.control);
+        for policy in &flight.policies {
+            if let Some(budget) = self.budgets.get_mut(policy) {
+                budget.give_back();
+            }
+            let brake = control.and_then(|c| self.brakes.get_mut(&(policy.clone(), c)));
+            if let Some(brake) = brake {
+                brake.give_back(&flight.subject);
+            }
+        }
+    }
+
+    /// Records the intent of a write.
+    fn intend(&mut self, id: u64) {
         let Some(flight) = self.flights.get_mut(id) else {
             return;
         };
@@ -102,14 +131,6 @@ impl Engine {
         {
             // From here on the write may happen, whatever we hear of it.
             deviation.mended = true;
-        }
-        for policy in &policies {
-            self.budgets
-                .entry(policy.clone())
-                .or_default()
-                .spend(now.mono);
-            let brake = self.brakes.entry((policy.clone(), control)).or_default();
-            brake.count(&subject, now.mono);
         }
         let target = self.target_ref(remedy.target());
         let after = match remedy.content() {
@@ -153,7 +174,7 @@ impl Engine {
                 flight.archived = Some(archivable(object));
                 let remedy = Arc::clone(&flight.remedy);
                 let known = self.flights.is_accepted(&content_digest(&remedy));
-                self.advance(id, if known { Step::Write } else { Step::DryRun }, now);
+                self.advance(id, if known { Step::Write } else { Step::DryRun });
             }
             ActionResult::Accepted(object) => self.accepted(id, &object, now),
             ActionResult::Written(version) => self.written(id, version, now),
@@ -171,7 +192,7 @@ impl Engine {
         match self.would_help(instance, &subject, &remedy, object, now) {
             Ok(()) => {
                 self.flights.accept(content_digest(&remedy));
-                self.advance(id, Step::Write, now);
+                self.advance(id, Step::Write);
             }
             Err(why) => self.give_up(id, &Hold::Refused(why), now),
         }
@@ -322,7 +343,11 @@ impl Engine {
         if let Some(hold) = hold {
             self.give_up(id, &hold, now);
         } else {
-            self.flights.end(id);
+            if let Some(flight) = self.flights.end(id)
+                && step != Step::Write
+            {
+                self.give_back(&flight);
+            }
             // The event that tells what changed is on its way; ask again if it is not.
             self.timers
                 .replan(now.mono + Duration::from_secs(1), instance, &subject);
@@ -334,6 +359,9 @@ impl Engine {
         let Some(flight) = self.flights.end(id) else {
             return;
         };
+        if flight.step != Step::Write {
+            self.give_back(&flight);
+        }
         let again = self
             .flights
             .fail(flight.remedy.target(), hold.clone(), now.mono);
@@ -345,10 +373,12 @@ impl Engine {
         let Some(row) = instance.rows.get_mut(&flight.subject) else {
             return;
         };
-        let news = row.standing != Standing::Held(hold.clone());
-        row.standing = Standing::Held(hold.clone());
-        for policy in instance.policies.clone() {
-            self.status_soon(&policy, now);
+        let mut news = false;
+        for policy in &flight.policies {
+            news |= row.stand(policy, Standing::Held(hold.clone()));
+        }
+        for policy in &flight.policies {
+            self.status_soon(policy, now);
         }
         if news {
             let Flight {

@@ -142,12 +142,6 @@ impl Flights {
         self.targets.contains_key(target)
     }
 
-    /// Whether a remedy for this row is under way.
-    pub(super) fn busy(&self, instance: u32, subject: &Subject) -> bool {
-        let mut flights = self.by_id.values();
-        flights.any(|flight| flight.instance == instance && flight.subject == *subject)
-    }
-
     /// The watch has shown that a row passes: its written remedies have arrived.
     pub(super) fn settle(&mut self, instance: u32, subject: &Subject) {
         if self.by_id.is_empty() {
@@ -219,9 +213,13 @@ impl Flights {
         self.accepted.contains(digest)
     }
 
-    /// Ends everything: leadership was lost.
-    pub(super) fn abandon(&mut self) {
-        self.by_id.clear();
+    /// Ends everything: leadership was lost. Returns the writes whose outcome is not known.
+    pub(super) fn abandon(&mut self) -> Vec<(u64, Target)> {
         self.targets.clear();
+        let flights = std::mem::take(&mut self.by_id).into_iter();
+        flights
+            .filter(|(_, flight)| flight.step == Step::Write && !flight.settling)
+            .map(|(id, flight)| (id, flight.remedy.target().clone()))
+            .collect()
     }
 }

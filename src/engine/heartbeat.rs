@@ -64,21 +64,18 @@ impl Engine {
     fn table_digest(&self) -> String {
         let mut hash = Sha256::new();
         for (key, id) in &self.keys {
-            let Some(instance) = self.instances.get(id) else {
-                continue;
-            };
             for part in [key.control, &key.params_hash, &key.scope_hash] {
                 hash.update(part);
                 hash.update([0]);
             }
-            for (subject, row) in &instance.rows {
+            for (subject, verdict) in self.members(*id) {
                 for part in [subject.kind_name(), &subject.namespace, &subject.name] {
                     hash.update(part);
                     hash.update([0]);
                 }
-                hash.update(row.verdict.outcome.as_str());
+                hash.update(verdict.outcome.as_str());
                 hash.update([0]);
-                hash.update(row.verdict.reason);
+                hash.update(verdict.reason);
                 hash.update([1]);
             }
         }

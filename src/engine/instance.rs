@@ -2,7 +2,10 @@
 //!
 //! Policies that ask the same of the same namespaces share an instance.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 
@@ -25,15 +28,40 @@ pub(super) struct Key {
     pub(super) scope_hash: Sym,
 }
 
-/// One subject of an instance.
+/// A subject of an instance that does not simply pass, or has nothing to be judged.
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) verdict: Arc<Verdict>,
     pub(super) since: Timestamp,
     pub(super) deviation: Option<Deviation>,
-    pub(super) standing: Standing,
+    /// Where it stands with regard to its remedy, for each policy; `Quiet` where absent.
+    pub(super) standings: BTreeMap<Sym, Standing>,
     /// When the bytes arrived that led to this outcome, on the monotonic clock.
     pub(super) noticed: std::time::Duration,
+}
+
+impl Row {
+    /// Where it stands with regard to its remedy, for one policy.
+    pub(super) fn standing(&self, policy: &str) -> &Standing {
+        self.standings.get(policy).unwrap_or(&Standing::Quiet)
+    }
+
+    /// Notes where it stands for one policy. Returns whether that is news.
+    pub(super) fn stand(&mut self, policy: &Sym, standing: Standing) -> bool {
+        let news = *self.standing(policy) != standing;
+        if news {
+            self.standings.insert(policy.clone(), standing);
+        }
+        news
+    }
+}
+
+/// Whether an outcome has a [`Row`].
+pub(super) const fn has_row(outcome: Outcome) -> bool {
+    match outcome {
+        Outcome::Fail | Outcome::Excepted | Outcome::Unknown => true,
+        Outcome::Pass | Outcome::NotApplicable => false,
+    }
 }
 
 /// The interval in which a subject fails.
@@ -55,7 +83,11 @@ pub(super) struct Instance {
     pub(super) scope: Arc<Scope>,
     /// Names of the policies that share it.
     pub(super) policies: Vec<Sym>,
+    /// Subjects that fail, are excepted or can't be judged. Of the many others the rule's table
+    /// says all there is.
     pub(super) rows: BTreeMap<Subject, Row>,
+    /// Those namespaces in scope that have subjects.
+    covered: BTreeSet<Sym>,
     pub(super) counts: Counts,
     /// Whether its rule can see: a copy, for those who only look at instances.
     pub(super) sight: Sight,
@@ -83,6 +115,7 @@ impl Instance {
             scope,
             policies: Vec::new(),
             rows: BTreeMap::new(),
+            covered: BTreeSet::new(),
             counts: Counts::default(),
             sight: Sight::Unsettled,
             filled: false,
@@ -106,6 +139,25 @@ impl Instance {
         match self.sight {
             Sight::Blind(..) => Counts::all(Outcome::Unknown, self.counts.total()),
             Sight::Unsettled | Sight::Clear | Sight::Panicked => self.counts,
+        }
+    }
+
+    /// Whether a subject that the rule's table holds is one of this instance's.
+    pub(super) fn holds(&self, subject: &Subject) -> bool {
+        !self.info.is_scoped()
+            || subject.namespace.is_empty()
+            || self.covered.contains(&subject.namespace)
+    }
+
+    /// Notes whether a namespace is in scope now.
+    pub(super) fn note_scope(&mut self, inventory: &Inventory, namespace: &Sym) {
+        if !self.info.is_scoped() || namespace.is_empty() {
+            return;
+        }
+        if !self.scope.covers(inventory, namespace) {
+            self.covered.remove(namespace);
+        } else if !self.covered.contains(namespace) {
+            self.covered.insert(namespace.clone());
         }
     }
 

@@ -37,6 +37,11 @@ impl Budget {
     pub(super) fn spend(&mut self, now: Duration) {
         self.writes.push_back(now);
     }
+
+    /// Takes back the last write counted: it was only tried.
+    pub(super) fn give_back(&mut self) {
+        self.writes.pop_back();
+    }
 }
 
 /// The brake of one control of one policy.
@@ -70,6 +75,11 @@ impl Brake {
     /// Counts a changed subject.
     pub(super) fn count(&mut self, subject: &Subject, now: Duration) {
         self.changed.insert(subject.clone(), now);
+    }
+
+    /// Takes back a subject that was not changed after all.
+    pub(super) fn give_back(&mut self, subject: &Subject) {
+        self.changed.remove(subject);
     }
 
     /// A person released it.

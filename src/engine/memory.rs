@@ -180,6 +180,17 @@ impl Memory {
         self.epoch
     }
 
+    /// Notes when the last entry of a term was said that ended without a stop.
+    pub(super) fn ended(&mut self, last: Timestamp) {
+        self.last = Some(last);
+        self.stopped = false;
+    }
+
+    /// Notes an intent whose outcome this term will not hear of.
+    pub(super) fn remember_intent(&mut self, id: u64, target: SubjectRef) {
+        self.intents.insert(id, target);
+    }
+
     /// Intents without outcome: what a crash left open.
     pub fn open_intents(&self) -> impl Iterator<Item = (u64, &SubjectRef)> {
         self.intents.iter().map(|(id, target)| (*id, target))
@@ -255,10 +266,10 @@ impl Memory {
     }
 
     /// Brakes that were latched, with the `release` value in force at that time.
-    pub(super) fn latched(&self) -> Vec<(Sym, String, Option<String>)> {
-        let latched = self.latched.iter();
+    pub(super) fn take_latched(&mut self) -> Vec<(Sym, String, Option<String>)> {
+        let latched = std::mem::take(&mut self.latched).into_iter();
         latched
-            .map(|((policy, control), release)| (policy.clone(), control.clone(), release.clone()))
+            .map(|((policy, control), release)| (policy, control, release))
             .collect()
     }
 

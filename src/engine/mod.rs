@@ -61,7 +61,7 @@ pub use self::{
     events::{Config, Event, Measure, Notice, NoticeKind, Now, Round, Series},
     flights::{Action, ActionResult, Failure, FailureKind, Step},
     memory::Memory,
-    observed::{Canary, CanaryRun, Finding, Observed},
+    observed::{Canary, CanaryRun, Cilium, Finding, NetworkProbe, Observed, Route, Served},
     plan::{Hold, PAUSE, Standing},
     record::OWNER_LABEL,
 };
@@ -105,6 +105,8 @@ pub struct Engine {
     flights: Flights,
     memory: Memory,
     leading: bool,
+    /// When the last entry was said.
+    said_at: Option<Timestamp>,
     log: Result<(), String>,
     last_action: u64,
     heartbeat_at: Duration,
@@ -149,6 +151,7 @@ impl Engine {
             fights: Fights::default(),
             flights: Flights::default(),
             leading: false,
+            said_at: None,
             log: Ok(()),
             last_action: 0,
             heartbeat_at: HEARTBEAT,
@@ -267,6 +270,9 @@ impl Engine {
         }
         self.heartbeat(now);
         let statuses = self.statuses(now); // may have something to tell, so before the rest
+        if !self.out.entries.is_empty() {
+            self.said_at = Some(now.wall);
+        }
         let Out {
             entries,
             actions,

@@ -4,13 +4,28 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::{controls::Observation, inventory::Sym};
+use crate::{
+    analysis::{
+        apiserver::{ApiServers, Looks},
+        tls::{Shown, Target},
+    },
+    controls::Observation,
+    inventory::Sym,
+};
 
 /// Results of probes, by what was probed.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Observed {
     /// The encryption canary; `None` until it ran for the first time.
     pub canary: Option<CanaryRun>,
+    /// The API servers over time.
+    pub api_servers: ApiServers,
+    /// What entry points show to TLS clients; `None` until somebody looked.
+    pub served: Option<Served>,
+    /// What Cilium's configuration says; `None` until somebody looked.
+    pub cilium: Option<Cilium>,
+    /// The network probe; `None` until it ran for the first time.
+    pub network_probe: Option<NetworkProbe>,
     /// Minor version of the API server, from `/version`; `None` until the shell has read it.
     pub server_minor: Option<u32>,
 }
@@ -20,6 +35,10 @@ impl Observed {
     pub fn take(&mut self, finding: Finding) {
         match finding {
             Finding::Canary(run) => self.canary = Some(run),
+            Finding::ApiServers(looks) => self.api_servers.take(looks),
+            Finding::Served(served) => self.served = Some(served),
+            Finding::Cilium(cilium) => self.cilium = Some(cilium),
+            Finding::NetworkProbe(run) => self.network_probe = Some(run),
         }
     }
 }
@@ -29,6 +48,14 @@ impl Observed {
 pub enum Finding {
     /// By the encryption canary.
     Canary(CanaryRun),
+    /// By a look at each API server.
+    ApiServers(Looks),
+    /// By handshakes with entry points.
+    Served(Served),
+    /// In Cilium's configuration.
+    Cilium(Cilium),
+    /// By the network probe.
+    NetworkProbe(NetworkProbe),
 }
 
 impl Finding {
@@ -36,8 +63,34 @@ impl Finding {
     pub const fn observation(&self) -> Observation {
         match self {
             Self::Canary(_) => Observation::EncryptionCanary,
+            Self::ApiServers(_) => Observation::ApiServerFacts,
+            Self::Served(_) => Observation::TlsHandshakes,
+            Self::Cilium(_) => Observation::CiliumConfig,
+            Self::NetworkProbe(_) => Observation::NetworkProbe,
         }
     }
+}
+
+/// What Cilium's configuration says of traffic between nodes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cilium {
+    /// The cluster has no Cilium.
+    NotThere,
+    /// It is not encrypted.
+    Plain,
+    /// It is encrypted, in this way.
+    Encrypts(&'static str),
+    /// It can't be read.
+    NotSeen(String),
+}
+
+/// What entry points show to TLS clients.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Served {
+    /// When the last handshake ended.
+    pub at: Timestamp,
+    /// What each of them showed, or why there was no handshake.
+    pub shown: BTreeMap<Target, Result<Shown, String>>,
 }
 
 /// One run of the encryption canary over all API servers.
@@ -67,4 +120,32 @@ pub enum Canary {
     },
     /// Nobody can tell; the sentence says why and who would know.
     Unclear(String),
+}
+
+/// One run of the network probe.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NetworkProbe {
+    /// When it ended.
+    pub at: Timestamp,
+    /// What was seen, by where the two pods were.
+    pub routes: BTreeMap<Sym, Route>,
+}
+
+/// What became of connections between two pods under policies that deny them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Route {
+    /// They failed under each policy, and only then.
+    Enforced,
+    /// They went on; the sentence says under which.
+    NotEnforced(String),
+    /// Nobody can tell; the sentence says why.
+    Unclear(String),
+}
+
+impl NetworkProbe {
+    /// A run that could not begin.
+    pub fn unclear(at: Timestamp, why: String) -> Self {
+        let routes = [("the probe".into(), Route::Unclear(why))].into();
+        Self { at, routes }
+    }
 }

@@ -105,107 +105,129 @@ impl Hold {
 /// A hold, and when to ask again although nothing changed.
 type Held = (Hold, Option<Duration>);
 
+/// What to do about a remedy in the name of one policy.
+#[derive(Debug, Clone)]
+enum Decision {
+    /// Nothing: it is under way already.
+    Leave,
+    /// Carry it out.
+    Carry,
+    /// Only propose it.
+    Hold(Held),
+}
+
 impl Engine {
     /// Decides what to do about one subject, and begins it where it may be done.
     pub(super) fn plan(&mut self, id: u32, subject: &Subject, now: Now) {
-        let decision = match self.instances.get(&id).and_then(|i| i.rows.get(subject)) {
-            Some(row) if row.verdict.outcome == Outcome::Fail => self.consider(id, subject, now),
-            _ => {
-                self.flights.settle(id, subject);
-                Ok(None)
-            }
-        };
-        let standing = match decision {
-            Ok(None) => Standing::Quiet,
-            Ok(Some(policies)) => {
-                self.begin(id, subject, policies, now);
-                Standing::UnderWay
-            }
-            Err((hold, again)) => {
-                if let Some(at) = again {
-                    self.timers.replan(at, id, subject);
+        let row = self.instances.get(&id).and_then(|i| i.rows.get(subject));
+        if row.is_none_or(|row| row.verdict.outcome != Outcome::Fail) {
+            self.flights.settle(id, subject);
+            return;
+        }
+        let decided = self.consider(id, subject, now);
+        let carriers: Vec<Sym> = decided
+            .iter()
+            .filter(|(_, decision)| matches!(decision, Decision::Carry))
+            .map(|(policy, _)| policy.clone())
+            .collect();
+        if !carriers.is_empty() {
+            self.begin(id, subject, carriers, now);
+        }
+        for (policy, decision) in decided {
+            let standing = match decision {
+                Decision::Leave => Standing::Quiet,
+                Decision::Carry => Standing::UnderWay,
+                Decision::Hold((hold, again)) => {
+                    if let Some(at) = again {
+                        self.timers.replan(at, id, subject);
+                    }
+                    Standing::Held(hold)
                 }
-                Standing::Held(hold)
-            }
-        };
-        let Some(instance) = self.instances.get_mut(&id) else {
-            return;
-        };
-        let Some(row) = instance.rows.get_mut(subject) else {
-            return;
-        };
-        // `begin` may already have said something more precise.
-        if row.standing != standing
-            && !(standing == Standing::UnderWay
-                && matches!(row.standing, Standing::Held(_))
-                && !self.flights.busy(id, subject))
-        {
-            row.standing = standing;
-            for policy in instance.policies.clone() {
+            };
+            let instance = self.instances.get_mut(&id);
+            let row = instance.and_then(|instance| instance.rows.get_mut(subject));
+            if row.is_some_and(|row| row.stand(&policy, standing)) {
                 self.status_soon(&policy, now);
             }
         }
     }
 
-    /// The policies that carry the remedy, `None` if it is already under way, or what holds it.
-    fn consider(&mut self, id: u32, subject: &Subject, now: Now) -> Result<Option<Vec<Sym>>, Held> {
-        let wait = |hold| Err((hold, None));
-        let (remedy, names, control) = {
-            let Some(instance) = self.instances.get(&id) else {
-                return Ok(None);
-            };
-            let Some(row) = instance.rows.get(subject) else {
-                return Ok(None);
-            };
-            let Some(remedy) = row.verdict.remedy.clone() else {
-                return wait(Hold::NoRemedy);
-            };
-            (remedy, instance.policies.clone(), instance.key.control)
+    /// What each policy says about the remedy of one subject.
+    fn consider(&mut self, id: u32, subject: &Subject, now: Now) -> Vec<(Sym, Decision)> {
+        let Some(instance) = self.instances.get(&id) else {
+            return Vec::new();
         };
-        let enforcing: Vec<Sym> = names
-            .into_iter()
-            .filter(|name| self.enforces(name, control))
-            .collect();
-        if enforcing.is_empty() {
-            return wait(Hold::Observe);
+        let Some(row) = instance.rows.get(subject) else {
+            return Vec::new();
+        };
+        let (names, control) = (instance.policies.clone(), instance.key.control);
+        let remedy = row.verdict.remedy.clone();
+        let shared = remedy.as_ref().map_or_else(
+            || Decision::Hold((Hold::NoRemedy, None)),
+            |remedy| self.object_says(remedy, subject, now),
+        );
+        let mut decided = Vec::new();
+        for name in names {
+            let decision = match (&remedy, &shared) {
+                (None, _) => shared.clone(),
+                _ if !self.enforces(&name, control) => Decision::Hold((Hold::Observe, None)),
+                (Some(remedy), Decision::Carry) => self
+                    .policy_allows(&name, id, subject, remedy, now)
+                    .map_or_else(Decision::Hold, |()| Decision::Carry),
+                _ => shared.clone(),
+            };
+            decided.push((name, decision));
         }
-        if !self.leading() {
-            return wait(Hold::Follower);
+        if let Some(remedy) = &remedy {
+            self.ask_for_peace(id, subject, remedy, &mut decided, now);
         }
-        if self.flights.busy_with(remedy.target()) {
-            return Ok(None);
+        decided
+    }
+
+    /// Whether the field was put back so often that it must be left alone.
+    fn ask_for_peace(
+        &mut self,
+        id: u32,
+        subject: &Subject,
+        remedy: &Remedy,
+        decided: &mut [(Sym, Decision)],
+        now: Now,
+    ) {
+        let carries = |(_, decision): &(Sym, Decision)| matches!(decision, Decision::Carry);
+        if matches!(remedy, Remedy::Create { .. }) || !decided.iter().any(carries) {
+            return;
         }
-        if self.log.is_err() {
-            return wait(Hold::Log);
-        }
-        self.object_allows(&remedy, subject, now)?;
         let field: Field = (remedy.target().clone(), remedy.path());
-        if let Some(until) = self.fights.truce(&field, now.mono) {
-            return Err((Hold::Contended, Some(until)));
-        }
-        if let Some((hold, until)) = self.flights.backoff(remedy.target(), now.mono) {
-            return Err((hold, Some(until)));
-        }
-        let mut carriers = Vec::new();
-        let mut refusal = None;
-        for name in enforcing {
-            match self.policy_allows(&name, id, subject, &remedy, now) {
-                Ok(()) => carriers.push(name),
-                Err(held) => refusal = Some(held),
+        if let Err(until) = self.fights.ask(&field, now.mono) {
+            self.begin_truce(id, subject, remedy, until, now);
+            for decision in decided.iter_mut().filter(|decision| carries(decision)) {
+                decision.1 = Decision::Hold((Hold::Contended, Some(until)));
             }
         }
-        if let Some(held) = refusal
-            && carriers.is_empty()
-        {
-            return Err(held);
+    }
+
+    /// What holds a remedy back whichever policy asks for it; `Carry` where nothing does.
+    fn object_says(&self, remedy: &Remedy, subject: &Subject, now: Now) -> Decision {
+        if !self.leading() {
+            return Decision::Hold((Hold::Follower, None));
         }
-        if !matches!(*remedy, Remedy::Create { .. })
-            && let Err(until) = self.fights.ask(&field, now.mono)
-        {
-            self.begin_truce(id, subject, &remedy, until, now);
-            return Err((Hold::Contended, Some(until)));
+        if self.flights.busy_with(remedy.target()) {
+            return Decision::Leave;
         }
-        Ok(Some(carriers))
+        if self.log.is_err() {
+            return Decision::Hold((Hold::Log, None));
+        }
+        if let Err(held) = self.object_allows(remedy, subject, now) {
+            return Decision::Hold(held);
+        }
+        let field: Field = (remedy.target().clone(), remedy.path());
+        if let Some(until) = self.fights.truce(&field, now.mono) {
+            return Decision::Hold((Hold::Contended, Some(until)));
+        }
+        if let Some((hold, until)) = self.flights.backoff(remedy.target(), now.mono) {
+            return Decision::Hold((hold, Some(until)));
+        }
+        Decision::Carry
     }
 
     /// Whether `policy` carries out remedies of `control` at all.

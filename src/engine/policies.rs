@@ -160,6 +160,20 @@ impl Engine {
         policy
     }
 
+    /// Since when a control of a policy that is new to this process enforces: by our log, and by
+    /// the status, which another replica may have written.
+    fn enforcing_before(&self, policy: &Policy, control: &str) -> Option<Timestamp> {
+        let mut controls = policy.status.controls.iter();
+        let known = controls.find(|known| known.id == control);
+        if known.is_some_and(|known| known.mode == Mode::Observe) {
+            return None; // whatever our own log says: another replica has seen it end
+        }
+        let said = known.and_then(|known| known.enforcing_since.as_ref());
+        // The later one: it acts on less.
+        said.map(|time| time.0)
+            .max(self.memory.enforce_since(&policy.uid, control))
+    }
+
     fn compile_controls(
         &mut self,
         name: &Sym,
@@ -187,10 +201,10 @@ impl Engine {
                 scope_hash: scope_hash.clone(),
             };
             let mode = enabled.mode.unwrap_or(policy.spec.mode);
-            let before = old.and_then(|old| old.control(info.id));
-            let since = before.and_then(|control| control.enforce_since);
-            let since = since.or_else(|| self.memory.enforce_since(&policy.uid, info.id));
-            let since = since.or_else(|| enforcing_condition(policy));
+            let since = match old {
+                Some(old) => old.control(info.id).and_then(|c| c.enforce_since),
+                None => self.enforcing_before(policy, info.id),
+            };
             policy.controls.push(PolicyControl {
                 id: info.id,
                 mode,
@@ -293,10 +307,18 @@ impl Engine {
                 continue;
             };
             let rule = instance.rule;
-            let subjects: Vec<_> = instance.rows.keys().cloned().collect();
-            for subject in subjects {
-                self.say_kept(rule, &subject);
+            let rows: Vec<_> = instance.rows.keys().cloned().collect();
+            for subject in rows {
                 self.replan(id, &subject);
+            }
+            let table = self.rules.get(&rule).map(|rule| rule.table.iter());
+            let kept = table
+                .into_iter()
+                .flatten()
+                .filter(|(_, said)| said.kept.is_some());
+            let kept: Vec<_> = kept.map(|(subject, _)| subject.clone()).collect();
+            for subject in kept {
+                self.say_kept(rule, &subject);
             }
         }
         self.status_soon(name, now);
@@ -304,7 +326,7 @@ impl Engine {
     }
 
     /// Releases the brakes of a policy whose `limits.release` has changed.
-    fn release_brakes(&mut self, name: &Sym) {
+    pub(super) fn release_brakes(&mut self, name: &Sym) {
         let Some(policy) = self.policies.get(name) else {
             return;
         };
@@ -374,12 +396,4 @@ fn manager(object: &ControlPolicy) -> Option<String> {
         .filter(|entry| entry.subresource.as_deref().is_none_or(str::is_empty))
         .max_by_key(|entry| entry.time.as_ref().map(|time| time.0))
         .and_then(|entry| entry.manager.clone())
-}
-
-/// Since when the status says that the policy enforces: what another replica knew.
-fn enforcing_condition(policy: &Policy) -> Option<Timestamp> {
-    let mut conditions = policy.status.conditions.iter();
-    conditions
-        .find(|condition| condition.type_ == "Enforcing" && condition.status == "True")
-        .map(|condition| condition.last_transition_time.0)
 }

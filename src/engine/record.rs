@@ -1,9 +1,12 @@
 //! What the log is told: transitions, the ends of deviations, joins and leaves.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
 
 use super::{
-    Engine, Measure, Notice, NoticeKind, Now, digest,
+    Engine, Measure, Notice, NoticeKind, Now,
     instance::{Deviation, Instance, Key},
     rule::RuleId,
 };
@@ -38,10 +41,9 @@ impl Engine {
         }
         instance.introduced = true;
         let (names, control) = (instance.policies.clone(), instance.key.control);
-        let subjects: Vec<Subject> = instance.rows.keys().cloned().collect();
         let mut moves = Moves::default();
-        for subject in subjects {
-            self.introduce_row(id, &names, &subject, &mut moves);
+        for (subject, verdict) in self.members(id) {
+            self.introduce_row(id, &names, &subject, &verdict, &mut moves);
         }
         for gone in self.memory.forget(&names, control) {
             moves.left.push(gone);
@@ -52,39 +54,54 @@ impl Engine {
         }
     }
 
-    /// One row of an instance that is introduced.
-    fn introduce_row(&mut self, id: u32, names: &[Sym], subject: &Subject, moves: &mut Moves) {
+    /// The subjects of an instance, and what is said of each.
+    pub(super) fn members(&self, id: u32) -> Vec<(Subject, Arc<Verdict>)> {
+        let Some(instance) = self.instances.get(&id) else {
+            return Vec::new();
+        };
+        let table = self.rules.get(&instance.rule).map(|rule| rule.table.iter());
+        let members = table.into_iter().flatten();
+        members
+            .filter(|(subject, _)| instance.holds(subject))
+            .map(|(subject, said)| (subject.clone(), Arc::clone(&said.verdict)))
+            .collect()
+    }
+
+    /// One subject of an instance that is introduced.
+    fn introduce_row(
+        &mut self,
+        id: u32,
+        names: &[Sym],
+        subject: &Subject,
+        verdict: &Verdict,
+        moves: &mut Moves,
+    ) {
         let Some(instance) = self.instances.get_mut(&id) else {
             return;
         };
         let (rule, control) = (instance.rule, instance.key.control);
         let known = self.memory.row(names, control, subject);
         self.memory.taken(names, control, subject);
-        let Some(row) = instance.rows.get_mut(subject) else {
-            return;
-        };
-        let outcome = row.verdict.outcome;
+        let row = instance.rows.get_mut(subject);
+        let mut deviation = row.and_then(|row| row.deviation.as_mut());
         let before = known.as_ref().map(|known| known.outcome);
-        let mut cause = row
-            .deviation
-            .as_ref()
-            .map_or(Cause::Policy, |open| open.cause);
+        let mut cause = deviation.as_ref().map_or(Cause::Policy, |open| open.cause);
         let closed = known.as_ref().and_then(|known| known.deviation.clone());
-        if let (Some(open), Some(known)) = (&mut row.deviation, &known) {
+        if let (Some(open), Some(known)) = (&mut deviation, &known) {
             match &known.deviation {
                 // It failed when we last looked, and has gone on failing as far as we know.
-                Some(deviation) => *open = deviation.clone(),
+                Some(deviation) => **open = deviation.clone(),
                 // It passed when we last looked: it drifted while nobody did.
                 None => open.cause = Cause::Object,
             }
             cause = open.cause;
         }
-        let open = row.deviation.clone();
+        let open = deviation.map(|deviation| deviation.clone());
         self.recall_kept(rule, subject, cause);
         if known.is_none() {
             moves.joined.push(self.subject_ref(subject));
         }
-        if before.unwrap_or(Outcome::Pass) != outcome {
+        if before.unwrap_or(Outcome::Pass) != verdict.outcome {
             let ended = closed.as_ref().filter(|_| open.is_none()).map(|closed| {
                 if closed.mended {
                     End::PutBack
@@ -97,7 +114,16 @@ impl Engine {
             } else {
                 cause
             };
-            self.say_transition(id, subject, before, cause, ended, open.or(closed).as_ref());
+            let deviation = open.or(closed);
+            self.say_transition(
+                id,
+                subject,
+                before,
+                verdict,
+                cause,
+                ended,
+                deviation.as_ref(),
+            );
         }
         self.say_kept(rule, subject);
         self.replan(id, subject);
@@ -114,7 +140,7 @@ impl Engine {
         if said.kept.is_none()
             && let Some(kept) = self.memory.kept(rule_of.key.control, subject)
         {
-            said.kept = Some(std::sync::Arc::new(kept));
+            said.kept = Some(Arc::new(kept));
             // With what was kept there may be a remedy.
             self.again.push((rule, subject.clone(), cause));
         }
@@ -126,28 +152,26 @@ impl Engine {
             return;
         };
         let control = instance.key.control;
-        let rows: Vec<_> = instance
-            .rows
-            .iter()
-            .map(|(subject, row)| (subject.clone(), row.verdict.clone(), row.deviation.clone()))
-            .collect();
+        let members = self.members(id);
         let population = Population {
             policies: vec![policy.clone()],
             control: control.into(),
-            joined: rows
+            joined: members
                 .iter()
-                .map(|(subject, ..)| self.subject_ref(subject))
+                .map(|(subject, _)| self.subject_ref(subject))
                 .collect(),
             left: Vec::new(),
         };
         for batch in population.batches() {
             self.say(Body::Population(batch));
         }
-        for (subject, verdict, deviation) in rows {
+        for (subject, verdict) in members {
             let to = verdict.outcome;
             if to == Outcome::Pass {
                 continue;
             }
+            let row = self.instances.get(&id).and_then(|i| i.rows.get(&subject));
+            let deviation = row.and_then(|row| row.deviation.clone());
             let said = self.transition(id, &subject, None, Some(to), &verdict, Cause::Policy);
             if let Some(mut said) = said {
                 said.policies = vec![policy.clone()];
@@ -189,7 +213,7 @@ impl Engine {
         let instances = rule.instances.iter();
         let enforced = instances
             .filter_map(|id| self.instances.get(id))
-            .filter(|instance| instance.rows.contains_key(subject))
+            .filter(|instance| instance.holds(subject))
             .flat_map(|instance| &instance.policies)
             .any(|name| self.enforces(name, control));
         if !enforced || !self.memory.remember_kept(control, subject, kept) {
@@ -223,20 +247,22 @@ impl Engine {
         }
     }
 
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "a transition has this many parts"
+    )]
     pub(super) fn say_transition(
         &mut self,
         id: u32,
         subject: &Subject,
         from: Option<Outcome>,
+        verdict: &Verdict,
         cause: Cause,
         ended: Option<End>,
         deviation: Option<&Deviation>,
     ) {
-        let Some(row) = self.instances.get(&id).and_then(|i| i.rows.get(subject)) else {
-            return;
-        };
-        let to = Some(row.verdict.outcome);
-        let Some(mut said) = self.transition(id, subject, from, to, &row.verdict, cause) else {
+        let to = Some(verdict.outcome);
+        let Some(mut said) = self.transition(id, subject, from, to, verdict, cause) else {
             return;
         };
         said.ended = ended;
@@ -317,33 +343,31 @@ impl Engine {
         id: u32,
         subject: &Subject,
         before: Option<Outcome>,
-        after: Outcome,
+        verdict: &Verdict,
     ) {
         let Some(instance) = self.instances.get(&id) else {
             return;
         };
-        let Some(row) = instance.rows.get(subject) else {
-            return;
-        };
-        let (kind, reason) = match (before, after) {
+        let (kind, reason) = match (before, verdict.outcome) {
             (_, Outcome::Fail) => (NoticeKind::Warning, "ControlFailed"),
             (Some(Outcome::Fail), Outcome::Pass) => (NoticeKind::Normal, "ControlPassed"),
             (Some(_), Outcome::Unknown) => (NoticeKind::Warning, "ControlUnknown"),
             _ => return,
         };
-        let note = if row.verdict.message.is_empty() {
-            format!("{}: {}", instance.key.control, row.verdict.reason)
+        let said = if verdict.message.is_empty() {
+            verdict.reason
         } else {
-            format!("{}: {}", instance.key.control, row.verdict.message)
+            &verdict.message
         };
-        self.out.notices.push(Notice {
+        let notice = Notice {
             subject: Some(subject.clone()),
             policy: instance.policies.first().cloned(),
             kind,
             reason,
             action: "Judge",
-            note,
-        });
+            note: format!("{}: {said}", instance.key.control),
+        };
+        self.out.notices.push(notice);
     }
 
     /// Ends all deviations of an instance for one policy that no longer uses it.
@@ -391,14 +415,17 @@ pub(super) fn subject_ref(inventory: &Inventory, subject: &Subject) -> SubjectRe
     }
 }
 
+/// What names a deviation for ever: what was judged, and when it began to fail.
 pub(super) fn deviation_id(key: &Key, subject: &Subject, opened: Timestamp) -> String {
-    let subject = subject.to_string();
-    let whole = digest(&serde_json::json!([
-        key.control,
-        key.params_hash,
-        key.scope_hash,
-        subject,
-        opened.to_string(),
-    ]));
-    whole.chars().take(16).collect()
+    let mut hash = Sha256::new();
+    let Subject {
+        namespace, name, ..
+    } = subject;
+    let of = [key.control, &key.params_hash, &key.scope_hash];
+    for part in of.iter().chain(&[subject.kind_name(), namespace, name]) {
+        hash.update(part);
+        hash.update([0]); // no part has one
+    }
+    hash.update(opened.as_nanosecond().to_be_bytes());
+    super::hex(&hash.finalize()[..8])
 }

@@ -33,6 +33,9 @@ pub(super) struct RuleKey {
     pub(super) scope_hash: Option<Sym>,
 }
 
+/// Verdicts that are looked through for an equal one.
+const MOST_COMMON: usize = 8;
+
 /// What must be judged again, and why.
 #[derive(Debug, Default)]
 pub(super) struct Dirty {
@@ -69,6 +72,8 @@ impl Dirty {
 pub(super) struct Judged {
     pub(super) subject: Subject,
     pub(super) cause: Cause,
+    /// What was said of it before; `None` where it is new.
+    pub(super) before: Option<Arc<Verdict>>,
     /// `None` where there is no such subject (any more).
     pub(super) verdict: Option<Arc<Verdict>>,
     /// Whether anything differs from before, or who covers it may.
@@ -132,6 +137,8 @@ pub(super) struct Rule {
     /// Those of them that don't hold its table yet.
     pub(super) fresh: Vec<u32>,
     pub(super) table: BTreeMap<Subject, Said>,
+    /// The last few verdicts that said nothing of their own: most subjects share one.
+    common: Vec<Arc<Verdict>>,
     pub(super) dirty: Dirty,
     /// Whether the population was ever complete.
     pub(super) settled: bool,
@@ -157,6 +164,7 @@ impl Rule {
             instances: Vec::new(),
             fresh: Vec::new(),
             table: BTreeMap::new(),
+            common: Vec::new(),
             dirty,
             settled: false,
             panicked: false,
@@ -287,11 +295,12 @@ impl Rule {
     fn judge(&mut self, view: View<'_>, subject: Subject, cause: Cause, moved: bool) -> Judged {
         let said = self.table.get(&subject);
         let kept = said.and_then(|said| said.kept.clone());
+        let before = said.map(|said| Arc::clone(&said.verdict));
         let verdict = self.verdict(view, &subject, kept.as_deref());
-        let (verdict, news) = match (verdict, self.table.get_mut(&subject)) {
+        let (verdict, news) = match (verdict, &before) {
             (None, _) => (None, self.table.remove(&subject).is_some()),
-            (Some(verdict), Some(said)) if *said.verdict == verdict => {
-                (Some(Arc::clone(&said.verdict)), false)
+            (Some(verdict), Some(before)) if **before == verdict => {
+                (Some(Arc::clone(before)), false)
             }
             (Some(verdict), _) => {
                 let kept = match verdict.outcome {
@@ -299,7 +308,7 @@ impl Rule {
                     // The last passing value outlives the failure.
                     _ => kept,
                 };
-                let verdict = Arc::new(verdict);
+                let verdict = self.share(verdict);
                 let said = Said {
                     verdict: Arc::clone(&verdict),
                     kept,
@@ -311,9 +320,30 @@ impl Rule {
         Judged {
             subject,
             cause,
+            before,
             verdict,
             news: news || moved,
         }
+    }
+
+    /// A verdict, shared with equal ones where it says nothing of its own.
+    fn share(&mut self, verdict: Verdict) -> Arc<Verdict> {
+        let own = verdict.remedy.is_some()
+            || verdict.keep.is_some()
+            || verdict.proposal.is_some()
+            || verdict.recheck_at.is_some();
+        if own {
+            return Arc::new(verdict);
+        }
+        if let Some(common) = self.common.iter().find(|common| ***common == verdict) {
+            return Arc::clone(common);
+        }
+        let verdict = Arc::new(verdict);
+        if self.common.len() == MOST_COMMON {
+            self.common.remove(0);
+        }
+        self.common.push(Arc::clone(&verdict));
+        verdict
     }
 
     /// The verdict on one subject; a panic of the control is that control's `Unknown`.
@@ -327,7 +357,7 @@ impl Rule {
             return Some(verdict);
         }
         let context = Context {
-            previous: self.table.get(subject).map(|said| &*said.verdict),
+            before: self.table.get(subject).map(|said| &*said.verdict),
             ..self.context(view, kept)
         };
         let judge = AssertUnwindSafe(|| self.control.judge(&context, subject));
@@ -348,7 +378,7 @@ impl Rule {
             own_namespace: &self.scope.own,
             scope: (self.control.info().scope == ScopeUse::InRule).then_some(&*self.scope),
             kept,
-            previous: None,
+            before: None,
         }
     }
 

@@ -56,7 +56,7 @@ impl Engine {
             let Some(policy) = self.policies.get(&name) else {
                 continue;
             };
-            let mut status = self.status(policy, now.wall);
+            let mut status = self.status(&name, policy, now.wall);
             status.evidence.clone_from(&policy.status.evidence);
             if status == policy.status {
                 continue; // quiet when nothing changed
@@ -85,7 +85,7 @@ impl Engine {
         }
     }
 
-    fn status(&self, policy: &Policy, now: Timestamp) -> ControlPolicyStatus {
+    fn status(&self, name: &str, policy: &Policy, now: Timestamp) -> ControlPolicyStatus {
         let mut controls = Vec::new();
         let mut outcomes = Counts::default();
         let mut subjects = OutcomeCounts::default();
@@ -103,9 +103,9 @@ impl Engine {
             add(&mut subjects, &counts);
             last_drift = last_drift.max(instance.last_drift.map(|(at, _)| at));
             if control.mode == Mode::Enforce {
-                count_standings(instance, &mut enforcement);
+                count_standings(instance, name, &mut enforcement);
             }
-            controls.push(control_status(policy, control, instance, now));
+            controls.push(control_status(name, policy, control, instance, now));
         }
         let old = &policy.status;
         let enforces = policy
@@ -134,7 +134,7 @@ impl Engine {
                     continue;
                 }
                 for policy in &instance.policies {
-                    let standing = row.standing.clone();
+                    let standing = row.standing(policy).clone();
                     let text = proposal(row);
                     proposals.push((
                         policy.clone(),
@@ -197,9 +197,9 @@ fn summary(outcomes: &Counts, subjects: OutcomeCounts) -> Summary {
     }
 }
 
-fn count_standings(instance: &Instance, sum: &mut EnforcementStatus) {
+fn count_standings(instance: &Instance, policy: &str, sum: &mut EnforcementStatus) {
     for row in instance.rows.values() {
-        let Standing::Held(hold) = &row.standing else {
+        let Standing::Held(hold) = row.standing(policy) else {
             continue;
         };
         match hold {
@@ -218,6 +218,7 @@ fn count_standings(instance: &Instance, sum: &mut EnforcementStatus) {
 }
 
 fn control_status(
+    name: &str,
     policy: &Policy,
     control: &PolicyControl,
     instance: &Instance,
@@ -229,7 +230,7 @@ fn control_status(
         Some(old) if old.outcome == outcome => old.since.clone(),
         _ => Time(whole_seconds(now)),
     };
-    let (violations, omitted) = violations(instance);
+    let (violations, omitted) = violations(instance, name);
     let drift = instance.last_drift;
     let ended = drift.map(|(_, end)| end.map_or("Open", End::as_str).to_owned());
     ControlStatus {
@@ -242,6 +243,7 @@ fn control_status(
         outcome,
         severity: control.severity,
         mode: control.mode,
+        enforcing_since: control.enforce_since.map(Time),
         population: i64::try_from(counts.total()).unwrap_or(i64::MAX),
         subjects: outcome_counts(&counts),
         since,
@@ -254,7 +256,7 @@ fn control_status(
     }
 }
 
-fn violations(instance: &Instance) -> (Vec<Violation>, i64) {
+fn violations(instance: &Instance, policy: &str) -> (Vec<Violation>, i64) {
     if let Sight::Blind(why, since) = &instance.sight {
         let blind = Violation {
             kind: "Cluster".into(),
@@ -281,16 +283,16 @@ fn violations(instance: &Instance) -> (Vec<Violation>, i64) {
     let listed: Vec<Violation> = of(Outcome::Fail)
         .chain(of(Outcome::Unknown))
         .take(MOST_VIOLATIONS)
-        .map(|(subject, row)| violation(subject, row))
+        .map(|(subject, row)| violation(subject, row, policy))
         .collect();
     let omitted =
         i64::try_from(total).unwrap_or(i64::MAX) - i64::try_from(listed.len()).unwrap_or(0);
     (listed, omitted)
 }
 
-fn violation(subject: &Subject, row: &Row) -> Violation {
+fn violation(subject: &Subject, row: &Row, policy: &str) -> Violation {
     let namespace = subject.object_namespace();
-    let message = match &row.standing {
+    let message = match row.standing(policy) {
         Standing::Quiet | Standing::UnderWay | Standing::Held(Hold::Observe | Hold::NoRemedy) => {
             row.verdict.message.to_string()
         }

@@ -1,6 +1,6 @@
 //! Terms: what a replica does when it begins to lead, and when it no longer does.
 
-use super::{Engine, Now, memory, record};
+use super::{Engine, Measure, Now, memory, record};
 use crate::{
     evidence::body::{self, Body},
     inventory::Sym,
@@ -35,10 +35,9 @@ impl Engine {
                 resource_version: None,
             }));
         }
-        for (policy, control, release) in self.memory.latched() {
+        for (policy, control, release) in self.memory.take_latched() {
             if let Some(registered) = crate::controls::registry::find(&control) {
-                let brake = self.brakes.entry((policy, registered.info.id)).or_default();
-                brake.latched = Some(release);
+                self.latch_again(policy, registered.info.id, release);
             }
         }
         for (target, until) in self.memory.take_truces(now.wall) {
@@ -50,6 +49,8 @@ impl Engine {
         }
         let names: Vec<Sym> = self.policies.keys().cloned().collect();
         for name in &names {
+            // What a person released while nobody led.
+            self.release_brakes(name);
             self.say_policy(name, None);
             self.status_soon(name, now);
             self.out.changed.insert(name.clone());
@@ -62,26 +63,48 @@ impl Engine {
         self.replan_all();
     }
 
+    /// Latches a brake that the log says was latched.
+    fn latch_again(&mut self, policy: Sym, control: &'static str, release: Option<String>) {
+        let brake = self.brakes.entry((policy.clone(), control)).or_default();
+        brake.latched = Some(release);
+        self.out.measures.push(Measure::Brake {
+            policy,
+            control,
+            latched: true,
+        });
+    }
+
     /// A term ends: the next one begins from what is so now.
     pub(super) fn follow(&mut self) {
         if !self.leading {
             return;
         }
         self.leading = false;
-        self.flights.abandon();
+        for (id, target) in self.flights.abandon() {
+            let target = self.target_ref(&target);
+            self.memory.remember_intent(id, target);
+        }
+        if let Some(last) = self.said_at {
+            self.memory.ended(last);
+        }
         self.out.entries.clear();
         self.out.actions.clear();
-        for instance in self.instances.values_mut() {
+        let ids: Vec<u32> = self.instances.keys().copied().collect();
+        for id in ids {
+            let members = self.members(id);
+            let Some(instance) = self.instances.get_mut(&id) else {
+                continue;
+            };
             instance.introduced = false;
-            for (subject, row) in &instance.rows {
-                let reference = record::subject_ref(&self.inventory, subject);
+            for (subject, verdict) in members {
+                let row = instance.rows.get(&subject);
                 self.memory.remember_row(
                     &instance.policies,
                     instance.key.control,
-                    subject,
-                    &reference,
-                    row.verdict.outcome,
-                    row.deviation.as_ref(),
+                    &subject,
+                    &record::subject_ref(&self.inventory, &subject),
+                    verdict.outcome,
+                    row.and_then(|row| row.deviation.as_ref()),
                 );
             }
         }

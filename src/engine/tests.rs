@@ -105,10 +105,14 @@ impl Drive {
     }
 
     fn policy(&mut self, generation: i64, spec: impl Into<Value>) {
+        self.policy_named("soc2", generation, spec);
+    }
+
+    fn policy_named(&mut self, name: &str, generation: i64, spec: impl Into<Value>) {
         let spec: Value = spec.into();
         let policy = json!({
             "apiVersion": "probity.dev/v1alpha1", "kind": "ControlPolicy",
-            "metadata": { "name": "soc2", "uid": "p-1", "generation": generation },
+            "metadata": { "name": name, "uid": format!("uid-{name}"), "generation": generation },
             "spec": spec,
         });
         self.apply(Event::Policy(Box::new(
@@ -162,10 +166,17 @@ impl Drive {
     }
 
     fn delete(&mut self, kind: Kind, namespace: &str, name: &str) {
-        let key = (kind, namespace.to_owned(), name.to_owned());
-        let object = self.objects.remove(&key).unwrap();
-        let line = json!({ "type": "DELETED", "object": object }).to_string();
-        self.apply(Event::Line(kind, line.into()));
+        self.delete_at_once(kind, &[namespace.to_owned()], name);
+    }
+
+    /// An object of each of these namespaces is gone before the next round.
+    fn delete_at_once(&mut self, kind: Kind, namespaces: &[String], name: &str) {
+        for namespace in namespaces {
+            let key = (kind, namespace.clone(), name.to_owned());
+            let object = self.objects.remove(&key).unwrap();
+            let line = json!({ "type": "DELETED", "object": object }).to_string();
+            self.apply(Event::Line(kind, line.into()));
+        }
         self.round();
     }
 

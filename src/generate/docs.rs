@@ -7,47 +7,64 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 
 use super::GENERATED;
-use crate::{controls::Info, inventory::Kind};
+use crate::{
+    controls::{Family, Info, explain::resources},
+    criteria::CRITERIA,
+};
 
 /// The page of one control.
 pub(super) fn page(info: &Info, schema: &JSONSchemaProps) -> String {
-    let Info {
-        id,
-        field,
-        title,
-        what,
-        why,
-        fix,
-        limits,
-        ..
-    } = info;
-    let criteria = info.criteria.join(", ");
     let subjects = resources(info.subjects.iter().copied());
     let scope = if info.is_scoped() {
         "the namespaces of the policy's scope"
     } else {
         "the whole cluster, whatever the policy's scope"
     };
-    let rights = rights(info);
-    let parameters = parameters(schema);
-    format!(
+    let mut text = format!(
         "<!-- {GENERATED} -->\n\
-         # {id}\n\n\
-         {title}.\n\n\
+         # {}\n\n\
+         {}.\n\n\
          | Field of `spec.controls` | Family | Severity | Judges | In | Rule version |\n\
          |---|---|---|---|---|---|\n\
-         | `{field}` | {} | {} | {subjects} | {scope} | {} |\n\n\
-         ## What it checks\n\n{what}\n\n\
-         ## Why\n\n{why}\n\n\
-         ## Criteria\n\n{criteria}\n\n\
-         ## Parameters\n\n{parameters}\n\
-         ## What Enforce does\n\n{fix}\n\n\
-         ## Rights\n\n{rights}\n\
-         ## Limits\n\n{limits}\n",
+         | `{}` | {} | {} | {subjects} | {scope} | {} |\n",
+        info.id,
+        info.title,
+        info.field,
         info.family.as_str(),
         info.severity,
         info.rule_version,
-    )
+    );
+    let mut section = |heading: &str, body: &str| {
+        // Writing to a string can't fail.
+        let _ = write!(text, "\n## {heading}\n\n{}\n", body.trim_end());
+    };
+    for (heading, body) in info.about() {
+        section(heading, &body);
+    }
+    section("Parameters", &parameters(schema));
+    section("Example", &format!("```yaml\n{}```", info.example()));
+    for (heading, body) in info.in_use() {
+        section(heading, &body);
+    }
+    text
+}
+
+/// The parameters of a control, a line each, for a terminal.
+pub(super) fn parameter_lines(schema: &JSONSchemaProps) -> Vec<String> {
+    let mut lines = Vec::new();
+    each_parameter(schema, "", &mut |path, parameter, default| {
+        let default = if default.is_empty() {
+            String::new()
+        } else {
+            format!(", default {default}")
+        };
+        let description = cell(parameter.description.as_deref().unwrap_or_default());
+        lines.push(format!(
+            "{path} ({}{default}): {description}",
+            kind(parameter)
+        ));
+    });
+    lines
 }
 
 /// The table of all controls; `folder` is where their pages are, seen from the page it is on.
@@ -74,83 +91,78 @@ pub(super) fn table(infos: &[&Info], folder: &str) -> String {
     text
 }
 
-/// The page that lists all controls.
+/// The page that lists all controls, by family and by criterion.
 pub(super) fn index(infos: &[&Info]) -> String {
-    format!(
+    let mut text = format!(
         "<!-- {GENERATED} -->\n\
          # Controls\n\n\
          Each is switched on by a field of `spec.controls` of a `ControlPolicy`; an empty object \
          takes the defaults. *Puts back* means that some of its remedies can be carried out with \
          `mode: Enforce` and the write rights of its family; *proposes*, that it only says what \
-         would make a subject pass.\n\n{}",
-        table(infos, "")
-    )
-}
-
-fn rights(info: &Info) -> String {
-    let mut text = format!("Reads {}.\n", resources(info.inputs()));
-    for observation in info.observes {
-        text.push_str(observation.explain());
-        text.push('\n');
-    }
-    if info.writes.is_empty() {
-        text.push_str("\nWrites nothing, in any mode.\n");
-        return text;
-    }
-    let family = info.family.as_str();
-    let _ = writeln!(
-        text,
-        "\nWrites only in `Enforce`, and only with `enforcement.{family}: true` in the chart:\n"
+         would make a subject pass.\n\n## By family\n"
     );
-    for write in info.writes {
-        let _ = writeln!(text, "- {} {}", write.verb, resources([write.kind]));
+    for family in Family::ALL {
+        let members = infos.iter().filter(|info| info.family == family);
+        let members: Vec<_> = members.copied().collect();
+        if !members.is_empty() {
+            // Writing to a string can't fail.
+            let _ = write!(text, "\n### {}\n\n{}", family.as_str(), table(&members, ""));
+        }
+    }
+    text.push_str("\n## By criterion\n\n| Criterion | Controls |\n|---|---|\n");
+    for criterion in CRITERIA {
+        let members = infos.iter().filter(|i| i.criteria.contains(&criterion));
+        let links: Vec<_> = members
+            .map(|info| format!("[`{id}`]({id}.md)", id = info.id))
+            .collect();
+        if !links.is_empty() {
+            let _ = writeln!(text, "| {criterion} | {} |", links.join(", "));
+        }
     }
     text
-}
-
-/// Names of resources, as RBAC spells them.
-fn resources(kinds: impl IntoIterator<Item = Kind>) -> String {
-    let name = |kind: Kind| {
-        let info = kind.info();
-        let dot = if info.group.is_empty() { "" } else { "." };
-        format!("`{}{dot}{}`", info.plural, info.group)
-    };
-    let names: Vec<_> = kinds.into_iter().map(name).collect();
-    if names.is_empty() {
-        "no objects".to_owned()
-    } else {
-        names.join(", ")
-    }
 }
 
 /// The table of parameters.
 fn parameters(schema: &JSONSchemaProps) -> String {
     let mut text = String::from("| Name | Type | Default | Description |\n|---|---|---|---|\n");
-    rows(schema, "", &mut text);
+    each_parameter(schema, "", &mut |path, parameter, default| {
+        let default = match default {
+            "" | "required" => default.to_owned(),
+            value => format!("`{}`", cell(value)),
+        };
+        let description = cell(parameter.description.as_deref().unwrap_or_default());
+        // Writing to a string can't fail.
+        let _ = writeln!(
+            text,
+            "| `{path}` | {} | {default} | {description} |",
+            kind(parameter)
+        );
+    });
     text
 }
 
-fn rows(schema: &JSONSchemaProps, prefix: &str, text: &mut String) {
+/// Calls `found` with the path, schema and default (`required` where it has none and must be
+/// given) of each parameter, those inside others too.
+fn each_parameter(
+    schema: &JSONSchemaProps,
+    prefix: &str,
+    found: &mut dyn FnMut(&str, &JSONSchemaProps, &str),
+) {
     for (name, parameter) in schema.properties.iter().flatten() {
         let path = format!("{prefix}{name}");
         let required = schema.required.iter().flatten().any(|field| field == name);
         let default = match &parameter.default {
-            Some(default) => format!("`{}`", cell(&default.0.to_string())),
+            Some(default) => default.0.to_string(),
             None if required => "required".to_owned(),
             None => String::new(),
         };
-        let _ = writeln!(
-            text,
-            "| `{path}` | {} | {default} | {} |",
-            kind(parameter),
-            cell(parameter.description.as_deref().unwrap_or_default()),
-        );
-        rows(parameter, &format!("{path}."), text);
+        found(&path, parameter, &default);
+        each_parameter(parameter, &format!("{path}."), found);
         if let Some(JSONSchemaPropsOrArray::Schema(items)) = &parameter.items {
-            rows(items, &format!("{path}[]."), text);
+            each_parameter(items, &format!("{path}[]."), found);
         }
         if let Some(JSONSchemaPropsOrBool::Schema(values)) = &parameter.additional_properties {
-            rows(values, &format!("{path}.*."), text);
+            each_parameter(values, &format!("{path}.*."), found);
         }
     }
 }

@@ -66,7 +66,15 @@ fn ids_fields_and_criteria_are_consistent() {
                 info.id
             );
         }
-        for text in [info.title, info.what, info.why, info.fix, info.limits] {
+        for text in [
+            info.title,
+            info.what,
+            info.why,
+            info.fix,
+            info.by_hand,
+            info.prevention,
+            info.limits,
+        ] {
             assert!(!text.is_empty(), "{} lacks documentation", info.id);
         }
         assert!(!info.title.ends_with('.'), "title of {}", info.id);

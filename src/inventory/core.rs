@@ -7,7 +7,7 @@ use super::{
     Projected, Projection,
     intern::{Interner, Sym},
     meta::{Labels, Str, StrMap, WireMeta},
-    network_policy::IntOrString,
+    network_policy::{Cidr, IntOrString},
 };
 
 /// A Service.
@@ -15,11 +15,78 @@ use super::{
 pub struct Service {
     /// Labels of the pods that it leads to; `None` without a selector.
     pub selector: Option<Labels>,
-    /// Whether it is reachable from outside: `LoadBalancer`, `NodePort` or external addresses.
-    pub exposed: bool,
+    /// What makes it reachable from outside; `None` where nothing does.
+    pub outside: Option<Box<Outside>>,
     /// Ports of the pods that it leads to.
     pub targets: Box<[Target]>,
 }
+
+/// What makes a Service reachable from outside.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Outside {
+    /// Its type: `LoadBalancer`, `NodePort`, or another with external addresses.
+    pub kind: Sym,
+    /// Whether it has external addresses.
+    pub external_ips: bool,
+    /// Class of the load balancer.
+    pub class: Option<Sym>,
+    /// Addresses that the load balancer lets in; empty means all.
+    pub sources: Box<[Cidr]>,
+    /// Whether one of them can't be read.
+    pub bad_source: bool,
+    /// Whether a load balancer opens a port on each node as well.
+    pub node_ports: bool,
+    /// Ports of the Service.
+    pub ports: Box<[u16]>,
+}
+
+/// Annotations by which clouds make the load balancer of a Service an internal one.
+pub const INTERNAL_ANNOTATIONS: [(&str, &str); 14] = [
+    (
+        "service.beta.kubernetes.io/aws-load-balancer-internal",
+        "true",
+    ),
+    (
+        "service.beta.kubernetes.io/aws-load-balancer-internal",
+        "0.0.0.0/0",
+    ),
+    (
+        "service.beta.kubernetes.io/aws-load-balancer-scheme",
+        "internal",
+    ),
+    ("networking.gke.io/load-balancer-type", "internal"),
+    ("cloud.google.com/load-balancer-type", "internal"),
+    (
+        "service.beta.kubernetes.io/azure-load-balancer-internal",
+        "true",
+    ),
+    (
+        "service.beta.kubernetes.io/openstack-internal-load-balancer",
+        "true",
+    ),
+    (
+        "service.beta.kubernetes.io/oci-load-balancer-internal",
+        "true",
+    ),
+    ("oci-network-load-balancer.oraclecloud.com/internal", "true"),
+    (
+        "service.kubernetes.io/ibm-load-balancer-cloud-provider-ip-type",
+        "private",
+    ),
+    (
+        "service.beta.kubernetes.io/alibaba-cloud-loadbalancer-address-type",
+        "intranet",
+    ),
+    (
+        "service.beta.kubernetes.io/do-loadbalancer-network",
+        "internal",
+    ),
+    ("load-balancer.hetzner.cloud/disable-public-network", "true"),
+    (
+        "service.beta.kubernetes.io/scw-loadbalancer-private",
+        "true",
+    ),
+];
 
 /// A port of the pods that a Service leads to.
 #[derive(Debug, PartialEq, Eq)]
@@ -83,6 +150,41 @@ struct ServiceSpec<'a> {
     external_ips: Option<Vec<Str<'a>>>,
     #[serde(borrow)]
     ports: Option<Vec<ServicePort<'a>>>,
+    #[serde(borrow)]
+    load_balancer_class: Option<Str<'a>>,
+    #[serde(borrow)]
+    load_balancer_source_ranges: Option<Vec<Str<'a>>>,
+    allocate_load_balancer_node_ports: Option<bool>,
+}
+
+impl ServiceSpec<'_> {
+    fn outside(&self, interner: &mut Interner) -> Option<Box<Outside>> {
+        let kind = self.kind.as_deref().unwrap_or("ClusterIP");
+        let external_ips = self
+            .external_ips
+            .as_ref()
+            .is_some_and(|ips| !ips.is_empty());
+        if !external_ips && !matches!(kind, "LoadBalancer" | "NodePort") {
+            return None;
+        }
+        let sources = self.load_balancer_source_ranges.iter().flatten();
+        let sources: Vec<_> = sources.map(|source| Cidr::parse(source.trim())).collect();
+        let ports = self.ports.iter().flatten();
+        Some(Box::new(Outside {
+            kind: interner.string(kind),
+            external_ips,
+            class: self
+                .load_balancer_class
+                .as_deref()
+                .map(|class| interner.string(class)),
+            bad_source: sources.iter().any(Option::is_none),
+            sources: sources.into_iter().flatten().collect(),
+            node_ports: kind == "NodePort"
+                || (kind == "LoadBalancer"
+                    && self.allocate_load_balancer_node_ports != Some(false)),
+            ports: ports.map(|port| port.port).collect(),
+        }))
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -96,13 +198,21 @@ struct ServicePort<'a> {
 impl Projection for Service {
     type Wire<'a> = WireService<'a>;
 
+    fn keeps_label(key: &str) -> bool {
+        super::ours(key)
+    }
+
+    fn keeps_annotation(key: &str) -> bool {
+        super::ours(key) || INTERNAL_ANNOTATIONS.iter().any(|(known, _)| *known == key)
+    }
+
     fn project(wire: WireService<'_>, interner: &mut Interner) -> Projected<Self> {
         let meta = Self::meta(wire.metadata, interner)?;
         let spec = wire.spec.unwrap_or_default();
+        let outside = spec.outside(interner);
         let selector = spec.selector.filter(|selector| !selector.0.is_empty());
-        let external = spec.external_ips.is_some_and(|ips| !ips.is_empty());
         let service = Self {
-            exposed: external || matches!(spec.kind.as_deref(), Some("LoadBalancer" | "NodePort")),
+            outside,
             selector: selector.map(|map| Labels::project(Some(map), interner, |_| true)),
             targets: spec
                 .ports

@@ -22,6 +22,8 @@ pub struct Ingress {
     pub tls: Box<[Tls]>,
     /// Services that it leads to.
     pub services: Box<[Sym]>,
+    /// Where clients reach it, from its status.
+    pub addresses: Box<[Sym]>,
 }
 
 /// A TLS block of an Ingress.
@@ -43,8 +45,12 @@ pub struct IngressClass {
 /// A Gateway.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Gateway {
+    /// Its class.
+    pub class: Sym,
     /// Its listeners.
     pub listeners: Box<[Listener]>,
+    /// Where clients reach it, from its status.
+    pub addresses: Box<[Sym]>,
 }
 
 /// A listener of a Gateway.
@@ -121,8 +127,20 @@ pub struct Certificate {
     pub dns_names: Box<[Sym]>,
     /// Whether condition `Ready` is `True`.
     pub ready: bool,
+    /// Since when condition `Ready` says what it says.
+    pub ready_since: Option<Timestamp>,
+    /// When the certificate begins.
+    pub not_before: Option<Timestamp>,
     /// When the certificate ends.
     pub not_after: Option<Timestamp>,
+    /// When cert-manager renews it.
+    pub renewal: Option<Timestamp>,
+    /// Attempts to issue it that failed since the last that did not.
+    pub failed_attempts: u32,
+    /// How long each certificate is to be valid, in seconds, where the spec says.
+    pub duration: Option<i64>,
+    /// Bits of its RSA key, where the spec says.
+    pub rsa_bits: Option<u32>,
 }
 
 /// The object on the wire.
@@ -132,6 +150,38 @@ pub struct WireIngress<'a> {
     metadata: WireMeta<'a, ManagedFields<'a>>,
     #[serde(borrow)]
     spec: Option<IngressSpec<'a>>,
+    #[serde(borrow)]
+    status: Option<IngressStatus<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct IngressStatus<'a> {
+    #[serde(borrow)]
+    load_balancer: Option<Balancer<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Balancer<'a> {
+    #[serde(borrow)]
+    ingress: Option<Vec<Entrance<'a>>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Entrance<'a> {
+    #[serde(borrow)]
+    ip: Option<Str<'a>>,
+    #[serde(borrow)]
+    hostname: Option<Str<'a>>,
+}
+
+impl IngressStatus<'_> {
+    fn addresses(self) -> impl Iterator<Item = String> {
+        let entrances = self.load_balancer.and_then(|balancer| balancer.ingress);
+        let entrances = entrances.into_iter().flatten();
+        let named = entrances.filter_map(|entrance| entrance.ip.or(entrance.hostname));
+        named.map(|address| address.0.into_owned())
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -252,6 +302,12 @@ impl Projection for Ingress {
                 })
                 .collect(),
             services: services.into(),
+            addresses: wire
+                .status
+                .into_iter()
+                .flat_map(IngressStatus::addresses)
+                .map(|address| interner.string(&address))
+                .collect(),
         };
         Ok((meta, ingress))
     }
@@ -297,10 +353,27 @@ pub struct WireGateway<'a> {
     metadata: WireMeta<'a>,
     #[serde(borrow)]
     spec: Option<GatewaySpec<'a>>,
+    #[serde(borrow)]
+    status: Option<GatewayStatus<'a>>,
 }
 
 #[derive(Debug, Deserialize)]
+struct GatewayStatus<'a> {
+    #[serde(borrow)]
+    addresses: Option<Vec<GatewayAddress<'a>>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct GatewayAddress<'a> {
+    #[serde(borrow)]
+    value: Option<Str<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct GatewaySpec<'a> {
+    #[serde(borrow)]
+    gateway_class_name: Option<Str<'a>>,
     #[serde(borrow)]
     listeners: Option<Vec<WireListener<'a>>>,
 }
@@ -351,13 +424,24 @@ impl Projection for Gateway {
 
     fn project(wire: WireGateway<'_>, interner: &mut Interner) -> Projected<Self> {
         let meta = Self::meta(wire.metadata, interner)?;
-        let listeners = wire
-            .spec
-            .and_then(|spec| spec.listeners)
-            .unwrap_or_default();
-        let listeners = listeners.into_iter().map(|l| listener(l, interner));
+        let (class, listeners) = wire.spec.map_or((None, None), |spec| {
+            (spec.gateway_class_name, spec.listeners)
+        });
+        let class = interner.string(class.as_deref().unwrap_or_default());
+        let listeners = listeners
+            .unwrap_or_default()
+            .into_iter()
+            .map(|l| listener(l, interner));
         let listeners = listeners.collect::<Result<_, _>>()?;
-        Ok((meta, Self { listeners }))
+        let addresses = wire.status.and_then(|status| status.addresses);
+        let addresses = addresses.into_iter().flatten();
+        let addresses = addresses.filter_map(|address| address.value);
+        let gateway = Self {
+            class,
+            listeners,
+            addresses: addresses.map(|value| interner.string(&value)).collect(),
+        };
+        Ok((meta, gateway))
     }
 }
 
@@ -525,6 +609,25 @@ struct CertificateSpec<'a> {
     dns_names: Option<Vec<Str<'a>>>,
     #[serde(borrow)]
     common_name: Option<Str<'a>>,
+    #[serde(borrow)]
+    duration: Option<Str<'a>>,
+    #[serde(borrow)]
+    private_key: Option<PrivateKey<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct PrivateKey<'a> {
+    #[serde(borrow)]
+    algorithm: Option<Str<'a>>,
+    size: Option<u32>,
+}
+
+impl PrivateKey<'_> {
+    /// Bits of the key where it is one of RSA, which it is by default.
+    fn rsa_bits(&self) -> Option<u32> {
+        let algorithm = self.algorithm.as_deref().unwrap_or("RSA");
+        (algorithm == "RSA").then_some(self.size).flatten()
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -533,15 +636,24 @@ struct CertificateStatus<'a> {
     #[serde(borrow)]
     conditions: Option<Vec<Condition<'a>>>,
     #[serde(borrow)]
+    not_before: Option<Str<'a>>,
+    #[serde(borrow)]
     not_after: Option<Str<'a>>,
+    #[serde(borrow)]
+    renewal_time: Option<Str<'a>>,
+    failed_issuance_attempts: Option<u32>,
 }
 
+/// A condition of a status.
 #[derive(Debug, Deserialize)]
-struct Condition<'a> {
+#[serde(rename_all = "camelCase")]
+pub(super) struct Condition<'a> {
     #[serde(borrow, rename = "type")]
-    kind: Str<'a>,
+    pub(super) kind: Str<'a>,
     #[serde(borrow)]
-    status: Str<'a>,
+    pub(super) status: Str<'a>,
+    #[serde(borrow)]
+    pub(super) last_transition_time: Option<Str<'a>>,
 }
 
 impl Projection for Certificate {
@@ -553,13 +665,24 @@ impl Projection for Certificate {
         names.extend(wire.spec.common_name);
         let status = wire.status.as_ref();
         let mut conditions = status.iter().flat_map(|s| s.conditions.iter().flatten());
+        let ready = conditions.find(|condition| &*condition.kind == "Ready");
+        let time = |text: Option<&Str<'_>>| text.and_then(|text| text.parse().ok());
+        let duration = wire.spec.duration;
+        let duration = duration.and_then(|text| text.parse::<jiff::SignedDuration>().ok());
+        let key = wire.spec.private_key.as_ref();
         let certificate = Self {
             secret: interner.string(&wire.spec.secret_name),
             dns_names: syms(Some(names), interner),
-            ready: conditions.any(|c| &*c.kind == "Ready" && &*c.status == "True"),
-            not_after: status
-                .and_then(|status| status.not_after.as_ref())
-                .and_then(|text| text.parse().ok()),
+            ready: ready.is_some_and(|condition| &*condition.status == "True"),
+            ready_since: time(ready.and_then(|condition| condition.last_transition_time.as_ref())),
+            not_before: time(status.and_then(|status| status.not_before.as_ref())),
+            not_after: time(status.and_then(|status| status.not_after.as_ref())),
+            renewal: time(status.and_then(|status| status.renewal_time.as_ref())),
+            failed_attempts: status
+                .and_then(|status| status.failed_issuance_attempts)
+                .unwrap_or_default(),
+            duration: duration.map(|duration| duration.as_secs()),
+            rsa_bits: key.and_then(PrivateKey::rsa_bits),
         };
         Ok((meta, certificate))
     }

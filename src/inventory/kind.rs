@@ -119,12 +119,21 @@ macro_rules! kinds {
 }
 
 use super::{
+    cilium::CiliumPolicy,
     core::{Claim, Crd, Service, StorageClass, VolumeSnapshot},
     ingress::{Certificate, Gateway, HttpRoute, Ingress, IngressClass},
+    mesh::{
+        DestinationRule, FelixConfiguration, LinkerdAuthorization, LinkerdServer,
+        PeerAuthentication,
+    },
+    migration::Migration,
     namespace::Namespace,
     network_policy::NetworkPolicy,
+    node::Node,
     rbac::{Binding, Role, ServiceAccount},
     table::Table,
+    tiers::{ForeignPolicy, TierPolicy},
+    trust::{ApiService, Webhooks},
     velero::{Backup, Schedule, VolumeBackup},
     workload::{CronJob, Pod, Workload},
 };
@@ -150,8 +159,26 @@ kinds! {
     RoleBinding role_bindings: Binding = "rbac.authorization.k8s.io" "v1" "rolebindings" "RoleBinding" Namespaced Builtin;
     ClusterRoleBinding cluster_role_bindings: Binding = "rbac.authorization.k8s.io" "v1" "clusterrolebindings" "ClusterRoleBinding" Cluster Builtin;
     Crd crds: Crd = "apiextensions.k8s.io" "v1" "customresourcedefinitions" "CustomResourceDefinition" Cluster Builtin;
+    Node nodes: Node = "" "v1" "nodes" "Node" Cluster Builtin;
+    ValidatingWebhook validating_webhooks: Webhooks = "admissionregistration.k8s.io" "v1" "validatingwebhookconfigurations" "ValidatingWebhookConfiguration" Cluster Builtin;
+    MutatingWebhook mutating_webhooks: Webhooks = "admissionregistration.k8s.io" "v1" "mutatingwebhookconfigurations" "MutatingWebhookConfiguration" Cluster Builtin;
+    ApiService api_services: ApiService = "apiregistration.k8s.io" "v1" "apiservices" "APIService" Cluster Builtin;
+    ClusterNetworkPolicy cluster_network_policies: TierPolicy = "policy.networking.k8s.io" "v1alpha2" "clusternetworkpolicies" "ClusterNetworkPolicy" Cluster Neighbour;
+    AdminNetworkPolicy admin_network_policies: TierPolicy = "policy.networking.k8s.io" "v1alpha1" "adminnetworkpolicies" "AdminNetworkPolicy" Cluster Neighbour;
+    BaselineAdminNetworkPolicy baseline_admin_network_policies: TierPolicy = "policy.networking.k8s.io" "v1alpha1" "baselineadminnetworkpolicies" "BaselineAdminNetworkPolicy" Cluster Neighbour;
+    CiliumNetworkPolicy cilium_network_policies: CiliumPolicy = "cilium.io" "v2" "ciliumnetworkpolicies" "CiliumNetworkPolicy" Namespaced Neighbour;
+    CiliumClusterwideNetworkPolicy cilium_clusterwide_network_policies: CiliumPolicy = "cilium.io" "v2" "ciliumclusterwidenetworkpolicies" "CiliumClusterwideNetworkPolicy" Cluster Neighbour;
+    CalicoNetworkPolicy calico_network_policies: ForeignPolicy = "crd.projectcalico.org" "v1" "networkpolicies" "NetworkPolicy" Namespaced Neighbour;
+    CalicoGlobalNetworkPolicy calico_global_network_policies: ForeignPolicy = "crd.projectcalico.org" "v1" "globalnetworkpolicies" "GlobalNetworkPolicy" Cluster Neighbour;
     Gateway gateways: Gateway = "gateway.networking.k8s.io" "v1" "gateways" "Gateway" Namespaced Neighbour;
     HttpRoute http_routes: HttpRoute = "gateway.networking.k8s.io" "v1" "httproutes" "HTTPRoute" Namespaced Neighbour;
+    Migration migrations: Migration = "storagemigration.k8s.io" "v1" "storageversionmigrations" "StorageVersionMigration" Cluster Neighbour;
+    MigrationBeta beta_migrations: Migration = "storagemigration.k8s.io" "v1beta1" "storageversionmigrations" "StorageVersionMigration" Cluster Neighbour;
+    PeerAuthentication peer_authentications: PeerAuthentication = "security.istio.io" "v1" "peerauthentications" "PeerAuthentication" Namespaced Neighbour;
+    DestinationRule destination_rules: DestinationRule = "networking.istio.io" "v1" "destinationrules" "DestinationRule" Namespaced Neighbour;
+    LinkerdServer linkerd_servers: LinkerdServer = "policy.linkerd.io" "v1beta3" "servers" "Server" Namespaced Neighbour;
+    LinkerdAuthorization linkerd_authorizations: LinkerdAuthorization = "policy.linkerd.io" "v1alpha1" "authorizationpolicies" "AuthorizationPolicy" Namespaced Neighbour;
+    FelixConfiguration felix_configurations: FelixConfiguration = "crd.projectcalico.org" "v1" "felixconfigurations" "FelixConfiguration" Cluster Neighbour;
     Certificate certificates: Certificate = "cert-manager.io" "v1" "certificates" "Certificate" Namespaced Neighbour;
     VolumeSnapshot volume_snapshots: VolumeSnapshot = "snapshot.storage.k8s.io" "v1" "volumesnapshots" "VolumeSnapshot" Namespaced Neighbour;
     VeleroSchedule velero_schedules: Schedule = "velero.io" "v1" "schedules" "Schedule" Namespaced Neighbour;

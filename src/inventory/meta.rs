@@ -79,15 +79,19 @@ impl Labels {
         interner: &mut Interner,
         keep: fn(&str) -> bool,
     ) -> Self {
-        let mut pairs: Vec<(Sym, Sym)> = map
+        let pairs = map
             .unwrap_or_default()
             .0
             .iter()
             .filter(|(key, _)| keep(key))
             .map(|(key, value)| (interner.string(key), interner.string(value)))
             .collect();
-        pairs.sort();
-        // Duplicate keys: the last one wins, as in the API server's decoder.
+        Self::from_pairs(pairs)
+    }
+
+    /// Sorts pairs. Of several with one key the last wins, as in the API server's decoder.
+    pub fn from_pairs(mut pairs: Vec<(Sym, Sym)>) -> Self {
+        pairs.sort_by(|a, b| a.0.cmp(&b.0));
         pairs.dedup_by(|later, earlier| {
             let same = later.0 == earlier.0;
             if same {

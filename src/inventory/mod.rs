@@ -11,19 +11,26 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod cilium;
+pub mod component;
 pub mod core;
 pub mod entropy;
 pub mod freshness;
 pub mod ingress;
 pub mod intern;
 pub mod kind;
+pub mod mesh;
 pub mod meta;
+pub mod migration;
 pub mod namespace;
 pub mod network_policy;
+pub mod node;
 pub mod rbac;
 pub mod selector;
 pub mod table;
 pub mod template;
+pub mod tiers;
+pub mod trust;
 pub mod velero;
 pub mod workload;
 

@@ -40,6 +40,10 @@ impl Projection for Namespace {
         ],
     ];
 
+    fn keeps_annotation(key: &str) -> bool {
+        super::ours(key) || key == crate::analysis::meshed::INBOUND
+    }
+
     fn project(wire: Wire<'_>, interner: &mut Interner) -> Projected<Self> {
         Ok((Self::meta(wire.metadata, interner)?, Self))
     }

@@ -51,7 +51,26 @@ pub enum Peer {
         /// Networks taken out of it.
         except: Box<[Cidr]>,
     },
+    /// A few named things that are neither pods nor blocks: `nodes`, `domain names` and the like.
+    Other(&'static str),
 }
+
+impl Rule {
+    /// Whether it speaks of every port of every protocol.
+    pub fn is_every_port(&self) -> bool {
+        let whole = |protocol: &str| {
+            let mut ports = self.ports.iter();
+            ports.any(|port| {
+                let all = matches!(port.ports, Ports::All | Ports::Range(0 | 1, u16::MAX));
+                &*port.protocol == protocol && all
+            })
+        };
+        self.ports.is_empty() || PROTOCOLS.into_iter().all(whole)
+    }
+}
+
+/// Protocols that a policy can tell apart.
+pub const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
 
 /// An address block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,7 +102,7 @@ pub struct PortRange {
 }
 
 /// Which ports.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ports {
     /// All of the protocol.
     All,

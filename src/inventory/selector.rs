@@ -1,5 +1,7 @@
 //! Label selectors, as the API machinery evaluates them.
 
+use std::fmt;
+
 use serde::Deserialize;
 
 use super::{
@@ -44,6 +46,68 @@ impl Selector {
             }
         })
     }
+
+    /// Whether `labels` satisfy every term, where labels with a key that is `unseen` are left out
+    /// of `labels`: `None` where it depends on one of those.
+    pub fn judge(&self, labels: &Labels, unseen: fn(&str) -> bool) -> Option<bool> {
+        if self.0.iter().all(|term| !unseen(&term.key)) {
+            return Some(self.matches(labels));
+        }
+        let seen = self.0.iter().filter(|term| !unseen(&term.key));
+        let seen = Self(seen.cloned().collect());
+        if seen.matches(labels) {
+            None
+        } else {
+            Some(false)
+        }
+    }
+
+    /// Whether a term speaks of the label `key` by value, rather than by absence or difference.
+    pub fn names(&self, key: &str) -> Option<&[Sym]> {
+        self.0.iter().find_map(|term| match &term.test {
+            Test::In(values) if &*term.key == key => Some(&**values),
+            _ => None,
+        })
+    }
+
+    /// Whether some term asks for a value: the selector names what it selects.
+    pub fn is_explicit(&self) -> bool {
+        let mut tests = self.0.iter().map(|term| &term.test);
+        tests.any(|test| matches!(test, Test::In(_)))
+    }
+}
+
+impl fmt::Display for Selector {
+    /// As `kubectl get --selector` takes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("everything");
+        }
+        for (i, Term { key, test }) in self.0.iter().enumerate() {
+            if i > 0 {
+                f.write_str(",")?;
+            }
+            match test {
+                Test::In(values) => match &**values {
+                    [value] => write!(f, "{key}={value}")?,
+                    values => write!(f, "{key} in ({})", values.join(","))?,
+                },
+                Test::NotIn(values) => write!(f, "{key} notin ({})", values.join(","))?,
+                Test::Exists => f.write_str(key)?,
+                Test::DoesNotExist => write!(f, "!{key}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whose label a term of a selector speaks of, where pods are selected by both, and its key there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose<'k> {
+    /// The pod's.
+    Pod(&'k str),
+    /// Its namespace's.
+    Namespace(&'k str),
 }
 
 /// A label selector on the wire.
@@ -69,6 +133,30 @@ struct WireExpression<'a> {
 impl WireSelector<'_> {
     /// The projection, or what is wrong with the selector.
     pub fn project(self, interner: &mut Interner) -> Result<Selector, &'static str> {
+        Ok(Selector(self.terms(interner)?.into()))
+    }
+
+    /// The selectors of namespaces and of pods that one over both stands for: `whose` sorts its
+    /// keys. `Ok(None)` where it can't sort one.
+    pub fn split(
+        self,
+        interner: &mut Interner,
+        whose: impl for<'k> Fn(&'k str) -> Option<Whose<'k>>,
+    ) -> Result<Option<(Selector, Selector)>, &'static str> {
+        let (mut namespaces, mut pods) = (Vec::new(), Vec::new());
+        for Term { key, test } in self.terms(interner)? {
+            let (side, key) = match whose(&key) {
+                Some(Whose::Pod(key)) => (&mut pods, key),
+                Some(Whose::Namespace(key)) => (&mut namespaces, key),
+                None => return Ok(None),
+            };
+            let key = interner.string(key);
+            side.push(Term { key, test });
+        }
+        Ok(Some((Selector(namespaces.into()), Selector(pods.into()))))
+    }
+
+    fn terms(self, interner: &mut Interner) -> Result<Vec<Term>, &'static str> {
         let labels = self.match_labels.unwrap_or_default().0.into_iter();
         let mut terms: Vec<Term> = labels
             .map(|(key, value)| Term {
@@ -90,7 +178,7 @@ impl WireSelector<'_> {
                 },
             });
         }
-        Ok(Selector(terms.into()))
+        Ok(terms)
     }
 
     /// Reads a selector from its JSON.
@@ -132,6 +220,23 @@ mod tests {
             r#"{"matchLabels":{"a":"1"},"matchExpressions":[{"key":"b","operator":"Exists"}]}"#;
         assert!(!matches(selector, &[("a", "1")]));
         assert!(matches(selector, &[("a", "1"), ("b", "")]));
+    }
+
+    #[test]
+    fn what_depends_on_an_unseen_label_is_not_decided() {
+        let judge = |selector: &str, labels: &[(&str, &str)]| {
+            let selector = WireSelector::parse(selector, &mut Interner::default()).unwrap();
+            selector.judge(&labels.iter().copied().collect(), |key| key == "hash")
+        };
+        let hash = r#"{"matchLabels":{"a":"1","hash":"x"}}"#;
+        assert_eq!(judge(hash, &[("a", "1")]), None);
+        assert_eq!(judge(hash, &[("a", "2")]), Some(false));
+        assert_eq!(
+            judge(r#"{"matchLabels":{"a":"1"}}"#, &[("a", "1")]),
+            Some(true)
+        );
+        let absent = r#"{"matchExpressions":[{"key":"hash","operator":"DoesNotExist"}]}"#;
+        assert_eq!(judge(absent, &[]), None);
     }
 
     #[test]

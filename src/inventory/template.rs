@@ -20,10 +20,10 @@ pub struct Template {
     pub labels: Arc<Labels>,
     /// Whether the pods share the node's network: network policies say nothing about them.
     pub host_network: bool,
+    /// The service account that the pods run as.
+    pub service_account: Option<Sym>,
     /// Declared ports of all containers.
     pub ports: Box<[Port]>,
-    /// The service account that is named; none means `default`.
-    account: Option<Sym>,
     /// Whether the token of the account is mounted; `None` leaves it to the account.
     pub automount: Option<bool>,
     /// Whether a token for the API server is mounted whatever is said about automounting.
@@ -34,12 +34,26 @@ pub struct Template {
     pub breaks_baseline: Option<Sym>,
     /// What breaks the `restricted` level beyond `baseline`, or `None` where it is met.
     pub breaks_restricted: Option<Sym>,
+    /// The proxy of a service mesh that the pods run.
+    pub proxy: Proxy,
+}
+
+/// The proxy of a service mesh.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Proxy {
+    /// None.
+    #[default]
+    None,
+    /// Istio's.
+    Istio,
+    /// Linkerd's.
+    Linkerd,
 }
 
 impl Template {
     /// Name of the service account of the pods.
     pub fn account(&self) -> &str {
-        self.account.as_deref().unwrap_or("default")
+        self.service_account.as_deref().unwrap_or("default")
     }
 }
 
@@ -67,9 +81,15 @@ const POD_ONLY_LABELS: [&str; 6] = [
     "batch.kubernetes.io/job-completion-index",
 ];
 
+/// Whether pods carry the label, if at all, without saying anything about the workload: it is
+/// kept of no pod, and a selector that speaks of it can't be judged.
+pub fn is_pod_only_label(key: &str) -> bool {
+    POD_ONLY_LABELS.contains(&key)
+}
+
 /// Whether a pod label says something about the workload.
 pub fn keeps_pod_label(key: &str) -> bool {
-    !POD_ONLY_LABELS.contains(&key)
+    !is_pod_only_label(key)
 }
 
 /// A pod template on the wire.
@@ -100,6 +120,10 @@ pub struct WirePodSpec<'a> {
     host_network: Option<bool>,
     host_users: Option<bool>,
     #[serde(borrow)]
+    node_name: Option<Str<'a>>,
+    #[serde(borrow)]
+    service_account_name: Option<Str<'a>>,
+    #[serde(borrow)]
     os: Option<WireOs<'a>>,
     #[serde(borrow)]
     security_context: Option<SecurityContext<'a>>,
@@ -111,8 +135,6 @@ pub struct WirePodSpec<'a> {
     ephemeral_containers: Option<Vec<Container<'a>>>,
     #[serde(borrow)]
     volumes: Option<Vec<Volume<'a>>>,
-    #[serde(borrow)]
-    service_account_name: Option<Str<'a>>,
     /// Its name before there were any others; the server keeps both alike.
     #[serde(borrow)]
     service_account: Option<Str<'a>>,
@@ -142,6 +164,10 @@ struct Container<'a> {
     startup_probe: Option<Probe<'a>>,
     #[serde(borrow)]
     lifecycle: Option<Lifecycle<'a>>,
+    #[serde(borrow)]
+    command: Option<Vec<Str<'a>>>,
+    #[serde(borrow)]
+    args: Option<Vec<Str<'a>>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -192,19 +218,44 @@ impl WirePodSpec<'_> {
         let account = account.filter(|name| !name.is_empty());
         let provisions = |c: &Container<'_>| c.name.as_deref() == Some("csi-provisioner");
         let template = Template {
-            account: account.map(|name| interner.string(name)),
             automount: self.automount_service_account_token,
             projects_token: self.volumes.iter().flatten().any(Volume::is_api_token),
             provisions: self.all_containers().any(provisions),
             labels,
             host_network: self.host_network == Some(true),
+            service_account: account.map(|name| interner.string(name)),
             ports: ports.into(),
+            proxy: self.proxy(),
             breaks_baseline: self
                 .breaks_baseline(annotations)
                 .map(|why| interner.string(&why)),
             breaks_restricted: self.breaks_restricted().map(|why| interner.string(&why)),
         };
         interner.template(template)
+    }
+
+    /// The proxy that runs beside the pod's containers; as a native sidecar it is an init
+    /// container.
+    fn proxy(&self) -> Proxy {
+        let names = self.all_containers().filter_map(|c| c.name.as_deref());
+        let proxies = names.map(|name| match name {
+            "istio-proxy" => Proxy::Istio,
+            "linkerd-proxy" => Proxy::Linkerd,
+            _ => Proxy::None,
+        });
+        proxies.max().unwrap_or_default()
+    }
+
+    /// The node that the pod runs on.
+    pub(super) fn node_name(&self) -> Option<&str> {
+        self.node_name.as_deref()
+    }
+
+    /// The command of the first container, with its arguments.
+    pub(super) fn command(&self) -> impl Iterator<Item = &str> {
+        let first = self.containers.iter().flatten().take(1);
+        let words = first.flat_map(|c| c.command.iter().chain(&c.args).flatten());
+        words.map(|word| &**word)
     }
 
     fn all_containers(&self) -> impl Iterator<Item = &Container<'_>> {

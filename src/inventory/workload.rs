@@ -7,10 +7,13 @@ use serde::Deserialize;
 
 use super::{
     Projected, Projection,
+    component::{self, Component},
     intern::{Interner, Sym},
     meta::{ManagedFields, Str, WireMeta},
     template::{Template, WirePodSpec, WireTemplate, keeps_pod_annotation, keeps_pod_label},
 };
+
+use crate::analysis::meshed::{AMBIENT, INBOUND};
 
 /// A Deployment, `StatefulSet`, `DaemonSet`, `ReplicaSet` or Job.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,6 +29,8 @@ pub struct Pod {
     pub template: Arc<Template>,
     /// Whether it has ended (`Succeeded` or `Failed`).
     pub ended: bool,
+    /// The component of the control plane that it runs, if it is one.
+    pub component: Option<Box<Component>>,
 }
 
 /// A `CronJob`.
@@ -140,7 +145,7 @@ impl Projection for Pod {
     }
 
     fn keeps_annotation(key: &str) -> bool {
-        super::ours(key) || keeps_pod_annotation(key)
+        super::ours(key) || keeps_pod_annotation(key) || matches!(key, AMBIENT | INBOUND)
     }
 
     fn project(wire: WirePod<'_>, interner: &mut Interner) -> Projected<Self> {
@@ -148,7 +153,15 @@ impl Projection for Pod {
         let phase = wire.status.and_then(|status| status.phase);
         let labels = Arc::clone(&meta.labels);
         let spec = wire.spec.unwrap_or_default();
+        let component = component::name(&meta).map(|name| {
+            Box::new(Component {
+                name: interner.string(name),
+                node: interner.string(spec.node_name().unwrap_or_default()),
+                flags: component::flags(spec.command(), interner),
+            })
+        });
         let pod = Self {
+            component,
             template: spec.project(labels, &meta.annotations, interner),
             ended: matches!(phase.as_deref(), Some("Succeeded" | "Failed")),
         };

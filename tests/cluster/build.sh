@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds a Kubernetes control plane from pinned Go modules into .bin/, for the tests.
 #
-#   build.sh [GROUP...]    GROUP: etcd kubernetes kwok helm crds (all of them by default)
+#   build.sh [GROUP...]    GROUP: etcd kubernetes kwok helm crds cyclonus (all of them by default)
 #
 # Needs Go, bash and coreutils. What is already built from the same pins is skipped at once.
 # Binaries of KUBEBUILDER_ASSETS (etcd, kube-apiserver, kubectl) are used where they run.
@@ -43,8 +43,9 @@ binaries() {
       done ;;
     kwok) echo "kwok=sigs.k8s.io/kwok/cmd/kwok" ;;
     helm) echo "helm=helm.sh/helm/v4/cmd/helm" ;;
+    cyclonus) echo "cyclonus=." ;;
     crds) ;;
-    *) die "unknown group: $1 (etcd kubernetes kwok helm crds)" ;;
+    *) die "unknown group: $1 (etcd kubernetes kwok helm crds cyclonus)" ;;
   esac
 }
 
@@ -64,6 +65,7 @@ usual_time() {
     kube-scheduler | kubectl) echo "about 1 minute" ;;
     kwok) echo "about 2 minutes" ;;
     helm) echo "about 3 minutes" ;;
+    cyclonus) echo "about 1 minute" ;;
   esac
 }
 
@@ -73,7 +75,7 @@ group_stamp() {
   if [[ $1 == crds ]]; then
     sum=$(sha256sum <"$here/crds/modules.txt")
   else
-    sum=$({ cat "$here/$1/go.mod" "$here/$1/go.sum"; ldflags "$1"; } | sha256sum)
+    sum=$({ cat "$here/$1"/go.* "$here/$1"/*.go 2>/dev/null; ldflags "$1"; } | sha256sum) || true
   fi
   echo "${sum%% *}"
 }
@@ -189,7 +191,7 @@ copy_crds() {
 }
 
 groups=("$@")
-((${#groups[@]})) || groups=(etcd kubernetes kwok helm crds)
+((${#groups[@]})) || groups=(etcd kubernetes kwok helm crds cyclonus)
 
 missing=()
 for group in "${groups[@]}"; do

@@ -103,8 +103,7 @@ fn workloads(cluster: &Cluster) -> Result<()> {
     let velero = crds("velero")?;
     let velero = velero.to_string_lossy();
     cluster.kubectl_ok(&["apply", "--server-side", "-f", &velero], None);
-    let established = ["wait", "crd", "--all", "--for=condition=Established"];
-    cluster.kubectl_ok(&established, None);
+    cluster.serves_crds();
     cluster.kubectl_ok(
         &["apply", "-f", "-"],
         Some(include_str!("demo/workloads.yaml")),
@@ -182,8 +181,9 @@ fn apply_baseline(cluster: &Cluster) {
 fn stay(cluster: &Cluster, operator: &Operator) -> Result<()> {
     step("Everything stays up until Ctrl-C");
     say(&format!(
-        "export KUBECONFIG={}\n{} log --data-dir {}\ncurl {}",
+        "export KUBECONFIG={} PATH={}:$PATH\nkubectl get ctlp\n{} log --data-dir {}\ncurl {}",
         cluster.kubeconfig().display(),
+        cluster.bin().display(),
         operator.program().display(),
         operator.data_dir().display(),
         operator.metrics_url(),

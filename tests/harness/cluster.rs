@@ -6,6 +6,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use kube::Client;
 
@@ -203,6 +204,11 @@ impl Cluster {
             .map_err(|e| self.with_tail(&e))
     }
 
+    /// The folder of the programs: kubectl, helm and the control plane's own.
+    pub(crate) fn bin(&self) -> &Path {
+        &self.bin
+    }
+
     /// The administrator's kubeconfig.
     pub(crate) fn kubeconfig(&self) -> &Path {
         self.apiserver.kubeconfig()
@@ -256,6 +262,20 @@ impl Cluster {
     pub(crate) fn kubectl_ok(&self, args: &[&str], stdin: Option<&str>) -> String {
         let output = self.run("kubectl", args, stdin);
         succeeded(&output, "kubectl", args)
+    }
+
+    /// Waits until every custom resource that was defined is served.
+    #[track_caller]
+    pub(crate) fn serves_crds(&self) {
+        let wait = ["wait", "crd", "--all", "--for=condition=Established"];
+        // kubectl fails at once where a definition has no conditions yet.
+        for _ in 0..20 {
+            if self.kubectl(&wait).status.success() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(200));
+        }
+        self.kubectl_ok(&wait, None);
     }
 
     /// Runs helm as administrator.

@@ -31,7 +31,7 @@ pub(crate) use cluster::{Cluster, shared};
 pub(crate) use options::Options;
 pub(crate) use ports::free as free_port;
 pub(crate) use process::{Process, Signal};
-pub(crate) use tools::crds;
+pub(crate) use tools::{crds, cyclonus};
 
 /// The error of the harness: a message for the person who reads the test's output.
 pub(crate) type Result<T, E = String> = std::result::Result<T, E>;

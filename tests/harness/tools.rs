@@ -21,6 +21,8 @@ pub(crate) enum Group {
     Helm,
     /// Custom resource definitions of neighbours.
     Crds,
+    /// `cyclonus`, which judges connections by network policies.
+    Cyclonus,
 }
 
 impl Group {
@@ -31,6 +33,7 @@ impl Group {
             Self::Kwok => "kwok",
             Self::Helm => "helm",
             Self::Crds => "crds",
+            Self::Cyclonus => "cyclonus",
         }
     }
 }
@@ -77,6 +80,11 @@ pub(crate) fn crds(neighbour: &str) -> Result<PathBuf> {
             "no CRDs of {neighbour} in tests/cluster/crds/modules.txt"
         ))
     }
+}
+
+/// The simulator of cyclonus.
+pub(crate) fn cyclonus() -> Result<PathBuf> {
+    Ok(ensure(Group::Cyclonus)?.join("cyclonus"))
 }
 
 /// The stages that kwok plays.

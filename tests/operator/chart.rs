@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use probity::controls::{Family, REGISTRY};
+use probity::controls::{Family, Info, REGISTRY};
+use probity::inventory::Kind;
 use serde_json::Value;
 
 use super::program::Replica;
@@ -79,7 +80,7 @@ fn declared_writes() -> BTreeSet<String> {
 
 fn declared_reads() -> BTreeSet<String> {
     let controls = REGISTRY.iter().map(|registered| registered.info);
-    let kinds = controls.flat_map(|info| info.reads).map(|kind| kind.info());
+    let kinds = controls.flat_map(Info::inputs).map(Kind::info);
     let rights = kinds.flat_map(|kind| {
         ["get", "list", "watch"].map(|verb| format!("{verb} {}/{}", kind.group, kind.plural))
     });

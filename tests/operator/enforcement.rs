@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::program::Replica;
-use super::world::{World, backup_job, condition, cron_jobs, eventually, network_policies, turn};
+use super::world::{World, backup_job, condition, cron_jobs, network_policies, turn};
 
 #[test]
 fn a_deleted_default_deny_comes_back_as_it_was() {
@@ -30,26 +30,52 @@ fn a_deleted_default_deny_comes_back_as_it_was() {
     let applied = [("policy", policy.as_str()), ("result", "Applied")];
     program.metric_becomes("remediation_total", &applied, 1.0);
     for reason in ["ControlFailed", "Remediated"] {
-        event_about(&world, &namespace, reason);
+        world.event("default", &namespace, reason);
     }
     assert!(program.stop().success());
     check_log(&replica.log(), &namespace);
+    check_text(&replica);
 }
 
-/// Events about namespaces, as about all that is in none, are in `default`.
-fn event_about(world: &World, namespace: &str, reason: &str) {
-    eventually(reason, || {
-        let events = world.list("/apis/events.k8s.io/v1/namespaces/default/events");
-        let mut events = events
-            .iter()
-            .filter(|event| event["regarding"]["name"] == namespace);
-        let found = events.any(|event| event["reason"] == reason);
-        if found {
-            Ok(())
-        } else {
-            Err("no such Event".to_owned())
-        }
-    });
+/// Has somebody weaken a default deny, and waits until it is as before.
+fn weakened(change: &Value) {
+    let world = turn();
+    let (namespace, path) = world.denying_namespace();
+    let before = world.get(&path).unwrap();
+    let replica = Replica::new(&world);
+    let program = replica.start();
+    let policy = world.default_deny("Enforce", &namespace);
+    world.settled(&policy);
+    world.patch(&path, &json!({ "spec": change }));
+    let after = world.becomes(&path, |found| found["spec"] == before["spec"]);
+    assert_eq!(after["metadata"]["uid"], before["metadata"]["uid"]);
+    assert!(program.stop().success());
+    assert_eq!(replica.said("intent").len(), 1);
+}
+
+#[test]
+fn a_default_deny_that_is_opened_is_closed_again() {
+    weakened(
+        &json!({ "ingress": [{ "from": [{ "podSelector": {} }] }], "policyTypes": ["Ingress"] }),
+    );
+}
+
+#[test]
+#[ignore = "a merge patch with an empty selector leaves the labels that are there"]
+fn a_default_deny_that_is_narrowed_is_for_all_pods_again() {
+    weakened(&json!({ "podSelector": { "matchLabels": { "app": "web" } } }));
+}
+
+/// What people read has a line an entry, without holes where there is nothing to say.
+fn check_text(replica: &Replica) {
+    let text = replica.log_text();
+    assert_eq!(text.lines().count(), replica.log_lines().len());
+    let drift = "net-namespace-default-deny Pass → Fail Namespace";
+    assert!(text.contains(drift), "{text}");
+    for line in text.lines() {
+        let said = line.get(48..).unwrap_or_default();
+        assert!(!said.contains("  ") && said.trim_end() == said, "{line:?}");
+    }
 }
 
 /// Drift, intent, outcome and return, in this order and each once.

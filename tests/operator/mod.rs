@@ -8,13 +8,22 @@
 
 mod chart;
 mod command_line;
+mod contention;
 mod crashes;
 mod enforcement;
+mod limits;
 mod neighbours;
 mod outages;
+mod ownership;
+mod pauses;
+mod probe;
 mod program;
 mod quiet;
+mod refusals;
 mod remedies;
 mod replicas;
 mod rights;
+mod rollout;
+mod schema;
+mod seeds;
 mod world;

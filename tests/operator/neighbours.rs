@@ -15,13 +15,6 @@ fn backups_of(world: &World, namespace: &str) -> String {
     }))
 }
 
-fn established(world: &World) {
-    let crd = format!("crd/{CRD}");
-    world
-        .cluster
-        .kubectl_ok(&["wait", "--for=condition=Established", &crd], None);
-}
-
 fn schedule(name: &str, cron: &Value) -> Value {
     json!({
         "apiVersion": "velero.io/v1", "kind": "Schedule", "metadata": { "name": name },
@@ -45,7 +38,7 @@ fn a_crd_that_appears_is_picked_up_and_one_that_vanishes_makes_its_control_unkno
         &["apply", "--server-side", "-f", &file.display().to_string()],
         None,
     );
-    established(&world);
+    world.cluster.serves_crds();
     let path = format!("{VELERO}/{namespace}/schedules");
     world.create(&path, &schedule("hourly", &json!("0 * * * *")));
     world.status(&policy, "a passing schedule", |status| {
@@ -93,7 +86,7 @@ fn an_object_that_cannot_be_read_is_unknown_and_the_others_are_judged() {
         "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
         &lax_crd(),
     );
-    established(&world);
+    world.cluster.serves_crds();
     let path = format!("{VELERO}/{namespace}/schedules");
     world.create(&path, &schedule("hourly", &json!("0 * * * *")));
     world.create(&path, &schedule("number", &json!(7)));

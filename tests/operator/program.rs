@@ -124,12 +124,22 @@ impl Replica {
             .collect()
     }
 
-    /// The entries of its log, one line each.
+    /// The entries of its log as JSON, one line each.
     pub(crate) fn log_lines(&self) -> Vec<String> {
-        let data = self.data.display().to_string();
-        let output = output(&["log", "--json", "--data-dir", &data]);
+        let text = self.printed(&["log", "--json"]);
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// Its log as people read it.
+    pub(crate) fn log_text(&self) -> String {
+        self.printed(&["log"])
+    }
+
+    fn printed(&self, args: &[&str]) -> String {
+        let data = format!("--data-dir={}", self.data.display());
+        let output = output(&[args, &[&data]].concat());
         assert_eq!(output.code, Some(0), "{}", output.stderr);
-        output.stdout.lines().map(str::to_owned).collect()
+        output.stdout
     }
 
     /// The entries of its log of one type.
@@ -165,6 +175,16 @@ impl Program {
         eventually("end after SIGTERM", || {
             self.process.exited().ok_or_else(|| self.process.tail())
         })
+    }
+
+    /// Stops it where it is; nothing is lost.
+    pub(crate) fn freeze(&self) {
+        self.process.signal(Signal::Stop).unwrap();
+    }
+
+    /// Lets it go on.
+    pub(crate) fn thaw(&self) {
+        self.process.signal(Signal::Continue).unwrap();
     }
 
     /// Kills it at once.

@@ -1,37 +1,13 @@
 //! What Enforce does beside network policies, and what it leaves to people.
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::program::Replica;
-use super::world::{BINDINGS, POLICIES, World, backup_job, cron_jobs, eventually, turn};
+use super::world::{
+    BINDINGS, POLICIES, World, admin_binding, after_the_second_of, backup_job, cron_jobs,
+    eventually, turn,
+};
 use crate::harness::crds;
-
-fn admin_binding(name: &str, user: &str) -> Value {
-    let group = "rbac.authorization.k8s.io";
-    json!({
-        "metadata": { "name": name },
-        "roleRef": { "apiGroup": group, "kind": "ClusterRole", "name": "cluster-admin" },
-        "subjects": [{ "apiGroup": group, "kind": "User", "name": user }],
-    })
-}
-
-/// Creation times have whole seconds: waits until what comes now is younger than an object.
-fn after_the_second_of(object: &Value) {
-    let created: Timestamp = object["metadata"]["creationTimestamp"]
-        .as_str()
-        .unwrap()
-        .parse()
-        .unwrap();
-    eventually("later second", || {
-        let now = Timestamp::now();
-        if now.as_second() > created.as_second() {
-            Ok(())
-        } else {
-            Err(now.to_string())
-        }
-    });
-}
 
 #[test]
 fn a_new_forbidden_admin_is_removed_and_archived_and_an_old_one_only_proposed() {
@@ -108,10 +84,7 @@ fn install_velero(world: &World) {
     world
         .cluster
         .kubectl_ok(&["apply", "--server-side", "-f", &folder], None);
-    world.cluster.kubectl_ok(
-        &["wait", "--for=condition=Established", "crd", "--all"],
-        None,
-    );
+    world.cluster.serves_crds();
 }
 
 #[test]
@@ -179,11 +152,16 @@ fn pod_security_is_enforced_only_where_it_breaks_nothing() {
     let bad = world.namespace("privileged");
     let deployments = format!("/apis/apps/v1/namespaces/{bad}/deployments");
     world.create(&deployments, &privileged_deployment());
+    // A job that is not due has no pods either.
+    let nightly = world.namespace("privileged-job");
+    let mut job = backup_job("nightly", true);
+    job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["hostPID"] = json!(true);
+    world.create(&cron_jobs(&nightly), &job);
     let clean = world.name("clean");
     let replica = Replica::new(&world);
     let program = replica.start();
     let policy = world.policy(&json!({
-        "mode": "Enforce", "existing": "Remediate", "scope": { "include": [bad, clean] },
+        "mode": "Enforce", "existing": "Remediate", "scope": { "include": [bad, nightly, clean] },
         "controls": { "workloadPsaEnforced": {} },
     }));
     world.settled(&policy);
@@ -196,17 +174,26 @@ fn pod_security_is_enforced_only_where_it_breaks_nothing() {
     world.becomes(&format!("/api/v1/namespaces/{clean}"), |object| {
         label(object) == "baseline"
     });
-    world.status(&policy, "one passing and one failing namespace", |status| {
-        let subjects = &status["summary"]["subjects"];
-        subjects["pass"] == 1 && subjects["fail"] == 1
-    });
+    world.status(
+        &policy,
+        "one passing and two failing namespaces",
+        |status| {
+            let subjects = &status["summary"]["subjects"];
+            subjects["pass"] == 1 && subjects["fail"] == 2
+        },
+    );
     // With its deployment goes what was in the way.
     let before = world.get(&format!("/api/v1/namespaces/{bad}")).unwrap();
     assert!(label(&before).is_null());
+    let before = world.get(&format!("/api/v1/namespaces/{nightly}")).unwrap();
+    assert!(label(&before).is_null());
     world.delete(&format!("{deployments}/web"));
-    world.becomes(&format!("/api/v1/namespaces/{bad}"), |object| {
-        label(object) == "baseline"
-    });
+    world.delete(&format!("{}/nightly", cron_jobs(&nightly)));
+    for namespace in [&bad, &nightly] {
+        world.becomes(&format!("/api/v1/namespaces/{namespace}"), |object| {
+            label(object) == "baseline"
+        });
+    }
     assert!(program.stop().success());
     world.delete(&format!("{POLICIES}/{policy}"));
 }

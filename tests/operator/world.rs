@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use http::{Method, Request};
+use jiff::Timestamp;
 use kube::Client;
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Handle};
@@ -83,8 +84,7 @@ impl World {
         let client = runtime.block_on(cluster.client()).unwrap();
         let crds = super::program::output(&["crds"]);
         cluster.kubectl_ok(&["apply", "--server-side", "-f", "-"], Some(&crds.stdout));
-        let established = ["wait", "--for=condition=Established", "crd", "--all"];
-        cluster.kubectl_ok(&established, None);
+        cluster.serves_crds();
         let counter = AtomicU32::new(0);
         Self {
             cluster,
@@ -108,16 +108,27 @@ impl World {
 
     /// Sends a request and returns the answer, or nothing where the object is not there.
     fn request(&self, client: &Client, method: Method, path: &str, body: &Value) -> Option<Value> {
+        // As a person does with kubectl: another field manager would own what it writes.
+        self.request_as("kubectl-test", client, method, path, body)
+    }
+
+    fn request_as(
+        &self,
+        manager: &str,
+        client: &Client,
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> Option<Value> {
         let kind = match method {
             Method::PATCH => "application/merge-patch+json",
             _ => "application/json",
         };
         let reads = method == Method::GET;
-        // As a person does with kubectl: another field manager would own what it writes.
         let uri = if reads {
             path.to_owned()
         } else {
-            format!("{path}?fieldManager=kubectl-test")
+            format!("{path}?fieldManager={manager}")
         };
         let bytes = if body.is_null() {
             Vec::new()
@@ -158,6 +169,18 @@ impl World {
     /// Merges into the object at a path.
     pub(crate) fn patch(&self, path: &str, change: &Value) -> Value {
         self.request(&self.client, Method::PATCH, path, change)
+            .unwrap()
+    }
+
+    /// Creates an object as another field manager than a person.
+    pub(crate) fn create_as(&self, manager: &str, path: &str, object: &Value) -> Value {
+        self.request_as(manager, &self.client, Method::POST, path, object)
+            .unwrap()
+    }
+
+    /// Merges into an object as another field manager than a person.
+    pub(crate) fn patch_as(&self, manager: &str, path: &str, change: &Value) -> Value {
+        self.request_as(manager, &self.client, Method::PATCH, path, change)
             .unwrap()
     }
 
@@ -240,6 +263,21 @@ impl World {
         })
     }
 
+    /// Waits for an Event with a reason, in a namespace, about an object of a name. Those about
+    /// what is in no namespace are in `default`.
+    pub(crate) fn event(&self, namespace: &str, name: &str, reason: &str) -> Value {
+        let path = format!("/apis/events.k8s.io/v1/namespaces/{namespace}/events");
+        eventually(reason, || {
+            let events = self.list(&path);
+            let mut events = events
+                .into_iter()
+                .filter(|event| event["regarding"]["name"] == name);
+            events
+                .find(|event| event["reason"] == reason)
+                .ok_or_else(|| format!("no such Event about {name}"))
+        })
+    }
+
     /// Waits until an object is there.
     pub(crate) fn appears(&self, path: &str) -> Value {
         eventually(path, || {
@@ -284,6 +322,11 @@ pub(crate) fn deny() -> Value {
     })
 }
 
+/// Path of a namespace.
+pub(crate) fn namespace_path(name: &str) -> String {
+    format!("/api/v1/namespaces/{name}")
+}
+
 /// A cron job that runs hourly, and by its annotation makes backups.
 pub(crate) fn backup_job(name: &str, suspended: bool) -> Value {
     let template = json!({
@@ -297,6 +340,33 @@ pub(crate) fn backup_job(name: &str, suspended: bool) -> Value {
             "jobTemplate": { "spec": { "template": { "spec": template } } },
         },
     })
+}
+
+/// A binding of cluster-admin to a user.
+pub(crate) fn admin_binding(name: &str, user: &str) -> Value {
+    let group = "rbac.authorization.k8s.io";
+    json!({
+        "metadata": { "name": name },
+        "roleRef": { "apiGroup": group, "kind": "ClusterRole", "name": "cluster-admin" },
+        "subjects": [{ "apiGroup": group, "kind": "User", "name": user }],
+    })
+}
+
+/// Creation times have whole seconds: waits until what comes now is younger than an object.
+pub(crate) fn after_the_second_of(object: &Value) {
+    let created: Timestamp = object["metadata"]["creationTimestamp"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    eventually("later second", || {
+        let now = Timestamp::now();
+        if now.as_second() > created.as_second() {
+            Ok(())
+        } else {
+            Err(now.to_string())
+        }
+    });
 }
 
 /// The condition of a type in a status.

@@ -42,6 +42,11 @@ subjects:
     namespace: {{ .Release.Namespace }}
 {{- end }}
 
+{{- /* Namespace of the network probe. */}}
+{{- define "probity.probeNamespace" -}}
+{{- .Values.networkProbe.namespace | default (printf "%s-probe" (include "probity.fullname" .)) }}
+{{- end }}
+
 {{- /* The one lease and the one canary: their names are the program's, not the release's. */}}
 {{- define "probity.lease" -}}probity{{- end }}
 {{- define "probity.canary" -}}probity-canary{{- end }}

@@ -3,6 +3,10 @@
 //! An edge leads from somebody to a *goal*: a certain identity, or any of a kind of them, such as
 //! the accounts of a namespace. A goal is won by the first who is reached and counts for it, so
 //! that the search costs one step for each edge however many identities a goal stands for.
+//!
+//! Whoever impersonates somebody acts as them in all but one thing: a request that impersonates
+//! can't do so twice. So everybody is reached in two ways: with what they can do in all, and with
+//! what they can do while somebody else acts as them.
 
 use super::aims::{How, Place};
 
@@ -39,6 +43,15 @@ pub(super) enum Goal {
 
 /// Goals that belong to no namespace and no node of the graph.
 const FIXED: usize = 7;
+/// Whether somebody is reached as themselves, or only while somebody else acts as them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Guise {
+    Own,
+    Acted,
+}
+
+const GUISES: [Guise; 2] = [Guise::Own, Guise::Acted];
+
 /// Goals of each namespace.
 const PER_SPACE: usize = 4;
 
@@ -50,6 +63,23 @@ pub(super) struct Edge {
     pub(super) goal: Goal,
     /// Whether it rests on bindings alone that carry the label of Kubernetes' own.
     pub(super) default: bool,
+}
+
+impl Edge {
+    /// As what it leads to its goal.
+    pub(super) fn guise(&self) -> Guise {
+        let acts = matches!(self.goal, Goal::AnyImpersonable | Goal::Impersonable(_));
+        if acts || self.how == How::Impersonate {
+            Guise::Acted
+        } else {
+            Guise::Own
+        }
+    }
+
+    /// Whether somebody in this guise can take it.
+    fn is_for(&self, guise: Guise) -> bool {
+        guise == Guise::Own || self.how != How::Impersonate
+    }
 }
 
 /// What kind of node it is.
@@ -131,11 +161,14 @@ pub(super) struct Reached<T> {
 pub(super) struct Search {
     through_nodes: bool,
     spaces: usize,
-    goals: Vec<Option<Reached<Option<NodeId>>>>,
-    nodes: Vec<Option<Reached<Way>>>,
+    goals: [Vec<Option<Reached<Option<NodeId>>>>; 2],
+    nodes: [Vec<Option<Reached<Way>>>; 2],
     /// What tells one way to be reached from another.
-    pub(super) signatures: Vec<u64>,
+    signatures: [Vec<u64>; 2],
 }
+
+/// Somebody in a guise.
+type Met = (NodeId, Guise);
 
 impl Search {
     fn number(&self, goal: Goal) -> usize {
@@ -156,14 +189,22 @@ impl Search {
         }
     }
 
-    /// By whom a goal is won; `Some(None)` is cluster-admin itself.
-    pub(super) fn goal(&self, goal: Goal) -> Option<Reached<Option<NodeId>>> {
-        self.goals.get(self.number(goal)).copied().flatten()
+    /// By whom the goal of an edge is won; `Some(None)` is cluster-admin itself.
+    pub(super) fn goal(&self, goal: Goal, guise: Guise) -> Option<Reached<Option<NodeId>>> {
+        let goals = &self.goals[guise as usize];
+        goals.get(self.number(goal)).copied().flatten()
     }
 
     /// How a node is reached, its groups included.
-    pub(super) fn node(&self, node: NodeId) -> Option<Reached<Way>> {
-        self.nodes.get(node as usize).copied().flatten()
+    pub(super) fn node(&self, node: NodeId, guise: Guise) -> Option<Reached<Way>> {
+        let nodes = &self.nodes[guise as usize];
+        nodes.get(node as usize).copied().flatten()
+    }
+
+    /// What tells the ways of a node from others.
+    pub(super) fn signature(&self, node: NodeId) -> u64 {
+        let signature = |guise| self.signatures[guise as usize][node as usize];
+        mix(signature(Guise::Own), signature(Guise::Acted))
     }
 
     /// The shortest way by an edge of the node's own.
@@ -171,7 +212,7 @@ impl Search {
         let edges = entry.edges.iter().enumerate();
         let open = edges.filter(|(_, edge)| self.follows(edge) && (defaults || !edge.default));
         let ways = open.filter_map(|(by, edge)| {
-            let hops = self.goal(edge.goal)?.hops + 1;
+            let hops = self.goal(edge.goal, edge.guise())?.hops + 1;
             Some(Reached { hops, by })
         });
         ways.min_by_key(|way| (way.hops, way.by))
@@ -183,62 +224,66 @@ impl Search {
 
     /// Searches the whole graph.
     pub(super) fn run(graph: &Graph<'_>, through_nodes: bool) -> Self {
+        let (nodes, spaces) = (graph.nodes.len(), graph.accounts.len());
+        let goals = FIXED + PER_SPACE * spaces + nodes;
         let mut search = Self {
             through_nodes,
-            spaces: graph.accounts.len(),
-            ..Self::default()
+            spaces,
+            goals: GUISES.map(|_| vec![None; goals]),
+            nodes: GUISES.map(|_| vec![None; nodes]),
+            signatures: GUISES.map(|_| vec![0; nodes]),
         };
-        let goals = FIXED + PER_SPACE * search.spaces + graph.nodes.len();
-        search.goals = vec![None; goals];
-        search.nodes = vec![None; graph.nodes.len()];
-        search.signatures = vec![0; graph.nodes.len()];
-        let sources = Sources::of(graph, &search);
-        let mut rank = vec![0; graph.nodes.len()];
+        let sources = Sources::of(graph, &search, goals);
+        let mut rank = vec![0; nodes];
         for (place, node) in graph.order.iter().enumerate() {
             rank[*node as usize] = place;
         }
-        let admins = graph.order.iter().copied();
-        let mut layer: Vec<NodeId> = admins.filter(|node| graph.node(*node).admin).collect();
-        for node in &layer {
-            search.nodes[*node as usize] = Some(Reached {
-                hops: 0,
-                by: Way::Admin,
-            });
+        let by_rank = |met: &Met| (rank[met.0 as usize], met.1 as usize);
+        let admins = graph.order.iter().filter(|node| graph.node(**node).admin);
+        let both = |node: &NodeId| GUISES.map(|guise| (*node, guise));
+        let mut layer: Vec<Met> = admins.flat_map(both).collect();
+        for (node, guise) in &layer {
+            let by = Way::Admin;
+            search.nodes[*guise as usize][*node as usize] = Some(Reached { hops: 0, by });
         }
+        let mut won: Vec<(Goal, Guise)> = Vec::new();
+        won.extend(search.win(0, Goal::Admin, (None, Guise::Own)));
+        won.extend(search.win(0, Goal::Admin, (None, Guise::Acted)));
         let mut hops = 0;
-        let mut won = search
-            .win(0, Goal::Admin, None)
-            .into_iter()
-            .collect::<Vec<_>>();
         while !layer.is_empty() || !won.is_empty() {
             search.join(graph, hops, &mut layer);
             search.sign(graph, &layer);
-            layer.sort_unstable_by_key(|node| rank[*node as usize]);
-            for node in &layer {
-                search.count(graph, hops, *node, &mut won);
+            layer.sort_unstable_by_key(by_rank);
+            for met in &layer {
+                search.count(graph, hops, *met, &mut won);
             }
             layer = search.follow(graph, &sources, hops, &won);
-            layer.sort_unstable_by_key(|node| rank[*node as usize]);
+            layer.sort_unstable_by_key(by_rank);
             won.clear();
             hops += 1;
         }
         search
     }
 
-    fn win(&mut self, hops: u32, goal: Goal, by: Option<NodeId>) -> Option<Goal> {
+    fn win(
+        &mut self,
+        hops: u32,
+        goal: Goal,
+        (by, guise): (Option<NodeId>, Guise),
+    ) -> Option<(Goal, Guise)> {
         let number = self.number(goal);
-        let slot = self.goals.get_mut(number)?;
+        let slot = self.goals[guise as usize].get_mut(number)?;
         if slot.is_some() {
             return None;
         }
         *slot = Some(Reached { hops, by });
-        Some(goal)
+        Some((goal, guise))
     }
 
     /// Whoever is in a group that is reached is reached with it.
-    fn join(&mut self, graph: &Graph<'_>, hops: u32, layer: &mut Vec<NodeId>) {
+    fn join(&mut self, graph: &Graph<'_>, hops: u32, layer: &mut Vec<Met>) {
         let mut next = 0;
-        while let Some(group) = layer.get(next).copied() {
+        while let Some((group, guise)) = layer.get(next).copied() {
             next += 1;
             let members: Vec<NodeId> = match graph.node(group).sort {
                 Sort::AccountsOf(space) => graph.accounts[space as usize].to_vec(),
@@ -253,20 +298,27 @@ impl Search {
                 _ => continue,
             };
             for member in members {
-                let slot = &mut self.nodes[member as usize];
+                let slot = &mut self.nodes[guise as usize][member as usize];
                 if slot.is_none() {
                     let by = Way::Member(group);
                     *slot = Some(Reached { hops, by });
-                    layer.push(member);
+                    layer.push((member, guise));
                 }
             }
         }
     }
 
     /// Counts somebody who is reached for the goals that they stand for.
-    fn count(&mut self, graph: &Graph<'_>, hops: u32, node: NodeId, won: &mut Vec<Goal>) {
+    fn count(
+        &mut self,
+        graph: &Graph<'_>,
+        hops: u32,
+        (node, guise): Met,
+        won: &mut Vec<(Goal, Guise)>,
+    ) {
         let entry = graph.node(node);
-        let mut win = |search: &mut Self, goal| won.extend(search.win(hops, goal, Some(node)));
+        let by = (Some(node), guise);
+        let mut win = |search: &mut Self, goal| won.extend(search.win(hops, goal, by));
         win(self, Goal::One(node));
         match entry.sort {
             Sort::User => {
@@ -282,7 +334,7 @@ impl Search {
                 }
                 if entry.presence == Presence::Live {
                     win(self, Goal::Live(space));
-                    if self.goal(Goal::AnyLive).is_none() {
+                    if self.goal(Goal::AnyLive, guise).is_none() {
                         win(self, Goal::AnyLive);
                         let open = (0..).zip(&graph.open).filter(|(_, open)| **open);
                         for (space, _) in open {
@@ -305,23 +357,28 @@ impl Search {
         graph: &Graph<'_>,
         sources: &Sources,
         hops: u32,
-        won: &[Goal],
-    ) -> Vec<NodeId> {
+        won: &[(Goal, Guise)],
+    ) -> Vec<Met> {
         let mut next = Vec::new();
-        for goal in won {
+        for (goal, _) in won {
             for node in sources.to(self.number(*goal)) {
-                if self.nodes[*node as usize].is_none() {
+                for guise in GUISES {
+                    if self.node(*node, guise).is_some() {
+                        continue;
+                    }
                     // The edge is the first that leads to this layer, whatever goal came first.
                     let mut edges = graph.node(*node).edges.iter();
                     let edge = edges.position(|edge| {
-                        let goal = self.goal(edge.goal);
-                        self.follows(edge) && goal.is_some_and(|goal| goal.hops == hops)
+                        let goal = self.goal(edge.goal, edge.guise());
+                        let leads = goal.is_some_and(|goal| goal.hops == hops);
+                        leads && self.follows(edge) && edge.is_for(guise)
                     });
-                    self.nodes[*node as usize] = edge.map(|edge| Reached {
-                        hops: hops + 1,
-                        by: Way::Edge(edge),
-                    });
-                    next.push(*node);
+                    if let Some(edge) = edge {
+                        let by = Way::Edge(edge);
+                        let reached = Reached { hops: hops + 1, by };
+                        self.nodes[guise as usize][*node as usize] = Some(reached);
+                        next.push((*node, guise));
+                    }
                 }
             }
         }
@@ -329,18 +386,21 @@ impl Search {
     }
 
     /// Works out what tells the ways of a layer from others; groups stand before their members.
-    fn sign(&mut self, graph: &Graph<'_>, layer: &[NodeId]) {
-        for node in layer {
+    fn sign(&mut self, graph: &Graph<'_>, layer: &[Met]) {
+        for (node, guise) in layer {
             let entry = graph.node(*node);
-            let signature = match self.node(*node).map(|reached| reached.by) {
+            let signature = match self.node(*node, *guise).map(|reached| reached.by) {
                 None | Some(Way::Admin) => mix(entry.stamp, 1),
-                Some(Way::Member(group)) => mix(entry.stamp, self.signatures[group as usize]),
+                Some(Way::Member(group)) => mix(
+                    entry.stamp,
+                    self.signatures[*guise as usize][group as usize],
+                ),
                 Some(Way::Edge(edge)) => {
                     let edge = entry.edges.get(edge);
                     edge.map_or(0, |edge| mix(entry.stamp, self.edge_signature(edge)))
                 }
             };
-            self.signatures[*node as usize] = signature;
+            self.signatures[*guise as usize][*node as usize] = signature;
         }
     }
 
@@ -351,8 +411,9 @@ impl Search {
             Place::Everywhere => 2,
             Place::In(namespace) => namespace.bytes().fold(3, |all, byte| mix(all, byte.into())),
         };
-        let goal = self.goal(edge.goal).and_then(|goal| goal.by);
-        let goal = goal.map_or(7, |node| self.signatures[node as usize]);
+        let guise = edge.guise();
+        let goal = self.goal(edge.goal, guise).and_then(|goal| goal.by);
+        let goal = goal.map_or(7, |node| self.signatures[guise as usize][node as usize]);
         mix(mix(place, edge.how as u64), goal)
     }
 }
@@ -378,7 +439,7 @@ struct Sources {
 }
 
 impl Sources {
-    fn of(graph: &Graph<'_>, search: &Search) -> Self {
+    fn of(graph: &Graph<'_>, search: &Search, goals: usize) -> Self {
         let edges = || {
             graph.order.iter().flat_map(|node| {
                 let edges = graph.node(*node).edges.iter();
@@ -387,7 +448,7 @@ impl Sources {
                     .map(|edge| (*node, search.number(edge.goal)))
             })
         };
-        let mut starts = vec![0; search.goals.len() + 1];
+        let mut starts = vec![0; goals + 1];
         for (_, goal) in edges() {
             starts[goal + 1] += 1;
         }

@@ -391,6 +391,43 @@ fn paths_run_through_the_groups_that_accounts_are_in() {
 }
 
 #[test]
+fn whoever_is_impersonated_can_not_impersonate_in_turn() {
+    let mut world = world();
+    account(&mut world, "shop", "deployer");
+    let deployer = "ServiceAccount shop/deployer";
+    give(
+        &mut world,
+        "ops",
+        deployer,
+        &["impersonate  serviceaccounts"],
+    );
+    give(
+        &mut world,
+        "shop",
+        "User dev",
+        &["impersonate  serviceaccounts"],
+    );
+    assert!(path(&mut world, deployer).is_some());
+    assert_eq!(path(&mut world, "User dev"), None);
+    // With a token it is the account.
+    give(
+        &mut world,
+        "shop",
+        "User ops",
+        &["create  serviceaccounts/token"],
+    );
+    assert!(path(&mut world, "User ops").unwrap().starts_with("2 "));
+    // Anything but impersonation it can do.
+    give(
+        &mut world,
+        "ops",
+        deployer,
+        &["create  serviceaccounts/token"],
+    );
+    assert!(path(&mut world, "User dev").unwrap().starts_with("2 "));
+}
+
+#[test]
 fn privileged_namespaces_are_those_that_hold_a_way() {
     let mut world = world();
     let names = |world: &mut World| {

@@ -175,10 +175,13 @@ proptest! {
     ) {
         let world = world(&namespaces, &policies, &pod);
         let template = &world.inventory.tables.pods.get("n0", "pod").unwrap().spec.template;
-        let found = ingress(&world.inventory, "n0", template, &cuts);
+        let applying = Applying::gather(&world.inventory, "n0", template, Direction::Ingress);
         let isolating: Vec<_> = policies.iter().filter(|p| isolates(p, &pod)).collect();
-        prop_assert_eq!(found.is_some(), !isolating.is_empty());
-        let segments = found.unwrap_or_default();
+        prop_assert_eq!(applying.is_isolated(), !isolating.is_empty());
+        if isolating.is_empty() {
+            return Ok(());
+        }
+        let segments = applying.segments(&template.ports, &cuts);
         for (protocol, number) in [("TCP", 1), ("TCP", 3), ("TCP", 5), ("TCP", 65535), ("UDP", 3), ("SCTP", 3)] {
             let rules = isolating.iter().flat_map(|p| p["ingress"].as_array().unwrap());
             let rules: Vec<_> = rules.filter(|r| allows_port(r, protocol, number)).collect();
@@ -187,7 +190,7 @@ proptest! {
                 .filter(|s| s.protocol == protocol && (s.first..=s.last).contains(&number))
                 .collect();
             prop_assert_eq!(here.len(), usize::from(!rules.is_empty()), "{} {}", protocol, number);
-            let everyone = here.first().and_then(|s| everyone(&world.inventory, "n0", &s.grants));
+            let everyone = here.first().and_then(|s| s.everyone(&world.inventory, "n0"));
             prop_assert_eq!(everyone, naive(&rules, &namespaces), "{} {}", protocol, number);
         }
     }

@@ -12,7 +12,10 @@ const MOST_SERIES: usize = 500;
 /// Time that a policy's share is measured over.
 const WINDOW: Duration = Duration::from_mins(1);
 /// Events of one policy within [`WINDOW`], new or counted in.
-pub(super) const MOST_PER_WINDOW: u32 = 10;
+const MOST_PER_WINDOW: u32 = 10;
+/// Events about subjects among these: in a flood of drift there is room left to say on the policy
+/// that its brake has latched.
+const MOST_ABOUT_SUBJECTS: u32 = 7;
 /// Policies whose share is measured.
 const MOST_POLICIES: usize = 1000;
 
@@ -47,6 +50,8 @@ pub(super) struct Key {
     pub(super) regarding: Reference,
     pub(super) reason: &'static str,
     pub(super) note: String,
+    /// Whether it is about a subject, also where the policy stands in for it.
+    pub(super) of_subject: bool,
 }
 
 /// What to do with a notice.
@@ -96,7 +101,12 @@ impl Desk {
     pub(super) fn decide(&mut self, key: &Key, policy: &str, now: Duration) -> Decision {
         // Counted also where nothing may be sent: the next update then tells the whole count.
         let known = self.occurred(key, now);
-        if let Some(tell) = self.over_share(policy, now) {
+        let most = if key.of_subject {
+            MOST_ABOUT_SUBJECTS
+        } else {
+            MOST_PER_WINDOW
+        };
+        if let Some(tell) = self.over_share(policy, most, now) {
             self.dropped = self.dropped.saturating_add(1);
             return Decision::Drop { tell };
         }
@@ -130,7 +140,7 @@ impl Desk {
     }
 
     /// Takes one from a policy's share. Where there is nothing left, whether to log that.
-    fn over_share(&mut self, policy: &str, now: Duration) -> Option<bool> {
+    fn over_share(&mut self, policy: &str, most: u32, now: Duration) -> Option<bool> {
         if !self.shares.contains_key(policy) {
             make_room(&mut self.shares, MOST_POLICIES, |share| share.since);
         }
@@ -143,7 +153,7 @@ impl Desk {
             let same_flood = share.dropped && age < WINDOW * 2;
             *share = Share::new(now, same_flood);
         }
-        if share.sent < MOST_PER_WINDOW {
+        if share.sent < most {
             share.sent += 1;
             return None;
         }
@@ -193,6 +203,7 @@ mod tests {
             },
             reason: "Drifted",
             note: note.to_owned(),
+            of_subject: true,
         }
     }
 
@@ -243,12 +254,27 @@ mod tests {
             let told = Decision::Drop { tell: true };
             (sent, all.iter().filter(|d| **d == told).count())
         };
-        assert_eq!(decisions("p", 0), (10, 1));
+        assert_eq!(decisions("p", 0), (7, 1));
         assert_eq!(decisions("p", 59), (0, 0));
-        assert_eq!(decisions("q", 59), (10, 1));
-        assert_eq!(decisions("p", 60), (10, 0), "still the same flood");
-        assert_eq!(decisions("p", 600), (10, 1), "another one");
-        assert_eq!(desk.dropped(), 5 + 15 + 5 + 5 + 5);
+        assert_eq!(decisions("q", 59), (7, 1));
+        assert_eq!(decisions("p", 60), (7, 0), "still the same flood");
+        assert_eq!(decisions("p", 600), (7, 1), "another one");
+        assert_eq!(desk.dropped(), 8 + 15 + 8 + 8 + 8);
+    }
+
+    #[test]
+    fn a_flood_about_subjects_leaves_room_for_the_policy_itself() {
+        let mut desk = Desk::default();
+        let mut sent = |of_subject: bool| {
+            let notices = (0..15).map(|n| Key {
+                of_subject,
+                ..key("a", &format!("{of_subject} {n}"))
+            });
+            let decisions = notices.map(|key| desk.decide(&key, "p", at(0)));
+            decisions.filter(|d| *d == Decision::Create).count()
+        };
+        assert_eq!(sent(true), 7);
+        assert_eq!(sent(false), 3);
     }
 
     #[test]

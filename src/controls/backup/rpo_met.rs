@@ -57,6 +57,7 @@ impl RpoMet {
         family: Family::Backup,
         criteria: &["A1.2", "CC7.5"],
         severity: Severity::Critical,
+        strength: Strength::Declared,
         rule_version: 1,
         reads: &[
             Kind::Claim,
@@ -85,6 +86,11 @@ impl RpoMet {
         why: "What was written since the newest recovery point is lost with the volume.",
         fix: "Nothing is written. The proposal is the command that starts a backup now, where a \
               schedule covers the claim.",
+        by_hand: "Start a backup of the claim (`velero backup create --from-schedule …`, a \
+               VolumeSnapshot, the CronJob), and mend the schedule that should have made one. A \
+               claim that needs no backup gets the label `probity.dev/backup: exempt` and the \
+               annotation `probity.dev/backup-exempt-reason`.",
+        prevention: "None: a missing backup is no request that admission could refuse.",
         limits: "Only Velero, VolumeSnapshots and annotated CronJobs are known. A CronJob's word \
                  is taken for it, and counts from the end of its job. A Backup whose snapshots \
                  are only counted may have left a claim out by label, resource or policy. Whether \

@@ -72,6 +72,7 @@ impl ScheduleActive {
         family: Family::Backup,
         criteria: &["A1.2"],
         severity: Severity::High,
+        strength: Strength::Declared,
         rule_version: 1,
         reads: &[
             Kind::VeleroSchedule,
@@ -98,6 +99,10 @@ impl ScheduleActive {
         fix: "A schedule that passed before and is paused or suspended is switched on again. One \
               that never passed is a proposal: nobody said that it should run. Cron expressions \
               are not changed.",
+        by_hand: "Unpause the schedule (`spec.paused: false`, `spec.suspend: false`), or write a \
+               cron expression that leaves no more than the objective between two runs.",
+        prevention: "A ValidatingAdmissionPolicy can refuse `paused` and `suspend` on schedules in \
+               scope; what a cron expression amounts to it can't tell.",
         limits: "Only Velero and annotated CronJobs are known. The longest time between runs is \
                  computed without clock changes. An expression without time zone is read as UTC, \
                  as nearly every kube-controller-manager and Velero server does. Velero before \

@@ -1,6 +1,7 @@
 //! `enc-ingress-tls`
 
 mod class;
+mod handshake;
 mod listener;
 mod put_back;
 #[cfg(test)]
@@ -9,6 +10,8 @@ mod tests;
 use serde_json::json;
 
 use self::class::{Class, Redirect};
+pub use self::handshake::{HANDSHAKE_INTERVAL, handshake_targets};
+use super::MinVersion;
 use crate::{
     controls::prelude::*,
     inventory::ingress::{Ingress, Tls},
@@ -44,6 +47,21 @@ pub struct IngressTls {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 253)))]
     pub default_certificate_classes: Vec<String>,
+
+    /// Whether to connect to the address of each entry point, as a client does, and to judge the
+    /// certificate that it shows for each host.
+    #[serde(default)]
+    pub handshake: bool,
+
+    /// The oldest version of TLS that may be taken, where `handshake` is set.
+    #[serde(default)]
+    pub min_version: MinVersion,
+
+    /// Certificates (PEM) of authorities that clients trust beside the public ones, where
+    /// `handshake` is set.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 65536))]
+    pub trusted_authorities: String,
 }
 
 const fn yes() -> bool {
@@ -57,6 +75,9 @@ impl Default for IngressTls {
             require_redirect: true,
             controllers_terminating_upstream: Vec::new(),
             default_certificate_classes: Vec::new(),
+            handshake: false,
+            min_version: MinVersion::default(),
+            trusted_authorities: String::new(),
         }
     }
 }
@@ -102,6 +123,7 @@ impl IngressTls {
         family: Family::Encryption,
         criteria: &["CC6.6", "CC6.7"],
         severity: Severity::High,
+        strength: Strength::Operating,
         rule_version: 1,
         reads: &[
             Kind::Namespace,
@@ -113,7 +135,7 @@ impl IngressTls {
         ],
         subjects: &[Kind::Ingress, Kind::Gateway],
         derives: &[],
-        observes: &[],
+        observes: &[Observation::TlsHandshakes],
         writes: &[Write::patch(Kind::Ingress)],
         scope: ScopeUse::BySubject,
         what: "Each host of an Ingress is covered by a TLS block with a Secret (exactly or by a \
@@ -122,14 +144,25 @@ impl IngressTls {
                hands TLS through; where a cert-manager Certificate fills the Secret, it is Ready \
                and holds the host. Plain HTTP is redirected or refused, as far as the class shows \
                it. Each Gateway listener ends TLS with a certificate, hands it through, or is \
-               plain HTTP to which nothing but redirects to https is attached.",
+               plain HTTP to which nothing but redirects to https is attached. With `handshake`, \
+               the addresses in their status are connected to, and the certificate that is shown \
+               for each host holds it, is valid and strong, and leads to an authority that clients \
+               trust, without old versions of TLS.",
         why: "What crosses a network in the clear can be read and changed on the way, passwords \
               and session cookies included.",
         fix: "TLS blocks and redirect annotations that an Ingress had when it last passed are put \
               back, merged host by host: newer blocks stay, and hosts that no rule serves any \
               more don't come back. An Ingress that never passed gets a proposal, with a ready \
               patch where a Ready Certificate holds its hosts: inventing certificates breaks sites.",
-        limits: "Certificates are never read: the verdict rests on what is declared. Global \
+        by_hand: "Give each host a `tls` entry with a certificate (cert-manager issues them from an \
+               annotation), keep the redirect of the class on, and let HTTP listeners of a \
+               Gateway serve redirects only.",
+        prevention: "A ValidatingAdmissionPolicy can demand that `tls` covers every rule's host; it \
+               can't see whether the Secret exists.",
+        limits: "Secrets are never read: without `handshake` the verdict rests on what is \
+                 declared. With it, the network must let Probity reach the entry points; an \
+                 address that does not answer is Unknown, a wildcard is asked for by one name, and \
+                 512 handshakes are made at most, hourly. Global \
                  settings of controllers (ConfigMaps, flags, IngressClassParams, FrontendConfigs, \
                  Middlewares) are not read either: where they decide, the verdict is Unknown, or \
                  name the class in `controllersTerminatingUpstream`. The redirect that nginx and \
@@ -437,7 +470,10 @@ impl Control for IngressTls {
             .tables
             .ingresses
             .get(&subject.namespace, &subject.name)?;
-        let verdict = self.ingress(context, object);
+        let mut verdict = self.ingress(context, object);
+        if self.handshake && verdict.outcome == Outcome::Pass {
+            verdict = handshake::ingress(self, context, object);
+        }
         Some(match verdict.outcome {
             Outcome::Pass => {
                 let class = Class::of(context.inventory, &object.spec);

@@ -102,6 +102,7 @@ impl SecretsAtRestActive {
         family: Family::Encryption,
         criteria: &["CC6.1", "CC6.7", "C1.1", "PI1.5"],
         severity: Severity::Critical,
+        strength: Strength::Operating,
         rule_version: 1,
         reads: &[],
         subjects: &[],
@@ -118,6 +119,10 @@ impl SecretsAtRestActive {
               key of the cluster, unless the API servers encrypt them.",
         fix: "Nothing is written to control planes. The proposal holds a complete \
               EncryptionConfiguration.",
+        by_hand: "Write an EncryptionConfiguration with a real provider first, give it to every API \
+               server with `--encryption-provider-config`, restart them, and rewrite existing \
+               Secrets.",
+        prevention: "None: it is the API server's own configuration.",
         limits: "The counters show that what is written now is encrypted; only a look into etcd \
                  proves what lies there. Secrets written before stay as they were until they are \
                  written again. Encryption by a managed platform beneath the API server, or of \

@@ -1,13 +1,10 @@
 //! `net-namespace-default-deny`
 
-use serde_json::{Value, json};
-
+use super::default_deny::{self, Wanted, denies};
 use crate::{
+    analysis::network::{Applying, Direction, Policy},
     controls::prelude::*,
-    inventory::{
-        meta::{MANAGED_BY, MANAGER},
-        network_policy::NetworkPolicy,
-    },
+    inventory::{network_policy::NetworkPolicy, template::Template},
 };
 
 /// Each namespace denies traffic that no policy allows, in the directions given, so that pods
@@ -26,24 +23,6 @@ pub struct NamespaceDefaultDeny {
     pub accept_default_deny: bool,
 }
 
-/// A direction of traffic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Direction {
-    /// Towards the pods.
-    Ingress,
-    /// From the pods.
-    Egress,
-}
-
-impl Direction {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ingress => "Ingress",
-            Self::Egress => "Egress",
-        }
-    }
-}
-
 fn ingress() -> Vec<Direction> {
     vec![Direction::Ingress]
 }
@@ -57,8 +36,6 @@ impl Default for NamespaceDefaultDeny {
     }
 }
 
-/// Label by which the owner of a namespace accepts that a default deny is created.
-const ACCEPTED: &str = "probity.dev/default-deny";
 /// Name of the policies that we create.
 const POLICY: &str = "probity-default-deny";
 
@@ -71,8 +48,20 @@ impl NamespaceDefaultDeny {
         family: Family::Network,
         criteria: &["CC6.1", "CC6.6"],
         severity: Severity::Medium,
-        rule_version: 1,
-        reads: &[Kind::Namespace, Kind::NetworkPolicy, Kind::Pod],
+        strength: Strength::Effective,
+        rule_version: 2,
+        reads: &[
+            Kind::Namespace,
+            Kind::NetworkPolicy,
+            Kind::Pod,
+            Kind::ClusterNetworkPolicy,
+            Kind::AdminNetworkPolicy,
+            Kind::BaselineAdminNetworkPolicy,
+            Kind::CiliumNetworkPolicy,
+            Kind::CiliumClusterwideNetworkPolicy,
+            Kind::CalicoNetworkPolicy,
+            Kind::CalicoGlobalNetworkPolicy,
+        ],
         subjects: &[Kind::Namespace],
         derives: &[],
         observes: &[],
@@ -82,160 +71,97 @@ impl NamespaceDefaultDeny {
         ],
         scope: ScopeUse::BySubject,
         what: "Each namespace in scope has, for each direction, a NetworkPolicy that selects all \
-               pods (`podSelector: {}`) and allows nothing in that direction.",
+               pods (`podSelector: {}`) and allows nothing in that direction; or a policy of Cilium \
+               or of the cluster's administrators that isolates every pod of the namespace, however \
+               it is labelled.",
         why: "Without one, a new pod is reachable by everything in the cluster until someone \
               thinks of it.",
         fix: "A policy that was there and is gone or weakened comes back as it was. Where none \
               was, `probity-default-deny` is created if the namespace has no running pods, if it \
               carries the label `probity.dev/default-deny: accepted`, or if `acceptDefaultDeny` \
               is set; otherwise it is a proposal, because it would cut traffic that works today.",
+        by_hand: "Write the policies that the namespace's traffic needs, then one with \
+               `podSelector: {}` and the wanted `policyTypes` and no rules.",
+        prevention: "None by admission at the pod; a ValidatingAdmissionPolicy can refuse the deletion \
+               of the policy by others.",
         limits: "That a policy exists does not prove that the cluster's network plugin enforces \
-                 it. `podSelector: {}` with `ingress: [{}]` is allow-all, and counts as none.",
+                 it. `podSelector: {}` with `ingress: [{}]` is allow-all, and counts as none. The \
+                 Admin and Baseline tiers know only pods as sources: their denial of ingress leaves \
+                 pods open from outside the cluster, and counts as none; of egress it counts if it \
+                 denies every address. Where Calico has policies of its own, a namespace without a \
+                 NetworkPolicy that denies is Unknown.",
     };
 
-    /// The policies of a namespace that together deny all wanted directions, or the directions
-    /// that are missing.
-    fn denying<'a>(
-        &self,
-        inventory: &'a Inventory,
-        namespace: &'a str,
-    ) -> Result<Vec<&'a Object<NetworkPolicy>>, Vec<Direction>> {
+    /// What makes the pods of a namespace isolated by default.
+    fn denying<'a>(&self, inventory: &'a Inventory, namespace: &'a str) -> Denying<'a> {
         let policies = || inventory.tables.network_policies.in_namespace(namespace);
-        let mut found = Vec::new();
-        let mut missing = Vec::new();
+        let mut denying = Denying::default();
         for direction in &self.directions {
-            match policies().find(|p| !p.meta.deleting && denies(&p.spec, *direction)) {
-                Some(policy) => found.push(policy),
-                None => missing.push(*direction),
+            let mut own = policies();
+            if let Some(policy) = own.find(|p| !p.meta.deleting && denies(&p.spec, *direction)) {
+                denying.own.push(policy);
+                continue;
+            }
+            match Other::of(inventory, namespace, *direction) {
+                Other::Denies => denying.other = true,
+                Other::Doubt(what) => denying.doubt = Some(what),
+                Other::Nothing => denying.missing.push(*direction),
             }
         }
-        found.dedup_by(|a, b| a.meta.name == b.meta.name);
-        if missing.is_empty() {
-            Ok(found)
-        } else {
-            Err(missing)
-        }
+        denying.own.dedup_by(|a, b| a.meta.name == b.meta.name);
+        denying
     }
 
-    /// Puts back what was kept, else creates our own policy.
-    fn remedy(&self, context: &Context<'_>, namespace: &Sym) -> Remedy {
-        let kept = context.kept.and_then(|kept| {
-            // Several policies may have denied together: mend the first that no longer does.
-            kept.value
-                .as_array()?
-                .iter()
-                .find_map(|policy| Self::put_back(context, namespace, policy, kept))
+    fn remedy(&self, context: &Context<'_>, namespace: &Sym) -> Option<Remedy> {
+        let wanted = Wanted {
+            name: POLICY,
+            directions: &self.directions,
+            accepted: self.accept_default_deny,
+            allow_dns: false,
+            replaces: true,
+        };
+        default_deny::remedy(context, namespace, &wanted)
+    }
+}
+
+/// What makes the pods of a namespace isolated by default, and what is missing for that.
+#[derive(Debug, Default)]
+struct Denying<'a> {
+    own: Vec<&'a Object<NetworkPolicy>>,
+    other: bool,
+    doubt: Option<String>,
+    missing: Vec<Direction>,
+}
+
+/// What policies beside `NetworkPolicies` do to a pod that nobody has thought of.
+enum Other {
+    Denies,
+    Doubt(String),
+    Nothing,
+}
+
+impl Other {
+    fn of(inventory: &Inventory, namespace: &str, direction: Direction) -> Self {
+        // No label at all: what isolates such a pod does not depend on labels. (A selector that
+        // only excludes, such as NotIn, lets labelled pods out: it is not asked about here.)
+        let nobody = Template::default();
+        let applying = Applying::gather(inventory, namespace, &nobody, direction);
+        let allows = |policy: &Policy<'_>| {
+            let mut grants = applying.grants.iter();
+            grants.any(|grant| grant.policy == *policy)
+        };
+        let mut isolating = applying.isolating.iter();
+        let denies = isolating.any(|policy| {
+            policy.kind != Kind::NetworkPolicy
+                && !allows(policy)
+                && policy.selects_every_pod(inventory)
         });
-        kept.unwrap_or_else(|| self.create(context, namespace))
-    }
-
-    fn put_back(
-        context: &Context<'_>,
-        namespace: &Sym,
-        policy: &Value,
-        kept: &Kept,
-    ) -> Option<Remedy> {
-        let (name, uid, spec) = (
-            policy["name"].as_str()?,
-            policy["uid"].as_str()?,
-            &policy["spec"],
-        );
-        let target = Target {
-            kind: Kind::NetworkPolicy,
-            namespace: namespace.clone(),
-            name: name.into(),
-        };
-        let table = &context.inventory.tables.network_policies;
-        let Some(object) = table.get(namespace, name) else {
-            return Some(Remedy::Create {
-                manifest: manifest(namespace, name, spec),
-                target,
-                consent: Consent::IfPassedBefore,
-                owners: Some(std::sync::Arc::clone(&kept.owners)),
-            });
-        };
-        let intact = object.spec.spec.parse::<Value>().ok().as_ref() == Some(spec);
-        (!intact && object.meta.uid.to_string() == uid).then(|| Remedy::PutBack {
-            patch: replacing(&object.spec.spec, spec),
-            target,
-            path: 0,
-        })
-    }
-
-    fn create(&self, context: &Context<'_>, namespace: &Sym) -> Remedy {
-        let meta = context.inventory.meta(Kind::Namespace, "", namespace);
-        let accepted = self.accept_default_deny
-            || meta.is_some_and(|meta| meta.labels.get(ACCEPTED) == Some("accepted"));
-        let mut pods = context.inventory.tables.pods.in_namespace(namespace);
-        let empty = pods.all(|pod| pod.spec.ended);
-        let types: Vec<_> = self.directions.iter().map(|d| d.as_str()).collect();
-        Remedy::Create {
-            target: Target {
-                kind: Kind::NetworkPolicy,
-                namespace: namespace.clone(),
-                name: POLICY.into(),
-            },
-            manifest: manifest(
-                namespace,
-                POLICY,
-                &json!({ "podSelector": {}, "policyTypes": types }),
-            ),
-            consent: if accepted || empty {
-                Consent::Given
-            } else {
-                Consent::IfPassedBefore
-            },
-            owners: None,
+        match applying.doubt(|d| d.isolates && d.kind != Kind::NetworkPolicy) {
+            _ if denies => Self::Denies,
+            Some(what) => Self::Doubt(what.to_owned()),
+            None => Self::Nothing,
         }
     }
-}
-
-/// Whether a policy denies everything in one direction for all pods.
-fn denies(policy: &NetworkPolicy, direction: Direction) -> bool {
-    let rules = match direction {
-        Direction::Ingress => &policy.ingress,
-        Direction::Egress => &policy.egress,
-    };
-    policy.pods.is_empty() && rules.as_ref().is_some_and(|rules| rules.is_empty())
-}
-
-fn manifest(namespace: &str, name: &str, spec: &Value) -> Value {
-    json!({
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": {
-            "name": name,
-            "namespace": namespace,
-            "labels": { MANAGED_BY: MANAGER },
-        },
-        "spec": spec,
-    })
-}
-
-/// A merge patch that makes the whole spec `wanted`: fields that are there now and not in
-/// `wanted` are removed.
-fn replacing(current: &str, wanted: &Value) -> Value {
-    let mut spec = wanted.clone();
-    if let (Ok(Value::Object(now)), Some(spec)) = (current.parse(), spec.as_object_mut()) {
-        for key in now.keys() {
-            spec.entry(key.clone()).or_insert(Value::Null);
-        }
-    }
-    json!({ "spec": spec })
-}
-
-/// What to record of the policies that deny, so that they can be put back.
-fn keep(policies: &[&Object<NetworkPolicy>]) -> Option<Kept> {
-    let first = policies.first()?;
-    let value = policies.iter().map(|policy| {
-        let spec: Value = policy.spec.spec.parse().unwrap_or_default();
-        json!({ "name": policy.meta.name, "uid": policy.meta.uid.to_string(), "spec": spec })
-    });
-    Some(Kept {
-        uid: first.meta.uid,
-        value: value.collect(),
-        owners: std::sync::Arc::clone(&first.meta.owners),
-    })
 }
 
 impl Control for NamespaceDefaultDeny {
@@ -246,6 +172,7 @@ impl Control for NamespaceDefaultDeny {
     fn touched(&self, change: &Change) -> Touched {
         match change.kind {
             Kind::Namespace => Touched::Subject(Subject::namespace(&change.name)),
+            kind if !kind.info().is_namespaced() => Touched::All,
             _ => Touched::Subject(Subject::namespace(&change.namespace)),
         }
     }
@@ -261,29 +188,40 @@ impl Control for NamespaceDefaultDeny {
 
     fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {
         context.inventory.meta(Kind::Namespace, "", &subject.name)?;
-        Some(match self.denying(context.inventory, &subject.name) {
-            Ok(policies) => {
-                let verdict = Verdict::pass(Strength::Declared, "DefaultDeny", "");
-                keep(&policies).map_or(verdict.clone(), |kept| verdict.keeping(kept))
-            }
-            Err(missing) => {
-                let missing: Vec<_> = missing.iter().map(|d| d.as_str()).collect();
-                let missing = missing.join(" and ");
-                Verdict::fail(
-                    Strength::Declared,
-                    "NamespaceWithoutDefaultDeny",
-                    format!("no NetworkPolicy denies {missing} for all pods of the namespace"),
-                )
-                .remedy(self.remedy(context, &subject.name))
-            }
-        })
+        let denying = self.denying(context.inventory, &subject.name);
+        if !denying.missing.is_empty() {
+            let missing: Vec<_> = denying.missing.iter().map(|d| d.as_str()).collect();
+            let missing = missing.join(" and ");
+            let mut verdict = Verdict::fail(
+                Strength::Declared,
+                "NamespaceWithoutDefaultDeny",
+                format!("no NetworkPolicy denies {missing} for all pods of the namespace"),
+            );
+            verdict.remedy = self.remedy(context, &subject.name).map(Box::new);
+            return Some(verdict);
+        }
+        if let Some(what) = denying.doubt {
+            return Some(Verdict::unknown("PoliciesNotJudged", what));
+        }
+        let strength = if denying.other {
+            Strength::Effective
+        } else {
+            Strength::Declared
+        };
+        let mut verdict = Verdict::pass(strength, "DefaultDeny", "");
+        verdict.keep = default_deny::keep(&denying.own).map(std::sync::Arc::new);
+        Some(verdict)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
-    use crate::{controls::testing::World, verdict::Outcome};
+    use crate::controls::testing::World;
+
+    const ACCEPTED: &str = "probity.dev/default-deny";
 
     fn policy(name: &str, spec: &Value) -> Value {
         json!({ "metadata": { "name": name, "namespace": "shop" }, "spec": spec })

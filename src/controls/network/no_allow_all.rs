@@ -4,13 +4,16 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
+use super::common::{self, let_by, list, rule_ports};
 use crate::{
     analysis::{
+        Derived,
         exposure::{Declared, declared_ports, exposed_by},
-        network::{Everyone, Grant, Segment, everyone, ingress},
+        network::{Applying, Direction, Everyone, Policy, Segment},
     },
     controls::prelude::*,
     controls::workloads::{self, Held},
+    inventory::tiers::Act,
 };
 
 /// No workload that network policies isolate is opened to everyone again by the rules of those
@@ -46,10 +49,9 @@ impl NoAllowAll {
         family: Family::Network,
         criteria: &["CC6.1", "CC6.6"],
         severity: Severity::High,
-        rule_version: 1,
+        strength: Strength::Effective,
+        rule_version: 2,
         reads: &[
-            Kind::Namespace,
-            Kind::NetworkPolicy,
             Kind::Deployment,
             Kind::StatefulSet,
             Kind::DaemonSet,
@@ -63,7 +65,7 @@ impl NoAllowAll {
             Kind::Gateway,
         ],
         subjects: &workloads::KINDS,
-        derives: &[],
+        derives: &[Derived::Isolation],
         observes: &[],
         writes: &[],
         scope: ScopeUse::BySubject,
@@ -77,6 +79,10 @@ impl NoAllowAll {
               moot, and an isolated workload is open all the same.",
         fix: "Proposed: the policy to narrow and the rule to write instead. Nothing is changed, \
               because only the owner knows who has to come in.",
+        by_hand: "Replace the rule that lets everyone in by one that names who has to come in, by \
+               namespace and pod labels and port.",
+        prevention: "A ValidatingAdmissionPolicy can refuse a single policy with an empty `from`; what \
+               several together allow it can't see.",
         limits: "Judged by the template, also at zero replicas; labels that only live pods carry \
                  are not seen. A workload that nothing isolates is not judged here but by \
                  `net-pod-ingress-isolated`; nor is one in the node's network. Namespaces count as \
@@ -84,25 +90,26 @@ impl NoAllowAll {
                  Private address blocks are not taken for the pods of the cluster. A workload is \
                  exposed as a whole: the port in question need not be the exposed one; an Ingress \
                  counts whether a controller serves it or not, an HTTPRoute if its Gateway \
-                 exists. Policies of Cilium, Calico and of the admin tiers are not read.",
+                 exists. ClusterNetworkPolicy, AdminNetworkPolicy and BaselineAdminNetworkPolicy \
+                 count, accepted or not; so do the rules of Cilium that mean the same to every reader. \
+                 Where other rules of Cilium, or any of Calico, may matter, the verdict is Unknown.",
     };
 
     fn rule(&self, context: &Context<'_>, held: &Held<'_>) -> Verdict {
         let (inventory, namespace) = (context.inventory, &*held.meta.namespace);
         if held.template.host_network {
-            return Verdict::not_applicable(
-                "HostNetwork",
-                "the pods share the node's network: policies say nothing about them",
-            );
+            return common::host_network();
         }
         let declared = declared_ports(inventory, namespace, held.template);
         let cuts: Vec<u16> = declared.iter().map(|(_, port)| *port).collect();
-        let Some(segments) = ingress(inventory, namespace, held.template, &cuts) else {
+        let applying = Applying::gather(inventory, namespace, held.template, Direction::Ingress);
+        if !applying.is_isolated() {
             return Verdict::not_applicable(
                 "NotIsolated",
                 "no NetworkPolicy isolates the pods for ingress: see net-pod-ingress-isolated",
             );
-        };
+        }
+        let segments = applying.segments(&held.template.ports, &cuts);
         let open: Vec<_> = segments
             .iter()
             .filter_map(|segment| Opening::of(inventory, namespace, segment, &declared))
@@ -112,21 +119,32 @@ impl NoAllowAll {
         let worst = open.iter().filter(|opening| !opening.is_fine(exposed));
         // Undeclared ports first, then the widest sources: the plainest witness.
         let Some(worst) = worst.min_by_key(|opening| (opening.declared, opening.source)) else {
-            return Verdict::pass(Strength::Effective, "NoAllowAll", "");
+            let verdict = Verdict::pass(Strength::Effective, "NoAllowAll", "");
+            return common::unless_doubtful(verdict, &applying);
         };
         // All that the guilty policies let the same sources reach, declared or not.
         let witness = segments.iter().filter(|segment| {
-            let own = of_policies(&segment.grants, &worst.policies);
-            everyone(inventory, namespace, &own).is_some_and(|source| source <= worst.source)
+            let own = only(segment, &worst.policies);
+            let everyone = own.everyone(inventory, namespace);
+            everyone.is_some_and(|source| source <= worst.source)
         });
         let ports = ports(witness);
-        let policies = worst.policies.iter();
-        let policies: Vec<_> = policies.map(|name| format!("{namespace}/{name}")).collect();
-        let policies = list(&policies, " and ");
+        let policies: Vec<_> = worst.policies.iter().copied().collect();
         let message = message(worst, &policies, &ports, by.is_none());
         let keeps_peers = worst.source == Everyone::Cluster || exposed;
-        let proposal = proposal(&policies, keeps_peers, &declared);
-        Verdict::fail(Strength::Effective, reason(worst, &ports), message).propose(proposal)
+        let names: Vec<_> = policies.iter().map(|policy| policy_name(*policy)).collect();
+        let proposal = proposal(&list(&names, " and "), keeps_peers, &declared);
+        let verdict = Verdict::fail(Strength::Effective, reason(worst, &ports), message);
+        common::unless_doubtful(verdict.propose(proposal), &applying)
+    }
+}
+
+fn policy_name(policy: Policy<'_>) -> String {
+    let meta = policy.meta;
+    if meta.namespace.is_empty() {
+        meta.name.to_string()
+    } else {
+        format!("{}/{}", meta.namespace, meta.name)
     }
 }
 
@@ -138,47 +156,53 @@ fn reason(worst: &Opening<'_>, ports: &str) -> &'static str {
     }
 }
 
-fn of_policies<'a>(grants: &[Grant<'a>], policies: &BTreeSet<&Sym>) -> Vec<Grant<'a>> {
-    let grants = grants.iter().copied();
-    grants
-        .filter(|grant| policies.contains(&grant.policy.meta.name))
-        .collect()
+/// The segment if only these policies let anything in.
+fn only<'a>(segment: &Segment<'a>, policies: &BTreeSet<Policy<'a>>) -> Segment<'a> {
+    let mut own = segment.clone();
+    own.grants.retain(|grant| policies.contains(&grant.policy));
+    own.admin
+        .retain(|step| step.act != Act::Accept || policies.contains(&step.policy));
+    own
 }
 
 /// Ports that everyone may reach.
 struct Opening<'a> {
     source: Everyone,
     declared: bool,
-    policies: BTreeSet<&'a Sym>,
+    policies: BTreeSet<Policy<'a>>,
 }
 
 impl<'a> Opening<'a> {
     fn of(
         inventory: &Inventory,
         namespace: &str,
-        segment: &'a Segment<'a>,
+        segment: &Segment<'a>,
         declared: &[Declared],
     ) -> Option<Self> {
-        let source = everyone(inventory, namespace, &segment.grants)?;
+        let source = segment.everyone(inventory, namespace)?;
         // Segments are cut at declared ports: one that is longer holds undeclared ones.
         let declared = segment.first == segment.last
             && declared.iter().any(|(protocol, port)| {
                 *port == segment.first && protocol.is_none_or(|p| p == segment.protocol)
             });
-        let opens = |policies: &BTreeSet<&Sym>| {
-            let own = of_policies(&segment.grants, policies);
-            everyone(inventory, namespace, &own).is_some_and(|own| own <= source)
+        let opens = |policies: &BTreeSet<Policy<'a>>| {
+            let own = only(segment, policies).everyone(inventory, namespace);
+            own.is_some_and(|own| own <= source)
         };
-        let names = segment.grants.iter().map(|grant| &grant.policy.meta.name);
-        let mut all: BTreeSet<&Sym> = names.collect();
+        let accepting = segment.admin.iter().filter(|step| step.act == Act::Accept);
+        let granting = segment.grants.iter().map(|grant| grant.policy);
+        let mut all: BTreeSet<_> = granting.chain(accepting.map(|step| step.policy)).collect();
         // Policies that do it alone are the guilty ones; else those that it takes together.
-        let alone = all.iter().copied().filter(|name| opens(&[*name].into()));
+        let alone = all
+            .iter()
+            .copied()
+            .filter(|policy| opens(&[*policy].into()));
         let alone: BTreeSet<_> = alone.collect();
         if alone.is_empty() {
-            for name in all.clone() {
-                all.remove(name);
+            for policy in all.clone() {
+                all.remove(&policy);
                 if !opens(&all) {
-                    all.insert(name);
+                    all.insert(policy);
                 }
             }
         }
@@ -196,12 +220,7 @@ impl<'a> Opening<'a> {
 }
 
 /// The failure in words: from where, to which ports, by which policy.
-fn message(worst: &Opening<'_>, policies: &str, ports: &str, unexposed: bool) -> String {
-    let (word, verb) = if worst.policies.len() == 1 {
-        ("NetworkPolicy", "lets")
-    } else {
-        ("NetworkPolicies", "let")
-    };
+fn message(worst: &Opening<'_>, policies: &[Policy<'_>], ports: &str, unexposed: bool) -> String {
     let source = match worst.source {
         Everyone::Anyone => "any source",
         Everyone::Internet => "a quarter or more of the public addresses",
@@ -212,16 +231,7 @@ fn message(worst: &Opening<'_>, policies: &str, ports: &str, unexposed: bool) ->
         true if unexposed => ", and nothing exposes the workload",
         _ => "",
     };
-    format!("{word} {policies} {verb} {source} reach {ports}{because}")
-}
-
-/// At most four items, and how many more there are.
-fn list(items: &[String], and: &str) -> String {
-    let shown = items.iter().take(4).cloned().collect::<Vec<_>>().join(and);
-    match items.len().saturating_sub(4) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
+    format!("{} {source} reach {ports}{because}", let_by(policies))
 }
 
 const EVERY_PORT: &str = "every port";
@@ -257,14 +267,7 @@ fn ports<'a>(segments: impl Iterator<Item = &'a Segment<'a>>) -> String {
 /// A rule to write instead: the declared ports, and, where peers have to be narrowed, the pods of
 /// the namespace to begin with.
 fn proposal(policies: &str, keeps_peers: bool, declared: &[Declared]) -> String {
-    let ports = declared
-        .iter()
-        .map(|(protocol, port)| (protocol.unwrap_or("TCP"), *port));
-    let ports: BTreeSet<_> = ports.take(16).collect();
-    let ports: Vec<_> = ports
-        .iter()
-        .map(|(protocol, port)| json!({ "protocol": protocol, "port": port }))
-        .collect();
+    let ports = rule_ports(declared);
     let mut rule = json!({ "ports": ports });
     if keeps_peers && ports.is_empty() {
         return format!(
@@ -292,14 +295,15 @@ impl Control for NoAllowAll {
 
     fn touched(&self, change: &Change) -> Touched {
         match change.kind {
-            // Any namespace may complete a union of selectors, or leave it; routes and Gateways
-            // reach Services across namespaces.
-            Kind::Namespace | Kind::HttpRoute | Kind::Gateway => Touched::All,
-            kind if workloads::KINDS.contains(&kind) => {
-                Touched::Subject(Subject::object(kind, &change.namespace, &change.name))
-            }
-            _ => Touched::Namespace(change.namespace.clone()),
+            // Routes and Gateways reach Services across namespaces.
+            Kind::HttpRoute | Kind::Gateway => Touched::All,
+            Kind::Service | Kind::Ingress => Touched::Namespace(change.namespace.clone()),
+            _ => common::touched(change),
         }
+    }
+
+    fn affected(&self, _: Derived, subject: &Subject) -> Touched {
+        common::affected(subject)
     }
 
     fn population(

@@ -137,6 +137,7 @@ impl AnonymousAndAuthenticatedGroups {
         family: Family::Rbac,
         criteria: &["CC6.1", "CC6.6"],
         severity: Severity::Critical,
+        strength: Strength::Effective,
         rule_version: 1,
         reads: &[
             Kind::Role,
@@ -162,6 +163,9 @@ impl AnonymousAndAuthenticatedGroups {
               cluster.",
         fix: "A binding that names nobody else is deleted, after it was archived; Kubernetes' own, \
               Probity's own and bindings that name others too are proposals.",
+        by_hand: "Bind the role to the identities that need it, then delete the binding to \
+               everybody.",
+        prevention: "A ValidatingAdmissionPolicy can refuse bindings that name these groups.",
         limits: "Subjects are the bindings, without Kubernetes' own where they are untouched. A \
                  custom binding fails even if its role is harmless. On a server version without \
                  pins, bindings that look like Kubernetes' own are Unknown. \

@@ -61,6 +61,7 @@ impl ClusterAdminAllowlist {
         family: Family::Rbac,
         criteria: &["CC6.1", "CC6.2", "CC6.3"],
         severity: Severity::Critical,
+        strength: Strength::Effective,
         rule_version: 1,
         reads: &[
             Kind::ClusterRole,
@@ -84,6 +85,10 @@ impl ClusterAdminAllowlist {
               archived. Otherwise the command is proposed: for bindings that also name an allowed \
               identity, name `system:masters`, belong to Kubernetes' bootstrapping or to Probity, \
               and for the last grant to a person.",
+        by_hand: "Give the identity a role with the rights that it needs, then delete its binding; \
+               or list it in `allowedSubjects` with owner, reason and review date.",
+        prevention: "A ValidatingAdmissionPolicy can refuse bindings to `cluster-admin` for others; \
+               roles that are its equal under another name it can't see.",
         limits: "Subjects are the identities that any binding names which Kubernetes does not \
                  create itself, and `Cluster/cluster` for the number of people. Users and groups \
                  whose names begin with `system:` count as machines, every other group as one \

@@ -36,6 +36,7 @@ impl CsrApprovalRestricted {
         family: Family::Rbac,
         criteria: &["CC6.1", "CC6.2"],
         severity: Severity::High,
+        strength: Strength::Effective,
         rule_version: 1,
         reads: &restricted::READS,
         subjects: &[Kind::ServiceAccount],
@@ -52,6 +53,11 @@ impl CsrApprovalRestricted {
               but `system:masters`, for as long as it is valid: it can't be revoked.",
         fix: "A binding none of whose subjects may keep what it gives is deleted, after it was \
               archived. Otherwise the command that takes the identity out is proposed.",
+        by_hand: "Take `approve` and `sign` on the signer out of the role, or limit them to the \
+                  signers of kubelets; list those who issue certificates of users in \
+                  `allowedSubjects`.",
+        prevention: "A ValidatingAdmissionPolicy can refuse roles that name these rights, and \
+                     requests for that signer by anybody but the system.",
         limits: "Subjects are the identities that a binding names which Kubernetes does not \
                  create itself; who is in a group is not visible. Approval of the kubelets' own \
                  signers passes, and so does that of custom signers. Certificates that were \

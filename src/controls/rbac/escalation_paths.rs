@@ -7,6 +7,7 @@ use crate::{
         escalation::{Path, Ways},
         rbac_defaults,
         rbac_defaults::Trust,
+        rights::{Thing, Verbs},
     },
     controls::prelude::*,
 };
@@ -55,6 +56,7 @@ impl EscalationPaths {
         family: Family::Rbac,
         criteria: &["CC6.1", "CC6.3", "CC3.3"],
         severity: Severity::High,
+        strength: Strength::Effective,
         rule_version: 1,
         reads: &[Kind::RoleBinding, Kind::ClusterRoleBinding],
         subjects: &[],
@@ -75,6 +77,9 @@ impl EscalationPaths {
               operator is as powerful as the operator.",
         fix: "Nothing is changed. The message tells the shortest path; breaking its first step \
               breaks it.",
+        by_hand: "Break the first step of the path: take that right away, limit it to names, or \
+                  move what it reaches to a namespace of its own.",
+        prevention: "None: a path runs through many objects, and admission sees one.",
         limits: "Subjects are the identities that a binding names which Kubernetes does not \
                  create itself; only paths that begin with what they hold themselves count, so \
                  that a grant to a group is one finding, on the group. Who else is in a group is \
@@ -163,10 +168,10 @@ impl Control for EscalationPaths {
         let nodes = || self.path(context, subject, true);
         let found = direct.or_else(|| self.include_node_paths.then(nodes).flatten());
         let Some(path) = found else {
-            let detail = nodes();
-            let detail = detail.map_or(String::new(), |path| {
-                format!("only through a node, which does not count: {path}")
-            });
+            let detail =
+                nodes().map(|path| format!("only through a node, which does not count: {path}"));
+            let detail = detail.or_else(|| readable_secrets(context, subject));
+            let detail = detail.unwrap_or_default();
             return Some(Verdict::pass(
                 Strength::Effective,
                 "NoEscalationPath",
@@ -194,6 +199,26 @@ impl Control for EscalationPaths {
                    becomes by it";
         Some(verdict.propose(cut))
     }
+}
+
+/// Where an identity may read Secrets that may hold a token, in words: whether one does can't be
+/// seen.
+fn readable_secrets(context: &Context<'_>, subject: &Subject) -> Option<String> {
+    let (rights, escalation) = (context.analyses.rights(), context.analyses.escalation());
+    let mut grants = rights.grants(subject).filter(|grant| {
+        let read = Verbs::GET.or(Verbs::LIST).or(Verbs::WATCH);
+        let mut powers = grant.powers.on(Thing::Secrets);
+        !grant.is_cluster_admin()
+            && (grant.namespace.is_empty() || escalation.is_privileged(grant.namespace))
+            && powers.any(|power| power.verbs.has(read))
+    });
+    let place = match &**grants.next()?.namespace {
+        "" => "in every namespace".to_owned(),
+        namespace => format!("in privileged namespace {namespace}"),
+    };
+    Some(format!(
+        "reads Secrets {place}: a token among them would be a path"
+    ))
 }
 
 fn steps(hops: usize) -> String {
@@ -345,6 +370,15 @@ mod tests {
             verdict_on(&mut world, &strict, "User dev").outcome,
             Outcome::Fail
         );
+    }
+
+    #[test]
+    fn reading_secrets_where_tokens_may_lie_is_told() {
+        let mut world = world();
+        give(&mut world, "ops", "get  secrets", "User dev");
+        let verdict = verdict_on(&mut world, &control(), "User dev");
+        let told = "reads Secrets in privileged namespace ops: a token among them would be a path";
+        assert_eq!((verdict.outcome, &*verdict.message), (Outcome::Pass, told));
     }
 
     #[test]

@@ -38,6 +38,7 @@ impl ExecRestricted {
         family: Family::Rbac,
         criteria: &["CC6.1", "CC8.1"],
         severity: Severity::High,
+        strength: Strength::Effective,
         rule_version: 1,
         reads: &[
             Kind::RoleBinding,
@@ -59,6 +60,11 @@ impl ExecRestricted {
               and changes production past every review.",
         fix: "A binding none of whose subjects may keep what it gives is deleted, after it was \
               archived. Otherwise the command that takes the identity out is proposed.",
+        by_hand: "Give a role without these subresources; list the identities for emergencies in \
+                  `allowedSubjects`.",
+        prevention: "A ValidatingAdmissionPolicy on CONNECT of `pods/exec` and its like can \
+                     refuse the use itself, by user and by label of the namespace, which is the \
+                     better guard.",
         limits: "Subjects are the identities that a binding names which Kubernetes does not \
                  create itself; who is in a group is not visible. The default roles `edit` and \
                  `admin` include all of these rights. A WebSocket begins with `get`, which \

@@ -3,6 +3,7 @@
 //! They judge every namespace, system ones included, and change a role or binding never: removing
 //! a subject or a verb needs the same rights as adding one. Whole bindings are deleted.
 
+mod admission_config_write_restricted;
 mod allowed;
 mod anonymous_and_authenticated_groups;
 mod cluster_admin_allowlist;
@@ -27,6 +28,7 @@ mod token_request_restricted;
 mod wildcards;
 mod workload_create_restricted;
 
+pub use admission_config_write_restricted::AdmissionConfigWriteRestricted;
 pub use allowed::{AllowedSubject, IdentityKind};
 pub use anonymous_and_authenticated_groups::{
     AllowedGrant, AnonymousAndAuthenticatedGroups, Everybody, RoleKind,

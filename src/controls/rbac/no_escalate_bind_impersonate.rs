@@ -44,6 +44,7 @@ impl NoEscalateBindImpersonate {
         family: Family::Rbac,
         criteria: &["CC6.1", "CC6.3"],
         severity: Severity::Critical,
+        strength: Strength::Effective,
         rule_version: 1,
         reads: &[
             Kind::Role,
@@ -67,6 +68,10 @@ impl NoEscalateBindImpersonate {
               nobody gave.",
         fix: "A binding none of whose subjects may keep what it gives is deleted, after it was \
               archived. Otherwise the command that takes the identity out is proposed.",
+        by_hand: "Take the verbs out of the role or limit them to names of harmless roles and \
+                  identities; list role managers and proxies that need them in `allowedSubjects`.",
+        prevention: "A ValidatingAdmissionPolicy can refuse roles that name these verbs; those \
+                     that give them by `*` are found by rbac-no-wildcard-verbs.",
         limits: "Subjects are the identities that a binding names which Kubernetes does not \
                  create itself; who is in a group is not visible. `escalate` on cluster roles and \
                  `impersonate` on users, groups, uids and extras have no effect by a RoleBinding \

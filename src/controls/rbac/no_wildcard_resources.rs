@@ -34,6 +34,7 @@ impl NoWildcardResources {
         family: Family::Rbac,
         criteria: &["CC6.1", "CC6.3"],
         severity: Severity::High,
+        strength: Strength::Effective,
         rule_version: 1,
         reads: &[
             Kind::Role,
@@ -54,6 +55,10 @@ impl NoWildcardResources {
               `nodes/proxy`, and every resource that a later version or another tool adds.",
         fix: "Nothing is changed. Naming the resources is proposed: roles are never changed, \
               because the right to take a resource away is the right to add one.",
+        by_hand: "Put the resources and paths that are needed in place of `*`: the audit log says \
+                  which were used.",
+        prevention: "A ValidatingAdmissionPolicy can refuse `*` among the resources and paths of \
+                     a role.",
         limits: "Subjects are all roles but those that this version of Kubernetes creates itself, \
                  by name, label and rules; a default role that holds more is judged for what it \
                  holds more. On a server version without pins, roles that look like Kubernetes' \

@@ -68,6 +68,7 @@ impl NoWildcardVerbs {
         family: Family::Rbac,
         criteria: &["CC6.1", "CC6.3"],
         severity: Severity::High,
+        strength: Strength::Effective,
         rule_version: 1,
         reads: &[
             Kind::Role,
@@ -89,6 +90,9 @@ impl NoWildcardVerbs {
               that a later version adds.",
         fix: "The rule with its verbs written out is proposed. Roles are never changed: the right \
               to take a verb away is the right to add one.",
+        by_hand: "Write the verbs out: the message lists those that the API server knows for the \
+               resources.",
+        prevention: "A ValidatingAdmissionPolicy can refuse `*` among the verbs of a role.",
         limits: "Subjects are all roles but those that this version of Kubernetes creates itself, \
                  by name, label and rules; a default role that holds more is judged for what it \
                  holds more. On a server version without pins, roles that look like Kubernetes' \

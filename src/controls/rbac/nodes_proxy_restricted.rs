@@ -34,6 +34,7 @@ impl NodesProxyRestricted {
         family: Family::Rbac,
         criteria: &["CC6.1", "CC7.2"],
         severity: Severity::Critical,
+        strength: Strength::Effective,
         rule_version: 1,
         reads: &restricted::READS,
         subjects: &[Kind::ServiceAccount],
@@ -49,6 +50,9 @@ impl NodesProxyRestricted {
         fix: "Nothing is changed. The finer subresources are proposed (`nodes/metrics`, \
               `nodes/stats`, `nodes/log`, `nodes/healthz`, `nodes/pods`, `nodes/configz`), which \
               kubelets check since 1.33 by default, and the command that takes the identity out.",
+        by_hand: "Put the finer subresources in place of `nodes/proxy` in the role: \
+                  `nodes/metrics` is what monitoring needs.",
+        prevention: "A ValidatingAdmissionPolicy can refuse roles that name `nodes/proxy`.",
         limits: "Subjects are the identities that a binding names which Kubernetes does not \
                  create itself; who is in a group is not visible. A RoleBinding can't give this \
                  right. Holders of cluster-admin are NotApplicable here: \

@@ -34,6 +34,7 @@ impl PvCreateRestricted {
         family: Family::Rbac,
         criteria: &["CC6.1"],
         severity: Severity::Medium,
+        strength: Strength::Effective,
         rule_version: 1,
         reads: &[
             Kind::ServiceAccount,
@@ -52,6 +53,10 @@ impl PvCreateRestricted {
         why: "A persistent volume may be a `hostPath`: with a claim on it a pod reads and writes \
               the node's own files, which Pod Security does not see.",
         fix: "Nothing is changed. The command that takes the identity out is proposed.",
+        by_hand: "Take the right away, and let a storage class make volumes; list provisioners \
+                  that are no CSI drivers in `allowedSubjects`.",
+        prevention: "A ValidatingAdmissionPolicy can refuse volumes with `hostPath` or `local` by \
+                     anybody but those who may, which is the better guard.",
         limits: "Subjects are the identities that a binding names which Kubernetes does not \
                  create itself; who is in a group is not visible. A right to create volumes of \
                  certain names counts where `patch` is held too, because server-side apply needs \

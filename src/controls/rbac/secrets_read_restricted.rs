@@ -56,6 +56,7 @@ impl SecretsReadRestricted {
         family: Family::Rbac,
         criteria: &["CC6.1", "C1.1"],
         severity: Severity::High,
+        strength: Strength::Effective,
         rule_version: 1,
         reads: &[
             Kind::RoleBinding,
@@ -76,6 +77,10 @@ impl SecretsReadRestricted {
               well as `get` does.",
         fix: "A binding none of whose subjects may keep what it gives is deleted, after it was \
               archived. Otherwise the command that takes the identity out is proposed.",
+        by_hand: "Give a role that names the Secrets that are needed; list controllers that need \
+                  them all in `allowedSubjects` with owner, reason and review date.",
+        prevention: "A ValidatingAdmissionPolicy can refuse roles that name Secrets; it does not \
+                     see which namespaces a binding makes of it.",
         limits: "Subjects are the identities that a binding names which Kubernetes does not \
                  create itself; who is in a group is not visible. Holders of cluster-admin are \
                  NotApplicable here: rbac-cluster-admin-allowlist judges them. Whoever may create \

@@ -32,6 +32,7 @@ impl ServiceAccountsHygiene {
         family: Family::Rbac,
         criteria: &["CC6.1", "CC6.3"],
         severity: Severity::Medium,
+        strength: Strength::Effective,
         rule_version: 1,
         reads: &[
             Kind::ServiceAccount,
@@ -71,6 +72,10 @@ impl ServiceAccountsHygiene {
               that mounts its token by default, if that account has no rights. Pods that run keep \
               their token until they are replaced. Bindings and pod templates are never changed: \
               the command or the field is proposed.",
+        by_hand: "Set `automountServiceAccountToken: false` in the pod template, or give the \
+                  workload an account of its own with just the rights that it needs.",
+        prevention: "A ValidatingAdmissionPolicy can refuse pods that run as `default` with a \
+                     token, and bindings that name `default`.",
         limits: "Subjects are workloads, judged by their template (also at zero replicas), bare \
                  pods, and the accounts named `default`. A template that mounts a token by a \
                  Secret of its own is not seen, nor is a sidecar that a webhook adds later. \

@@ -54,6 +54,7 @@ impl StaleBindings {
         family: Family::Rbac,
         criteria: &["CC6.2", "CC6.3"],
         severity: Severity::Medium,
+        strength: Strength::Effective,
         rule_version: 1,
         reads: &[
             Kind::Role,
@@ -87,6 +88,10 @@ impl StaleBindings {
         fix: "A binding that gives nothing to anybody who is there is deleted, after it was \
               archived. Subjects that are missing beside others, users and annotations are \
               proposals.",
+        by_hand: "Delete what leads nowhere, bind groups of the identity provider in place of \
+                  users, and take the annotation off.",
+        prevention: "A ValidatingAdmissionPolicy can refuse bindings that name users; whether a \
+                     role or an account exists it can't see.",
         limits: "Subjects are the bindings that Kubernetes does not create itself, and the default \
                  roles with that annotation. The grace runs from the creation of the binding, and \
                  for what goes missing later from when it was first seen; what was missing when \
@@ -156,12 +161,12 @@ impl StaleBindings {
     fn grace(&self, context: &Context<'_>, binding: &Object<Binding>) -> Option<Timestamp> {
         let grace = self.dangling_grace.duration();
         let fresh = binding.meta.created_at().saturating_add(grace).ok()?;
-        let until = match context.previous {
+        let until = match context.before {
             // It was whole when it was looked at before: this is when it is first seen.
-            Some(before) if before.outcome == Outcome::Pass || before.reason == "DirectUser" => {
+            Some(said) if said.outcome == Outcome::Pass || said.reason == "DirectUser" => {
                 context.now.saturating_add(grace).ok()?
             }
-            Some(before) if before.reason == "InGrace" => before.recheck_at?,
+            Some(said) if said.reason == "InGrace" => said.recheck_at?,
             _ => fresh,
         };
         (context.now < until.max(fresh)).then_some(until.max(fresh))

@@ -35,6 +35,7 @@ impl TokenRequestRestricted {
         family: Family::Rbac,
         criteria: &["CC6.1"],
         severity: Severity::High,
+        strength: Strength::Effective,
         rule_version: 1,
         reads: &restricted::READS,
         subjects: &[Kind::ServiceAccount],
@@ -52,6 +53,11 @@ impl TokenRequestRestricted {
               token in a Secret never expires.",
         fix: "A binding none of whose subjects may keep what it gives is deleted, after it was \
               archived. Otherwise the command that takes the identity out is proposed.",
+        by_hand: "Limit the right to the names of the accounts that are needed, or move it to a \
+                  namespace that is not privileged.",
+        prevention: "A ValidatingAdmissionPolicy can refuse roles that name these rights, and on \
+                     CREATE of `serviceaccounts/token` tokens that are bound to no pod or last \
+                     long.",
         limits: "Subjects are the identities that a binding names which Kubernetes does not \
                  create itself; who is in a group is not visible. Kubelets ask for tokens by \
                  another authorizer, which gives each only those of its own pods. Vault and \

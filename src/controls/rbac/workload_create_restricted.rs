@@ -36,6 +36,7 @@ impl WorkloadCreateRestricted {
         family: Family::Rbac,
         criteria: &["CC6.1", "CC6.8"],
         severity: Severity::High,
+        strength: Strength::Effective,
         rule_version: 1,
         reads: &restricted::READS,
         subjects: &[Kind::ServiceAccount],
@@ -52,6 +53,9 @@ impl WorkloadCreateRestricted {
               author reads the token of that account.",
         fix: "A binding none of whose subjects may keep what it gives is deleted, after it was \
               archived. Otherwise the command that takes the identity out is proposed.",
+        by_hand: "Bind the identity in other namespaces, or move the powerful account to a \
+                  namespace of its own; list GitOps controllers in `allowedSubjects`.",
+        prevention: "None: which namespaces are privileged follows from many objects.",
         limits: "Subjects are the identities that a binding names which Kubernetes does not \
                  create itself; who is in a group is not visible. Privileged namespaces are \
                  computed from who can become cluster administrator, not listed, and change with \

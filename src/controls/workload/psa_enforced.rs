@@ -77,6 +77,7 @@ impl PsaEnforced {
         family: Family::Workload,
         criteria: &["CC6.1", "CC6.8"],
         severity: Severity::High,
+        strength: Strength::Declared,
         rule_version: 1,
         reads: &[
             Kind::Namespace,
@@ -103,6 +104,11 @@ impl PsaEnforced {
               template in the namespace, also at zero replicas, and every live pod meets that \
               level, so that nothing is refused that works today. Otherwise it is a proposal that \
               names what would be refused.",
+        by_hand: "`kubectl label --dry-run=server namespace … \
+               pod-security.kubernetes.io/enforce=baseline` lists what would be refused; mend \
+               that, then set the label.",
+        prevention: "Pod Security admission is the prevention; a ValidatingAdmissionPolicy can refuse \
+               that the label is lowered.",
         limits: "Defaults and exemptions in the API server's AdmissionConfiguration can't be seen: \
                  a namespace that relies on a cluster-wide default fails, and exempt users, \
                  runtime classes and namespaces are not known. OpenShift sets these labels itself \

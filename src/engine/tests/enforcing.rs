@@ -110,6 +110,49 @@ fn the_brake_latches_until_a_person_releases_it() {
 }
 
 #[test]
+fn what_drifts_in_one_batch_passes_neither_brake_nor_budget() {
+    for (limits, most) in [
+        (json!({}), 5),
+        (json!({ "writesPerMinute": 2, "maxShareOfKind": 100 }), 2),
+    ] {
+        let mut drive = Drive::new();
+        for n in 0..10 {
+            drive.namespace(&format!("ns-{n}"));
+            drive.deny(&format!("ns-{n}"));
+        }
+        let mut spec = enforce();
+        spec["limits"] = limits;
+        drive.policy(1, spec);
+        let gone: Vec<String> = (0..10).map(|n| format!("ns-{n}")).collect();
+        drive.delete_at_once(Kind::NetworkPolicy, &gone, "deny");
+        drive.serve();
+        assert_eq!(drive.count("intent"), most);
+    }
+}
+
+#[test]
+fn each_policy_of_a_row_has_its_own_standing() {
+    let mut drive = Drive::new();
+    drive.namespace("shop");
+    drive.deny("shop");
+    drive.policy(1, enforce());
+    let mut other = observe();
+    other["existing"] = json!("Remediate");
+    drive.policy_named("watching", 1, other);
+    drive.apply(Event::Log(Err("disk full".to_owned())));
+    drive.delete(Kind::NetworkPolicy, "shop", "deny");
+    let proposals = drive.engine.proposals();
+    let standings: Vec<_> = proposals.iter().map(|p| (&*p.0, p.3.clone())).collect();
+    assert_eq!(
+        standings,
+        [
+            ("soc2", Standing::Held(Hold::Log)),
+            ("watching", Standing::Held(Hold::Observe)),
+        ]
+    );
+}
+
+#[test]
 fn a_paused_namespace_is_left_alone_but_judged() {
     let mut drive = Drive::new();
     drive.namespace("shop");

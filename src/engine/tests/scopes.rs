@@ -142,12 +142,11 @@ impl Drive {
     fn table(&self) -> Vec<(String, Vec<Series>, Vec<String>)> {
         let policies = self.engine.policies.iter();
         let rows = policies.map(|(name, policy)| {
-            let instances = policy.controls.iter().map(|control| {
-                let rows = &self.engine.instances[&control.instance].rows;
-                rows.iter()
-                    .map(|(subject, row)| format!("{subject}: {}", row.verdict.outcome))
+            let members = policy.controls.iter().flat_map(|control| {
+                let members = self.engine.members(control.instance).into_iter();
+                members.map(|(subject, verdict)| format!("{subject}: {}", verdict.outcome))
             });
-            let rows = instances.flatten().collect();
+            let rows = members.collect();
             (name.to_string(), self.engine.series(name), rows)
         });
         rows.collect()

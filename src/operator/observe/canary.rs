@@ -7,7 +7,6 @@ use serde_json::Value;
 use super::{Repeated, Turn};
 use crate::{
     cluster::canary::{self, CanaryConfig},
-    controls::encryption::SecretsAtRestActive,
     engine::Finding,
 };
 
@@ -29,26 +28,15 @@ pub(super) fn turn(probe: &mut Repeated, turn: &Turn<'_>) {
 /// One run for all policies: every endpoint that one of them names, as often as the one that asks
 /// most often.
 fn config(namespace: &str, settings: &[Value]) -> (CanaryConfig, Duration) {
-    let parameters: Vec<SecretsAtRestActive> = settings
-        .iter()
-        .filter_map(|value| serde_json::from_value(value.clone()).ok())
-        .collect();
+    let parameters = super::api_servers::parameters(settings);
     let interval = parameters
         .iter()
         .map(|control| control.interval.duration())
         .min();
-    let replicas = parameters
-        .iter()
-        .map(|control| usize::from(control.max_replicas))
-        .max();
     let config = CanaryConfig {
         namespace: namespace.to_owned(),
         name: canary::SECRET.to_owned(),
-        endpoints: parameters
-            .iter()
-            .flat_map(|control| control.endpoints.clone())
-            .collect(),
-        max_replicas: replicas.unwrap_or(1),
+        which: super::api_servers::which(&parameters),
     };
     let interval = interval.unwrap_or(LONGEST_INTERVAL);
     (config, interval.max(SHORTEST_INTERVAL))

@@ -1,7 +1,11 @@
 //! What is done beside watching: probes, and anti-entropy lists.
 
+mod api_servers;
 mod canary;
+mod cilium;
 mod entropy;
+mod handshakes;
+mod network_probe;
 
 use std::time::Duration;
 
@@ -9,7 +13,7 @@ use serde_json::Value;
 use tokio::{sync::mpsc::Sender, task::JoinHandle};
 
 pub(super) use self::entropy::look_again;
-use super::{Input, watches::Source};
+use super::{Input, ProbePlace, watches::Source};
 use crate::{
     cluster::client::Connection,
     controls::Observation,
@@ -20,6 +24,10 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Observers {
     canary: Repeated,
+    api_servers: api_servers::ApiServers,
+    handshakes: handshakes::Handshakes,
+    cilium: Repeated,
+    network_probe: Repeated,
     entropy: entropy::Entropy,
     second: Duration,
 }
@@ -29,6 +37,7 @@ pub(super) struct Turn<'a> {
     pub(super) engine: &'a Engine,
     pub(super) connection: &'a Connection,
     pub(super) namespace: &'a str,
+    pub(super) probe: Option<&'a ProbePlace>,
     pub(super) sender: &'a Sender<Input>,
     pub(super) verify_every: Duration,
     pub(super) leads: bool,
@@ -42,7 +51,15 @@ impl Observers {
             match observation {
                 // It writes, and only the leader does.
                 Observation::EncryptionCanary if turn.leads => canary::turn(&mut self.canary, turn),
-                Observation::EncryptionCanary => {}
+                // What followers have seen, they need when they take over.
+                Observation::ApiServerFacts => self.api_servers.turn(turn),
+                // Every client can do this; followers need what they have seen as well.
+                Observation::TlsHandshakes => self.handshakes.turn(turn),
+                Observation::CiliumConfig => cilium::turn(&mut self.cilium, turn),
+                Observation::NetworkProbe if turn.leads => {
+                    network_probe::turn(&mut self.network_probe, turn);
+                }
+                Observation::EncryptionCanary | Observation::NetworkProbe => {}
             }
         }
         self.entropy.turn(turn);
@@ -67,20 +84,21 @@ struct Repeated {
 }
 
 impl Repeated {
-    /// Starts `probe` if it is due or its settings have changed, unless it still runs.
+    /// Starts `probe` if it is due or its settings have changed, unless it still runs; whether it
+    /// was started.
     fn turn(
         &mut self,
         turn: &Turn<'_>,
         settings: Value,
         interval: Duration,
         probe: impl Future<Output = Finding> + Send + 'static,
-    ) {
+    ) -> bool {
         if self.task.as_ref().is_some_and(|task| !task.is_finished()) {
-            return;
+            return false;
         }
         let changed = self.settings.as_ref() != Some(&settings);
         if !changed && turn.now.mono < self.due {
-            return;
+            return false;
         }
         self.settings = Some(settings);
         self.due = turn.now.mono + interval;
@@ -88,5 +106,6 @@ impl Repeated {
         self.task = Some(tokio::spawn(async move {
             let _ = sender.send(Input::Found(probe.await)).await; // the operator may be stopping
         }));
+        true
     }
 }

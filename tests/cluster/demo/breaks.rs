@@ -29,6 +29,8 @@ struct Break {
     kind: (&'static str, &'static str, &'static str, &'static str),
     namespace: Option<&'static str>,
     name: &'static str,
+    /// What Probity does about it.
+    mended: &'static str,
     /// What to know about the time.
     note: &'static str,
 }
@@ -45,6 +47,7 @@ const BREAKS: [Break; 4] = [
         ),
         namespace: Some("shop"),
         name: "default-deny",
+        mended: "back",
         note: "",
     },
     Break {
@@ -64,7 +67,8 @@ const BREAKS: [Break; 4] = [
         ),
         namespace: None,
         name: "oops",
-        note: "a new object is deleted no sooner than 2 s after its creationTimestamp, which is in \
+        mended: "removed",
+        note: "a new binding is deleted no sooner than 2 s after its creationTimestamp, which is in \
                whole seconds: whoever made it may still be at it",
     },
     Break {
@@ -82,6 +86,7 @@ const BREAKS: [Break; 4] = [
         kind: ("networking.k8s.io", "v1", "Ingress", "ingresses"),
         namespace: Some("shop"),
         name: "web",
+        mended: "back",
         note: "",
     },
     Break {
@@ -99,6 +104,7 @@ const BREAKS: [Break; 4] = [
         kind: ("velero.io", "v1", "Schedule", "schedules"),
         namespace: Some("velero"),
         name: "nightly",
+        mended: "back",
         note: "",
     },
 ];
@@ -116,7 +122,7 @@ pub(crate) fn run(cluster: &Cluster, operator: &Operator) -> Result<Vec<String>>
         say(&format!("\n  {:<10}  {command}", thing.family));
         match thing.measure(cluster) {
             Ok(time) => {
-                let back = format!("back after {}", milliseconds(time));
+                let back = format!("{} after {}", thing.mended, time_of(time));
                 say(&format!("  {:<10}  {}", "", good(&back)));
                 if !thing.note.is_empty() {
                     say(&format!("  {:<10}  ({})", "", thing.note));
@@ -143,12 +149,14 @@ fn quoted(word: &str) -> String {
     }
 }
 
-fn milliseconds(time: Duration) -> String {
-    let milliseconds = time.as_secs_f64() * 1000.0;
-    if milliseconds < 10.0 {
-        format!("{milliseconds:.1} ms")
+fn time_of(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    if seconds < 0.01 {
+        format!("{:.1} ms", seconds * 1000.0)
+    } else if seconds < 1.0 {
+        format!("{:.0} ms", seconds * 1000.0)
     } else {
-        format!("{milliseconds:.0} ms")
+        format!("{seconds:.1} s")
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
         Inventory, Kind, Object,
         ingress::{Gateway, HttpRoute, Listener, RoutesFrom},
     },
-    verdict::Strength,
+    verdict::{Outcome, Strength},
 };
 
 /// Judges a listener by the subject's name, `gateway/listener`.
@@ -27,7 +27,12 @@ pub(super) fn judge(
         .get(&subject.namespace, gateway)?;
     let listener = gateway.spec.listeners.iter().find(|l| &*l.name == name)?;
     Some(match &*listener.protocol {
-        "HTTPS" | "TLS" => encrypted(listener),
+        "HTTPS" | "TLS" => match encrypted(listener) {
+            declared if control.handshake && declared.outcome == Outcome::Pass => {
+                super::handshake::listener(control, context, gateway, listener)
+            }
+            declared => declared,
+        },
         "HTTP" => plain(control, context.inventory, gateway, listener),
         "TCP" | "UDP" => Verdict::not_applicable(
             "NotHttp",
@@ -61,6 +66,17 @@ fn encrypted(listener: &Listener) -> Verdict {
     }
 }
 
+/// The routes that attach to a listener.
+pub(super) fn attached<'a>(
+    inventory: &'a Inventory,
+    gateway: &'a Object<Gateway>,
+    listener: &'a Listener,
+) -> impl Iterator<Item = &'a Object<HttpRoute>> {
+    let routes = inventory.tables.http_routes.iter();
+    let routes = routes.filter(|route| !route.meta.deleting);
+    routes.filter(move |route| attaches(inventory, route, gateway, listener))
+}
+
 /// A listener for plain HTTP may only redirect.
 fn plain(
     control: &IngressTls,
@@ -69,10 +85,7 @@ fn plain(
     listener: &Listener,
 ) -> Verdict {
     let routes = &inventory.tables.http_routes;
-    let attached = || {
-        let routes = routes.iter().filter(|route| !route.meta.deleting);
-        routes.filter(|route| attaches(inventory, route, gateway, listener))
-    };
+    let attached = || attached(inventory, gateway, listener);
     let serving: Vec<String> = attached()
         .filter(|route| !route.spec.redirects_only && !class::is_solver(&route.meta.labels))
         .filter(|route| !only_allowed(control, &route.spec, listener))

@@ -1,0 +1,254 @@
+//! Which pods something isolates, and which policies select nothing: kept up to date.
+//!
+//! ```text
+//! pod, template ─► class: equal templates of one owner in one namespace     (what policies see)
+//! policy        ─► selects a class of its namespace?  each peer selects a class somewhere?
+//! ```
+//!
+//! Pods come and go by the thousand, classes hardly ever: a pod of a known class only counts. Each
+//! peer of a policy keeps one namespace in which it was seen to select something, and is looked
+//! for again only when that namespace has lost a class.
+
+mod peers;
+mod space;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use self::{
+    peers::{Peers, Selected},
+    space::Space,
+};
+use super::{
+    Analysis,
+    network::{Direction, Isolated},
+};
+use crate::{
+    controls::Subject,
+    inventory::{Change, Inventory, Kind, Sym, kind::is_workload, template::Template},
+};
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Isolation {
+    spaces: BTreeMap<Sym, Space>,
+    policies: BTreeMap<(Sym, Sym), Known>,
+    peers: Peers,
+    changed: Changed,
+}
+
+/// What is known of a policy.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Known {
+    /// Whether its selector selects a pod or template.
+    selects: bool,
+    /// Its peers that are pods, each once.
+    peers: Box<[Arc<Selected>]>,
+}
+
+/// What has to be worked out.
+#[derive(Debug, Default)]
+struct Changed {
+    /// Policies that may have other peers.
+    policies: BTreeSet<(Sym, Sym)>,
+    /// Namespaces whose policies or classes may have changed.
+    spaces: BTreeSet<Sym>,
+    /// Those of them that have a class or a label more.
+    grown: BTreeSet<Sym>,
+    /// Those of them that have a class or a label less.
+    shrunk: BTreeSet<Sym>,
+    /// Namespaces that came, went or have other labels.
+    labels: BTreeSet<Sym>,
+    /// Namespaces with other policies of which nothing is worked out here.
+    others: BTreeSet<Sym>,
+    /// Whether a policy for all namespaces changed.
+    everywhere: bool,
+}
+
+/// What a policy selects in vain.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Dead<'a> {
+    /// Whether it selects no pod and no template itself.
+    pub itself: bool,
+    /// Peers that select nothing.
+    pub peers: Vec<&'a Selected>,
+}
+
+/// Pods of a class that something is wrong with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stray<'a> {
+    /// Their controller, as `Kind/name`.
+    pub owner: &'a Sym,
+    /// What they look like.
+    pub template: &'a Arc<Template>,
+    /// Whether they are isolated after all cannot be told.
+    pub isolated: Isolated,
+}
+
+impl Isolation {
+    /// Live pods of `namespace` that have an owner and are not known to be isolated.
+    pub fn strays<'a>(
+        &'a self,
+        namespace: &str,
+        direction: Direction,
+    ) -> impl Iterator<Item = Stray<'a>> {
+        let space = self.spaces.get(namespace).into_iter();
+        space.flat_map(move |space| space.strays(direction))
+    }
+
+    /// What the policy selects in vain; `None` where there is nothing.
+    pub fn dead(&self, namespace: &Sym, name: &Sym) -> Option<Dead<'_>> {
+        let known = self.policies.get(&(namespace.clone(), name.clone()))?;
+        let peers = known.peers.iter().filter(|peer| !self.peers.is_alive(peer));
+        let dead = Dead {
+            itself: !known.selects,
+            peers: peers.map(|peer| &**peer).collect(),
+        };
+        (dead.itself || !dead.peers.is_empty()).then_some(dead)
+    }
+
+    /// How many classes there are.
+    pub fn classes(&self) -> usize {
+        self.spaces.values().map(Space::len).sum()
+    }
+
+    fn note_held(&mut self, inventory: &Inventory, change: &Change) {
+        let held = space::held(inventory, change);
+        if held.is_none() && !self.spaces.contains_key(&change.namespace) {
+            return;
+        }
+        let space = self.spaces.entry(change.namespace.clone()).or_default();
+        let moved = space.note(change, held);
+        if moved.grown {
+            self.changed.grown.insert(change.namespace.clone());
+        }
+        if moved.shrunk {
+            self.changed.shrunk.insert(change.namespace.clone());
+        }
+        if moved.grown || moved.shrunk {
+            self.changed.spaces.insert(change.namespace.clone());
+        }
+    }
+
+    /// Takes over what policies select as peers.
+    fn settle_policies(&mut self, inventory: &Inventory, affected: &mut BTreeSet<Subject>) {
+        for key in std::mem::take(&mut self.changed.policies) {
+            let (namespace, name) = &key;
+            affected.insert(Subject::namespace(namespace));
+            affected.insert(Subject::object(Kind::NetworkPolicy, namespace, name));
+            let old = self.policies.remove(&key);
+            let object = inventory.tables.network_policies.get(namespace, name);
+            let peers = object.map(|object| peers::of(&object.spec, namespace));
+            // First in, then out: what stays need not be looked for again.
+            let peers = peers.map(|peers| self.peers.join(&key, peers));
+            if let Some(old) = &old {
+                let kept = peers.as_deref().unwrap_or_default();
+                self.peers.leave(&key, &old.peers, kept);
+            }
+            if let Some(peers) = peers {
+                let selects = old.is_some_and(|old| old.selects);
+                self.policies.insert(key, Known { selects, peers });
+            }
+        }
+    }
+
+    /// Works out what isolates the classes of namespaces, and whether their policies select any.
+    fn settle_spaces(&mut self, inventory: &Inventory, affected: &mut BTreeSet<Subject>) {
+        if std::mem::take(&mut self.changed.everywhere) {
+            let all = self.spaces.keys().cloned();
+            self.changed.spaces.extend(all);
+            let all = inventory.tables.namespaces.iter();
+            affected.extend(all.map(|object| Subject::namespace(&object.meta.name)));
+        }
+        for namespace in std::mem::take(&mut self.changed.spaces) {
+            let space = self.spaces.entry(namespace.clone()).or_default();
+            if space.settle(inventory, &namespace) {
+                affected.insert(Subject::namespace(&namespace));
+            }
+            for object in inventory.tables.network_policies.in_namespace(&namespace) {
+                let name = &object.meta.name;
+                let Some(known) = self.policies.get_mut(&(namespace.clone(), name.clone())) else {
+                    continue;
+                };
+                let selects = space.selects(&object.spec.pods);
+                if std::mem::replace(&mut known.selects, selects) != selects {
+                    affected.insert(Subject::object(Kind::NetworkPolicy, &namespace, name));
+                }
+            }
+            if space.is_empty() {
+                self.spaces.remove(&namespace);
+            }
+        }
+    }
+}
+
+impl Analysis for Isolation {
+    const READS: &'static [Kind] = &[
+        Kind::Namespace,
+        Kind::Pod,
+        Kind::Deployment,
+        Kind::StatefulSet,
+        Kind::DaemonSet,
+        Kind::ReplicaSet,
+        Kind::Job,
+        Kind::CronJob,
+        Kind::NetworkPolicy,
+        Kind::ClusterNetworkPolicy,
+        Kind::AdminNetworkPolicy,
+        Kind::BaselineAdminNetworkPolicy,
+        Kind::CiliumNetworkPolicy,
+        Kind::CiliumClusterwideNetworkPolicy,
+        Kind::CalicoNetworkPolicy,
+        Kind::CalicoGlobalNetworkPolicy,
+    ];
+
+    fn note(&mut self, inventory: &Inventory, change: &Change) {
+        match change.kind {
+            Kind::Namespace => {
+                self.changed.labels.insert(change.name.clone());
+                self.changed.spaces.insert(change.name.clone());
+                self.changed.grown.insert(change.name.clone());
+                self.changed.shrunk.insert(change.name.clone());
+            }
+            Kind::NetworkPolicy => {
+                let key = (change.namespace.clone(), change.name.clone());
+                self.changed.policies.insert(key);
+                self.changed.spaces.insert(change.namespace.clone());
+            }
+            Kind::CiliumNetworkPolicy | Kind::CalicoNetworkPolicy => {
+                self.changed.others.insert(change.namespace.clone());
+                self.changed.spaces.insert(change.namespace.clone());
+            }
+            kind if is_workload(kind.info().kind) => self.note_held(inventory, change),
+            _ => self.changed.everywhere = true,
+        }
+    }
+
+    fn settle(&mut self, inventory: &Inventory, affected: &mut BTreeSet<Subject>) {
+        self.settle_policies(inventory, affected);
+        for namespace in std::mem::take(&mut self.changed.labels) {
+            // What "every namespace" means may have changed for those who speak of namespaces.
+            self.peers.speak_of_namespaces(&namespace, affected);
+            affected.insert(Subject::namespace(&namespace));
+        }
+        let others = std::mem::take(&mut self.changed.others);
+        affected.extend(others.iter().map(Subject::namespace));
+        self.settle_spaces(inventory, affected);
+        let grown = std::mem::take(&mut self.changed.grown);
+        let shrunk = std::mem::take(&mut self.changed.shrunk);
+        let spaces = &self.spaces;
+        let selects = |peer: &Selected, namespace: &str| {
+            peer.selects(inventory, namespace, spaces.get(namespace))
+        };
+        let turned = self.peers.settle(&grown, &shrunk, &selects, inventory);
+        let policies = turned
+            .into_iter()
+            .map(|(namespace, name)| Subject::object(Kind::NetworkPolicy, &namespace, &name));
+        affected.extend(policies);
+    }
+}
+
+#[cfg(test)]
+mod tests;

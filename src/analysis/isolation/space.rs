@@ -1,0 +1,201 @@
+//! The classes of one namespace.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    analysis::network::{Direction, Isolated, isolation},
+    inventory::{
+        Change, Inventory, Kind, Meta, Sym,
+        selector::Selector,
+        template::{Template, is_pod_only_label},
+    },
+};
+
+use super::Stray;
+
+/// The classes of one namespace, and which object is of which.
+#[derive(Debug, Default)]
+pub(super) struct Space {
+    classes: Vec<Class>,
+    index: BTreeMap<(Arc<Template>, Option<Sym>), u32>,
+    members: BTreeMap<(Kind, Sym), u32>,
+    free: Vec<u32>,
+    /// Whether a stray class is gone.
+    lost_stray: bool,
+}
+
+/// Pods of one owner with equal templates; or whatever has no owner.
+#[derive(Debug)]
+struct Class {
+    template: Arc<Template>,
+    owner: Option<Sym>,
+    members: u32,
+    /// For ingress and for egress.
+    isolated: [Isolated; 2],
+}
+
+impl Class {
+    fn is_stray(&self) -> bool {
+        self.owner.is_some() && self.isolated != [Isolated::Yes; 2]
+    }
+}
+
+/// What became of the set of classes.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Moved {
+    pub(super) grown: bool,
+    pub(super) shrunk: bool,
+}
+
+/// Template and owner of what an object holds now.
+pub(super) type Held<'a> = (&'a Arc<Template>, Option<&'a Sym>);
+
+/// What the object of a change holds, if it is there and has not ended.
+pub(super) fn held<'a>(inventory: &'a Inventory, change: &Change) -> Option<Held<'a>> {
+    let tables = &inventory.tables;
+    let (namespace, name) = (&*change.namespace, &*change.name);
+    let template = match change.kind {
+        Kind::Pod => {
+            let pod = tables.pods.get(namespace, name)?;
+            let owner = owner(&pod.meta);
+            return (!pod.spec.ended).then_some((&pod.spec.template, owner));
+        }
+        Kind::Deployment => &tables.deployments.get(namespace, name)?.spec.template,
+        Kind::StatefulSet => &tables.stateful_sets.get(namespace, name)?.spec.template,
+        Kind::DaemonSet => &tables.daemon_sets.get(namespace, name)?.spec.template,
+        Kind::ReplicaSet => {
+            // A Deployment keeps ten old ones: what they would make is not what it makes.
+            let set = tables.replica_sets.get(namespace, name)?;
+            if owner(&set.meta).is_some() {
+                return None;
+            }
+            &set.spec.template
+        }
+        Kind::Job => &tables.jobs.get(namespace, name)?.spec.template,
+        Kind::CronJob => &tables.cron_jobs.get(namespace, name)?.spec.template,
+        _ => return None,
+    };
+    Some((template, None))
+}
+
+fn owner(meta: &Meta) -> Option<&Sym> {
+    meta.owners.controller.as_ref()
+}
+
+impl Space {
+    /// Takes note of what an object holds now.
+    pub(super) fn note(&mut self, change: &Change, held: Option<Held<'_>>) -> Moved {
+        let mut moved = Moved::default();
+        let key = (change.kind, change.name.clone());
+        let before = self.members.get(&key).copied();
+        if let (Some(at), Some((template, owner))) = (before, held)
+            && let Some(class) = self.classes.get(at as usize)
+            && Arc::ptr_eq(&class.template, template)
+            && class.owner.as_ref() == owner
+        {
+            return moved;
+        }
+        match held {
+            Some((template, owner)) => {
+                let at = self.enter(template, owner, &mut moved);
+                self.members.insert(key, at);
+            }
+            None => {
+                self.members.remove(&key);
+            }
+        }
+        if let Some(at) = before {
+            self.leave(at, &mut moved);
+        }
+        moved
+    }
+
+    fn enter(&mut self, template: &Arc<Template>, owner: Option<&Sym>, moved: &mut Moved) -> u32 {
+        let key = (Arc::clone(template), owner.cloned());
+        if let Some(&at) = self.index.get(&key)
+            && let Some(class) = self.classes.get_mut(at as usize)
+        {
+            class.members += 1;
+            return at;
+        }
+        moved.grown = true;
+        let class = Class {
+            template: Arc::clone(template),
+            owner: owner.cloned(),
+            members: 1,
+            // Until it is worked out it is no stray: it turns when it is found to be one.
+            isolated: [Isolated::Yes; 2],
+        };
+        let free = self.free.pop();
+        let slot = free.and_then(|at| Some((at, self.classes.get_mut(at as usize)?)));
+        let at = if let Some((at, slot)) = slot {
+            *slot = class;
+            at
+        } else {
+            self.classes.push(class);
+            u32::try_from(self.classes.len() - 1).unwrap_or(u32::MAX)
+        };
+        self.index.insert(key, at);
+        at
+    }
+
+    fn leave(&mut self, at: u32, moved: &mut Moved) {
+        let Some(class) = self.classes.get_mut(at as usize) else {
+            return;
+        };
+        class.members -= 1;
+        if class.members == 0 {
+            let key = (Arc::clone(&class.template), class.owner.clone());
+            self.lost_stray |= class.is_stray();
+            self.index.remove(&key);
+            self.free.push(at);
+            moved.shrunk = true;
+        }
+    }
+
+    /// Works out what isolates each class; whether anything turned that a stray shows.
+    pub(super) fn settle(&mut self, inventory: &Inventory, namespace: &str) -> bool {
+        let mut turned = std::mem::take(&mut self.lost_stray);
+        for class in self.classes.iter_mut().filter(|class| class.members > 0) {
+            let isolated = isolation(inventory, namespace, &class.template);
+            let before = std::mem::replace(&mut class.isolated, isolated);
+            turned |= class.owner.is_some() && before != isolated;
+        }
+        turned
+    }
+
+    pub(super) fn strays(&self, direction: Direction) -> impl Iterator<Item = Stray<'_>> {
+        self.alive().filter_map(move |class| {
+            let isolated = class.isolated[direction as usize];
+            let stray = isolated != Isolated::Yes && !class.template.host_network;
+            let owner = class.owner.as_ref()?;
+            let template = &class.template;
+            stray.then_some(Stray {
+                owner,
+                template,
+                isolated,
+            })
+        })
+    }
+
+    /// Whether a selector of pods may select one: labels that only live pods have may be there.
+    pub(super) fn selects(&self, selector: &Selector) -> bool {
+        let mut alive = self.alive();
+        selector.is_empty()
+            || alive.any(|class| {
+                selector.judge(&class.template.labels, is_pod_only_label) != Some(false)
+            })
+    }
+
+    fn alive(&self) -> impl Iterator<Item = &Class> {
+        self.classes.iter().filter(|class| class.members > 0)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+}

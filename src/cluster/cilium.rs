@@ -1,0 +1,32 @@
+//! Whether Cilium encrypts what pods send each other: its own configuration says.
+//!
+//! Rights: `get` on the `ConfigMap` `cilium-config` in `kube-system`.
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{Api, Client};
+
+use super::servers::within;
+use crate::engine::Cilium;
+
+/// The `ConfigMap` that Cilium's agents read.
+const CONFIG: &str = "cilium-config";
+
+/// Reads the configuration.
+pub async fn look(client: &Client) -> Cilium {
+    let configs: Api<ConfigMap> = Api::namespaced(client.clone(), "kube-system");
+    match within(configs.get_opt(CONFIG)).await {
+        Ok(None) => Cilium::NotThere,
+        Ok(Some(config)) => {
+            let data = config.data.unwrap_or_default();
+            let is_on = |key: &str| data.get(key).is_some_and(|value| value == "true");
+            if is_on("enable-wireguard") {
+                Cilium::Encrypts("WireGuard")
+            } else if is_on("enable-ipsec") {
+                Cilium::Encrypts("IPsec")
+            } else {
+                Cilium::Plain
+            }
+        }
+        Err(error) => Cilium::NotSeen(format!("can't get ConfigMap kube-system/{CONFIG}: {error}")),
+    }
+}

@@ -1,0 +1,212 @@
+//! `enc-aggregated-and-webhook-tls`
+
+use crate::{
+    controls::prelude::*,
+    inventory::trust::{ApiService, Webhooks},
+};
+
+/// The API server checks the certificate of everything that it calls: aggregated APIs and
+/// webhooks.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AggregatedAndWebhookTls {
+    /// Names of objects whose certificate need not be checked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 317)))]
+    pub allow: Vec<String>,
+}
+
+impl AggregatedAndWebhookTls {
+    /// Documentation and facts.
+    pub const INFO: Info = Info {
+        id: "enc-aggregated-and-webhook-tls",
+        field: "encAggregatedAndWebhookTls",
+        title: "The API server checks the certificates of what it calls",
+        family: Family::Encryption,
+        criteria: &["CC6.7"],
+        severity: Severity::Medium,
+        strength: Strength::Declared,
+        rule_version: 1,
+        reads: &[
+            Kind::ValidatingWebhook,
+            Kind::MutatingWebhook,
+            Kind::ApiService,
+        ],
+        subjects: &[
+            Kind::ValidatingWebhook,
+            Kind::MutatingWebhook,
+            Kind::ApiService,
+        ],
+        derives: &[],
+        observes: &[],
+        writes: &[],
+        scope: ScopeUse::BySubject,
+        what: "No aggregated APIService sets `insecureSkipTLSVerify`, and every webhook that is \
+               given by a URL is called by https.",
+        why: "Whoever can answer in place of an aggregated API or a webhook decides what the API \
+              server believes: a certificate that is not checked keeps nobody from it.",
+        fix: "Nothing is written. The proposal says which field to mend.",
+        by_hand: "Give the Service a certificate for `NAME.NAMESPACE.svc`, put its authority into `caBundle` \
+                  and remove `insecureSkipTLSVerify`.",
+        prevention: "A ValidatingAdmissionPolicy on APIServices can refuse `insecureSkipTLSVerify: true`. Policies \
+                     that are objects never see webhook configurations.",
+        limits: "Many installations of metrics-server skip the check: cover them by a \
+                 ClusterControlException with an end, rather than by `allow`. Webhooks can't skip \
+                 it; whether their caBundle is any good is judged by enc-certificates-valid. \
+                 `insecureSkipVerify` of ServiceMonitors and PodMonitors, which is about metrics, \
+                 is not read.",
+    };
+
+    /// The verdict on an object that this control would fail.
+    fn unless_allowed(&self, name: &str, failure: Verdict) -> Verdict {
+        if self.allow.iter().any(|allowed| allowed == name) {
+            return Verdict::not_applicable("AllowedByPolicy", failure.message);
+        }
+        failure
+    }
+
+    fn api(&self, object: &Object<ApiService>) -> Option<Verdict> {
+        let service = object.spec.service.as_ref()?;
+        if !object.spec.insecure {
+            let message = format!("the certificate of Service {service} is checked");
+            return Some(Verdict::pass(Strength::Declared, "TlsVerified", message));
+        }
+        let message = format!("insecureSkipTLSVerify: anybody may answer for Service {service}");
+        let failure = Verdict::fail(Strength::Declared, "TlsNotVerified", message).propose(
+            "Give the Service a certificate for NAME.NAMESPACE.svc, put its authority into \
+             spec.caBundle and remove spec.insecureSkipTLSVerify.",
+        );
+        Some(self.unless_allowed(&object.meta.name, failure))
+    }
+
+    fn webhooks(&self, object: &Object<Webhooks>) -> Verdict {
+        let hooks = object.spec.hooks.iter();
+        let mut plain = hooks.filter(|hook| {
+            let url = hook.url.as_deref();
+            url.is_some_and(|url| !url.to_ascii_lowercase().starts_with("https://"))
+        });
+        let Some(hook) = plain.next() else {
+            let message = "the certificates of its webhooks are checked";
+            return Verdict::pass(Strength::Declared, "TlsVerified", message);
+        };
+        let message = format!("webhook {} is not called by https", hook.name);
+        let failure = Verdict::fail(Strength::Declared, "WebhookWithoutTls", message)
+            .propose("Write a URL that begins with https://.");
+        self.unless_allowed(&object.meta.name, failure)
+    }
+}
+
+impl Control for AggregatedAndWebhookTls {
+    fn info(&self) -> &'static Info {
+        &Self::INFO
+    }
+
+    fn touched(&self, change: &Change) -> Touched {
+        Touched::Subject(Subject::object(
+            change.kind,
+            &change.namespace,
+            &change.name,
+        ))
+    }
+
+    fn population(
+        &self,
+        context: &Context<'_>,
+        namespace: Option<&str>,
+        found: &mut dyn FnMut(Subject),
+    ) {
+        super::callees(context.inventory, namespace, found);
+    }
+
+    fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {
+        let tables = &context.inventory.tables;
+        let name = &*subject.name;
+        match subject.object_kind()? {
+            Kind::ApiService => self.api(tables.api_services.get("", name)?),
+            Kind::ValidatingWebhook => {
+                Some(self.webhooks(tables.validating_webhooks.get("", name)?))
+            }
+            Kind::MutatingWebhook => Some(self.webhooks(tables.mutating_webhooks.get("", name)?)),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::controls::testing::World;
+
+    fn api(spec: &Value) -> World {
+        let object = json!({ "metadata": { "name": "v1beta1.metrics.k8s.io" }, "spec": spec });
+        World::new().with(Kind::ApiService, object)
+    }
+
+    fn metrics(insecure: bool) -> World {
+        let service = json!({ "namespace": "kube-system", "name": "metrics-server" });
+        api(&json!({ "service": service, "insecureSkipTLSVerify": insecure }))
+    }
+
+    fn hook(client: &Value) -> Verdict {
+        let object = json!({
+            "metadata": { "name": "guard" },
+            "webhooks": [{ "name": "a.guard.example", "clientConfig": client }],
+        });
+        let mut world = World::new().with(Kind::MutatingWebhook, object);
+        world.only(&AggregatedAndWebhookTls::default())
+    }
+
+    #[test]
+    fn a_check_that_is_skipped_fails() {
+        let control = AggregatedAndWebhookTls::default();
+        let verdict = metrics(true).only(&control);
+        assert_eq!(
+            (verdict.outcome, verdict.reason),
+            (Outcome::Fail, "TlsNotVerified")
+        );
+        assert!(verdict.proposal.unwrap().contains("caBundle"));
+        assert_eq!(metrics(false).only(&control).outcome, Outcome::Pass);
+    }
+
+    #[test]
+    fn what_is_allowed_is_not_judged() {
+        let mut control = AggregatedAndWebhookTls {
+            allow: vec!["v1beta1.metrics.k8s.io".to_owned()],
+        };
+        let verdict = metrics(true).only(&control);
+        assert_eq!(
+            (verdict.outcome, verdict.reason),
+            (Outcome::NotApplicable, "AllowedByPolicy")
+        );
+        assert_eq!(metrics(false).only(&control).outcome, Outcome::Pass);
+        control.allow = vec!["v1beta1.metrics".to_owned()];
+        assert_eq!(metrics(true).only(&control).outcome, Outcome::Fail);
+    }
+
+    #[test]
+    fn what_the_api_server_serves_itself_is_no_subject() {
+        let mut world = api(&json!({ "groupPriorityMinimum": 1 }));
+        assert!(world.judge(&AggregatedAndWebhookTls::default()).is_empty());
+    }
+
+    #[test]
+    fn webhooks_are_called_by_https() {
+        for (client, wanted) in [
+            (json!({ "url": "https://hook.example/" }), "TlsVerified"),
+            (json!({ "url": "HTTPS://hook.example/" }), "TlsVerified"),
+            (
+                json!({ "url": "http://hook.example/" }),
+                "WebhookWithoutTls",
+            ),
+            (
+                json!({ "service": { "namespace": "a", "name": "b" } }),
+                "TlsVerified",
+            ),
+            (Value::Null, "TlsVerified"),
+        ] {
+            assert_eq!(hook(&client).reason, wanted, "{client}");
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Istio: the effective mode of a workload, and what is put back of it.
+
+use serde_json::{Map, Value, json};
+
+use super::{PodTraffic, all_in};
+use crate::{
+    analysis::{exposure, meshed::Pods},
+    controls::{prelude::*, workloads::Held},
+    inventory::mesh::{MtlsMode, PeerAuthentication},
+};
+
+/// The mode that counts for a workload, and who decided it.
+struct Effective<'a> {
+    mode: MtlsMode,
+    ports: &'a [(u16, MtlsMode)],
+    decided_by: Option<&'a Object<PeerAuthentication>>,
+    ports_by: Option<&'a Object<PeerAuthentication>>,
+}
+
+/// The verdict on a workload that is in Istio's mesh, or should be; `None` where it is not.
+pub(super) fn judge(
+    control: &PodTraffic,
+    context: &Context<'_>,
+    held: &Held<'_>,
+    pods: Pods,
+) -> Option<Verdict> {
+    let namespace = &held.meta.namespace;
+    let inside = all_in(pods, pods.istio + pods.ambient, asked(context, held))?;
+    if !inside {
+        let outside = pods.all - pods.istio - pods.ambient;
+        let message = format!(
+            "{outside} of its {} pods run without Istio's proxy",
+            pods.all
+        );
+        return Some(
+            Verdict::fail(Strength::Effective, "PodsOutsideMesh", message)
+                .propose("Restart the pods that were there before the namespace was labelled."),
+        );
+    }
+    let effective = effective(context.inventory, &control.istio_root_namespace, held);
+    if let Some(weak) = weak(&effective) {
+        let verdict = Verdict::fail(Strength::Effective, "IstioNotStrict", weak);
+        return Some(match put_back(context, control, namespace) {
+            Some(remedy) => verdict.remedy(remedy),
+            None => verdict.propose(format!(
+                "Create a PeerAuthentication with mtls.mode STRICT in namespace {namespace}, once \
+                 all clients of the workload are in the mesh."
+            )),
+        });
+    }
+    if let Some(rule) = without_tls(context, held) {
+        let message = format!("DestinationRule {rule} has clients talk to it without TLS");
+        return Some(
+            Verdict::fail(Strength::Effective, "DestinationRuleDisablesTls", message)
+                .propose("Remove tls.mode DISABLE from the rule, or write ISTIO_MUTUAL."),
+        );
+    }
+    let message = "Istio takes encrypted connections only, on every port";
+    let verdict = Verdict::pass(Strength::Effective, "IstioStrict", message);
+    Some(match effective.decided_by {
+        Some(object) => verdict.keeping(keep(object)),
+        None => verdict,
+    })
+}
+
+/// Whether the labels ask for a proxy of Istio.
+fn asked(context: &Context<'_>, held: &Held<'_>) -> bool {
+    let namespace = context
+        .inventory
+        .meta(Kind::Namespace, "", &held.meta.namespace);
+    let of_namespace = |key: &str| namespace.and_then(|meta| meta.labels.get(key));
+    let of_pod = |key: &str| held.template.labels.get(key);
+    match (
+        of_pod("istio.io/dataplane-mode"),
+        of_pod("sidecar.istio.io/inject"),
+    ) {
+        (Some("ambient"), _) | (_, Some("true")) => return true,
+        (_, Some("false")) => return false,
+        _ => {}
+    }
+    of_pod("istio.io/dataplane-mode") != Some("none")
+        && of_namespace("istio.io/dataplane-mode") == Some("ambient")
+        || of_namespace("istio-injection") == Some("enabled")
+        || (of_namespace("istio-injection").is_none() && of_namespace("istio.io/rev").is_some())
+}
+
+/// What counts for a workload: its own policy before that of its namespace before that of the
+/// mesh. Of several at one level the oldest counts; a selector in the root namespace counts for
+/// nothing.
+fn effective<'a>(inventory: &'a Inventory, root: &'a str, held: &Held<'_>) -> Effective<'a> {
+    let namespace = &*held.meta.namespace;
+    let table = &inventory.tables.peer_authentications;
+    let oldest = |of: &str, own: bool| {
+        let all = table.iter().filter(|object| &*object.meta.namespace == of);
+        let matching = all.filter(|object| match &object.spec.selector {
+            None => !own,
+            Some(labels) => {
+                let mut pairs = labels.iter();
+                own && pairs.all(|(key, value)| held.template.labels.get(key) == Some(value))
+            }
+        });
+        matching.min_by_key(|object| (object.meta.created, object.meta.name.clone()))
+    };
+    let own = oldest(namespace, true).filter(|_| namespace != root);
+    let levels = [own, oldest(namespace, false), oldest(root, false)];
+    let decided_by = levels
+        .into_iter()
+        .flatten()
+        .find(|o| o.spec.mode != MtlsMode::Unset);
+    Effective {
+        mode: decided_by.map_or(MtlsMode::Permissive, |object| object.spec.mode),
+        ports: own.map_or(&[], |object| &object.spec.ports),
+        decided_by: decided_by.or(own),
+        ports_by: own,
+    }
+}
+
+/// What is weaker than STRICT, in words.
+fn weak(effective: &Effective<'_>) -> Option<String> {
+    let name = |object: Option<&Object<PeerAuthentication>>| match object {
+        Some(object) => {
+            let meta = &object.meta;
+            format!("PeerAuthentication {}/{}", meta.namespace, meta.name)
+        }
+        None => "nothing".to_owned(),
+    };
+    let mut ports = effective.ports.iter();
+    let weak = ports.find(|(_, mode)| !matches!(mode, MtlsMode::Strict | MtlsMode::Unset));
+    if let Some((port, mode)) = weak {
+        let who = name(effective.ports_by);
+        return Some(format!("{who} sets {} for port {port}", mode.as_str()));
+    }
+    match effective.mode {
+        MtlsMode::Strict => None,
+        MtlsMode::Permissive | MtlsMode::Unset if effective.decided_by.is_none() => {
+            Some("no PeerAuthentication sets a mode, which is PERMISSIVE".to_owned())
+        }
+        mode => Some(format!(
+            "{} sets {}",
+            name(effective.decided_by),
+            mode.as_str()
+        )),
+    }
+}
+
+/// A rule that has clients of the workload talk to it in the clear.
+fn without_tls(context: &Context<'_>, held: &Held<'_>) -> Option<String> {
+    let inventory = context.inventory;
+    let rules = &inventory.tables.destination_rules;
+    let mut plain = rules
+        .iter()
+        .filter(|rule| rule.spec.disables_tls)
+        .peekable();
+    plain.peek()?;
+    let namespace = &*held.meta.namespace;
+    let services = exposure::services(inventory, namespace, held.template);
+    let names: Vec<String> = services
+        .map(|service| format!("{}.{namespace}.svc.cluster.local", service.meta.name))
+        .collect();
+    let of = plain.find(|rule| {
+        let host = host(&rule.spec.host, &rule.meta.namespace);
+        names.iter().any(|name| match host.strip_prefix('*') {
+            Some(suffix) => name.ends_with(suffix),
+            None => *name == host,
+        })
+    });
+    of.map(|rule| format!("{}/{}", rule.meta.namespace, rule.meta.name))
+}
+
+/// The full name of a host: short ones are those of the rule's own namespace.
+fn host(written: &str, namespace: &str) -> String {
+    let dots = written.matches('.').count();
+    if written.starts_with('*') || dots >= 3 {
+        written.to_owned()
+    } else if dots == 0 {
+        format!("{written}.{namespace}.svc.cluster.local")
+    } else if dots == 1 {
+        format!("{written}.svc.cluster.local")
+    } else {
+        format!("{written}.cluster.local")
+    }
+}
+
+fn ports(object: &PeerAuthentication) -> Value {
+    let ports = object.ports.iter();
+    let ports: Map<String, Value> = ports
+        .map(|(port, mode)| (port.to_string(), json!({ "mode": mode.as_str() })))
+        .collect();
+    Value::Object(ports)
+}
+
+/// What to record of the policy that makes a workload pass.
+fn keep(object: &Object<PeerAuthentication>) -> Kept {
+    let meta = &object.meta;
+    Kept {
+        uid: meta.uid,
+        value: json!({
+            "namespace": *meta.namespace, "name": *meta.name,
+            "mode": object.spec.mode.as_str(), "ports": ports(&object.spec),
+        }),
+        owners: std::sync::Arc::clone(&meta.owners),
+    }
+}
+
+/// Sets the policy back that made the workload pass, if it is still there and was weakened.
+fn put_back(context: &Context<'_>, control: &PodTraffic, namespace: &Sym) -> Option<Remedy> {
+    let kept = context.kept?;
+    let value = &kept.value;
+    let (of, name) = (value["namespace"].as_str()?, value["name"].as_str()?);
+    if of != &**namespace && of != control.istio_root_namespace {
+        return None;
+    }
+    let object = context
+        .inventory
+        .tables
+        .peer_authentications
+        .get(of, name)?;
+    if object.meta.uid != kept.uid || object.meta.deleting {
+        return None;
+    }
+    let mut spec = Map::new();
+    let mode = value["mode"].as_str()?;
+    let mut path = 0;
+    if ports(&object.spec) != value["ports"] {
+        let mut back = value["ports"].as_object()?.clone();
+        for (port, _) in &object.spec.ports {
+            back.entry(port.to_string()).or_insert(Value::Null);
+        }
+        spec.insert("portLevelMtls".to_owned(), Value::Object(back));
+        path = 1;
+    }
+    if object.spec.mode.as_str() != mode {
+        spec.insert("mtls".to_owned(), json!({ "mode": mode }));
+        path = 0;
+    }
+    (!spec.is_empty()).then(|| Remedy::PutBack {
+        target: Target {
+            kind: Kind::PeerAuthentication,
+            namespace: object.meta.namespace.clone(),
+            name: object.meta.name.clone(),
+        },
+        patch: json!({ "spec": spec }),
+        path,
+    })
+}

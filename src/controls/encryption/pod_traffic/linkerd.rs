@@ -1,0 +1,94 @@
+//! Linkerd: whom the proxies of a workload let in.
+
+use super::all_in;
+use crate::{
+    analysis::meshed::{INBOUND, Pods},
+    controls::{prelude::*, workloads::Held},
+    inventory::{
+        mesh::{LinkerdServer, authenticates},
+        template::Port,
+    },
+};
+
+/// The verdict on a workload that is in Linkerd's mesh; `None` where it is not.
+pub(super) fn judge(context: &Context<'_>, held: &Held<'_>, pods: Pods) -> Option<Verdict> {
+    // Whoever asks for it by annotation is seen once its pods run.
+    if !all_in(pods, pods.linkerd, false)? {
+        let outside = pods.all - pods.linkerd;
+        let message = format!(
+            "{outside} of its {} pods run without Linkerd's proxy",
+            pods.all
+        );
+        return Some(
+            Verdict::fail(Strength::Effective, "PodsOutsideMesh", message)
+                .propose("Restart the pods that were there before the namespace was annotated."),
+        );
+    }
+    let namespace = &held.meta.namespace;
+    let servers = context
+        .inventory
+        .tables
+        .linkerd_servers
+        .in_namespace(namespace);
+    let servers: Vec<&Object<LinkerdServer>> = servers
+        .filter(|server| {
+            let pods = server.spec.pods.as_ref();
+            pods.is_some_and(|pods| pods.matches(&held.template.labels))
+        })
+        .collect();
+    if let Some(open) = servers.iter().find(|server| is_open(context, server)) {
+        let message = format!(
+            "Server {} lets clients in that prove nothing",
+            open.meta.name
+        );
+        return Some(fail(message));
+    }
+    let covered = |port: &Port| {
+        servers.iter().any(|server| {
+            let by = &*server.spec.port;
+            Some(by) == port.name.as_deref() || by == port.number.to_string()
+        })
+    };
+    let ports = &held.template.ports;
+    let all_covered = !ports.is_empty() && ports.iter().all(covered);
+    if !all_covered && !default_authenticates(context, held, pods) {
+        let message = "its inbound policy lets clients in that prove nothing".to_owned();
+        return Some(fail(message));
+    }
+    let message = "Linkerd takes connections of proven clients only";
+    Some(Verdict::pass(
+        Strength::Effective,
+        "LinkerdAuthenticated",
+        message,
+    ))
+}
+
+fn fail(message: String) -> Verdict {
+    Verdict::fail(Strength::Effective, "LinkerdNotAuthenticated", message).propose(
+        "Annotate the namespace with config.linkerd.io/default-inbound-policy: all-authenticated \
+         and restart the pods, or require a MeshTLSAuthentication.",
+    )
+}
+
+/// Whether a Server lets anybody in, by itself or by an authorization that asks for no proof.
+fn is_open(context: &Context<'_>, server: &Object<LinkerdServer>) -> bool {
+    let namespace = &server.meta.namespace;
+    let table = &context.inventory.tables.linkerd_authorizations;
+    let mut about = table.in_namespace(namespace).filter(|policy| {
+        let target = policy.spec.server.as_ref();
+        target.is_none_or(|target| *target == server.meta.name)
+    });
+    server.spec.lets_anybody_in || about.any(|policy| !policy.spec.authenticates)
+}
+
+/// Whether ports without a Server take proven clients only: as the pods say, else as their
+/// namespace says.
+fn default_authenticates(context: &Context<'_>, held: &Held<'_>, pods: Pods) -> bool {
+    let namespace = context
+        .inventory
+        .meta(Kind::Namespace, "", &held.meta.namespace);
+    let policy = namespace.and_then(|meta| meta.annotations.get(INBOUND));
+    let by_namespace = policy.is_some_and(authenticates);
+    let silent = pods.linkerd - pods.authenticating - pods.open;
+    pods.open == 0 && (silent == 0 || by_namespace)
+}

@@ -1,0 +1,142 @@
+//! What the controls of workloads' traffic have in common.
+
+use serde_json::{Value, json};
+
+use crate::{
+    analysis::{
+        exposure::Declared,
+        network::{Applying, Policy},
+    },
+    controls::{prelude::*, workloads},
+    inventory::meta::Labels,
+};
+
+/// Which subjects a change of an object makes uncertain that the analysis knows nothing about.
+pub(super) fn touched(change: &Change) -> Touched {
+    match change.kind {
+        // They tell which workload a pod belongs to.
+        Kind::ReplicaSet | Kind::Job => Touched::Namespace(change.namespace.clone()),
+        kind if workloads::KINDS.contains(&kind) => {
+            Touched::Subject(Subject::object(kind, &change.namespace, &change.name))
+        }
+        _ => Touched::Nothing,
+    }
+}
+
+/// Which workloads become uncertain when the isolation analysis says something else: it speaks
+/// of namespaces, and of policies, which are none.
+pub(super) fn affected(subject: &Subject) -> Touched {
+    match subject.object_kind() {
+        Some(Kind::Namespace) => Touched::Namespace(subject.name.clone()),
+        _ => Touched::Nothing,
+    }
+}
+
+/// The verdict on workloads that policies say nothing about.
+pub(super) fn host_network() -> Verdict {
+    Verdict::not_applicable(
+        "HostNetwork",
+        "the pods share the node's network: policies say nothing about them",
+    )
+}
+
+/// The verdict where something that can't be judged may matter.
+pub(super) fn doubtful(what: &str) -> Verdict {
+    Verdict::unknown("PoliciesNotJudged", what.to_owned())
+}
+
+/// Leaves a verdict as it is only where nothing that can't be judged could turn it.
+pub(super) fn unless_doubtful(verdict: Verdict, applying: &Applying<'_>) -> Verdict {
+    let doubt = match verdict.outcome {
+        Outcome::Pass => applying.doubt(|doubt| doubt.opens),
+        Outcome::Fail => applying.doubt(|doubt| doubt.denies),
+        _ => None,
+    };
+    doubt.map_or(verdict, doubtful)
+}
+
+/// At most four items, and how many more there are.
+pub(super) fn list(items: &[String], and: &str) -> String {
+    let shown = items.iter().take(4).cloned().collect::<Vec<_>>().join(and);
+    match items.len().saturating_sub(4) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// Policies in words, and the verb `lets` in the number that fits.
+pub(super) fn let_by(policies: &[Policy<'_>]) -> String {
+    let verb = if policies.len() == 1 { "lets" } else { "let" };
+    format!("{} {verb}", named(policies))
+}
+
+/// Policies in words: `NetworkPolicies shop/a and shop/b`.
+pub(super) fn named(policies: &[Policy<'_>]) -> String {
+    let own = policies
+        .iter()
+        .all(|policy| policy.kind == Kind::NetworkPolicy);
+    if policies.len() > 1 && own {
+        let names = policies.iter().map(|policy| {
+            let meta = policy.meta;
+            format!("{}/{}", meta.namespace, meta.name)
+        });
+        let names: Vec<_> = names.collect();
+        return format!("NetworkPolicies {}", list(&names, " and "));
+    }
+    let names: Vec<_> = policies.iter().map(ToString::to_string).collect();
+    list(&names, " and ")
+}
+
+/// A label set as a podSelector, and as people write it. Labels that tools put on everything
+/// they install say little about one workload, but they do no harm.
+pub(super) fn pod_selector(labels: &Labels) -> (Value, String) {
+    let pairs: Vec<_> = labels.iter().take(8).collect();
+    let words: Vec<_> = pairs
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    let map: serde_json::Map<String, Value> = pairs
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value.into()))
+        .collect();
+    if map.is_empty() {
+        return (json!({}), "without labels".to_owned());
+    }
+    (
+        json!({ "matchLabels": map }),
+        format!("labelled {}", words.join(",")),
+    )
+}
+
+/// The `ports` of a rule for declared ports, at most sixteen.
+pub(super) fn rule_ports(declared: &[Declared]) -> Vec<Value> {
+    let ports = declared
+        .iter()
+        .map(|(protocol, port)| (protocol.unwrap_or("TCP"), *port));
+    let ports: std::collections::BTreeSet<_> = ports.take(16).collect();
+    ports
+        .iter()
+        .map(|(protocol, port)| json!({ "protocol": protocol, "port": port }))
+        .collect()
+}
+
+/// Whether `subject` is the workload that a pod with this controller belongs to.
+pub(super) fn belongs_to(inventory: &Inventory, owner: &str, subject: &Subject) -> bool {
+    let namespace = subject.object_namespace();
+    let is_subject = |owner: &str| {
+        owner
+            .split_once('/')
+            .is_some_and(|(kind, name)| kind == subject.kind_name() && name == &*subject.name)
+    };
+    if is_subject(owner) {
+        return true;
+    }
+    let kind = match owner.split_once('/') {
+        Some(("ReplicaSet", name)) => Some((Kind::ReplicaSet, name)),
+        Some(("Job", name)) => Some((Kind::Job, name)),
+        _ => None,
+    };
+    let meta = kind.and_then(|(kind, name)| inventory.meta(kind, namespace, name));
+    let above = meta.and_then(|meta| meta.owners.controller.as_deref());
+    above.is_some_and(is_subject)
+}

@@ -1,0 +1,182 @@
+//! `net-egress-internet-restricted`
+
+use serde_json::json;
+
+use super::{
+    common,
+    reach::{Reached, reached},
+};
+use crate::{
+    analysis::{Derived, addresses::Addresses},
+    controls::{labels::LabelSelector, prelude::*, workloads},
+    inventory::network_policy::Cidr,
+};
+
+/// Workloads reach no public address but those that the policy lists.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EgressInternetRestricted {
+    /// Namespaces, by label, whose workloads are judged. Absent means all in scope.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<LabelSelector>,
+
+    /// Public addresses that every workload may reach.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 64)))]
+    pub allowed_cidrs: Vec<String>,
+
+    /// Public addresses that count as private, beside RFC 1918, RFC 6598 and unique local ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 64)))]
+    pub private_ranges: Vec<String>,
+}
+
+impl EgressInternetRestricted {
+    /// Documentation and facts.
+    pub const INFO: Info = Info {
+        id: "net-egress-internet-restricted",
+        field: "netEgressInternetRestricted",
+        title: "Workloads reach only the public addresses that they need",
+        family: Family::Network,
+        criteria: &["CC6.6", "CC6.7", "P6.1"],
+        severity: Severity::Medium,
+        strength: Strength::Effective,
+        rule_version: 1,
+        reads: &[
+            Kind::Deployment,
+            Kind::StatefulSet,
+            Kind::DaemonSet,
+            Kind::CronJob,
+            Kind::Job,
+            Kind::ReplicaSet,
+            Kind::Pod,
+            Kind::Namespace,
+            Kind::NetworkPolicy,
+        ],
+        subjects: &workloads::KINDS,
+        derives: &[Derived::Isolation],
+        observes: &[],
+        writes: &[],
+        scope: ScopeUse::BySubject,
+        what: "For each workload of the namespaces that `selector` selects, all policies for \
+               egress together let no public address through, on any port, beside \
+               `allowedCidrs`. Rules that name domains (of Cilium or of the Admin tier) are \
+               explicit, and allowed. What nothing isolates reaches everything.",
+        why: "Data leaves, and tools of an attacker come in, through whatever connection to the \
+              internet a compromised pod can open.",
+        fix: "Proposed: the policy to narrow, with an `except` or a list of what is needed. \
+              Nothing is changed, because only the owner knows what that is.",
+        by_hand: "Replace blocks that hold public addresses by the addresses that the workload \
+                  needs, and send the rest through a proxy that knows names.",
+        prevention: "A ValidatingAdmissionPolicy can refuse blocks of public addresses in one \
+                     policy; what several come to, and pods without any, it does not see.",
+        limits: "Judged by the template. Special-purpose addresses (loopback, link-local, \
+                 documentation, multicast, reserved) are neither public nor private, and ignored: \
+                 see `net-metadata-endpoint-blocked`. A proxy or NAT gateway with a private address \
+                 that leads to the internet is not seen. Some network plugins apply egress rules \
+                 to the address of a Service, some to that of its pods. Images are pulled by \
+                 nodes, which no policy of pods restricts.",
+    };
+
+    fn forbidden(&self) -> Addresses {
+        let mut forbidden = Addresses::public();
+        let allowed = self.allowed_cidrs.iter().chain(&self.private_ranges);
+        for cidr in allowed.filter_map(|cidr| Cidr::parse(cidr)) {
+            forbidden.remove(cidr);
+        }
+        forbidden
+    }
+
+    fn is_selected(&self, meta: &Meta) -> bool {
+        let selector = self.selector.as_ref();
+        selector.is_none_or(|selector| selector.matches(&meta.labels))
+    }
+}
+
+/// What to write instead.
+fn proposal(reached: &Reached<'_>) -> String {
+    let dns = super::default_deny::dns();
+    if reached.policies.is_empty() {
+        return format!(
+            "isolate the pods for egress and allow what they need, beginning with {}",
+            json!({ "egress": [dns] })
+        );
+    }
+    format!(
+        "in {}, replace the block by the addresses that the workload needs, or list them in \
+         allowedCidrs if every workload may reach them",
+        common::named(&reached.policies)
+    )
+}
+
+impl Control for EgressInternetRestricted {
+    fn info(&self) -> &'static Info {
+        &Self::INFO
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let mut all = self.allowed_cidrs.iter().chain(&self.private_ranges);
+        match all.find(|cidr| Cidr::parse(cidr).is_none()) {
+            Some(bad) => Err(format!("{bad} is no address block: write 203.0.113.0/24")),
+            None => Ok(()),
+        }
+    }
+
+    fn touched(&self, change: &Change) -> Touched {
+        common::touched(change)
+    }
+
+    fn affected(&self, _: Derived, subject: &Subject) -> Touched {
+        common::affected(subject)
+    }
+
+    fn population(
+        &self,
+        context: &Context<'_>,
+        namespace: Option<&str>,
+        found: &mut dyn FnMut(Subject),
+    ) {
+        for object in context.inventory.tables.namespaces.iter() {
+            let name = &object.meta.name;
+            let wanted = namespace.is_none_or(|namespace| **name == *namespace);
+            if wanted && self.is_selected(&object.meta) {
+                workloads::each(context.inventory, Some(name), found);
+            }
+        }
+    }
+
+    fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {
+        let held = workloads::find(context.inventory, subject)?;
+        let meta = context
+            .inventory
+            .meta(Kind::Namespace, "", &held.meta.namespace)?;
+        if !self.is_selected(meta) {
+            return None;
+        }
+        if held.template.host_network {
+            return Some(common::host_network());
+        }
+        let (applying, reached) = reached(context, &held, &self.forbidden(), &[], |_| true);
+        let verdict = match &reached {
+            None => Verdict::pass(Strength::Effective, "EgressRestricted", ""),
+            Some(reached) => {
+                let example = reached.addresses.example();
+                let example = example.map_or(String::new(), |ip| format!(", such as {ip},"));
+                let what = format!("public addresses{example}");
+                let message = reached.message(&what, &applying);
+                Verdict::fail(Strength::Effective, "EgressToInternet", message)
+                    .propose(proposal(reached))
+            }
+        };
+        let isolates = applying.doubt(|doubt| doubt.isolates);
+        Some(match isolates {
+            Some(what) if verdict.outcome == Outcome::Fail && !applying.is_isolated() => {
+                common::doubtful(what)
+            }
+            _ => common::unless_doubtful(verdict, &applying),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,267 @@
+//! `net-exposure-inventory`
+
+mod entry;
+
+use self::entry::{Entry, Reach};
+use crate::controls::{prelude::*, workloads};
+
+/// Every entry point into the cluster is known, and each that the public can reach is approved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExposureInventory {
+    /// Entry points that may be public, beside those that carry a label.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    pub approved: Vec<ApprovedEntry>,
+
+    /// A `LoadBalancer` that is approved as internal only, and that no annotation makes internal,
+    /// must limit its sources by loadBalancerSourceRanges.
+    #[serde(default = "yes")]
+    pub require_source_ranges: bool,
+
+    /// Classes of load balancers, Ingresses and Gateways that only the inside can reach.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 253)))]
+    pub internal_classes: Vec<String>,
+}
+
+/// An entry point that may be public.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ApprovedEntry {
+    /// Its namespace.
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: String,
+
+    /// Its name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+
+    /// Its kind, such as `Service`; any where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub kind: Option<String>,
+
+    /// The one port that may be; all where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+
+    /// Who answers for it, or why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub reason: Option<String>,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+impl Default for ExposureInventory {
+    fn default() -> Self {
+        Self {
+            approved: Vec::new(),
+            require_source_ranges: true,
+            internal_classes: Vec::new(),
+        }
+    }
+}
+
+/// Label that approves an entry point.
+const LABEL: &str = "probity.dev/exposure";
+/// Annotation that says why.
+const REASON: &str = "probity.dev/exposure-reason";
+
+/// What the label and the parameters say.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Approval {
+    None,
+    WithoutReason,
+    Internal,
+    Public,
+}
+
+impl ExposureInventory {
+    /// Documentation and facts.
+    pub const INFO: Info = Info {
+        id: "net-exposure-inventory",
+        field: "netExposureInventory",
+        title: "Every public entry point is approved",
+        family: Family::Network,
+        criteria: &["CC6.6"],
+        severity: Severity::High,
+        strength: Strength::Declared,
+        rule_version: 1,
+        reads: &[
+            Kind::Service,
+            Kind::Ingress,
+            Kind::Gateway,
+            Kind::Deployment,
+            Kind::StatefulSet,
+            Kind::DaemonSet,
+            Kind::CronJob,
+            Kind::Job,
+            Kind::ReplicaSet,
+            Kind::Pod,
+        ],
+        subjects: &[
+            Kind::Service,
+            Kind::Ingress,
+            Kind::Gateway,
+            Kind::Deployment,
+            Kind::StatefulSet,
+            Kind::DaemonSet,
+            Kind::CronJob,
+            Kind::Job,
+            Kind::ReplicaSet,
+            Kind::Pod,
+        ],
+        derives: &[],
+        observes: &[],
+        writes: &[],
+        scope: ScopeUse::BySubject,
+        what: "The entry points are Services of type LoadBalancer or NodePort or with externalIPs, \
+               Ingresses, Gateways, and workloads with a hostPort. Each that the public may reach \
+               is approved: by the parameter `approved`, or by its label `probity.dev/exposure: \
+               approved-public` with a reason in the annotation `probity.dev/exposure-reason`. \
+               NodePorts and hostPorts need an approval (`approved-internal` is enough), a \
+               LoadBalancer that an annotation of the cloud or its class makes internal, or whose \
+               `loadBalancerSourceRanges` leave the internet out, needs none. externalIPs always \
+               fail.",
+        why: "What nobody knows of, nobody patches, watches or takes down. An externalIP lets its \
+              author catch traffic that is meant for others.",
+        fix: "Proposed: the label and annotation to set, or what to change. Exposure is never \
+              changed.",
+        by_hand: "Take the entry point down, limit its sources, make it internal by the cloud's \
+                  annotation, or have it approved by label and annotation.",
+        prevention: "A ValidatingAdmissionPolicy can refuse externalIPs, NodePorts, and \
+                     LoadBalancers without loadBalancerSourceRanges; the approved list can be its \
+                     parameter.",
+        limits: "Who can reach an address is decided by networks that the cluster does not show: \
+                 what is not known to be internal counts as public. Internal by default, as with \
+                 some load balancer controllers, is not known. A LoadBalancer opens a port on each \
+                 node as well unless `allocateLoadBalancerNodePorts` is false: the message says \
+                 so. A Service that a Gateway owns is judged by its Gateway. Whether a controller \
+                 serves an Ingress or a Gateway is not asked.",
+    };
+
+    fn approval(&self, subject: &Subject, entry: &Entry<'_>) -> Approval {
+        let listed = |port: Option<u16>| {
+            self.approved.iter().any(|approved| {
+                approved.namespace == *subject.object_namespace()
+                    && approved.name == *subject.name
+                    && approved
+                        .kind
+                        .as_deref()
+                        .is_none_or(|kind| kind == subject.kind_name())
+                    && approved.port.is_none_or(|wanted| Some(wanted) == port)
+            })
+        };
+        let all_listed = !entry.ports.is_empty() && entry.ports.iter().all(|p| listed(Some(*p)));
+        if all_listed || listed(None) {
+            return Approval::Public;
+        }
+        let reason = entry.meta.annotations.get(REASON).unwrap_or_default();
+        match (entry.meta.labels.get(LABEL), reason.trim().is_empty()) {
+            (Some("approved-public" | "approved-internal"), true) => Approval::WithoutReason,
+            (Some("approved-public"), _) => Approval::Public,
+            (Some("approved-internal"), _) => Approval::Internal,
+            _ => Approval::None,
+        }
+    }
+
+    fn rule(&self, subject: &Subject, entry: &Entry<'_>) -> Verdict {
+        let fail = |reason, message: String| Verdict::fail(Strength::Declared, reason, message);
+        let pass = |reason, message: String| Verdict::pass(Strength::Declared, reason, message);
+        let what = &entry.what;
+        let approval = self.approval(subject, entry);
+        match (&entry.reach, approval) {
+            (Reach::ByGateway(gateway), _) => Verdict::not_applicable(
+                "PartOfGateway",
+                format!("{gateway} made it: that is the entry point"),
+            ),
+            (Reach::ExternalIps, _) => fail("ExternalIPs", what.clone()).propose(
+                "remove spec.externalIPs, and expose the Service by a load balancer or a Gateway",
+            ),
+            (Reach::Internal, _) => pass("Internal", what.clone()),
+            (_, Approval::WithoutReason) => fail(
+                "ApprovalWithoutReason",
+                format!("{what}; it is labelled {LABEL}, but annotation {REASON} is empty"),
+            )
+            .propose(format!(
+                "say in the annotation {REASON} who needs it and why"
+            )),
+            (_, Approval::Public) => pass("ApprovedPublic", what.clone()),
+            (Reach::Node, Approval::Internal) => pass("ApprovedInternal", what.clone()),
+            (Reach::Balancer, Approval::Internal) if !self.require_source_ranges => {
+                pass("ApprovedInternal", what.clone())
+            }
+            (Reach::Balancer, Approval::Internal) => fail(
+                "LoadBalancerWithoutSourceRanges",
+                format!("{what}; it is approved as internal, and open to the public"),
+            )
+            .propose(
+                "set spec.loadBalancerSourceRanges, or the annotation by which the cloud makes it \
+                 internal",
+            ),
+            (Reach::Http, Approval::Internal) => fail(
+                "PublicNotApproved",
+                format!("{what}; it is approved as internal, and its class is not known to be"),
+            )
+            .propose("add its class to internalClasses, or have it approved as public"),
+            (reach, Approval::None) => {
+                let reason = match reach {
+                    Reach::Node => "NodePortNotApproved",
+                    _ => "PublicNotApproved",
+                };
+                fail(reason, format!("{what}, and nobody has approved it")).propose(format!(
+                    "have it approved: label {LABEL}=approved-public (or approved-internal where \
+                     the public can't reach it) and annotation {REASON}; or take it down"
+                ))
+            }
+        }
+    }
+}
+
+impl Control for ExposureInventory {
+    fn info(&self) -> &'static Info {
+        &Self::INFO
+    }
+
+    fn touched(&self, change: &Change) -> Touched {
+        Touched::Subject(Subject::object(
+            change.kind,
+            &change.namespace,
+            &change.name,
+        ))
+    }
+
+    fn population(
+        &self,
+        context: &Context<'_>,
+        namespace: Option<&str>,
+        found: &mut dyn FnMut(Subject),
+    ) {
+        let tables = &context.inventory.tables;
+        tables.services.within(namespace, |object| {
+            if object.spec.outside.is_some() {
+                found(Subject::of(Kind::Service, &object.meta));
+            }
+        });
+        subject::objects(Kind::Ingress, &tables.ingresses, namespace, found);
+        subject::objects(Kind::Gateway, &tables.gateways, namespace, found);
+        workloads::each(context.inventory, namespace, &mut |subject| {
+            let held = workloads::find(context.inventory, &subject);
+            if held.is_some_and(|held| held.template.ports.iter().any(|port| port.host)) {
+                found(subject);
+            }
+        });
+    }
+
+    fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {
+        let entry = Entry::of(context.inventory, subject, &self.internal_classes)?;
+        Some(self.rule(subject, &entry))
+    }
+}
+
+#[cfg(test)]
+mod tests;

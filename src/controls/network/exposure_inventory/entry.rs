@@ -1,0 +1,212 @@
+//! Entry points: who can reach them, as far as the cluster shows.
+
+use crate::{
+    analysis::addresses::Addresses,
+    controls::{prelude::*, workloads},
+    inventory::{
+        core::{INTERNAL_ANNOTATIONS, Outside},
+        ingress::{Gateway, Ingress},
+    },
+};
+
+/// Annotations by which Ingress controllers make an entry point internal.
+const INTERNAL_INGRESS: [(&str, &str); 3] = [
+    ("alb.ingress.kubernetes.io/scheme", "internal"),
+    ("appgw.ingress.kubernetes.io/use-private-ip", "true"),
+    ("kubernetes.io/ingress.class", "gce-internal"),
+];
+
+/// Classes that are internal by their definition.
+const INTERNAL_CLASSES: [&str; 5] = [
+    "gce-internal",
+    "gke-l7-rilb",
+    "gke-l7-rilb-mc",
+    "gke-l7-cross-regional-internal-managed-mc",
+    "webapprouting-internal",
+];
+
+/// An entry point.
+pub(super) struct Entry<'a> {
+    pub(super) meta: &'a Meta,
+    pub(super) reach: Reach,
+    /// What it is, in words.
+    pub(super) what: String,
+    /// Ports that it opens.
+    pub(super) ports: Vec<u16>,
+}
+
+/// Who can reach an entry point.
+pub(super) enum Reach {
+    /// Only the inside.
+    Internal,
+    /// Whoever reaches the nodes.
+    Node,
+    /// The public, by a load balancer of its own.
+    Balancer,
+    /// The public, by a proxy.
+    Http,
+    /// Whoever reaches addresses that its author chose.
+    ExternalIps,
+    /// It is a part of a Gateway.
+    ByGateway(String),
+}
+
+impl<'a> Entry<'a> {
+    /// The entry point that `subject` is.
+    pub(super) fn of(
+        inventory: &'a Inventory,
+        subject: &Subject,
+        internal: &[String],
+    ) -> Option<Self> {
+        let tables = &inventory.tables;
+        let (namespace, name) = (subject.object_namespace(), &*subject.name);
+        match subject.object_kind()? {
+            Kind::Service => {
+                let object = tables.services.get(namespace, name)?;
+                let outside = object.spec.outside.as_deref()?;
+                Some(service(&object.meta, outside, internal))
+            }
+            Kind::Ingress => {
+                let object = tables.ingresses.get(namespace, name)?;
+                Some(ingress(&object.meta, &object.spec, internal))
+            }
+            Kind::Gateway => {
+                let object = tables.gateways.get(namespace, name)?;
+                Some(gateway(&object.meta, &object.spec, internal))
+            }
+            _ => {
+                let held = workloads::find(inventory, subject)?;
+                let ports = held.template.ports.iter().filter(|port| port.host);
+                let ports: Vec<_> = ports.map(|port| port.number).collect();
+                (!ports.is_empty()).then(|| Entry {
+                    meta: held.meta,
+                    reach: Reach::Node,
+                    what: format!(
+                        "each node that runs it opens a hostPort for {}",
+                        words(&ports)
+                    ),
+                    ports,
+                })
+            }
+        }
+    }
+}
+
+fn is_internal(class: Option<&str>, internal: &[String]) -> bool {
+    class.is_some_and(|class| {
+        INTERNAL_CLASSES.contains(&class) || internal.iter().any(|known| known == class)
+    })
+}
+
+fn has_annotation(meta: &Meta, known: &[(&str, &str)]) -> bool {
+    known.iter().any(|(key, value)| {
+        let found = meta.annotations.get(key);
+        found.is_some_and(|found| found.eq_ignore_ascii_case(value))
+    })
+}
+
+fn service<'a>(meta: &'a Meta, outside: &Outside, internal: &[String]) -> Entry<'a> {
+    let ports = outside.ports.to_vec();
+    let at = words(&ports);
+    let kind = &*outside.kind;
+    let entry = |reach, what| Entry {
+        meta,
+        reach,
+        what,
+        ports: ports.clone(),
+    };
+    let owner = meta.owners.controller.as_deref();
+    if let Some(gateway) = owner.filter(|owner| owner.starts_with("Gateway/")) {
+        return entry(Reach::ByGateway(gateway.replace('/', " ")), String::new());
+    }
+    if outside.external_ips {
+        let what = format!("spec.externalIPs catches traffic for addresses of its choice at {at}");
+        return entry(Reach::ExternalIps, what);
+    }
+    if kind == "NodePort" {
+        return entry(Reach::Node, format!("every node opens a port for {at}"));
+    }
+    let nodes = if outside.node_ports {
+        " (every node opens a port for it as well)"
+    } else {
+        ""
+    };
+    let class = outside.class.as_deref();
+    if is_internal(class, internal) || has_annotation(meta, &INTERNAL_ANNOTATIONS) {
+        let what = format!("an internal load balancer leads to {at}{nodes}");
+        return entry(Reach::Internal, what);
+    }
+    let mut sources = Addresses::default();
+    outside
+        .sources
+        .iter()
+        .for_each(|source| sources.add(*source));
+    if !outside.sources.is_empty() && !outside.bad_source && !sources.is_internet() {
+        let what = format!("a load balancer lets limited sources reach {at}{nodes}");
+        return entry(Reach::Internal, what);
+    }
+    entry(
+        Reach::Balancer,
+        format!("a load balancer lets the public reach {at}{nodes}"),
+    )
+}
+
+fn ingress<'a>(meta: &'a Meta, ingress: &Ingress, internal: &[String]) -> Entry<'a> {
+    let class = ingress.class.as_deref();
+    let hosts: Vec<_> = ingress
+        .hosts
+        .iter()
+        .map(|host| &**host)
+        .filter(|h| !h.is_empty())
+        .collect();
+    let hosts = if hosts.is_empty() {
+        "every host name".to_owned()
+    } else {
+        hosts.into_iter().take(3).collect::<Vec<_>>().join(", ")
+    };
+    let inside = is_internal(class, internal) || has_annotation(meta, &INTERNAL_INGRESS);
+    let (reach, who) = if inside {
+        (Reach::Internal, "the inside")
+    } else {
+        (Reach::Http, "the public")
+    };
+    let class = class.map_or(String::new(), |class| format!(" of class {class}"));
+    Entry {
+        meta,
+        reach,
+        what: format!("an Ingress{class} lets {who} reach {hosts}"),
+        ports: Vec::new(),
+    }
+}
+
+fn gateway<'a>(meta: &'a Meta, gateway: &Gateway, internal: &[String]) -> Entry<'a> {
+    let mut ports: Vec<u16> = gateway
+        .listeners
+        .iter()
+        .map(|listener| listener.port)
+        .collect();
+    ports.sort_unstable();
+    ports.dedup();
+    let inside = is_internal(Some(&gateway.class), internal);
+    let (reach, who) = if inside {
+        (Reach::Internal, "the inside")
+    } else {
+        (Reach::Http, "the public")
+    };
+    let (class, at) = (&gateway.class, words(&ports));
+    Entry {
+        meta,
+        reach,
+        what: format!("a Gateway of class {class} lets {who} reach {at}"),
+        ports,
+    }
+}
+
+fn words(ports: &[u16]) -> String {
+    let shown: Vec<_> = ports.iter().take(8).map(u16::to_string).collect();
+    match shown.as_slice() {
+        [] => "no port".to_owned(),
+        [port] => format!("port {port}"),
+        ports => format!("ports {}", ports.join(", ")),
+    }
+}

@@ -1,0 +1,242 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::controls::testing::World;
+
+fn service(spec: &Value, meta: &Value) -> Value {
+    let mut object = json!({ "metadata": { "name": "web", "namespace": "shop" }, "spec": spec });
+    object["spec"]["ports"] = json!([{ "port": 443 }, { "port": 80 }]);
+    for (key, value) in meta.as_object().unwrap() {
+        object["metadata"][key] = value.clone();
+    }
+    object
+}
+
+fn judge(kind: Kind, object: Value, control: &ExposureInventory) -> Verdict {
+    World::new()
+        .namespace("shop")
+        .with(kind, object)
+        .only(control)
+}
+
+fn of_service(spec: &Value, meta: &Value) -> Verdict {
+    judge(
+        Kind::Service,
+        service(spec, meta),
+        &ExposureInventory::default(),
+    )
+}
+
+fn approved(how: &str) -> Value {
+    json!({ "labels": { LABEL: how }, "annotations": { REASON: "the shop" } })
+}
+
+fn balancer() -> Value {
+    json!({ "type": "LoadBalancer" })
+}
+
+#[test]
+fn only_entry_points_are_subjects() {
+    let mut world = World::new().namespace("shop").with(
+        Kind::Service,
+        service(&json!({ "type": "ClusterIP" }), &json!({})),
+    );
+    assert!(world.judge(&ExposureInventory::default()).is_empty());
+}
+
+#[test]
+fn what_the_public_reaches_is_approved() {
+    let none = json!({});
+    let ports = json!({ "type": "NodePort" });
+    let external = json!({ "type": "ClusterIP", "externalIPs": ["10.0.0.1"] });
+    for (spec, meta, reason) in [
+        (balancer(), none.clone(), "PublicNotApproved"),
+        (balancer(), approved("approved-public"), "ApprovedPublic"),
+        (
+            balancer(),
+            approved("approved-internal"),
+            "LoadBalancerWithoutSourceRanges",
+        ),
+        (
+            balancer(),
+            json!({ "labels": { LABEL: "approved-public" } }),
+            "ApprovalWithoutReason",
+        ),
+        (
+            balancer(),
+            json!({ "labels": { LABEL: "yes" } }),
+            "PublicNotApproved",
+        ),
+        (ports.clone(), none.clone(), "NodePortNotApproved"),
+        (
+            ports.clone(),
+            approved("approved-internal"),
+            "ApprovedInternal",
+        ),
+        (ports, approved("approved-public"), "ApprovedPublic"),
+        (external.clone(), none, "ExternalIPs"),
+        (external, approved("approved-public"), "ExternalIPs"),
+    ] {
+        let verdict = of_service(&spec, &meta);
+        assert_eq!(verdict.reason, reason, "{spec} {meta}: {}", verdict.message);
+    }
+}
+
+#[test]
+fn source_ranges_and_clouds_make_a_balancer_internal() {
+    let ranges =
+        |ranges: &[&str]| json!({ "type": "LoadBalancer", "loadBalancerSourceRanges": ranges });
+    let annotation = |key: &str, value: &str| json!({ "annotations": { key: value } });
+    let azure = "service.beta.kubernetes.io/azure-load-balancer-internal";
+    for (spec, meta, outcome) in [
+        (ranges(&["203.0.113.0/24"]), json!({}), Outcome::Pass),
+        (
+            ranges(&["10.0.0.0/8", "192.168.0.0/16"]),
+            json!({}),
+            Outcome::Pass,
+        ),
+        (ranges(&["0.0.0.0/0"]), json!({}), Outcome::Fail),
+        (
+            ranges(&["0.0.0.0/1", "128.0.0.0/1"]),
+            json!({}),
+            Outcome::Fail,
+        ),
+        (ranges(&["office"]), json!({}), Outcome::Fail),
+        (balancer(), annotation(azure, "true"), Outcome::Pass),
+        (balancer(), annotation(azure, "false"), Outcome::Fail),
+        (
+            balancer(),
+            annotation("networking.gke.io/load-balancer-type", "Internal"),
+            Outcome::Pass,
+        ),
+        (
+            balancer(),
+            annotation(
+                "service.beta.kubernetes.io/aws-load-balancer-scheme",
+                "internet-facing",
+            ),
+            Outcome::Fail,
+        ),
+    ] {
+        let verdict = of_service(&spec, &meta);
+        assert_eq!(
+            verdict.outcome, outcome,
+            "{spec} {meta}: {}",
+            verdict.message
+        );
+    }
+}
+
+#[test]
+fn a_balancer_opens_ports_on_nodes_too() {
+    let without = json!({ "type": "LoadBalancer", "allocateLoadBalancerNodePorts": false });
+    let message = |spec: &Value| of_service(spec, &json!({})).message;
+    assert_eq!(
+        message(&balancer()),
+        "a load balancer lets the public reach ports 443, 80 (every node opens a port for it as \
+         well), and nobody has approved it"
+    );
+    assert!(!message(&without).contains("every node"));
+}
+
+#[test]
+fn parameters_list_what_is_approved() {
+    let entry = |port: Option<u16>, kind: Option<&str>| ApprovedEntry {
+        namespace: "shop".into(),
+        name: "web".into(),
+        kind: kind.map(str::to_owned),
+        port,
+        reason: None,
+    };
+    for (approved, outcome) in [
+        (vec![entry(None, None)], Outcome::Pass),
+        (vec![entry(None, Some("Service"))], Outcome::Pass),
+        (vec![entry(None, Some("Gateway"))], Outcome::Fail),
+        // Each port that is open has to be listed.
+        (vec![entry(Some(443), None)], Outcome::Fail),
+        (
+            vec![entry(Some(443), None), entry(Some(80), None)],
+            Outcome::Pass,
+        ),
+    ] {
+        let control = ExposureInventory {
+            approved,
+            ..ExposureInventory::default()
+        };
+        let verdict = judge(Kind::Service, service(&balancer(), &json!({})), &control);
+        assert_eq!(verdict.outcome, outcome, "{control:?}");
+    }
+    let lax = ExposureInventory {
+        require_source_ranges: false,
+        ..ExposureInventory::default()
+    };
+    let internal = service(&balancer(), &approved("approved-internal"));
+    assert_eq!(
+        judge(Kind::Service, internal, &lax).reason,
+        "ApprovedInternal"
+    );
+}
+
+#[test]
+fn ingresses_and_gateways_are_entry_points() {
+    let ingress = |class: &str, annotations: &Value| {
+        json!({
+            "metadata": { "name": "web", "namespace": "shop", "annotations": annotations },
+            "spec": { "ingressClassName": class, "rules": [{ "host": "shop.example" }] },
+        })
+    };
+    let gateway = |class: &str| {
+        json!({
+            "metadata": { "name": "web", "namespace": "shop" },
+            "spec": { "gatewayClassName": class, "listeners": [
+                { "name": "a", "protocol": "HTTPS", "port": 443 }] },
+        })
+    };
+    let alb = json!({ "alb.ingress.kubernetes.io/scheme": "internal" });
+    let control = ExposureInventory {
+        internal_classes: vec!["inside".into()],
+        ..ExposureInventory::default()
+    };
+    for (kind, object, outcome) in [
+        (Kind::Ingress, ingress("nginx", &json!({})), Outcome::Fail),
+        (Kind::Ingress, ingress("alb", &alb), Outcome::Pass),
+        (Kind::Ingress, ingress("inside", &json!({})), Outcome::Pass),
+        (Kind::Gateway, gateway("istio"), Outcome::Fail),
+        (Kind::Gateway, gateway("gke-l7-rilb"), Outcome::Pass),
+        (Kind::Gateway, gateway("inside"), Outcome::Pass),
+    ] {
+        let shown = object.to_string();
+        let verdict = judge(kind, object, &control);
+        assert_eq!(verdict.outcome, outcome, "{shown}: {}", verdict.message);
+    }
+}
+
+#[test]
+fn what_a_gateway_made_is_judged_by_the_gateway() {
+    let owner = json!({ "ownerReferences": [
+        { "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "name": "gw",
+          "controller": true }] });
+    let verdict = of_service(&balancer(), &owner);
+    assert_eq!(
+        (verdict.outcome, verdict.reason),
+        (Outcome::NotApplicable, "PartOfGateway")
+    );
+}
+
+#[test]
+fn a_host_port_is_an_entry_point() {
+    let ports = json!([{ "containerPort": 80, "hostPort": 8080 }]);
+    let pod = json!({ "containers": [{ "name": "c", "ports": ports }] });
+    let mut object = json!({
+        "metadata": { "name": "web", "namespace": "shop" }, "spec": { "template": { "spec": pod } },
+    });
+    let control = ExposureInventory::default();
+    let verdict = judge(Kind::DaemonSet, object.clone(), &control);
+    assert_eq!(verdict.reason, "NodePortNotApproved");
+    object["metadata"]["labels"] = approved("approved-internal")["labels"].clone();
+    object["metadata"]["annotations"] = approved("")["annotations"].clone();
+    assert_eq!(
+        judge(Kind::DaemonSet, object, &control).outcome,
+        Outcome::Pass
+    );
+}

@@ -1,0 +1,132 @@
+use serde_json::Value;
+
+use super::*;
+use crate::controls::{
+    network::fixtures::{calico, deployment, egress, shop, tier},
+    testing::World,
+};
+
+fn judge(rules: &Value) -> Verdict {
+    let mut world = shop().with(Kind::NetworkPolicy, egress(rules));
+    world.only(&MetadataEndpointBlocked::default())
+}
+
+#[test]
+fn effective_egress_decides() {
+    let endpoint = "169.254.169.254/32";
+    let without = json!({ "ipBlock": { "cidr": "0.0.0.0/0", "except": [endpoint] } });
+    for (rules, outcome) in [
+        (json!([]), Outcome::Pass),
+        (json!([{}]), Outcome::Fail),
+        (
+            json!([{ "to": [{ "ipBlock": { "cidr": "0.0.0.0/0" } }] }]),
+            Outcome::Fail,
+        ),
+        (json!([{ "to": [without] }]), Outcome::Pass),
+        // One policy's exception is another's rule.
+        (
+            json!([{ "to": [without] }, { "to": [{ "ipBlock": { "cidr": "169.254.0.0/16" } }] }]),
+            Outcome::Fail,
+        ),
+        (
+            json!([{ "to": [{ "ipBlock": { "cidr": "fd00::/8" } }] }]),
+            Outcome::Fail,
+        ),
+        (
+            json!([{ "to": [{ "namespaceSelector": {} }] }]),
+            Outcome::Pass,
+        ),
+        // It serves on port 80.
+        (json!([{ "ports": [{ "port": 443 }] }]), Outcome::Pass),
+        (
+            json!([{ "ports": [{ "port": 1, "endPort": 100 }] }]),
+            Outcome::Fail,
+        ),
+        (
+            json!([{ "ports": [{ "port": 80, "protocol": "UDP" }] }]),
+            Outcome::Pass,
+        ),
+        // NodeLocal DNS is its neighbour.
+        (
+            json!([{ "to": [{ "ipBlock": { "cidr": "169.254.20.10/32" } }] }]),
+            Outcome::Pass,
+        ),
+    ] {
+        let verdict = judge(&rules);
+        assert_eq!(verdict.outcome, outcome, "{rules}: {}", verdict.message);
+    }
+}
+
+#[test]
+fn what_nothing_isolates_reaches_it() {
+    let verdict = shop().only(&MetadataEndpointBlocked::default());
+    assert_eq!(
+        verdict.message,
+        "its pods reach the metadata endpoint 169.254.169.254 at TCP port 80: nothing isolates them \
+         for egress"
+    );
+}
+
+#[test]
+fn the_proposal_takes_the_endpoint_out() {
+    let verdict = judge(&json!([{ "to": [{ "ipBlock": { "cidr": "0.0.0.0/0" } }] }]));
+    let proposal = verdict.proposal.unwrap();
+    assert!(
+        proposal.contains(r#""except":["169.254.169.254/32"]"#),
+        "{proposal}"
+    );
+}
+
+#[test]
+fn a_tier_blocks_it_for_all() {
+    let deny = json!([{ "action": "Deny", "to": [
+        { "networks": ["169.254.169.254/32", "fd00:ec2::254/128"] }] }]);
+    let tier = tier("metadata", "Admin", &json!([]), &deny);
+    let blocked = |world: World| world.with(Kind::ClusterNetworkPolicy, tier.clone());
+    for mut world in [
+        blocked(shop()),
+        blocked(shop().with(Kind::NetworkPolicy, egress(&json!([{}])))),
+    ] {
+        assert_eq!(
+            world.only(&MetadataEndpointBlocked::default()).outcome,
+            Outcome::Pass
+        );
+    }
+}
+
+#[test]
+fn agents_may_and_nodes_are_judged_elsewhere() {
+    let control = MetadataEndpointBlocked {
+        exempt_service_accounts: vec!["shop/agent".to_owned()],
+        ..MetadataEndpointBlocked::default()
+    };
+    let agent = deployment(&json!({ "serviceAccountName": "agent" }));
+    assert_eq!(
+        shop().with(Kind::Deployment, agent).only(&control).reason,
+        "ExemptServiceAccount"
+    );
+    assert_eq!(shop().only(&control).reason, "MetadataEndpointReachable");
+    let host = deployment(&json!({ "hostNetwork": true }));
+    assert_eq!(
+        shop().with(Kind::Deployment, host).only(&control).reason,
+        "HostNetwork"
+    );
+    let mut calico = shop().with(Kind::CalicoGlobalNetworkPolicy, calico());
+    assert_eq!(calico.only(&control).outcome, Outcome::Unknown);
+}
+
+#[test]
+fn parameters_are_checked() {
+    let bad = |addresses: &[&str], accounts: &[&str]| MetadataEndpointBlocked {
+        addresses: addresses.iter().map(|&text| text.to_owned()).collect(),
+        exempt_service_accounts: accounts.iter().map(|&text| text.to_owned()).collect(),
+        ..MetadataEndpointBlocked::default()
+    };
+    assert!(
+        bad(&["169.254.169.254", "fd00:ec2::254"], &["a/b"])
+            .check()
+            .is_ok()
+    );
+    assert!(bad(&["metadata.google.internal"], &[]).check().is_err());
+    assert!(bad(&["169.254.169.254"], &["agent"]).check().is_err());
+}

@@ -1,0 +1,253 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::controls::{
+    Kept,
+    network::fixtures::{calico, cilium, deployment, ingress, live, policy, shop, tier},
+    testing::World,
+};
+
+fn only(world: &mut World) -> Verdict {
+    world.only(&PodIngressIsolated::default())
+}
+
+fn reason(mut world: World) -> &'static str {
+    only(&mut world).reason
+}
+
+fn web() -> Value {
+    json!({ "matchLabels": { "app": "web" } })
+}
+
+#[test]
+fn a_policy_that_selects_the_template_isolates_it() {
+    for (spec, isolated) in [
+        (json!({ "podSelector": {} }), true),
+        (json!({ "podSelector": web() }), true),
+        // What it allows is another control's business.
+        (json!({ "podSelector": web(), "ingress": [{}] }), true),
+        (
+            json!({ "podSelector": web(), "policyTypes": ["Egress"] }),
+            false,
+        ),
+        (json!({ "podSelector": web(), "egress": [{}] }), true),
+        (
+            json!({ "podSelector": { "matchLabels": { "app": "db" } } }),
+            false,
+        ),
+        (
+            json!({ "podSelector": { "matchExpressions": [
+                { "key": "app", "operator": "NotIn", "values": ["db"] }] } }),
+            true,
+        ),
+    ] {
+        let world = shop().with(Kind::NetworkPolicy, policy("p", &spec));
+        let expected = if isolated {
+            "Isolated"
+        } else {
+            "WorkloadNotIsolated"
+        };
+        assert_eq!(reason(world), expected, "{spec}");
+    }
+}
+
+#[test]
+fn the_failure_names_a_witness() {
+    let verdict = only(&mut shop());
+    assert_eq!(verdict.outcome, Outcome::Fail);
+    assert_eq!(
+        verdict.message,
+        "any source reaches every port of its pods: no policy of namespace shop selects pods \
+         labelled app=web for Ingress"
+    );
+    let proposal = verdict.proposal.unwrap();
+    assert!(
+        proposal.contains(
+            r#""ingress":[{"from":[{"podSelector":{}}],"ports":[{"port":8080,"protocol":"TCP"}]}]"#
+        ),
+        "{proposal}"
+    );
+}
+
+#[test]
+fn a_live_pod_that_lost_its_label_is_found() {
+    let mut world = shop().with(Kind::NetworkPolicy, ingress(&json!([])));
+    live(
+        &mut world,
+        &json!({ "app": "web", "pod-template-hash": "1" }),
+    );
+    assert_eq!(only(&mut world).reason, "Isolated");
+    live(&mut world, &json!({ "pod-template-hash": "1", "x": "y" }));
+    let verdict = only(&mut world);
+    assert_eq!(verdict.reason, "LivePodsNotIsolated");
+    assert!(
+        verdict.message.contains("labelled x=y"),
+        "{}",
+        verdict.message
+    );
+    world.delete(Kind::Pod, "shop", "web-1-x");
+    assert_eq!(only(&mut world).reason, "Isolated");
+}
+
+#[test]
+fn a_policy_for_one_pod_is_not_judged_by_the_template() {
+    let pod = json!({ "matchLabels": { "statefulset.kubernetes.io/pod-name": "web-0" } });
+    let one = policy("one", &json!({ "podSelector": pod }));
+    let mut world = shop().with(Kind::NetworkPolicy, one);
+    let verdict = only(&mut world);
+    assert_eq!(
+        (verdict.outcome, verdict.reason),
+        (Outcome::Unknown, "PoliciesNotJudged")
+    );
+    world.put(Kind::NetworkPolicy, ingress(&json!([])));
+    assert_eq!(only(&mut world).reason, "Isolated");
+}
+
+#[test]
+fn the_nodes_network_and_exempt_pods_are_not_judged() {
+    let host = deployment(&json!({ "hostNetwork": true }));
+    assert_eq!(reason(shop().with(Kind::Deployment, host)), "HostNetwork");
+    let exempt = PodIngressIsolated {
+        exempt_selector: Some(LabelSelector::parse(web()).unwrap()),
+        ..PodIngressIsolated::default()
+    };
+    let verdict = shop().only(&exempt);
+    assert_eq!(
+        (verdict.outcome, verdict.reason),
+        (Outcome::NotApplicable, "ExemptBySelector")
+    );
+}
+
+#[test]
+fn tiers_leave_pods_open_from_outside() {
+    let deny = json!([{ "action": "Deny", "from": [{ "namespaces": {} }] }]);
+    for kind in ["Admin", "Baseline"] {
+        let tier = tier("deny", kind, &deny, &json!([]));
+        let mut world = shop().with(Kind::ClusterNetworkPolicy, tier);
+        let verdict = only(&mut world);
+        assert_eq!(verdict.outcome, Outcome::Fail);
+        assert!(
+            verdict.message.ends_with(
+                "(ClusterNetworkPolicy deny denies only other pods, nothing from outside the \
+                 cluster)"
+            ),
+            "{}",
+            verdict.message
+        );
+    }
+}
+
+#[test]
+fn cilium_isolates_by_a_section_that_is_not_empty() {
+    let asked = json!({ "enableDefaultDeny": { "ingress": true } });
+    let off = json!({ "ingress": [{}], "enableDefaultDeny": { "ingress": false } });
+    for (extra, reason) in [
+        (json!({ "ingress": [{}] }), "Isolated"),
+        (
+            json!({ "ingressDeny": [{ "fromEntities": ["world"] }] }),
+            "Isolated",
+        ),
+        (json!({ "ingress": [] }), "WorkloadNotIsolated"),
+        (json!({ "egress": [{}] }), "WorkloadNotIsolated"),
+        (off, "WorkloadNotIsolated"),
+        (asked, "PoliciesNotJudged"),
+    ] {
+        let world = shop().with(Kind::CiliumNetworkPolicy, cilium(&extra));
+        assert_eq!(self::reason(world), reason, "{extra}");
+    }
+    let mut everywhere = cilium(&json!({ "ingress": [{}] }));
+    everywhere["metadata"]["namespace"] = json!(null);
+    let everywhere = |key: &str, value: &str| {
+        let mut policy = everywhere.clone();
+        policy["spec"]["endpointSelector"] = json!({ "matchLabels": { key: value } });
+        policy
+    };
+    let space = "k8s:io.kubernetes.pod.namespace";
+    for (policy, reason) in [
+        (everywhere("app", "web"), "Isolated"),
+        (everywhere(space, "shop"), "Isolated"),
+        (everywhere(space, "ops"), "WorkloadNotIsolated"),
+        (everywhere("reserved:init", ""), "PoliciesNotJudged"),
+    ] {
+        let shown = policy.to_string();
+        let world = shop().with(Kind::CiliumClusterwideNetworkPolicy, policy);
+        assert_eq!(self::reason(world), reason, "{shown}");
+    }
+}
+
+#[test]
+fn calico_may_isolate() {
+    let mut world = shop().with(Kind::CalicoGlobalNetworkPolicy, calico());
+    assert_eq!(only(&mut world).outcome, Outcome::Unknown);
+    world.put(Kind::NetworkPolicy, ingress(&json!([])));
+    assert_eq!(only(&mut world).outcome, Outcome::Pass);
+}
+
+#[test]
+fn a_policy_that_passed_comes_back() {
+    let control = PodIngressIsolated::default();
+    let mut world = shop().with(Kind::NetworkPolicy, ingress(&json!([])));
+    live(&mut world, &json!({ "app": "web" }));
+    only(&mut world);
+    world.delete(Kind::NetworkPolicy, "shop", "in");
+    let verdict = only(&mut world);
+    let Some(Remedy::Create {
+        manifest, consent, ..
+    }) = verdict.remedy.as_deref()
+    else {
+        panic!("{verdict:?}");
+    };
+    assert_eq!(manifest["metadata"]["name"], "in");
+    assert_eq!(manifest["spec"]["podSelector"], web());
+    assert_eq!(*consent, Consent::IfPassedBefore);
+    let outcomes = world.mend(&control);
+    assert_eq!(outcomes["Deployment shop/web"].0, Outcome::Pass);
+
+    // Weakened so that it selects something else.
+    let other = json!({ "podSelector": { "matchLabels": { "app": "db" } } });
+    world.put(Kind::NetworkPolicy, policy("in", &other));
+    let verdict = only(&mut world);
+    assert!(
+        matches!(verdict.remedy.as_deref(), Some(Remedy::PutBack { .. })),
+        "{verdict:?}"
+    );
+    assert_eq!(world.mend(&control)["Deployment shop/web"].0, Outcome::Pass);
+}
+
+#[test]
+fn the_default_deny_is_what_is_kept() {
+    let mut world = shop()
+        .with(Kind::NetworkPolicy, ingress(&json!([{}])))
+        .with(
+            Kind::NetworkPolicy,
+            policy("zz", &json!({ "podSelector": {} })),
+        );
+    let kept: std::sync::Arc<Kept> = only(&mut world).keep.unwrap();
+    assert_eq!(kept.value[0]["name"], "zz");
+}
+
+#[test]
+fn nothing_is_created_without_consent() {
+    let mut world = shop();
+    // No pod runs: nothing can be hurt.
+    let verdict = only(&mut world);
+    assert!(matches!(
+        verdict.remedy.as_deref(),
+        Some(Remedy::Create {
+            consent: Consent::Given,
+            ..
+        })
+    ));
+    live(&mut world, &json!({ "app": "web" }));
+    assert_eq!(only(&mut world).remedy, None);
+    let accepting = PodIngressIsolated {
+        accept_default_deny: true,
+        ..PodIngressIsolated::default()
+    };
+    assert!(world.only(&accepting).remedy.is_some());
+    let labels = json!({ "probity.dev/default-deny": "accepted" });
+    let accepted = crate::controls::network::fixtures::namespace("shop", &labels);
+    world.put(Kind::Namespace, accepted);
+    let outcomes = world.mend(&PodIngressIsolated::default());
+    assert_eq!(outcomes["Deployment shop/web"].0, Outcome::Pass);
+}

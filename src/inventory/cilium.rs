@@ -1,0 +1,433 @@
+//! Cilium's network policies, as far as they can be judged without Cilium: which pods a section
+//! puts into default deny, and those allow rules that mean the same to every reader.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, de::IgnoredAny};
+
+use super::{
+    Projected, Projection,
+    intern::Interner,
+    meta::{Str, WireMeta},
+    network_policy::{Cidr, PROTOCOLS, Peer, PortRange, Ports, Rule},
+    selector::{Selector, Whose, WireSelector},
+};
+
+/// A `CiliumNetworkPolicy` or `CiliumClusterwideNetworkPolicy`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct CiliumPolicy {
+    /// Its rules for pods: those of `spec` and of each of `specs`.
+    pub sections: Box<[Section]>,
+}
+
+/// Rules for some pods.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Section {
+    /// Namespaces and pods; `None` where they are selected by something that we can't see.
+    pub pods: Option<(Selector, Selector)>,
+    /// Towards them.
+    pub ingress: Side,
+    /// From them.
+    pub egress: Side,
+}
+
+/// Rules of one direction.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Side {
+    /// Whether it denies what no rule allows; `None` where nobody can tell.
+    pub isolates: Option<bool>,
+    /// What it allows, as far as that can be said.
+    pub rules: Box<[Rule]>,
+    /// Whether it allows something beside.
+    pub unclear: bool,
+    /// Whether it denies something whatever others allow.
+    pub denies: bool,
+}
+
+impl Side {
+    /// Whether it says nothing about its direction.
+    pub fn is_silent(&self) -> bool {
+        self.isolates == Some(false) && self.rules.is_empty() && !self.unclear && !self.denies
+    }
+}
+
+/// The object on the wire.
+#[derive(Debug, Deserialize)]
+pub struct Wire<'a> {
+    #[serde(borrow)]
+    metadata: WireMeta<'a>,
+    #[serde(borrow)]
+    spec: Option<Spec<'a>>,
+    #[serde(borrow)]
+    specs: Option<Vec<Spec<'a>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Spec<'a> {
+    #[serde(borrow)]
+    endpoint_selector: Option<WireSelector<'a>>,
+    #[serde(borrow)]
+    ingress: Option<Vec<WireRule<'a>>>,
+    ingress_deny: Option<Vec<IgnoredAny>>,
+    #[serde(borrow)]
+    egress: Option<Vec<WireRule<'a>>>,
+    egress_deny: Option<Vec<IgnoredAny>>,
+    enable_default_deny: Option<DefaultDeny>,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+struct DefaultDeny {
+    ingress: Option<bool>,
+    egress: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireRule<'a> {
+    #[serde(borrow, alias = "toEndpoints")]
+    from_endpoints: Option<Vec<WireSelector<'a>>>,
+    #[serde(borrow, alias = "toEntities")]
+    from_entities: Option<Vec<Str<'a>>>,
+    #[serde(borrow, rename = "fromCIDR", alias = "toCIDR")]
+    cidrs: Option<Vec<Str<'a>>>,
+    #[serde(borrow, rename = "fromCIDRSet", alias = "toCIDRSet")]
+    cidr_sets: Option<Vec<CidrSet<'a>>>,
+    #[serde(alias = "toNodes")]
+    from_nodes: Option<IgnoredAny>,
+    #[serde(alias = "toGroups")]
+    from_groups: Option<IgnoredAny>,
+    to_services: Option<IgnoredAny>,
+    #[serde(rename = "toFQDNs")]
+    to_fqdns: Option<IgnoredAny>,
+    #[serde(alias = "toRequires")]
+    from_requires: Option<IgnoredAny>,
+    #[serde(borrow)]
+    to_ports: Option<Vec<PortRule<'a>>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct CidrSet<'a> {
+    #[serde(borrow)]
+    cidr: Option<Str<'a>>,
+    #[serde(borrow)]
+    except: Option<Vec<Str<'a>>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct PortRule<'a> {
+    #[serde(borrow)]
+    ports: Option<Vec<WirePort<'a>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WirePort<'a> {
+    #[serde(borrow)]
+    port: Option<Str<'a>>,
+    end_port: Option<u16>,
+    #[serde(borrow)]
+    protocol: Option<Str<'a>>,
+}
+
+impl Projection for CiliumPolicy {
+    type Wire<'a> = Wire<'a>;
+
+    fn keeps_label(_: &str) -> bool {
+        false
+    }
+
+    fn project(wire: Wire<'_>, interner: &mut Interner) -> Projected<Self> {
+        let meta = Self::meta(wire.metadata, interner)?;
+        let clusterwide = meta.namespace.is_empty();
+        let mut sections = Vec::new();
+        for spec in wire
+            .spec
+            .into_iter()
+            .chain(wire.specs.into_iter().flatten())
+        {
+            // Without it the rules are for the nodes themselves.
+            let Some(endpoints) = spec.endpoint_selector else {
+                continue;
+            };
+            let deny = spec.enable_default_deny.unwrap_or_default();
+            let denied = |rules: Option<Vec<IgnoredAny>>| rules.is_some_and(|r| !r.is_empty());
+            let ingress_deny = denied(spec.ingress_deny);
+            let egress_deny = denied(spec.egress_deny);
+            let mut side = |rules, denies, asked| side(rules, denies, asked, clusterwide, interner);
+            let ingress = side(spec.ingress, ingress_deny, deny.ingress)?;
+            let egress = side(spec.egress, egress_deny, deny.egress)?;
+            sections.push(Section {
+                pods: endpoints.split(interner, whose)?,
+                ingress,
+                egress,
+            });
+        }
+        let sections = sections.into();
+        Ok((meta, Self { sections }))
+    }
+}
+
+/// Sorts the keys of Cilium's selectors. Its labels have sources, of which `k8s` is the one that
+/// objects of the cluster show.
+fn whose(key: &str) -> Option<Whose<'_>> {
+    let key = key
+        .strip_prefix("k8s:")
+        .or_else(|| key.strip_prefix("any:"))
+        .unwrap_or(key);
+    if key == "io.kubernetes.pod.namespace" {
+        return Some(Whose::Namespace("kubernetes.io/metadata.name"));
+    }
+    if let Some(label) = key.strip_prefix("io.cilium.k8s.namespace.labels.") {
+        return Some(Whose::Namespace(label));
+    }
+    let of_cilium = key.contains(':') || key.starts_with("io.cilium.");
+    (!of_cilium).then_some(Whose::Pod(key))
+}
+
+fn side(
+    rules: Option<Vec<WireRule<'_>>>,
+    denies: bool,
+    asked: Option<bool>,
+    clusterwide: bool,
+    interner: &mut Interner,
+) -> Result<Side, &'static str> {
+    let rules = rules.unwrap_or_default();
+    let isolates = match (rules.is_empty() && !denies, asked) {
+        (true, Some(true)) => None,
+        (true, _) => Some(false),
+        (false, asked) => Some(asked.unwrap_or(true)),
+    };
+    let mut side = Side {
+        isolates,
+        denies,
+        ..Side::default()
+    };
+    let mut known = Vec::new();
+    for rule in rules {
+        side.unclear |= !rule.project(clusterwide, &mut known, interner)?;
+    }
+    side.rules = known.into();
+    Ok(side)
+}
+
+impl WireRule<'_> {
+    /// Adds what it allows; `false` where it allows something that can't be said.
+    fn project(
+        self,
+        clusterwide: bool,
+        rules: &mut Vec<Rule>,
+        interner: &mut Interner,
+    ) -> Result<bool, &'static str> {
+        // It narrows what the rest of the rule says, by labels of Cilium's own.
+        if self.from_requires.is_some() {
+            return Ok(false);
+        }
+        let others = [
+            (self.from_nodes.is_some(), "nodes"),
+            (self.from_groups.is_some(), "groups of a cloud provider"),
+            (self.to_services.is_some(), "services"),
+            (self.to_fqdns.is_some(), "domain names"),
+        ];
+        let others = others.into_iter().filter(|(there, _)| *there);
+        let mut peers: Vec<_> = others.map(|(_, name)| Peer::Other(name)).collect();
+        let anyone = peers.is_empty()
+            && self.from_endpoints.is_none()
+            && self.from_entities.is_none()
+            && self.cidrs.is_none()
+            && self.cidr_sets.is_none();
+        // A rule that says nothing selects nothing, and ICMP has no ports.
+        if anyone && self.to_ports.is_none() {
+            return Ok(true);
+        }
+        let mut clear = true;
+        for selector in self.from_endpoints.into_iter().flatten() {
+            match selector.split(interner, whose)? {
+                Some((namespaces, pods)) => peers.push(Peer::Pods {
+                    // Without a word about namespaces, the policy's own is meant.
+                    namespaces: (clusterwide || !namespaces.is_empty()).then_some(namespaces),
+                    pods: Some(pods),
+                }),
+                None => clear = false,
+            }
+        }
+        let mut all = anyone;
+        for entity in self.from_entities.iter().flatten() {
+            match &**entity {
+                "all" => all = true,
+                "cluster" => peers.push(Peer::Pods {
+                    namespaces: Some(Selector::default()),
+                    pods: None,
+                }),
+                "world" => peers.extend([block("0.0.0.0/0", &[])?, block("::/0", &[])?]),
+                "world-ipv4" => peers.push(block("0.0.0.0/0", &[])?),
+                "world-ipv6" => peers.push(block("::/0", &[])?),
+                _ => peers.push(Peer::Other("an entity of Cilium")),
+            }
+        }
+        for cidr in self.cidrs.iter().flatten() {
+            peers.push(block(cidr, &[])?);
+        }
+        for set in self.cidr_sets.iter().flatten() {
+            match &set.cidr {
+                Some(cidr) => peers.push(block(cidr, set.except.as_deref().unwrap_or_default())?),
+                None => clear = false, // a group of blocks, kept elsewhere
+            }
+        }
+        if all {
+            peers.clear();
+        } else if peers.is_empty() {
+            return Ok(clear); // an empty list selects nobody
+        }
+        if let Some(ports) = ports(self.to_ports.unwrap_or_default(), interner) {
+            let peers = peers.into();
+            rules.push(Rule { peers, ports });
+        }
+        Ok(clear)
+    }
+}
+
+/// A block; Cilium also takes a bare address.
+fn block(cidr: &str, except: &[Str<'_>]) -> Result<Peer, &'static str> {
+    let parse = |text: &str| {
+        let text = match (text.contains('/'), text.contains(':')) {
+            (true, _) => Cow::Borrowed(text),
+            (false, true) => Cow::Owned(format!("{text}/128")),
+            (false, false) => Cow::Owned(format!("{text}/32")),
+        };
+        Cidr::parse(&text).ok_or("a CIDR is not an address block")
+    };
+    Ok(Peer::Block {
+        cidr: parse(cidr)?,
+        except: except
+            .iter()
+            .map(|cidr| parse(cidr))
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+/// `None` where no port of a protocol that has ports is meant; no range at all is every port.
+fn ports(rules: Vec<PortRule<'_>>, interner: &mut Interner) -> Option<Box<[PortRange]>> {
+    let mut ranges = Vec::new();
+    let limited = !rules.is_empty();
+    for rule in rules {
+        let ports = rule.ports.unwrap_or_default();
+        if ports.is_empty() {
+            return Some(Box::default());
+        }
+        for port in ports {
+            let ports = match port.port.as_deref() {
+                None | Some("" | "0") => Ports::All,
+                Some(text) => match text.parse() {
+                    Ok(first) => Ports::Range(first, port.end_port.unwrap_or(first).max(first)),
+                    Err(_) => Ports::Named(interner.string(text)),
+                },
+            };
+            let wanted = port.protocol.as_deref().unwrap_or("ANY");
+            for protocol in PROTOCOLS {
+                if wanted.eq_ignore_ascii_case("ANY") || wanted.eq_ignore_ascii_case(protocol) {
+                    ranges.push(PortRange {
+                        protocol: interner.string(protocol),
+                        ports: ports.clone(),
+                    });
+                }
+            }
+        }
+    }
+    (!limited || !ranges.is_empty()).then(|| ranges.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn project(namespace: &str, spec: &Value) -> CiliumPolicy {
+        let uid = "00000000-0000-4000-8000-000000000001";
+        let meta = json!({
+            "name": "p", "namespace": namespace, "uid": uid, "resourceVersion": "1",
+        });
+        let object = json!({ "metadata": meta, "spec": spec }).to_string();
+        let wire: Wire<'_> = serde_json::from_str(&object).unwrap();
+        CiliumPolicy::project(wire, &mut Interner::default())
+            .unwrap()
+            .1
+    }
+
+    fn ingress(rules: &Value, extra: &Value) -> Side {
+        let mut spec = json!({ "endpointSelector": {}, "ingress": rules });
+        for (key, value) in extra.as_object().unwrap() {
+            spec[key] = value.clone();
+        }
+        let mut policy = project("shop", &spec);
+        std::mem::take(&mut policy.sections[0].ingress)
+    }
+
+    #[test]
+    fn a_section_that_is_not_empty_isolates() {
+        let deny = |ingress: Value| json!({ "enableDefaultDeny": { "ingress": ingress } });
+        for (rules, extra, isolates) in [
+            (json!([{}]), json!({}), Some(true)),
+            (json!([]), json!({}), Some(false)),
+            (json!(null), json!({}), Some(false)),
+            (json!(null), json!({ "ingressDeny": [{}] }), Some(true)),
+            (json!([{}]), deny(json!(false)), Some(false)),
+            (json!([]), deny(json!(true)), None),
+        ] {
+            let side = ingress(&rules, &extra);
+            assert_eq!(side.isolates, isolates, "{rules} {extra}");
+            assert!(
+                side.rules.is_empty(),
+                "{rules}: an empty rule allows nothing"
+            );
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_said_exactly_is_unclear() {
+        let endpoints = |key: &str| json!([{ "fromEndpoints": [{ "matchLabels": { key: "x" } }] }]);
+        for (rules, unclear, peers) in [
+            (endpoints("app"), false, 1),
+            (endpoints("k8s:app"), false, 1),
+            (endpoints("k8s:io.kubernetes.pod.namespace"), false, 1),
+            (endpoints("reserved:host"), true, 0),
+            (endpoints("io.cilium.k8s.policy.serviceaccount"), true, 0),
+            (json!([{ "fromEntities": ["world"] }]), false, 2),
+            (json!([{ "fromEntities": ["host"] }]), false, 1),
+            (
+                json!([{ "fromCIDRSet": [{ "cidrGroupRef": "g" }] }]),
+                true,
+                0,
+            ),
+            (json!([{ "fromCIDR": ["10.0.0.1"] }]), false, 1),
+            (json!([{ "fromEndpoints": [] }]), false, 0),
+            (json!([{ "icmps": [{}] }]), false, 0),
+        ] {
+            let side = ingress(&rules, &json!({}));
+            let found: usize = side.rules.iter().map(|rule| rule.peers.len()).sum();
+            assert_eq!((side.unclear, found), (unclear, peers), "{rules}");
+        }
+    }
+
+    #[test]
+    fn ports_are_limited_only_by_protocols_that_have_them() {
+        let ports = |list: Value| json!([{ "toPorts": [{ "ports": list }] }]);
+        for (list, rules, every) in [
+            (json!([]), 1, true),
+            (json!([{ "port": "0" }]), 1, true),
+            (json!([{ "port": "80", "protocol": "TCP" }]), 1, false),
+            (json!([{ "port": "8", "protocol": "ICMP" }]), 0, false),
+        ] {
+            let side = ingress(&ports(list.clone()), &json!({}));
+            assert_eq!(side.rules.len(), rules, "{list}");
+            assert_eq!(side.rules.iter().any(Rule::is_every_port), every, "{list}");
+        }
+    }
+
+    #[test]
+    fn rules_for_nodes_are_none_for_pods() {
+        let policy = project("", &json!({ "nodeSelector": {}, "ingress": [{}] }));
+        assert!(policy.sections.is_empty());
+    }
+}

@@ -1,0 +1,6 @@
+//! What the controls of encryption rest on, against OpenSSL and real API servers.
+
+mod api_servers;
+mod certificates;
+mod openssl;
+mod tls;

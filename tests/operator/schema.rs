@@ -1,0 +1,146 @@
+//! What the API server says of policies, and what a policy's status may grow to.
+
+use serde_json::json;
+
+use super::program::Replica;
+use super::world::{World, turn};
+
+#[test]
+fn kubectl_explains_every_parameter() {
+    let world = turn();
+    let field = "ctlp.spec.controls.netNamespaceDefaultDeny";
+    // kubectl asks anew which kinds there are only when it is about to get some.
+    world.cluster.kubectl_ok(&["get", "ctlp"], None);
+    let said = world.cluster.kubectl_ok(&["explain", field], None);
+    for wanted in [
+        "KIND:       ControlPolicy",
+        "Every namespace denies traffic that no policy allows",
+        "CC6.6",
+        "directions",
+        "Directions that must be denied by default",
+        "acceptDefaultDeny",
+        "enum: Observe, Enforce",
+        "mode",
+        "severity",
+    ] {
+        assert!(said.contains(wanted), "{wanted} is not in\n{said}");
+    }
+    let undocumented = said.contains("<no description>");
+    assert!(!undocumented, "{said}");
+}
+
+/// What kubectl says to a policy that the server refuses.
+fn refused(world: &World, spec: &str) -> String {
+    let policy = format!(
+        r#"{{ "apiVersion": "probity.dev/v1alpha1", "kind": "ControlPolicy",
+        "metadata": {{ "name": "refused" }}, "spec": {spec} }}"#
+    );
+    let file = world.cluster.folder().join("refused.json");
+    std::fs::write(&file, policy).unwrap();
+    let file = file.display().to_string();
+    let output = world.cluster.kubectl(&["apply", "-f", &file]);
+    assert!(!output.status.success(), "accepted: {spec}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn what_a_policy_gets_wrong_is_refused_with_the_field_and_what_to_write() {
+    let world = turn();
+    let with = |parameters: &str| {
+        format!(r#"{{ "controls": {{ "netNamespaceDefaultDeny": {parameters} }} }}"#)
+    };
+    let deny = r#""controls": { "netNamespaceDefaultDeny": {} }"#;
+    let cases = [
+        (with(r#"{ "direction": ["Ingress"] }"#), "direction"),
+        (with(r#"{ "directions": "Ingress" }"#), "directions"),
+        (
+            with(r#"{ "directions": ["Inward"] }"#),
+            r#"supported values: "Ingress", "Egress""#,
+        ),
+        (
+            with(r#"{ "directions": [] }"#),
+            "should have at least 1 items",
+        ),
+        // A key without a value is no control that is switched on.
+        (with("null"), "at least 1 properties"),
+        (
+            r#"{ "controls": { "netNamespaceDefaultDenny": {} } }"#.to_owned(),
+            "netNamespaceDefaultDenny",
+        ),
+        (r#"{ "controls": {} }"#.to_owned(), "spec.controls"),
+        ("{}".to_owned(), "spec.controls"),
+        (
+            format!(r#"{{ "mode": "enforce", {deny} }}"#),
+            r#"supported values: "Observe", "Enforce""#,
+        ),
+        (
+            format!(r#"{{ "limits": {{ "writesPerMinute": 0 }}, {deny} }}"#),
+            "spec.limits.writesPerMinute",
+        ),
+        (
+            format!(r#"{{ "scope": {{ "include": ["a"], "exclude": ["a"] }}, {deny} }}"#),
+            "name it in only one of",
+        ),
+        (
+            format!(
+                r#"{{ "enforceSelector": {{ "matchExpressions": [{{ "key": "a", "operator": "In" }}] }}, {deny} }}"#
+            ),
+            "name at least one, or use Exists or DoesNotExist",
+        ),
+        (
+            r#"{ "controls": { "backupRpoMet": { "defaultRpo": "1 day" } } }"#.to_owned(),
+            "defaultRpo",
+        ),
+    ];
+    for (spec, wanted) in cases {
+        let said = refused(&world, &spec);
+        assert!(said.contains(wanted), "{wanted} is not in: {said}\n{spec}");
+    }
+}
+
+#[test]
+fn a_status_lists_ten_violations_and_counts_the_others() {
+    let world = turn();
+    // Twice as many as are listed, with the longest names there are.
+    let names: Vec<String> = (0..20)
+        .map(|_| {
+            let name = world.name("failing");
+            format!("{name}-{}", "x".repeat(62 - name.len()))
+        })
+        .collect();
+    for name in &names {
+        world.create(
+            "/api/v1/namespaces",
+            &json!({ "metadata": { "name": name } }),
+        );
+    }
+    let replica = Replica::new(&world);
+    let program = replica.start();
+    let policy = world.policy(&json!({
+        "scope": { "include": names },
+        "controls": {
+            "netNamespaceDefaultDeny": {}, "workloadPsaEnforced": {},
+            "rbacClusterAdminAllowlist": {}, "rbacNoWildcardVerbs": {},
+        },
+    }));
+    let status = world.status(&policy, "forty failures", |status| {
+        status["summary"]["failing"].as_i64() >= Some(40)
+    });
+    for id in ["net-namespace-default-deny", "workload-psa-enforced"] {
+        let mut controls = status["controls"].as_array().unwrap().iter();
+        let control = controls.find(|control| control["id"] == id).unwrap();
+        assert_eq!(control["violations"].as_array().unwrap().len(), 10);
+        assert_eq!(control["omitted"], 10);
+    }
+    assert!(status.to_string().len() <= 64 * 1024);
+    program.metric_becomes(
+        "subjects",
+        &[
+            ("policy", &policy),
+            ("outcome", "Fail"),
+            ("control", "workload-psa-enforced"),
+        ],
+        20.0,
+    );
+    assert!(program.stop().success());
+}
