@@ -48,7 +48,9 @@ impl Engine {
             }
             self.status_soon(name, now);
             let policy = name.clone();
-            self.out.measures.push(Measure::Contended { policy, control });
+            self.out
+                .measures
+                .push(Measure::Contended { policy, control });
         }
         let (kind, remedy) = (NoticeKind::Warning, remedy.clone());
         self.notice_action(
