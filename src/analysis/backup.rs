@@ -21,12 +21,16 @@ mod velero;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use jiff::Timestamp;
 
-use self::index::{Index, Named};
 pub use self::velero::{Server, server};
+use self::{
+    index::{Index, Named},
+    plan::Plan,
+};
 use super::Analysis;
 use crate::{
     controls::{Subject, SubjectKind},
@@ -83,6 +87,13 @@ enum Key {
     All(Sym),
 }
 
+/// What follows from a plan alone.
+#[derive(Debug, PartialEq, Eq)]
+struct Cadence {
+    inactive: Option<String>,
+    interval: Option<Duration>,
+}
+
 /// Backups that hold the same, by start and name.
 type Series = BTreeSet<(Timestamp, Sym)>;
 
@@ -95,6 +106,8 @@ pub struct Recovery {
     counted: BTreeMap<(Sym, Arc<BackupSpec>), Series>,
     /// Where each of them stands in there.
     counted_at: BTreeMap<(Sym, Sym), (Arc<BackupSpec>, Timestamp)>,
+    /// What follows from each plan's expression: it takes longer to work out than all else.
+    plans: BTreeMap<Subject, Cadence>,
     affected: BTreeSet<Subject>,
     /// Whether something changed that may concern every claim.
     all: bool,
@@ -215,6 +228,9 @@ impl Analysis for Recovery {
         let object = (kind, namespace.clone(), name.clone());
         let keys = keys(inventory, kind, namespace, name);
         let old = self.index.put(object, keys.clone());
+        if plan::KINDS.contains(&kind) {
+            self.note_plan(inventory, Subject::object(kind, namespace, name));
+        }
         // Velero notes every now and then that a location is still available.
         if kind == Kind::VeleroLocation && old == keys {
             return;
@@ -325,6 +341,34 @@ impl Recovery {
             Key::Parts(..) => {}
             Key::All(_) => self.all = true,
         }
+    }
+
+    fn note_plan(&mut self, inventory: &Inventory, subject: Subject) {
+        let cadence = Plan::of(inventory, self, &subject).map(|plan| Cadence {
+            inactive: plan.inactive(),
+            interval: plan.interval(),
+        });
+        match cadence {
+            Some(cadence) => self.plans.insert(subject, cadence),
+            None => self.plans.remove(&subject),
+        };
+    }
+
+    /// Whether a plan starts backups; `Err` is why not.
+    pub fn is_active(&self, plan: &Subject) -> Result<(), &str> {
+        match self.plans.get(plan) {
+            Some(Cadence { inactive: None, .. }) => Ok(()),
+            Some(Cadence {
+                inactive: Some(why),
+                ..
+            }) => Err(why),
+            None => Err("it is no plan"),
+        }
+    }
+
+    /// The longest time between two runs of a plan, where it is ever due.
+    pub fn interval(&self, plan: &Subject) -> Option<Duration> {
+        self.plans.get(plan)?.interval
     }
 
     /// Keeps the counted backups in order, and notes whom a Backup and its parts are about.

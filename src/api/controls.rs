@@ -134,6 +134,9 @@ pub struct Controls {
     /// between them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub net_policy_enforced: Option<Setting<network::PolicyEnforced>>,
+    /// The state of the control plane is backed up: etcd, or all that is declared in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_control_plane_state: Option<Setting<backup::ControlPlaneState>>,
     /// Every volume claim and database cluster is covered by an active backup schedule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup_coverage: Option<Setting<backup::Coverage>>,
@@ -149,6 +152,9 @@ pub struct Controls {
     /// Each backup class has a recovery point outside the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup_offsite: Option<Setting<backup::Offsite>>,
+    /// The password of Velero's repositories is not the one that is printed in Velero's source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_repo_secret_not_default: Option<Setting<backup::RepoSecretNotDefault>>,
     /// The last restore test of each backup class was quick enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup_restore_rto_met: Option<Setting<backup::RestoreRtoMet>>,

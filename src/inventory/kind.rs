@@ -123,6 +123,7 @@ use super::{
     cnpg::{Database, DatabaseBackup, ObjectStore, ScheduledBackup},
     config_map::ConfigMap,
     core::{Crd, Service},
+    etcd::EtcdSnapshotFile,
     ingress::{Certificate, Gateway, HttpRoute, Ingress, IngressClass},
     k8up::{K8upRun, K8upSchedule, K8upSnapshot},
     longhorn::{BackupTarget, LonghornBackup, LonghornVolume, RecurringJob},
@@ -210,6 +211,7 @@ kinds! {
     K8upBackup k8up_backups: K8upRun = "k8up.io" "v1" "backups" "Backup" Namespaced Neighbour;
     K8upRestore k8up_restores: K8upRun = "k8up.io" "v1" "restores" "Restore" Namespaced Neighbour;
     K8upSnapshot k8up_snapshots: K8upSnapshot = "k8up.io" "v1" "snapshots" "Snapshot" Namespaced Neighbour;
+    EtcdSnapshotFile etcd_snapshot_files: EtcdSnapshotFile = "k3s.cattle.io" "v1" "etcdsnapshotfiles" "ETCDSnapshotFile" Cluster Neighbour;
 }
 
 pub(crate) use {with_table, with_table_ref};

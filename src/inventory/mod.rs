@@ -17,6 +17,7 @@ pub mod component;
 pub mod config_map;
 pub mod core;
 pub mod entropy;
+pub mod etcd;
 pub mod freshness;
 pub mod ingress;
 pub mod intern;

@@ -1,6 +1,6 @@
 //! Which plan covers a claim or database, and why the others don't.
 
-use super::{Key, Protectable, Recovery, backs_up, plan::Plan, velero};
+use super::{Key, Protectable, Recovery, backs_up, velero};
 use crate::{
     controls::Subject,
     inventory::{
@@ -40,16 +40,13 @@ impl Recovery {
         what: Protectable<'a>,
     ) -> impl Iterator<Item = (Subject, Covers)> {
         let covers = self.candidates(inventory, what).into_iter();
-        covers.filter_map(move |(subject, covers)| {
-            if covers == Covers::No {
-                return None;
-            }
-            let inactive = Plan::of(inventory, self, &subject)?.inactive();
-            let covers = match (inactive, covers) {
-                (Some(why), Covers::Yes(_) | Covers::Unclear(_)) => Covers::Inactive(why),
+        let covers = covers.filter(|(_, covers)| *covers != Covers::No);
+        covers.map(move |(subject, covers)| {
+            let covers = match (self.is_active(&subject), covers) {
+                (Err(why), Covers::Yes(_) | Covers::Unclear(_)) => Covers::Inactive(why.to_owned()),
                 (_, covers) => covers,
             };
-            Some((subject, covers))
+            (subject, covers)
         })
     }
 

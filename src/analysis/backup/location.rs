@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Recovery, plan::Plan};
+use super::Recovery;
 use crate::{
     controls::Subject,
     inventory::{
@@ -90,8 +90,7 @@ pub fn in_use(
         let named = schedule.spec.template.location.as_deref();
         let name = named.map_or_else(|| default(inventory, &meta.namespace), Into::into);
         let subject = Subject::of(Kind::VeleroSchedule, &schedule.meta);
-        let plan = Plan::of(inventory, recovery, &subject);
-        name == meta.name && plan.is_some_and(|plan| plan.inactive().is_none())
+        name == meta.name && recovery.is_active(&subject).is_ok()
     };
     if { schedules }.any(|schedule| writes(&schedule)) {
         return Some(Use::Written);

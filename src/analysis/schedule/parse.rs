@@ -101,10 +101,16 @@ pub(super) fn rule(text: &str, dialect: Dialect) -> Result<Rule, String> {
         _ => match text.strip_prefix("@every ") {
             Some(period) => return every(period, dialect),
             None if text.starts_with('@') => return Err(format!("{text:?} is not known")),
-            None => text,
+            None => return at(text, dialect).map(Rule::At),
         },
     };
-    at(fields, dialect).map(Rule::At)
+    // Names stand for the same times in every dialect, whatever its fields are.
+    let second = if dialect == Dialect::Seconds {
+        "0 "
+    } else {
+        ""
+    };
+    at(&format!("{second}{fields}"), dialect).map(Rule::At)
 }
 
 fn at(text: &str, dialect: Dialect) -> Result<Fields, String> {
@@ -138,6 +144,7 @@ fn at(text: &str, dialect: Dialect) -> Result<Fields, String> {
         // 7 is Sunday, as 0 is.
         weekdays: (weekdays | weekdays >> 7) & 0x7f,
         either_day: dialect != Dialect::Netresearch && !any_day && !any_weekday,
+        catches_up: dialect == Dialect::Netresearch,
     })
 }
 

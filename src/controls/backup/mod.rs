@@ -2,6 +2,7 @@
 
 mod classes;
 mod common;
+mod control_plane_state;
 mod coverage;
 mod encrypted;
 #[cfg(test)]
@@ -9,6 +10,7 @@ mod fixtures;
 mod immutability;
 mod location_available;
 mod offsite;
+mod repo_secret_not_default;
 mod restore_rto_met;
 mod restore_test_current;
 mod restores;
@@ -18,8 +20,9 @@ mod runs_clean;
 mod schedule_active;
 
 pub use self::{
-    coverage::Coverage, encrypted::Encrypted, immutability::Immutability,
-    location_available::LocationAvailable, offsite::Offsite, restore_rto_met::RestoreRtoMet,
+    control_plane_state::ControlPlaneState, coverage::Coverage, encrypted::Encrypted,
+    immutability::Immutability, location_available::LocationAvailable, offsite::Offsite,
+    repo_secret_not_default::RepoSecretNotDefault, restore_rto_met::RestoreRtoMet,
     restore_test_current::RestoreTestCurrent, retention_met::RetentionMet, rpo_met::RpoMet,
     runs_clean::RunsClean, schedule_active::ScheduleActive,
 };

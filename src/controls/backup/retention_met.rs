@@ -206,8 +206,9 @@ impl RetentionMet {
         long: &Covering<'_>,
     ) -> Verdict {
         let since = long.plan.meta.created_at().max(what.meta().created_at());
-        let interval = allowed(long.plan.interval().unwrap_or_default());
         let recovery = context.analyses.recovery();
+        let interval = recovery.interval(&long.plan.subject());
+        let interval = allowed(interval.unwrap_or_default());
         let oldest = recovery.oldest(context.inventory, context.now, what);
         // From the first run on there is a point; from then on the oldest grows with the plan.
         let first = later(since, interval);
@@ -268,7 +269,7 @@ fn covering<'a>(context: &Context<'a>, what: Protectable<'a>) -> Vec<Covering<'a
     let plans = active.filter_map(|(subject, _)| Plan::of(inventory, recovery, &subject));
     plans
         .filter_map(|plan| {
-            let retention = declared(inventory, &plan, what)?;
+            let retention = declared(inventory, recovery, &plan, what)?;
             Some(Covering { plan, retention })
         })
         .collect()

@@ -171,15 +171,16 @@ impl PersistentVolumes {
                     "Create a StorageClass that encrypts, and move the data to a volume of it.",
                 )
             }
-            Proof::NotSeen(why) => self.not_seen(why.clone()),
+            Proof::NotSeen(why) => Verdict::unknown("EncryptionNotVisible", why.clone()),
+            Proof::NeverSeen(why) => self.never_seen(why.clone()),
         }
     }
 
     fn not_known(&self, driver: &str) -> Verdict {
-        self.not_seen(format!("whether {driver} encrypts is not known"))
+        self.never_seen(format!("whether {driver} encrypts is not known"))
     }
 
-    fn not_seen(&self, why: String) -> Verdict {
+    fn never_seen(&self, why: String) -> Verdict {
         match self.unknown_driver {
             UnknownDriver::Unknown => Verdict::unknown("EncryptionNotVisible", why),
             UnknownDriver::Fail => Verdict::fail(Strength::Declared, "EncryptionNotVisible", why)
@@ -222,9 +223,11 @@ fn driver(volume: &Volume) -> &str {
 
 /// Whether Longhorn's own volume is encrypted; `None` where there is none of that name.
 fn named_longhorn(inventory: &Inventory, handle: &str) -> Option<bool> {
-    let mut volumes = inventory.tables.longhorn_volumes.iter();
-    let volume = volumes.find(|volume| &*volume.meta.name == handle)?;
-    Some(volume.spec.encrypted)
+    let volumes = &inventory.tables.longhorn_volumes;
+    // Longhorn runs in this namespace nearly everywhere: most are found without a search.
+    let usual = volumes.get("longhorn-system", handle);
+    let named = || volumes.iter().find(|volume| &*volume.meta.name == handle);
+    Some(usual.or_else(named)?.spec.encrypted)
 }
 
 /// Whether a class names a Secret for nodes to open its volumes with.

@@ -75,7 +75,7 @@ impl SecretsReencrypted {
         strength: Strength::Effective,
         rule_version: 1,
         reads: &[Kind::Migration, Kind::MigrationBeta],
-        subjects: &[Kind::Migration],
+        subjects: &[],
         derives: &[],
         observes: &[Observation::EncryptionCanary, Observation::ApiServerFacts],
         writes: &[

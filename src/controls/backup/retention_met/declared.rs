@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use serde_json::{Value, json};
 
 use crate::{
-    analysis::backup::{Protectable, Server, plan::Plan, server},
+    analysis::backup::{Protectable, Recovery, Server, plan::Plan, server},
     api::period::parse_duration,
     controls::backup::common::say,
     inventory::{
@@ -96,6 +96,7 @@ const VELERO: Duration = Duration::from_hours(720);
 /// What a plan declares for a claim or database that it covers.
 pub(super) fn declared<'a>(
     inventory: &'a Inventory,
+    recovery: &Recovery,
     plan: &Plan<'a>,
     what: Protectable<'a>,
 ) -> Option<Retention<'a>> {
@@ -126,7 +127,7 @@ pub(super) fn declared<'a>(
         }
         Kind::RecurringJob => {
             let retain = tables.recurring_jobs.get(namespace, name)?.spec.retain;
-            let interval = plan.interval()?;
+            let interval = recovery.interval(&plan.subject())?;
             // Longhorn keeps one where nothing is said.
             let number = retain.unwrap_or(1);
             Retention {
@@ -137,7 +138,7 @@ pub(super) fn declared<'a>(
         Kind::K8upSchedule => {
             let schedule = &tables.k8up_schedules.get(namespace, name)?.spec;
             Retention {
-                kept: of_keep(schedule.keep, plan.interval()?),
+                kept: of_keep(schedule.keep, recovery.interval(&plan.subject())?),
                 field: schedule
                     .keep
                     .and_then(|keep| field(1, json!({ "prune": { "retention": counts(keep) } }))),

@@ -18,6 +18,8 @@ pub(super) enum Proof {
     Silent(String),
     /// Nobody can tell from here; why.
     NotSeen(String),
+    /// Whether this driver encrypts never shows; why.
+    NeverSeen(String),
 }
 
 /// How a driver is told to encrypt.
@@ -208,5 +210,5 @@ fn in_transit(name: &str, attributes: &Labels, why: &str) -> Proof {
     if name.ends_with("efs.csi.aws.com") && plain {
         return Proof::Not("encryptInTransit is \"false\"".to_owned());
     }
-    Proof::NotSeen(why.to_owned())
+    Proof::NeverSeen(why.to_owned())
 }
