@@ -58,12 +58,12 @@ mod tests {
     fn only_the_built_in_password_is_told_apart() {
         // The constant in base64, as `kubectl get` shows it.
         assert_eq!(
-            of(json!({ KEY: "c3RhdGljLXBhc3N3MHJk" })),
+            of(&json!({ KEY: "c3RhdGljLXBhc3N3MHJk" })),
             Password::BuiltIn
         );
         assert_eq!(of(&json!({ KEY: "aHVudGVyMg==" })), Password::Own);
         assert_eq!(
-            of(json!({ "other": "c3RhdGljLXBhc3N3MHJk" })),
+            of(&json!({ "other": "c3RhdGljLXBhc3N3MHJk" })),
             Password::Missing
         );
         assert_eq!(of(&Value::Null), Password::Missing);
