@@ -15,3 +15,4 @@ mod harness;
 mod house;
 mod network;
 mod operator;
+mod rbac;

@@ -17,6 +17,7 @@ pub mod apiserver;
 pub mod backup;
 pub mod canary;
 pub mod certificates;
+pub mod escalation;
 pub mod exposition;
 pub mod exposure;
 pub mod isolation;
@@ -24,6 +25,7 @@ pub mod meshed;
 pub mod network;
 pub mod rbac;
 pub mod rbac_defaults;
+pub mod rights;
 pub mod schedule;
 pub mod tls;
 
@@ -36,8 +38,11 @@ use crate::{
 
 /// Something that is worked out from many objects, and kept up to date.
 pub trait Analysis: Debug + Default {
-    /// Kinds that it reads.
+    /// Kinds that it reads, and those of the analyses that it rests on.
     const READS: &'static [Kind];
+
+    /// Analyses that it rests on: declared before it, and settled before it.
+    const RESTS_ON: &'static [Derived] = &[];
 
     /// Takes note of a change that the inventory already holds. It works nothing out yet.
     fn note(&mut self, inventory: &Inventory, change: &Change);
@@ -51,14 +56,25 @@ pub trait Analysis: Debug + Default {
         }
     }
 
+    /// Takes in what the analyses that it rests on now say. It is asked before each `settle`.
+    fn consult(&mut self, inventory: &Inventory, others: &Analyses) {
+        let _ = (inventory, others);
+    }
+
     /// Works out what has changed, and names the subjects about which it now says something else.
     fn settle(&mut self, inventory: &Inventory, affected: &mut BTreeSet<Subject>);
 }
 
-/// Makes an analysis out of all that the inventory holds.
+/// Makes an analysis that rests on no other out of all that the inventory holds.
 pub fn from_scratch<A: Analysis>(inventory: &Inventory) -> A {
+    made_on(inventory, &Analyses::default())
+}
+
+/// Makes an analysis out of all that the inventory holds, and of those that it rests on.
+fn made_on<A: Analysis>(inventory: &Inventory, others: &Analyses) -> A {
     let mut analysis = A::default();
     analysis.note_all(inventory);
+    analysis.consult(inventory, others);
     analysis.settle(inventory, &mut BTreeSet::new());
     analysis
 }
@@ -80,6 +96,13 @@ macro_rules! analyses {
             pub const fn reads(self) -> &'static [Kind] {
                 match self {
                     $(Self::$name => <$analysis as Analysis>::READS,)*
+                }
+            }
+
+            /// Analyses that it rests on.
+            const fn rests_on(self) -> &'static [Self] {
+                match self {
+                    $(Self::$name => <$analysis as Analysis>::RESTS_ON,)*
                 }
             }
         }
@@ -107,11 +130,13 @@ macro_rules! analyses {
             /// Makes the analyses that are needed and not there, and drops those that nobody
             /// needs.
             pub fn need(&mut self, wanted: &BTreeSet<Derived>, inventory: &Inventory) {
+                let below = wanted.iter().flat_map(|derived| derived.rests_on());
+                let wanted: BTreeSet<Derived> = wanted.iter().chain(below).copied().collect();
                 $(
                     if !wanted.contains(&Derived::$name) {
                         self.$field = None;
                     } else if self.$field.is_none() {
-                        self.$field = Some(Box::new(from_scratch(inventory)));
+                        self.$field = Some(Box::new(made_on(inventory, self)));
                     }
                 )*
                 let _ = (wanted, inventory);
@@ -137,11 +162,13 @@ macro_rules! analyses {
                 affected: &mut dyn FnMut(Derived, BTreeSet<Subject>),
             ) {
                 $(
-                    if let Some(analysis) = &mut self.$field
-                        && inventory.freshness.all_usable(<$analysis as Analysis>::READS)
+                    if inventory.freshness.all_usable(<$analysis as Analysis>::READS)
+                        && let Some(mut analysis) = self.$field.take()
                     {
                         let mut subjects = BTreeSet::new();
+                        analysis.consult(inventory, self);
                         analysis.settle(inventory, &mut subjects);
+                        self.$field = Some(analysis);
                         if !subjects.is_empty() {
                             affected(Derived::$name, subjects);
                         }
@@ -154,6 +181,10 @@ macro_rules! analyses {
 }
 
 analyses! {
+    /// Who holds what, through which binding and role.
+    Rights rights: rights::Rights;
+    /// Who can become cluster administrator, by which steps.
+    Escalation escalation: escalation::Escalation;
     /// Which workloads' pods are in a service mesh.
     Meshed meshed: meshed::Meshed;
     /// What network policies isolate, and which of them select nothing.

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use crate::{
     controls::{Subject, SubjectKind},
     inventory::{
-        Inventory, Kind, Object,
+        Inventory, Kind, Object, Sym,
         rbac::{Binding, Holder, Role, Rule},
     },
 };
@@ -17,6 +17,16 @@ use crate::{
 const ACCOUNT: &str = "system:serviceaccount:";
 /// What the group of a namespace's service accounts begins with.
 const ACCOUNTS: &str = "system:serviceaccounts:";
+
+/// Whom a binding of a namespace names. The authorizer looks for an account without a namespace
+/// in that of the binding.
+pub fn identity_in(namespace: &Sym, holder: &Holder) -> Option<Subject> {
+    if &*holder.kind == "ServiceAccount" && holder.namespace.is_empty() && !namespace.is_empty() {
+        let account = Subject::object(Kind::ServiceAccount, namespace, &holder.name);
+        return Some(account);
+    }
+    identity(holder)
+}
 
 /// Whom a binding names. `None` for what the authorizer can't match either.
 pub fn identity(holder: &Holder) -> Option<Subject> {

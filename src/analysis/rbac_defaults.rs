@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use super::rbac;
+use super::{rbac, rights::Powers};
 use crate::inventory::{
     Inventory, Kind, Object, Sym,
     rbac::{Binding, Holder, Role, Rule},
@@ -55,6 +55,22 @@ struct RoleRow(
 /// Verbs, groups, resources, names, URLs (each separated by blanks), minors.
 #[derive(Debug, Deserialize)]
 struct RuleRow(String, String, String, String, String, u32);
+
+impl RuleRow {
+    fn unpacked(&self) -> Rule {
+        let words = |list: &str| list.split_whitespace().map(Sym::from).collect();
+        let groups = self.1.split_whitespace();
+        Rule {
+            verbs: words(&self.0),
+            groups: groups
+                .map(|g| Sym::from(if g == "core" { "" } else { g }))
+                .collect(),
+            resources: words(&self.2),
+            names: words(&self.3),
+            urls: words(&self.4),
+        }
+    }
+}
 
 /// Kind, namespace, name, kind and name of the role, subjects, minors.
 #[derive(Debug, Deserialize)]
@@ -155,6 +171,18 @@ impl Defaults {
                 .filter(|right| !custom.iter().any(|rule| right.is_in(rule)))
                 .collect(),
         )
+    }
+
+    /// What a default role can do; `None` where this version has no such role. The server adds to
+    /// its roles and never takes away: what earlier versions gave is still there after an upgrade.
+    pub fn powers(self, kind: Kind, namespace: &str, name: &str) -> Option<Powers> {
+        let pinned = self.role(kind, namespace, name)?;
+        let so_far = Self {
+            bit: self.bit | (self.bit - 1),
+        };
+        let rules = so_far.rules(pinned).into_iter().map(RuleRow::unpacked);
+        let rules: Vec<Rule> = rules.collect();
+        Some(Powers::of(&rules))
     }
 
     /// Whether this version creates a role of that name, whatever it holds.
@@ -267,29 +295,37 @@ pub fn role(inventory: &Inventory, minor: Option<u32>, kind: Kind, role: &Object
     }
 }
 
-/// Whether one subject of a binding is one that Kubernetes itself puts there.
-pub fn grant(minor: Option<u32>, kind: Kind, binding: &Object<Binding>, holder: &Holder) -> Trust {
+/// Whether a binding is one of Kubernetes' own, whoever is in it: name, label and role.
+pub fn binding(minor: Option<u32>, kind: Kind, binding: &Object<Binding>) -> Trust {
     if !is_marked(binding) {
         return Trust::Custom;
     }
-    let Some(defaults) = of(minor) else {
-        let known = Defaults { bit: u32::MAX }.binding(kind, binding).is_some();
-        return if known || binding.meta.name.starts_with("system:") {
+    let any = Defaults { bit: u32::MAX };
+    match of(minor) {
+        Some(defaults) if defaults.binding(kind, binding).is_some() => Trust::BuiltIn,
+        None if any.binding(kind, binding).is_some()
+            || binding.meta.name.starts_with("system:") =>
+        {
             Trust::Unpinned
-        } else {
-            Trust::Custom
-        };
-    };
-    let pinned = defaults.binding(kind, binding).is_some_and(|pin| {
+        }
+        _ => Trust::Custom,
+    }
+}
+
+/// Whether one subject of a binding is one that Kubernetes itself puts there.
+pub fn grant(minor: Option<u32>, kind: Kind, object: &Object<Binding>, holder: &Holder) -> Trust {
+    let trust = binding(minor, kind, object);
+    let pin = of(minor).and_then(|defaults| defaults.binding(kind, object));
+    let pinned = pin.is_some_and(|pin| {
         let mut subjects = pin.5.iter();
         subjects.any(|(kind, namespace, name)| {
             *kind == *holder.kind && *namespace == *holder.namespace && *name == *holder.name
         })
     });
-    if pinned {
-        Trust::BuiltIn
-    } else {
+    if trust == Trust::BuiltIn && !pinned {
         Trust::Custom
+    } else {
+        trust
     }
 }
 

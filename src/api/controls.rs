@@ -79,6 +79,10 @@ pub struct Controls {
     /// anew by a storage migration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enc_secrets_reencrypted: Option<Setting<encryption::SecretsReencrypted>>,
+    /// Only listed identities change webhooks, admission policies and the policies of Probity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rbac_admission_config_write_restricted:
+        Option<Setting<rbac::AdmissionConfigWriteRestricted>>,
     /// Nobody gives rights to everybody: to anonymous callers, to all who are authenticated, or
     /// to all service accounts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -87,9 +91,45 @@ pub struct Controls {
     /// Only listed identities hold cluster-admin, through whatever role and binding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rbac_cluster_admin_allowlist: Option<Setting<rbac::ClusterAdminAllowlist>>,
+    /// Only listed identities can have certificates issued with which somebody is another user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rbac_csr_approval_restricted: Option<Setting<rbac::CsrApprovalRestricted>>,
+    /// Only listed identities get into running containers of production.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rbac_exec_restricted: Option<Setting<rbac::ExecRestricted>>,
+    /// Roles name the resources and paths that they cover, without `*`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rbac_no_wildcard_resources: Option<Setting<rbac::NoWildcardResources>>,
     /// Roles name the verbs that they allow, without `*`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rbac_no_wildcard_verbs: Option<Setting<rbac::NoWildcardVerbs>>,
+    /// Only listed identities hold `nodes/proxy`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rbac_nodes_proxy_restricted: Option<Setting<rbac::NodesProxyRestricted>>,
+    /// Only listed identities and CSI provisioners create persistent volumes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rbac_pv_create_restricted: Option<Setting<rbac::PvCreateRestricted>>,
+    /// Only listed identities can read Secrets in the whole cluster or in confidential namespaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rbac_secrets_read_restricted: Option<Setting<rbac::SecretsReadRestricted>>,
+    /// Nobody can become cluster administrator step by step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rbac_escalation_paths: Option<Setting<rbac::EscalationPaths>>,
+    /// Only listed identities hold `escalate`, `bind` or `impersonate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rbac_no_escalate_bind_impersonate: Option<Setting<rbac::NoEscalateBindImpersonate>>,
+    /// Default accounts have no rights, and tokens without rights are not mounted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rbac_service_accounts_hygiene: Option<Setting<rbac::ServiceAccountsHygiene>>,
+    /// Bindings lead from somebody to something, and people hold rights through groups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rbac_stale_bindings: Option<Setting<rbac::StaleBindings>>,
+    /// Only listed identities get tokens of accounts in privileged namespaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rbac_token_request_restricted: Option<Setting<rbac::TokenRequestRestricted>>,
+    /// Only listed identities make pods in privileged namespaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rbac_workload_create_restricted: Option<Setting<rbac::WorkloadCreateRestricted>>,
     /// Where the cluster has policies for all namespaces, one of them denies by default or keeps
     /// tenants apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]

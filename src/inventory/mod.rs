@@ -64,12 +64,15 @@ use self::{
 /// A projected object, or what is wrong with it.
 pub type Projected<P> = Result<(Meta, P), &'static str>;
 
+/// Fields of one kind that remedies may put back: a bit each in [`meta::Manager`].
+pub const MOST_PATHS: usize = 8;
+
 /// A kind's projection: the fields that controls read.
 pub trait Projection: Sized + PartialEq {
     /// The object on the wire. Borrows from the input; fields that nobody reads are skipped.
     type Wire<'a>: Deserialize<'a>;
 
-    /// Fields that a remedy may put back, as paths in `fieldsV1`: at most eight.
+    /// Fields that a remedy may put back, as paths in `fieldsV1`: at most [`MOST_PATHS`].
     const OWNED_PATHS: &'static [&'static [&'static str]] = &[];
 
     /// Which labels are kept.

@@ -57,7 +57,10 @@ pub struct Holder {
 
 /// A service account.
 #[derive(Debug, PartialEq, Eq)]
-pub struct ServiceAccount;
+pub struct ServiceAccount {
+    /// Whether pods mount its token, unless they say otherwise; none means that they do.
+    pub automount: Option<bool>,
+}
 
 /// The object on the wire.
 #[derive(Debug, Deserialize)]
@@ -186,15 +189,21 @@ impl Projection for Binding {
 
 /// The object on the wire.
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct WireAccount<'a> {
     #[serde(borrow)]
-    metadata: WireMeta<'a>,
+    metadata: WireMeta<'a, ManagedFields<'a>>,
+    automount_service_account_token: Option<bool>,
 }
 
 impl Projection for ServiceAccount {
     type Wire<'a> = WireAccount<'a>;
+    const OWNED_PATHS: &'static [&'static [&'static str]] = &[&["f:automountServiceAccountToken"]];
 
     fn project(wire: WireAccount<'_>, interner: &mut Interner) -> Projected<Self> {
-        Ok((Self::meta(wire.metadata, interner)?, Self))
+        let account = Self {
+            automount: wire.automount_service_account_token,
+        };
+        Ok((Self::meta(wire.metadata, interner)?, account))
     }
 }

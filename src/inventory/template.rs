@@ -24,6 +24,12 @@ pub struct Template {
     pub service_account: Option<Sym>,
     /// Declared ports of all containers.
     pub ports: Box<[Port]>,
+    /// Whether the token of the account is mounted; `None` leaves it to the account.
+    pub automount: Option<bool>,
+    /// Whether a token for the API server is mounted whatever is said about automounting.
+    pub projects_token: bool,
+    /// Whether a container provisions volumes for a CSI driver.
+    pub provisions: bool,
     /// What breaks the `baseline` level, or `None` where it is met.
     pub breaks_baseline: Option<Sym>,
     /// What breaks the `restricted` level beyond `baseline`, or `None` where it is met.
@@ -56,6 +62,13 @@ pub enum BackupTool {
         /// Whether it leaves claims out that don't ask for a backup.
         skip_without_annotation: bool,
     },
+}
+
+impl Template {
+    /// Name of the service account of the pods.
+    pub fn account(&self) -> &str {
+        self.service_account.as_deref().unwrap_or("default")
+    }
 }
 
 /// A declared container port.
@@ -136,6 +149,10 @@ pub struct WirePodSpec<'a> {
     ephemeral_containers: Option<Vec<Container<'a>>>,
     #[serde(borrow)]
     volumes: Option<Vec<Volume<'a>>>,
+    /// Its name before there were any others; the server keeps both alike.
+    #[serde(borrow)]
+    service_account: Option<Str<'a>>,
+    automount_service_account_token: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -255,14 +272,18 @@ impl WirePodSpec<'_> {
         let backup_tool = containers
             .find_map(|container| container.backup_tool(interner))
             .map(Box::new);
+        let account = self.service_account_name.as_ref();
+        let account = account.or(self.service_account.as_ref());
+        let account = account.filter(|name| !name.is_empty());
+        let provisions = |c: &Container<'_>| c.name.as_deref() == Some("csi-provisioner");
         let template = Template {
+            automount: self.automount_service_account_token,
+            projects_token: self.volumes.iter().flatten().any(Volume::is_api_token),
+            provisions: self.all_containers().any(provisions),
             labels,
             backup_tool,
             host_network: self.host_network == Some(true),
-            service_account: self
-                .service_account_name
-                .as_deref()
-                .map(|name| interner.string(name)),
+            service_account: account.map(|name| interner.string(name)),
             ports: ports.into(),
             proxy: self.proxy(),
             breaks_baseline: self

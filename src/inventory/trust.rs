@@ -25,6 +25,8 @@ pub struct Hook {
     pub name: Sym,
     /// Its address, where it is given as a URL rather than as a Service.
     pub url: Option<Sym>,
+    /// The namespace of the Service that serves it, where it is one.
+    pub namespace: Option<Sym>,
     /// The authorities that its certificate is checked against; empty means those of the API
     /// server's own system.
     pub bundle: Bundle,
@@ -78,6 +80,8 @@ struct WireHook<'a> {
 struct ClientConfig<'a> {
     #[serde(borrow)]
     url: Option<Str<'a>>,
+    #[serde(borrow)]
+    service: Option<ServiceReference<'a>>,
     ca_bundle: Option<ByteString>,
 }
 
@@ -99,6 +103,10 @@ impl Projection for Webhooks {
             Hook {
                 name: interner.string(&hook.name),
                 url: client.url.map(|url| interner.string(&url)),
+                namespace: client
+                    .service
+                    .and_then(|service| service.namespace)
+                    .map(|namespace| interner.string(&namespace)),
                 bundle: bundle(client.ca_bundle),
             }
         });

@@ -41,6 +41,12 @@ pub(super) fn edit(kind: Kind, namespace: &str, name: &str) -> String {
     object("edit", kind, namespace, name)
 }
 
+/// Sets an annotation, or takes it off where `annotation` ends with a dash.
+pub(super) fn annotate(kind: Kind, namespace: &str, name: &str, annotation: &str) -> String {
+    let command = object("annotate", kind, namespace, name);
+    format!("{command} {}", quoted(annotation))
+}
+
 fn patch(kind: Kind, namespace: &str, name: &str, patch: &Value) -> String {
     let patch = patch.to_string();
     let verb = format!("patch --type=json -p {}", quoted(&patch));

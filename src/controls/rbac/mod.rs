@@ -3,20 +3,52 @@
 //! They judge every namespace, system ones included, and change a role or binding never: removing
 //! a subject or a verb needs the same rights as adding one. Whole bindings are deleted.
 
+mod admission_config_write_restricted;
 mod allowed;
 mod anonymous_and_authenticated_groups;
 mod cluster_admin_allowlist;
 mod command;
+mod csr_approval_restricted;
+mod escalation_paths;
+mod exec_restricted;
+mod no_escalate_bind_impersonate;
+mod no_wildcard_resources;
 mod no_wildcard_verbs;
+mod nodes_proxy_restricted;
 mod presets;
+mod pv_create_restricted;
+mod restricted;
+mod revoke;
+mod secrets_read_restricted;
+mod service_accounts_hygiene;
+mod stale_bindings;
+#[cfg(test)]
+mod testing;
+mod token_request_restricted;
+mod wildcards;
+mod workload_create_restricted;
 
+pub use admission_config_write_restricted::AdmissionConfigWriteRestricted;
 pub use allowed::{AllowedSubject, IdentityKind};
 pub use anonymous_and_authenticated_groups::{
     AllowedGrant, AnonymousAndAuthenticatedGroups, Everybody, RoleKind,
 };
 pub use cluster_admin_allowlist::ClusterAdminAllowlist;
-pub use no_wildcard_verbs::{AllowedRole, NoWildcardVerbs};
+pub use csr_approval_restricted::CsrApprovalRestricted;
+pub use escalation_paths::EscalationPaths;
+pub use exec_restricted::ExecRestricted;
+pub use no_escalate_bind_impersonate::NoEscalateBindImpersonate;
+pub use no_wildcard_resources::NoWildcardResources;
+pub use no_wildcard_verbs::NoWildcardVerbs;
+pub use nodes_proxy_restricted::NodesProxyRestricted;
 pub use presets::Preset;
+pub use pv_create_restricted::PvCreateRestricted;
+pub use secrets_read_restricted::SecretsReadRestricted;
+pub use service_accounts_hygiene::ServiceAccountsHygiene;
+pub use stale_bindings::StaleBindings;
+pub use token_request_restricted::TokenRequestRestricted;
+pub use wildcards::AllowedRole;
+pub use workload_create_restricted::WorkloadCreateRestricted;
 
 use crate::{
     analysis::rbac_defaults::BOOTSTRAPPING,

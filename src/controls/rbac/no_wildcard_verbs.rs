@@ -1,16 +1,13 @@
 //! `rbac-no-wildcard-verbs`
 
-use super::{RoleKind, command};
+use super::{
+    command,
+    wildcards::{AllowedRole, Reasons, Wildcard, covered, judged_by_rules},
+};
 use crate::{
-    analysis::{
-        rbac::bound_by,
-        rbac_defaults::{self, Trust, rights},
-    },
+    analysis::rbac_defaults::Right,
     controls::prelude::*,
-    inventory::{
-        Table,
-        rbac::{Role, Rule},
-    },
+    inventory::rbac::{Role, Rule},
 };
 
 /// Roles name the verbs that they allow: `*` also allows verbs that nobody has thought of, such as
@@ -32,46 +29,6 @@ pub struct NoWildcardVerbs {
     /// `app.kubernetes.io/instance`: an operator on its own resources.
     #[serde(default = "yes")]
     pub own_group_exception: bool,
-}
-
-/// A role that may use `*`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct AllowedRole {
-    /// What it is.
-    #[serde(default)]
-    pub kind: RoleKind,
-
-    /// Its name.
-    #[schemars(length(min = 1, max = 253))]
-    pub name: String,
-
-    /// Namespace of a Role; absent for a `ClusterRole`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63))]
-    pub namespace: Option<String>,
-
-    /// Who answers for it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 128))]
-    pub owner: Option<String>,
-
-    /// Why it needs them all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 512))]
-    pub reason: Option<String>,
-}
-
-impl AllowedRole {
-    fn is(&self, subject: &Subject) -> bool {
-        let kind = match self.kind {
-            RoleKind::Role => Kind::Role,
-            RoleKind::ClusterRole => Kind::ClusterRole,
-        };
-        subject.object_kind() == Some(kind)
-            && self.name == *subject.name
-            && self.namespace.as_deref().unwrap_or_default() == &*subject.namespace
-    }
 }
 
 const fn yes() -> bool {
@@ -144,78 +101,10 @@ impl NoWildcardVerbs {
                  and `kubernetes.io` are nobody's own. The proposal names the standard verbs; add \
                  special ones only where they are needed, drop those that are not.",
     };
-
-    /// Rules with `*` that nothing excuses.
-    fn offending<'a>(
-        &self,
-        context: &Context<'_>,
-        kind: Kind,
-        role: &'a Object<Role>,
-    ) -> Vec<(usize, &'a Rule)> {
-        let rules = role.spec.rules.iter().enumerate();
-        let mut found: Vec<_> = rules.filter(|(_, rule)| has_wildcard(rule)).collect();
-        if found.is_empty() {
-            return found;
-        }
-        if self.own_group_exception {
-            found.retain(|(_, rule)| !is_own(context.inventory, role, rule));
-        }
-        // A default role that was widened: its own wildcards are not the finding.
-        if role.meta.labels.get(rbac_defaults::BOOTSTRAPPING) == Some("rbac-defaults")
-            && let Some(defaults) = rbac_defaults::of(context.observed.server_minor)
-            && let Some(beyond) = defaults.beyond(context.inventory, kind, role)
-        {
-            found.retain(|(_, rule)| rights(rule).any(|r| &*r.verb == "*" && beyond.contains(&r)));
-        }
-        found
-    }
-
-    fn judge_wildcards(
-        &self,
-        context: &Context<'_>,
-        kind: Kind,
-        role: &Object<Role>,
-        rules: &[(usize, &Rule)],
-    ) -> Verdict {
-        let what = rules.iter().take(4).map(|(_, rule)| covered(rule));
-        let what = what.collect::<Vec<_>>().join("; ");
-        let Some(binding) = bound_by(context.inventory, kind, role) else {
-            let message = format!("`*` on {what}, and no binding uses the role");
-            return if self.ignore_unbound {
-                Verdict::not_applicable("UnboundWildcardVerbs", message)
-            } else {
-                Verdict::pass(Strength::Effective, "UnboundWildcardVerbs", message)
-            };
-        };
-        let message = format!("`*` on {what}; bound by {binding}");
-        Verdict::fail(Strength::Effective, "WildcardVerbs", message)
-            .propose(expanded(kind, role, rules))
-    }
 }
 
 fn has_wildcard(rule: &Rule) -> bool {
     rule.verbs.iter().any(|verb| &**verb == "*")
-}
-
-/// What a rule covers, in a few words.
-fn covered(rule: &Rule) -> String {
-    let some = |list: &[crate::inventory::Sym]| {
-        let names: Vec<_> = list.iter().take(4).map(|item| &**item).collect();
-        let more = if list.len() > 4 { ", …" } else { "" };
-        format!("{}{more}", names.join(", "))
-    };
-    if rule.resources.is_empty() {
-        return some(&rule.urls);
-    }
-    let core = |group: &crate::inventory::Sym| {
-        if group.is_empty() {
-            "core".into()
-        } else {
-            group.clone()
-        }
-    };
-    let groups: Vec<_> = rule.groups.iter().map(core).collect();
-    format!("{} of {}", some(&rule.resources), some(&groups))
 }
 
 /// Whether a rule only covers API groups that came with the role.
@@ -274,99 +163,44 @@ fn expanded(kind: Kind, role: &Object<Role>, rules: &[(usize, &Rule)]) -> String
     }
 }
 
-fn table(inventory: &Inventory, kind: Kind) -> &Table<Role> {
-    if kind == Kind::Role {
-        &inventory.tables.roles
-    } else {
-        &inventory.tables.cluster_roles
+impl Wildcard for NoWildcardVerbs {
+    const INFO: &'static Info = &Self::INFO;
+    const REASONS: Reasons = Reasons {
+        none: "NoWildcardVerbs",
+        unbound: "UnboundWildcardVerbs",
+        bound: "WildcardVerbs",
+    };
+
+    fn allowed_roles(&self) -> &[AllowedRole] {
+        &self.allowed_roles
+    }
+
+    fn ignores_unbound(&self) -> bool {
+        self.ignore_unbound
+    }
+
+    fn offends(&self, rule: &Rule) -> bool {
+        has_wildcard(rule)
+    }
+
+    fn excuses(&self, inventory: &Inventory, role: &Object<Role>, rule: &Rule) -> bool {
+        self.own_group_exception && is_own(inventory, role, rule)
+    }
+
+    fn is_wild(&self, right: &Right) -> bool {
+        &*right.verb == "*"
+    }
+
+    fn covered(&self, rule: &Rule) -> String {
+        format!("`*` on {}", covered(rule))
+    }
+
+    fn proposal(&self, kind: Kind, role: &Object<Role>, rules: &[(usize, &Rule)]) -> String {
+        expanded(kind, role, rules)
     }
 }
 
-fn is_built_in(inventory: &Inventory, seen: &Observed, kind: Kind, role: &Object<Role>) -> bool {
-    rbac_defaults::role(inventory, seen.server_minor, kind, role) == Trust::BuiltIn
-}
-
-impl Control for NoWildcardVerbs {
-    fn info(&self) -> &'static Info {
-        &Self::INFO
-    }
-
-    fn check(&self) -> Result<(), String> {
-        self.allowed_roles.iter().try_for_each(|role| {
-            let (name, inside) = (&role.name, role.namespace.is_some());
-            match role.kind {
-                RoleKind::Role if !inside => Err(format!(
-                    "allowed role {name:?} has no namespace: write the namespace that it is in"
-                )),
-                RoleKind::ClusterRole if inside => Err(format!(
-                    "allowed role {name:?} is in a namespace: write kind Role, or remove the \
-                     namespace"
-                )),
-                _ => Ok(()),
-            }
-        })
-    }
-
-    fn touched(&self, change: &Change) -> Touched {
-        match change.kind {
-            Kind::Role => {
-                let role = Subject::object(Kind::Role, &change.namespace, &change.name);
-                Touched::Subject(role)
-            }
-            _ => Touched::All,
-        }
-    }
-
-    fn population(
-        &self,
-        context: &Context<'_>,
-        namespace: Option<&str>,
-        found: &mut dyn FnMut(Subject),
-    ) {
-        let (inventory, observed) = (context.inventory, context.observed);
-        let mut look = |kind, role| {
-            if !is_built_in(inventory, observed, kind, role) {
-                found(Subject::of(kind, &role.meta));
-            }
-        };
-        let tables = &inventory.tables;
-        if let Some(namespace) = namespace.filter(|namespace| !namespace.is_empty()) {
-            let roles = tables.roles.in_namespace(namespace);
-            roles.for_each(|role| look(Kind::Role, role));
-            return;
-        }
-        let wide = tables.cluster_roles.iter();
-        wide.for_each(|role| look(Kind::ClusterRole, role));
-        if namespace.is_none() {
-            tables.roles.iter().for_each(|role| look(Kind::Role, role));
-        }
-    }
-
-    fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {
-        let kind = subject.object_kind()?;
-        let role = table(context.inventory, kind).get(&subject.namespace, &subject.name)?;
-        let trust =
-            rbac_defaults::role(context.inventory, context.observed.server_minor, kind, role);
-        let rules = self.offending(context, kind, role);
-        Some(match trust {
-            Trust::BuiltIn => return None,
-            _ if rules.is_empty() => Verdict::pass(Strength::Effective, "NoWildcardVerbs", ""),
-            Trust::Unpinned => Verdict::unknown(
-                "ServerVersionNotPinned",
-                "looks like a role of Kubernetes' own, and what this server version creates is not \
-                 known",
-            ),
-            Trust::Custom => match self.allowed_roles.iter().find(|entry| entry.is(subject)) {
-                Some(entry) => {
-                    let owner = entry.owner.as_deref();
-                    let message = owner.map_or(String::new(), |owner| format!("owner: {owner}"));
-                    Verdict::pass(Strength::Effective, "AllowedRole", message)
-                }
-                None => self.judge_wildcards(context, kind, role, &rules),
-            },
-        })
-    }
-}
+judged_by_rules!(NoWildcardVerbs);
 
 #[cfg(test)]
 mod tests;

@@ -121,12 +121,20 @@ impl Probe<'_> {
     }
 }
 
-/// A volume: its name, its kind (the key beside the name), and the claim behind it.
+/// A volume: its name, its kind (the key beside the name), the claim behind it, and whether it
+/// holds a token for the API server.
 #[derive(Debug, Default)]
 pub(super) struct Volume<'a> {
     name: Option<Str<'a>>,
     kind: Option<Str<'a>>,
     claim: Option<Str<'a>>,
+    api_token: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct Projected<'a> {
+    #[serde(borrow)]
+    sources: Option<Vec<ProjectedSource<'a>>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -136,9 +144,26 @@ struct ClaimSource<'a> {
     claim_name: Option<Str<'a>>,
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ProjectedSource<'a> {
+    #[serde(borrow)]
+    service_account_token: Option<ProjectedToken<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ProjectedToken<'a> {
+    #[serde(borrow)]
+    audience: Option<Str<'a>>,
+}
+
 impl Volume<'_> {
     pub(super) fn name(&self) -> &str {
         self.name.as_deref().unwrap_or_default()
+    }
+
+    pub(super) const fn is_api_token(&self) -> bool {
+        self.api_token
     }
 
     /// The claim behind it; one that is made together with the pod is named after both.
@@ -148,6 +173,15 @@ impl Volume<'_> {
             "ephemeral" => Some(Cow::Owned(format!("{pod}-{}", self.name()))),
             _ => None,
         }
+    }
+}
+
+impl Projected<'_> {
+    /// Whether the API server takes its token: one for another audience proves nothing there.
+    fn is_api_token(&self) -> bool {
+        let sources = self.sources.iter().flatten();
+        let mut tokens = sources.filter_map(|source| source.service_account_token.as_ref());
+        tokens.any(|token| token.audience.as_deref().is_none_or(str::is_empty))
     }
 }
 
@@ -164,6 +198,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for Volume<'a> {
                 while let Some(key) = map.next_key::<Str<'de>>()? {
                     if &*key == "name" {
                         volume.name = map.next_value()?;
+                    } else if &*key == "projected" {
+                        if let Some(projected) = map.next_value::<Option<Projected<'de>>>()? {
+                            volume.api_token = projected.is_api_token();
+                            volume.kind = Some(key);
+                        }
                     } else if &*key == "persistentVolumeClaim" {
                         if let Some(source) = map.next_value::<Option<ClaimSource<'de>>>()? {
                             volume.claim = source.claim_name;

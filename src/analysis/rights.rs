@@ -1,0 +1,504 @@
+//! Effective RBAC: who holds what, through which binding and role.
+//!
+//! ```text
+//! Role, ClusterRole ─► powers (own rules, and those of roles that it aggregates)
+//!        ▲
+//! RoleBinding, ClusterRoleBinding ─► identities: User, Group, ServiceAccount
+//! ```
+//!
+//! Groups stay groups: who is in one is not visible, but for the groups that service accounts and
+//! authenticated users are in by definition. Aggregated roles count with what their sources would
+//! add, because nobody has to do anything more to get it.
+
+pub(in crate::analysis) mod keyed;
+pub mod power;
+pub mod request;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use self::keyed::Keyed;
+pub use self::{
+    power::{Power, Powers, Thing, Verbs},
+    request::{Request, Target},
+};
+use super::{
+    Analysis,
+    rbac::{self, accounts_of},
+    rbac_defaults::BOOTSTRAPPING,
+};
+use crate::{
+    controls::{Subject, SubjectKind},
+    inventory::{
+        Change, Inventory, Kind, Object, Sym,
+        rbac::{Role, Rule},
+    },
+};
+
+/// Namespace (empty for the cluster's) and name.
+type Name = (Sym, Sym);
+
+/// Who holds what.
+#[derive(Debug, Default)]
+pub struct Rights {
+    roles: Keyed<Name, RoleEntry>,
+    bindings: Keyed<Name, Bound>,
+    identities: Keyed<Subject, Identity>,
+    /// Cluster roles that aggregate others.
+    aggregates: BTreeSet<Sym>,
+    pending: BTreeSet<(Kind, Sym, Sym)>,
+    /// How often it was settled with something to do.
+    epoch: u64,
+    /// The identities about which the last of these said something else.
+    changed: BTreeSet<Subject>,
+}
+
+/// A role that exists, or that a binding refers to.
+#[derive(Debug, Default)]
+struct RoleEntry {
+    exists: bool,
+    powers: Powers,
+    /// The roles that it aggregates.
+    sources: Box<[Sym]>,
+    bindings: BTreeSet<u32>,
+}
+
+/// A binding as it was last seen.
+#[derive(Debug)]
+struct Bound {
+    role: u32,
+    identities: Box<[u32]>,
+    /// Whether it carries the label of Kubernetes' own.
+    marked: bool,
+}
+
+#[derive(Debug, Default)]
+struct Identity {
+    bindings: Vec<u32>,
+    /// Things of which it holds a power, wherever.
+    things: u64,
+}
+
+/// A binding through which an identity holds something.
+#[derive(Debug, Clone, Copy)]
+pub struct Grant<'a> {
+    /// Kind of the binding.
+    pub kind: Kind,
+    /// Its namespace, to which it is limited; empty for a `ClusterRoleBinding`.
+    pub namespace: &'a Sym,
+    /// Its name.
+    pub name: &'a Sym,
+    /// Namespace of the role; empty for a `ClusterRole`.
+    pub role_namespace: &'a Sym,
+    /// Name of the role.
+    pub role: &'a Sym,
+    /// What the role can do.
+    pub powers: &'a Powers,
+    /// Whether the binding carries the label of Kubernetes' own.
+    pub marked: bool,
+}
+
+impl Grant<'_> {
+    /// Whether it gives everything everywhere.
+    pub fn is_cluster_admin(&self) -> bool {
+        self.namespace.is_empty() && self.powers.everything
+    }
+
+    /// Kind of the role.
+    pub fn role_kind(&self) -> Kind {
+        role_kind(self.role_namespace)
+    }
+
+    /// Whether its powers on a thing count where it gives them.
+    pub fn reaches(&self, thing: Thing) -> bool {
+        self.namespace.is_empty() || !thing.is_cluster_scoped()
+    }
+}
+
+fn role_kind(namespace: &str) -> Kind {
+    if namespace.is_empty() {
+        Kind::ClusterRole
+    } else {
+        Kind::Role
+    }
+}
+
+fn binding_kind(namespace: &str) -> Kind {
+    if namespace.is_empty() {
+        Kind::ClusterRoleBinding
+    } else {
+        Kind::RoleBinding
+    }
+}
+
+/// The groups that an identity is in by definition.
+pub fn groups(subject: &Subject) -> impl Iterator<Item = Subject> + use<> {
+    let group = |name: &str| Subject::named(SubjectKind::Group, name);
+    let names = match subject.kind {
+        SubjectKind::Object(Kind::ServiceAccount) => vec![
+            group(&format!("system:serviceaccounts:{}", subject.namespace)),
+            group("system:serviceaccounts"),
+            group("system:authenticated"),
+        ],
+        SubjectKind::User if *subject.name == *"system:anonymous" => {
+            vec![group("system:unauthenticated")]
+        }
+        SubjectKind::User => vec![group("system:authenticated")],
+        SubjectKind::Group if accounts_of(subject).is_some() => {
+            vec![
+                group("system:serviceaccounts"),
+                group("system:authenticated"),
+            ]
+        }
+        SubjectKind::Group if *subject.name == *"system:serviceaccounts" => {
+            vec![group("system:authenticated")]
+        }
+        _ => Vec::new(),
+    };
+    names.into_iter()
+}
+
+impl Analysis for Rights {
+    const READS: &'static [Kind] = &[
+        Kind::Role,
+        Kind::ClusterRole,
+        Kind::RoleBinding,
+        Kind::ClusterRoleBinding,
+    ];
+
+    fn note(&mut self, _: &Inventory, change: &Change) {
+        let name = (change.kind, change.namespace.clone(), change.name.clone());
+        self.pending.insert(name);
+    }
+
+    fn settle(&mut self, inventory: &Inventory, affected: &mut BTreeSet<Subject>) {
+        if self.pending.is_empty() {
+            return;
+        }
+        let mut touched = BTreeSet::new();
+        let mut bindings = Vec::new();
+        let mut cluster_roles = false;
+        for (kind, namespace, name) in std::mem::take(&mut self.pending) {
+            match kind {
+                Kind::Role => self.set_role(inventory, &(namespace, name), &mut touched),
+                Kind::ClusterRole => {
+                    cluster_roles = true;
+                    self.set_role(inventory, &(namespace, name), &mut touched);
+                }
+                _ => bindings.push((namespace, name)),
+            }
+        }
+        if cluster_roles {
+            self.aggregate(inventory, &mut touched);
+        }
+        for name in bindings {
+            self.set_binding(inventory, &name, &mut touched);
+        }
+        self.epoch += 1;
+        let touched = touched.into_iter();
+        self.changed = touched.filter_map(|number| self.refresh(number)).collect();
+        affected.extend(self.changed.iter().cloned());
+    }
+}
+
+impl Rights {
+    /// Takes in a role as it now is; aggregates follow when all roles are known.
+    fn set_role(&mut self, inventory: &Inventory, name: &Name, touched: &mut BTreeSet<u32>) {
+        let object = role(inventory, name);
+        if object.is_some_and(|object| object.spec.aggregates.is_some()) {
+            self.aggregates.insert(name.1.clone());
+        } else if name.0.is_empty() {
+            self.aggregates.remove(&name.1);
+        }
+        let powers = object.map(|object| Powers::of(object.spec.rules.iter()));
+        self.put_powers(name, powers, Box::default(), touched);
+    }
+
+    fn put_powers(
+        &mut self,
+        name: &Name,
+        powers: Option<Powers>,
+        sources: Box<[Sym]>,
+        touched: &mut BTreeSet<u32>,
+    ) {
+        let number = self.roles.enter(name, RoleEntry::default);
+        let Some(entry) = self.roles.at_mut(number) else {
+            return;
+        };
+        let exists = powers.is_some();
+        let powers = powers.unwrap_or_default();
+        if entry.powers != powers || entry.exists != exists {
+            let bound = entry.bindings.iter();
+            let bound = bound.filter_map(|binding| self.bindings.at(*binding));
+            touched.extend(bound.flat_map(|(_, bound)| bound.identities.iter().copied()));
+        }
+        let unused = !exists && entry.bindings.is_empty();
+        entry.exists = exists;
+        entry.powers = powers;
+        entry.sources = sources;
+        if unused {
+            self.roles.remove(name);
+        }
+    }
+
+    /// Works out what aggregated roles hold: any role may be a source of any of them.
+    fn aggregate(&mut self, inventory: &Inventory, touched: &mut BTreeSet<u32>) {
+        for name in self.aggregates.clone() {
+            let name = (Sym::from(""), name);
+            let Some(object) = role(inventory, &name) else {
+                continue;
+            };
+            let sources: Vec<&Object<Role>> = rbac::sources(inventory, object).collect();
+            let roles = std::iter::once(object).chain(sources.iter().copied());
+            let powers = Powers::of(roles.flat_map(|role| role.spec.rules.iter()));
+            let sources = sources.iter().map(|role| role.meta.name.clone()).collect();
+            self.put_powers(&name, Some(powers), sources, touched);
+        }
+    }
+
+    /// Takes in a binding as it now is.
+    fn set_binding(&mut self, inventory: &Inventory, name: &Name, touched: &mut BTreeSet<u32>) {
+        self.drop_binding(name, touched);
+        let kind = binding_kind(&name.0);
+        let tables = &inventory.tables;
+        let table = match kind {
+            Kind::RoleBinding => &tables.role_bindings,
+            _ => &tables.cluster_role_bindings,
+        };
+        let Some(object) = table.get(&name.0, &name.1) else {
+            return;
+        };
+        let spec = &object.spec;
+        let home = if *spec.role_kind == *"Role" {
+            name.0.clone()
+        } else {
+            Sym::from("")
+        };
+        let role = (home, spec.role.clone());
+        let role = self.roles.enter(&role, RoleEntry::default);
+        let holders = spec.subjects.iter();
+        let mut identities: Vec<u32> = holders
+            .filter_map(|holder| rbac::identity_in(&name.0, holder))
+            .map(|subject| self.identities.enter(&subject, Identity::default))
+            .collect();
+        identities.sort_unstable();
+        identities.dedup();
+        let labels = &object.meta.labels;
+        let bound = Bound {
+            role,
+            identities: identities.clone().into(),
+            marked: labels.get(BOOTSTRAPPING) == Some("rbac-defaults"),
+        };
+        let number = self.bindings.enter(name, || bound);
+        if let Some(entry) = self.roles.at_mut(role) {
+            entry.bindings.insert(number);
+        }
+        for identity in identities {
+            if let Some(identity) = self.identities.at_mut(identity) {
+                identity.bindings.push(number);
+            }
+            touched.insert(identity);
+        }
+    }
+
+    fn drop_binding(&mut self, name: &Name, touched: &mut BTreeSet<u32>) {
+        let Some(number) = self.bindings.number(name) else {
+            return;
+        };
+        let Some(bound) = self.bindings.remove(name) else {
+            return;
+        };
+        for identity in &bound.identities {
+            touched.insert(*identity);
+            if let Some(identity) = self.identities.at_mut(*identity) {
+                identity.bindings.retain(|binding| *binding != number);
+            }
+        }
+        if let Some(entry) = self.roles.at_mut(bound.role) {
+            entry.bindings.remove(&number);
+            if !entry.exists && entry.bindings.is_empty() {
+                let key = self.roles.at(bound.role).map(|(key, _)| key.clone());
+                key.and_then(|key| self.roles.remove(&key));
+            }
+        }
+    }
+
+    /// Brings an identity up to date; who is in no binding any more is forgotten.
+    fn refresh(&mut self, number: u32) -> Option<Subject> {
+        let (subject, identity) = self.identities.at(number)?;
+        let subject = subject.clone();
+        if identity.bindings.is_empty() {
+            self.identities.remove(&subject);
+            return Some(subject);
+        }
+        let mut bindings = identity.bindings.clone();
+        // By name, so that what is said first does not depend on what came first.
+        bindings.sort_by_key(|binding| self.bindings.at(*binding).map(|(key, _)| key));
+        bindings.dedup();
+        let things = bindings.iter().filter_map(|binding| self.grant(*binding));
+        let things = things.fold(0, |all, grant| all | grant.powers.things());
+        let identity = self.identities.at_mut(number)?;
+        identity.bindings = bindings;
+        identity.things = things;
+        Some(subject)
+    }
+
+    fn grant(&self, binding: u32) -> Option<Grant<'_>> {
+        let ((namespace, name), bound) = self.bindings.at(binding)?;
+        let ((role_namespace, role), entry) = self.roles.at(bound.role)?;
+        Some(Grant {
+            kind: binding_kind(namespace),
+            namespace,
+            name,
+            role_namespace,
+            role,
+            powers: &entry.powers,
+            marked: bound.marked,
+        })
+    }
+
+    /// How often it was settled, and about whom it said something else the last time.
+    pub(super) const fn last(&self) -> (u64, &BTreeSet<Subject>) {
+        (self.epoch, &self.changed)
+    }
+
+    /// Everyone whom a binding names, in order.
+    pub fn identities(&self) -> impl Iterator<Item = &Subject> {
+        self.identities.iter().map(|(_, subject, _)| subject)
+    }
+
+    /// Everyone whom a binding names, with the things of which they hold a power.
+    pub fn identities_with_things(&self) -> impl Iterator<Item = (&Subject, u64)> {
+        let all = self.identities.iter();
+        all.map(|(_, subject, identity)| (subject, identity.things))
+    }
+
+    /// Things of which an identity itself holds a power, by whatever binding.
+    pub fn things(&self, subject: &Subject) -> u64 {
+        self.identities.get(subject).map_or(0, |known| known.things)
+    }
+
+    /// The bindings that name an identity, by namespace and name: those of the cluster first.
+    pub fn grants(&self, subject: &Subject) -> impl Iterator<Item = Grant<'_>> + use<'_> {
+        let bindings = self.identities.get(subject).map(|known| &known.bindings);
+        let bindings = bindings.into_iter().flatten();
+        bindings.filter_map(|binding| self.grant(*binding))
+    }
+
+    /// Those of an identity and of the groups that it is in by definition.
+    pub fn effective_grants(&self, subject: &Subject) -> impl Iterator<Item = Grant<'_>> + use<'_> {
+        let groups = groups(subject).flat_map(|group| self.grants(&group));
+        self.grants(subject).chain(groups)
+    }
+
+    /// What a role can do; `None` where there is no such role.
+    pub fn role(&self, namespace: &Sym, name: &Sym) -> Option<&Powers> {
+        let entry = self.roles.get(&(namespace.clone(), name.clone()))?;
+        entry.exists.then_some(&entry.powers)
+    }
+
+    /// The roles of a namespace that exist, or of the cluster where it is empty.
+    pub fn roles_in<'a>(
+        &'a self,
+        namespace: &'a str,
+    ) -> impl Iterator<Item = (&'a Sym, &'a Powers)> {
+        let all = self.roles.iter();
+        all.filter(move |(_, (home, _), entry)| **home == *namespace && entry.exists)
+            .map(|(_, (_, name), entry)| (name, &entry.powers))
+    }
+
+    /// The roles that a role aggregates.
+    pub(super) fn sources(&self, namespace: &Sym, name: &Sym) -> &[Sym] {
+        let entry = self.roles.get(&(namespace.clone(), name.clone()));
+        entry.map_or(&[], |entry| &entry.sources)
+    }
+
+    /// The aggregated roles of the cluster.
+    pub const fn aggregates(&self) -> &BTreeSet<Sym> {
+        &self.aggregates
+    }
+
+    /// Whether an identity in scope of a grant may patch an object of a thing: with it, a rule
+    /// that names what may be created lets server-side apply create it.
+    pub fn patches(&self, subject: &Subject, within: &Grant<'_>, power: &Power) -> bool {
+        self.effective_grants(subject).any(|grant| {
+            let wide = grant.namespace.is_empty() || grant.namespace == within.namespace;
+            wide && grant.powers.on(power.thing).any(|other| {
+                let shared = || power.names.iter().any(|name| other.is_for(name));
+                other.verbs.has(Verbs::PATCH) && (other.names.is_empty() || shared())
+            })
+        })
+    }
+
+    /// The rules of a role, those of its sources included.
+    pub fn rules<'a>(
+        &self,
+        inventory: &'a Inventory,
+        namespace: &Sym,
+        name: &Sym,
+    ) -> impl Iterator<Item = &'a Rule> + use<'a> {
+        let key = (namespace.clone(), name.clone());
+        let sources = self.roles.get(&key).map(|entry| entry.sources.clone());
+        let sources = sources.unwrap_or_default().into_iter();
+        let sources = sources.filter_map(|name| role(inventory, &(Sym::from(""), name)));
+        let own = role(inventory, &key);
+        let all = own.into_iter().chain(sources);
+        all.flat_map(|role| role.spec.rules.iter())
+    }
+
+    /// Through which binding `user`, who is in `groups` too, may do something, if at all.
+    pub fn allows(
+        &self,
+        inventory: &Inventory,
+        user: &Subject,
+        groups: &[Subject],
+        request: &Request<'_>,
+    ) -> Option<Grant<'_>> {
+        let namespace = request.namespace();
+        let implied = self::groups(user);
+        let holders: Vec<Subject> = std::iter::once(user.clone())
+            .chain(groups.iter().cloned())
+            .chain(implied)
+            .collect();
+        holders.iter().find_map(|holder| {
+            self.grants(holder).find(|grant| {
+                (grant.namespace.is_empty() || **grant.namespace == *namespace)
+                    && self
+                        .rules(inventory, grant.role_namespace, grant.role)
+                        .any(|rule| request.is_in(rule))
+            })
+        })
+    }
+
+    /// Everyone who may do something, by a binding that names them.
+    pub fn holders(&self, inventory: &Inventory, request: &Request<'_>) -> BTreeSet<&Subject> {
+        let namespace = request.namespace();
+        let mut found = BTreeSet::new();
+        for (_, (home, name), entry) in self.roles.iter() {
+            let mut rules = self.rules(inventory, home, name);
+            if !rules.any(|rule| request.is_in(rule)) {
+                continue;
+            }
+            for binding in &entry.bindings {
+                let Some(((scope, _), bound)) = self.bindings.at(*binding) else {
+                    continue;
+                };
+                if scope.is_empty() || **scope == *namespace {
+                    let numbers = bound.identities.iter();
+                    found.extend(numbers.filter_map(|n| Some(self.identities.at(*n)?.0)));
+                }
+            }
+        }
+        found
+    }
+}
+
+fn role<'a>(inventory: &'a Inventory, (namespace, name): &Name) -> Option<&'a Object<Role>> {
+    let tables = &inventory.tables;
+    if namespace.is_empty() {
+        tables.cluster_roles.get("", name)
+    } else {
+        tables.roles.get(namespace, name)
+    }
+}

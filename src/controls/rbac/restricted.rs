@@ -1,0 +1,434 @@
+//! The shape of most controls of this family: only allowed identities effectively hold a right.
+//!
+//! A control of this shape says which rights, where they count and what names mean; who holds
+//! them, what Kubernetes itself gives, allowances, groups of accounts, commands and deletions are
+//! the same for all.
+
+use std::borrow::Cow;
+
+use super::{AllowedSubject, revoke};
+use crate::{
+    analysis::{
+        Derived,
+        rbac::{accounts_of, identity_in, is},
+        rbac_defaults::{self, Trust},
+        rights::{Grant, Power, Powers, Thing, Verbs},
+    },
+    controls::prelude::*,
+    inventory::rbac::{Binding, Holder},
+};
+
+/// Kinds that a control of this shape reads by itself: the bindings that it may delete, and the
+/// accounts that it counts. The rest is read by the analysis.
+pub(super) const READS: [Kind; 3] = [
+    Kind::RoleBinding,
+    Kind::ClusterRoleBinding,
+    Kind::ServiceAccount,
+];
+
+/// What such a control may delete.
+pub(super) const DELETES: [Write; 2] = [
+    Write::delete(Kind::RoleBinding),
+    Write::delete(Kind::ClusterRoleBinding),
+];
+
+/// A right that an identity holds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Held<'a> {
+    /// Through which binding and role.
+    pub(super) grant: Grant<'a>,
+    /// On what.
+    pub(super) thing: Thing,
+    /// Which of the restricted verbs.
+    pub(super) verbs: Verbs,
+    /// Names that it is limited to; empty means all.
+    pub(super) names: &'a [Sym],
+}
+
+impl Held<'_> {
+    /// Where it counts, in words; empty for what belongs to no namespace anyhow.
+    pub(super) fn place(&self) -> Cow<'static, str> {
+        if !self.grant.namespace.is_empty() {
+            Cow::Owned(format!(" in namespace {}", self.grant.namespace))
+        } else if self.thing.is_cluster_scoped() {
+            Cow::Borrowed("")
+        } else {
+            Cow::Borrowed(" in every namespace")
+        }
+    }
+}
+
+/// What a control of this shape has of its own.
+pub(super) trait Restricted: std::fmt::Debug + Send + Sync {
+    /// Documentation and facts.
+    const INFO: &'static Info;
+    /// The rights.
+    const RIGHTS: &'static [(Thing, Verbs)];
+    /// The fact that is wrong.
+    const REASON: &'static str;
+
+    /// Identities that may hold them.
+    fn allowed(&self) -> &[AllowedSubject];
+
+    /// Whether a right counts, and where, in words that follow "may get secrets".
+    fn counts(
+        &self,
+        context: &Context<'_>,
+        subject: &Subject,
+        held: &Held<'_>,
+    ) -> Option<Cow<'static, str>>;
+
+    /// What to say before the commands of a proposal.
+    fn advice(&self) -> &'static str {
+        ""
+    }
+
+    /// Which subjects a change of a namespace makes uncertain.
+    fn namespace_changed(&self) -> Touched {
+        Touched::Nothing
+    }
+
+    /// Which subjects a change of any other object that it reads makes uncertain.
+    fn changed(&self, change: &Change) -> Touched {
+        let _ = change;
+        Touched::Nothing
+    }
+
+    /// Which subjects a change of what an analysis says of `subject` makes uncertain.
+    fn affected(&self, derived: Derived, subject: &Subject) -> Touched {
+        let _ = derived;
+        Touched::Subject(subject.clone())
+    }
+}
+
+/// A right that counts against its holder.
+struct Finding<'a> {
+    held: Held<'a>,
+    place: Cow<'static, str>,
+}
+
+/// What an identity has that counts.
+#[derive(Default)]
+struct Found<'a> {
+    /// Whether a binding names it that Kubernetes does not create.
+    named: bool,
+    /// What counts against it.
+    findings: Vec<Finding<'a>>,
+    /// What would, if the binding were not Kubernetes' own: nobody can tell.
+    unpinned: Vec<Finding<'a>>,
+    /// Whether it is a cluster administrator.
+    admin: bool,
+}
+
+fn find<'a, C: Restricted>(control: &C, context: &Context<'a>, subject: &Subject) -> Found<'a> {
+    let rights = context.analyses.rights();
+    let mask = C::RIGHTS
+        .iter()
+        .fold(0, |all, (thing, _)| all | thing.bit());
+    let relevant = rights.things(subject) & mask != 0;
+    let mut found = Found::default();
+    for grant in rights.grants(subject) {
+        let trust = trust(context, &grant, subject);
+        found.named |= trust != Trust::BuiltIn;
+        if grant.is_cluster_admin() {
+            found.admin = true;
+            continue;
+        }
+        if !relevant || grant.powers.things() & mask == 0 {
+            continue;
+        }
+        let beyond = (trust == Trust::BuiltIn).then(|| default_powers(context, &grant));
+        for (thing, verbs) in C::RIGHTS {
+            if !grant.reaches(*thing) {
+                continue;
+            }
+            for power in grant.powers.on(*thing) {
+                let patched = || rights.patches(subject, &grant, power);
+                let mut held = power.verbs(patched).and(*verbs);
+                if let Some(default) = &beyond {
+                    held = held.without(given(default, power));
+                }
+                if held.is_empty() {
+                    continue;
+                }
+                let held = Held {
+                    grant,
+                    thing: *thing,
+                    verbs: held,
+                    names: &power.names,
+                };
+                if let Some(place) = control.counts(context, subject, &held) {
+                    let finding = Finding { held, place };
+                    match trust {
+                        Trust::Unpinned => found.unpinned.push(finding),
+                        _ => found.findings.push(finding),
+                    }
+                }
+            }
+        }
+    }
+    found
+}
+
+/// The verbs that a default role gives on what a power is about.
+fn given(default: &Powers, power: &Power) -> Verbs {
+    let wide = default.on(power.thing).filter(|theirs| {
+        theirs.names.is_empty()
+            || (!power.names.is_empty() && power.names.iter().all(|name| theirs.is_for(name)))
+    });
+    wide.fold(Verbs::default(), |all, theirs| {
+        all.or(theirs.verbs(|| true))
+    })
+}
+
+/// Whether Kubernetes itself gives a grant to `subject`.
+pub(super) fn trust(context: &Context<'_>, grant: &Grant<'_>, subject: &Subject) -> Trust {
+    if !grant.marked {
+        return Trust::Custom;
+    }
+    let Some(binding) = revoke::binding(context.inventory, grant.kind, grant.namespace, grant.name)
+    else {
+        return Trust::Custom;
+    };
+    let minor = context.observed.server_minor;
+    let holders = binding.spec.subjects.iter().filter(|h| is(h, subject));
+    let mut trusts = holders.map(|h| rbac_defaults::grant(minor, grant.kind, binding, h));
+    // A name that spells an account may stand beside the account: one default place suffices.
+    trusts
+        .clone()
+        .find(|trust| *trust == Trust::BuiltIn)
+        .or_else(|| trusts.next())
+        .unwrap_or(Trust::Custom)
+}
+
+/// What the role of one of Kubernetes' own bindings holds by default.
+fn default_powers(context: &Context<'_>, grant: &Grant<'_>) -> Powers {
+    let kind = grant.role_kind();
+    rbac_defaults::of(context.observed.server_minor)
+        .and_then(|defaults| defaults.powers(kind, grant.role_namespace, grant.role))
+        .unwrap_or_default()
+}
+
+/// How many accounts get what a group of service accounts has.
+pub(super) fn members(inventory: &Inventory, subject: &Subject) -> String {
+    let accounts = &inventory.tables.service_accounts;
+    if let Some(namespace) = accounts_of(subject) {
+        let count = accounts.in_namespace(namespace).count();
+        return format!("; {count} service accounts of {namespace} get it");
+    }
+    if subject.kind == SubjectKind::Group && *subject.name == *"system:serviceaccounts" {
+        return format!("; all {} service accounts get it", accounts.len());
+    }
+    String::new()
+}
+
+/// What is said of findings: the first few, and how many more.
+fn tell(findings: &[Finding<'_>]) -> String {
+    let first = findings.iter().take(4).map(|Finding { held, place }| {
+        let Held {
+            grant,
+            thing,
+            verbs,
+            names,
+        } = held;
+        let names = match names {
+            [] => String::new(),
+            names => {
+                let list: Vec<&str> = names.iter().take(4).map(|name| &**name).collect();
+                format!(" named {}", list.join(", "))
+            }
+        };
+        let home = if grant.namespace.is_empty() {
+            String::new()
+        } else {
+            format!("{}/", grant.namespace)
+        };
+        format!(
+            "{verbs} {}{names}{place} by {} {home}{} ({} {})",
+            thing.resource(),
+            grant.kind.info().kind,
+            grant.name,
+            grant.role_kind().info().kind,
+            grant.role,
+        )
+    });
+    let first: Vec<String> = first.collect();
+    let more = match findings.len() - first.len() {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    format!("may {}{more}", first.join("; "))
+}
+
+/// The verdict on an identity that a policy allows.
+pub(super) fn judge_allowed(
+    context: &Context<'_>,
+    entry: &AllowedSubject,
+    commands: impl FnOnce() -> String,
+) -> Verdict {
+    let overdue_at = entry.overdue_at();
+    if overdue_at.is_some_and(|at| at <= context.now) {
+        let day = entry.review_by.as_deref().unwrap_or_default();
+        let message = format!("allowed until its review, which was due by {day}");
+        return Verdict::fail(Strength::Effective, "ReviewOverdue", message).propose(format!(
+            "review it and set reviewBy to a later day, or remove the grant: {}",
+            commands()
+        ));
+    }
+    let owner = entry.owner.as_deref();
+    let message = owner.map_or(String::new(), |owner| format!("owner: {owner}"));
+    let verdict = Verdict::pass(Strength::Effective, "AllowedSubject", message);
+    match overdue_at {
+        Some(at) => verdict.recheck(at),
+        None => verdict,
+    }
+}
+
+fn allowance<'a>(allowed: &'a [AllowedSubject], subject: &Subject) -> Option<&'a AllowedSubject> {
+    allowed.iter().find(|entry| entry.is(subject))
+}
+
+/// The bindings of findings, each once.
+fn bindings<'a>(context: &Context<'a>, findings: &[Finding<'_>]) -> Vec<revoke::Given<'a>> {
+    let mut given: Vec<revoke::Given<'a>> = Vec::new();
+    for Finding { held, .. } in findings {
+        let Grant {
+            kind,
+            namespace,
+            name,
+            ..
+        } = held.grant;
+        let known =
+            |(_, b): &revoke::Given<'_>| b.meta.name == *name && b.meta.namespace == *namespace;
+        if !given.iter().any(known) {
+            let binding = revoke::binding(context.inventory, kind, namespace, name);
+            given.extend(binding.map(|binding| (kind, binding)));
+        }
+    }
+    given
+}
+
+impl<C: Restricted> Judge for C {}
+
+/// Whole verdicts of controls of this shape.
+trait Judge: Restricted + Sized {
+    /// Whether a subject of a binding may keep what the binding gives it.
+    fn keeps(&self, context: &Context<'_>, binding: &Object<Binding>, holder: &Holder) -> bool {
+        let Some(subject) = identity_in(&binding.meta.namespace, holder) else {
+            return false;
+        };
+        let offends = || {
+            let found = find(self, context, &subject);
+            found.findings.iter().any(|Finding { held, .. }| {
+                *held.grant.name == binding.meta.name
+                    && *held.grant.namespace == binding.meta.namespace
+            })
+        };
+        allowance(self.allowed(), &subject).is_some() || !offends()
+    }
+
+    fn judge_subject(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {
+        let Found {
+            named,
+            findings,
+            unpinned,
+            admin,
+        } = find(self, context, subject);
+        if findings.is_empty() && !unpinned.is_empty() {
+            return Some(Verdict::unknown(
+                "ServerVersionNotPinned",
+                format!(
+                    "{}, by what looks like Kubernetes' own; what this server version creates is \
+                     not known",
+                    tell(&unpinned)
+                ),
+            ));
+        }
+        if findings.is_empty() {
+            return named.then(|| {
+                if admin {
+                    Verdict::not_applicable(
+                        "HoldsClusterAdmin",
+                        "holds cluster-admin, which rbac-cluster-admin-allowlist judges",
+                    )
+                } else {
+                    Verdict::pass(Strength::Effective, "RightNotHeld", "")
+                }
+            });
+        }
+        let given = bindings(context, &findings);
+        let foreign = |binding: &Object<Binding>| {
+            revoke::is_foreign(context, binding, |h| self.keeps(context, binding, h))
+        };
+        let commands = || revoke::commands(context, given.iter().copied(), subject, foreign);
+        if let Some(entry) = allowance(self.allowed(), subject) {
+            return Some(judge_allowed(context, entry, commands));
+        }
+        let message = format!("{}{}", tell(&findings), members(context.inventory, subject));
+        let verdict = Verdict::fail(Strength::Effective, Self::REASON, message).propose(format!(
+            "{}{}",
+            self.advice(),
+            commands()
+        ));
+        if Self::INFO.writes.is_empty() {
+            return Some(verdict);
+        }
+        let mut foreign = given.iter().filter(|(_, b)| !b.meta.deleting && foreign(b));
+        Some(match foreign.next() {
+            Some((kind, binding)) => verdict.remedy(revoke::delete(*kind, &binding.meta)),
+            None => verdict,
+        })
+    }
+}
+
+impl<C: Restricted> Control for C {
+    fn info(&self) -> &'static Info {
+        C::INFO
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.allowed().iter().try_for_each(AllowedSubject::check)
+    }
+
+    fn touched(&self, change: &Change) -> Touched {
+        match change.kind {
+            // Accounts are only counted, and only in the group of their namespace.
+            Kind::ServiceAccount => {
+                let group = format!("system:serviceaccounts:{}", change.namespace);
+                Touched::Subject(Subject::named(SubjectKind::Group, group))
+            }
+            Kind::Namespace => self.namespace_changed(),
+            // Whoever a binding affects, the analysis names.
+            Kind::RoleBinding | Kind::ClusterRoleBinding => Touched::Nothing,
+            _ => self.changed(change),
+        }
+    }
+
+    fn affected(&self, derived: Derived, subject: &Subject) -> Touched {
+        Restricted::affected(self, derived, subject)
+    }
+
+    fn population(
+        &self,
+        context: &Context<'_>,
+        namespace: Option<&str>,
+        found: &mut dyn FnMut(Subject),
+    ) {
+        let rights = context.analyses.rights();
+        for subject in rights.identities() {
+            if namespace.is_some_and(|namespace| *subject.namespace != *namespace) {
+                continue;
+            }
+            let foreign = rights
+                .grants(subject)
+                .any(|grant| trust(context, &grant, subject) != Trust::BuiltIn);
+            if foreign || !find(self, context, subject).findings.is_empty() {
+                found(subject.clone());
+            }
+        }
+    }
+
+    fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {
+        self.judge_subject(context, subject)
+    }
+}

@@ -1,0 +1,561 @@
+//! `rbac-stale-bindings`
+
+use super::{command, is_protected, revoke};
+use crate::{
+    analysis::{
+        rbac::{self, accounts_of, identity_in},
+        rbac_defaults::{self, Trust},
+    },
+    api::Period,
+    controls::prelude::*,
+    inventory::{
+        Effect,
+        rbac::{Binding, Holder},
+    },
+};
+
+/// Bindings lead from somebody who is there to a role that is there, and people hold rights
+/// through groups.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StaleBindings {
+    /// Users that bindings may name directly. Users of the system (`system:…`) always may be.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128), inner(length(min = 1, max = 512)))]
+    pub allowed_users: Vec<String>,
+
+    /// How long something may be missing: objects are often applied in no particular order.
+    #[serde(default = "day")]
+    pub dangling_grace: Period,
+}
+
+fn day() -> Period {
+    Period::hours(24)
+}
+
+impl Default for StaleBindings {
+    fn default() -> Self {
+        Self {
+            allowed_users: Vec::new(),
+            dangling_grace: day(),
+        }
+    }
+}
+
+/// The annotation by which a default role is kept from being repaired.
+const AUTOUPDATE: &str = "rbac.authorization.kubernetes.io/autoupdate";
+
+impl StaleBindings {
+    /// Documentation and facts.
+    pub const INFO: Info = Info {
+        id: "rbac-stale-bindings",
+        field: "rbacStaleBindings",
+        title: "Bindings lead from somebody to something, and people hold rights through groups",
+        family: Family::Rbac,
+        criteria: &["CC6.2", "CC6.3"],
+        severity: Severity::Medium,
+        strength: Strength::Effective,
+        rule_version: 1,
+        reads: &[
+            Kind::Role,
+            Kind::ClusterRole,
+            Kind::RoleBinding,
+            Kind::ClusterRoleBinding,
+            Kind::ServiceAccount,
+            Kind::Namespace,
+        ],
+        subjects: &[
+            Kind::Role,
+            Kind::ClusterRole,
+            Kind::RoleBinding,
+            Kind::ClusterRoleBinding,
+        ],
+        derives: &[],
+        observes: &[],
+        writes: &[
+            Write::delete(Kind::RoleBinding),
+            Write::delete(Kind::ClusterRoleBinding),
+        ],
+        scope: ScopeUse::Ignored,
+        what: "The role of every binding exists; it has subjects; the service accounts that it \
+               names exist, and so does the namespace of a group `system:serviceaccounts:…`; it \
+               names no users directly but those in `allowedUsers`. What is missing counts after \
+               `danglingGrace`. No default role is kept from being repaired by \
+               `rbac.authorization.kubernetes.io/autoupdate: \"false\"`.",
+        why: "Whoever creates what is missing gets the rights: an account of that name, or a role \
+              with other rules. A user who is named directly keeps the rights when they leave \
+              the group, and nobody notices.",
+        fix: "A binding that gives nothing to anybody who is there is deleted, after it was \
+              archived. Subjects that are missing beside others, users and annotations are \
+              proposals.",
+        by_hand: "Delete what leads nowhere, bind groups of the identity provider in place of \
+                  users, and take the annotation off.",
+        prevention: "A ValidatingAdmissionPolicy can refuse bindings that name users; whether a \
+                     role or an account exists it can't see.",
+        limits: "Subjects are the bindings that Kubernetes does not create itself, and the default \
+                 roles with that annotation. The grace runs from the creation of the binding, and \
+                 for what goes missing later from when it was first seen; what was missing when \
+                 Probity began to look is not given a grace if the binding is older. A user whose \
+                 name spells a service account is judged as that account. Names of users are \
+                 case-sensitive and carry the prefix of the identity provider. Who has left the \
+                 organisation is not known here.",
+    };
+
+    /// What is wrong with a binding for good: a reason, a sentence, and the places of the subjects
+    /// that it is about.
+    fn dangling(
+        inventory: &Inventory,
+        kind: Kind,
+        binding: &Object<Binding>,
+        judged: &[(usize, &Holder)],
+    ) -> Option<(&'static str, String, Vec<usize>)> {
+        let (meta, spec) = (&binding.meta, &binding.spec);
+        let every = || (0..spec.subjects.len()).collect();
+        let tables = &inventory.tables;
+        let role = match &*spec.role_kind {
+            "Role" if kind == Kind::RoleBinding => tables.roles.get(&meta.namespace, &spec.role),
+            "ClusterRole" => tables.cluster_roles.get("", &spec.role),
+            _ => None,
+        };
+        if role.is_none() {
+            let message = format!("{} {} does not exist", spec.role_kind, spec.role);
+            return Some(("RoleMissing", message, every()));
+        }
+        if spec.subjects.is_empty() {
+            return Some(("NoSubjects", "names nobody".to_owned(), Vec::new()));
+        }
+        let gone = judged.iter().filter_map(|(place, holder)| {
+            let missing = missing(inventory, &meta.namespace, holder)?;
+            Some((*place, missing))
+        });
+        let gone: Vec<(usize, String)> = gone.collect();
+        if gone.is_empty() {
+            return None;
+        }
+        let names: Vec<&str> = gone.iter().take(4).map(|(_, name)| &**name).collect();
+        let message = format!(
+            "{} of {} subjects do not exist: {}",
+            gone.len(),
+            spec.subjects.len(),
+            names.join(", ")
+        );
+        let places = gone.iter().map(|(place, _)| *place).collect();
+        Some(("SubjectMissing", message, places))
+    }
+
+    /// Users that are named directly, by place.
+    fn users<'a>(&self, judged: &[(usize, &'a Holder)]) -> Vec<(usize, &'a str)> {
+        let users = judged.iter().filter(|(_, holder)| {
+            let name = &*holder.name;
+            &*holder.kind == "User"
+                && rbac::account(name).is_none()
+                && !name.starts_with("system:")
+                && !self.allowed_users.iter().any(|allowed| allowed == name)
+        });
+        users
+            .map(|(place, holder)| (*place, &*holder.name))
+            .collect()
+    }
+
+    /// Until when something that is missing is given time; `None` where that is over.
+    fn grace(&self, context: &Context<'_>, binding: &Object<Binding>) -> Option<Timestamp> {
+        let grace = self.dangling_grace.duration();
+        let fresh = binding.meta.created_at().saturating_add(grace).ok()?;
+        let until = match context.before {
+            // It was whole when it was looked at before: this is when it is first seen.
+            Some(said) if said.outcome == Outcome::Pass || said.reason == "DirectUser" => {
+                context.now.saturating_add(grace).ok()?
+            }
+            Some(said) if said.reason == "InGrace" => said.recheck_at?,
+            _ => fresh,
+        };
+        (context.now < until.max(fresh)).then_some(until.max(fresh))
+    }
+
+    fn judge_binding(
+        &self,
+        context: &Context<'_>,
+        kind: Kind,
+        binding: &Object<Binding>,
+    ) -> Option<Verdict> {
+        let judged = judged(context, kind, binding)?;
+        let (meta, spec) = (&binding.meta, &binding.spec);
+        if let Some((reason, message, places)) =
+            Self::dangling(context.inventory, kind, binding, &judged)
+        {
+            if let Some(until) = self.grace(context, binding) {
+                return Some(Verdict::not_applicable("InGrace", message).recheck(until));
+            }
+            let verdict = Verdict::fail(Strength::Effective, reason, message);
+            let whole = places.len() == spec.subjects.len()
+                && !is_protected(context.own_namespace, binding);
+            if !whole {
+                return Some(verdict.propose(command::remove_subjects(kind, binding, &places)));
+            }
+            let verdict = verdict.propose(command::delete(kind, &meta.namespace, &meta.name));
+            return Some(if meta.deleting {
+                verdict
+            } else {
+                verdict.remedy(revoke::delete(kind, meta))
+            });
+        }
+        let users = self.users(&judged);
+        if users.is_empty() {
+            return Some(Verdict::pass(Strength::Effective, "BindingInUse", ""));
+        }
+        let names: Vec<&str> = users.iter().take(4).map(|(_, name)| *name).collect();
+        let message = format!("names {} users directly: {}", users.len(), names.join(", "));
+        let places: Vec<usize> = users.iter().map(|(place, _)| *place).collect();
+        let command = command::remove_subjects(kind, binding, &places);
+        Some(
+            Verdict::fail(Strength::Effective, "DirectUser", message).propose(format!(
+                "bind a group of the identity provider instead, or add them to allowedUsers: {command}"
+            )),
+        )
+    }
+}
+
+/// What a subject of a binding refers to that is not there.
+fn missing(inventory: &Inventory, namespace: &Sym, holder: &Holder) -> Option<String> {
+    let subject = identity_in(namespace, holder)?;
+    if subject.object_kind() == Some(Kind::ServiceAccount) {
+        let account = inventory.meta(Kind::ServiceAccount, &subject.namespace, &subject.name);
+        return account.is_none().then(|| subject.to_string());
+    }
+    let home = accounts_of(&subject)?;
+    let there = inventory.meta(Kind::Namespace, "", home).is_some();
+    (!there).then(|| format!("namespace {home} of {subject}"))
+}
+
+/// The subjects of a binding that Kubernetes did not put there; `None` where the binding is its
+/// own and untouched.
+fn judged<'a>(
+    context: &Context<'_>,
+    kind: Kind,
+    binding: &'a Object<Binding>,
+) -> Option<Vec<(usize, &'a Holder)>> {
+    let minor = context.observed.server_minor;
+    let default = rbac_defaults::binding(minor, kind, binding);
+    let holders = binding.spec.subjects.iter().enumerate();
+    let added = holders.filter(|(_, holder)| {
+        default == Trust::Custom
+            || rbac_defaults::grant(minor, kind, binding, holder) == Trust::Custom
+    });
+    let added: Vec<_> = added.collect();
+    // What can't be compared with a pin is taken for Kubernetes' own: it gives nobody anything.
+    (default == Trust::Custom || !added.is_empty()).then_some(added)
+}
+
+/// Whether a role is one of Kubernetes' own that nobody may repair.
+fn is_frozen(context: &Context<'_>, kind: Kind, meta: &Meta) -> bool {
+    let frozen = meta.annotations.get(AUTOUPDATE) == Some("false");
+    let defaults = || {
+        let minor = context.observed.server_minor;
+        rbac_defaults::of(minor).map_or_else(
+            || meta.labels.get(rbac_defaults::BOOTSTRAPPING).is_some(),
+            |defaults| defaults.has_role(kind, &meta.namespace, &meta.name),
+        )
+    };
+    frozen && defaults()
+}
+
+fn judge_role(context: &Context<'_>, kind: Kind, subject: &Subject) -> Option<Verdict> {
+    let (namespace, name) = (subject.object_namespace(), &*subject.name);
+    let meta = context.inventory.meta(kind, namespace, name)?;
+    is_frozen(context, kind, meta).then(|| {
+        let message =
+            format!("annotation {AUTOUPDATE} is \"false\": the API server no longer repairs it");
+        Verdict::fail(Strength::Declared, "DefaultRoleFrozen", message).propose(command::annotate(
+            kind,
+            namespace,
+            name,
+            &format!("{AUTOUPDATE}-"),
+        ))
+    })
+}
+
+impl Control for StaleBindings {
+    fn info(&self) -> &'static Info {
+        &Self::INFO
+    }
+
+    fn touched(&self, change: &Change) -> Touched {
+        let appears = change.effect != Effect::Modified;
+        match change.kind {
+            Kind::RoleBinding | Kind::ClusterRoleBinding => Touched::Subject(Subject::object(
+                change.kind,
+                &change.namespace,
+                &change.name,
+            )),
+            // A role of a namespace is bound there; whether it is there is all that matters.
+            Kind::Role if appears => Touched::Namespace(change.namespace.clone()),
+            Kind::ClusterRole | Kind::ServiceAccount | Kind::Namespace if appears => Touched::All,
+            Kind::Role | Kind::ClusterRole => Touched::Subject(Subject::object(
+                change.kind,
+                &change.namespace,
+                &change.name,
+            )),
+            _ => Touched::Nothing,
+        }
+    }
+
+    fn population(
+        &self,
+        context: &Context<'_>,
+        namespace: Option<&str>,
+        found: &mut dyn FnMut(Subject),
+    ) {
+        let tables = &context.inventory.tables;
+        for (kind, table) in [
+            (Kind::RoleBinding, &tables.role_bindings),
+            (Kind::ClusterRoleBinding, &tables.cluster_role_bindings),
+        ] {
+            table.within(namespace, |binding| {
+                if judged(context, kind, binding).is_some() {
+                    found(Subject::of(kind, &binding.meta));
+                }
+            });
+        }
+        for (kind, table) in [
+            (Kind::Role, &tables.roles),
+            (Kind::ClusterRole, &tables.cluster_roles),
+        ] {
+            table.within(namespace, |role| {
+                if is_frozen(context, kind, &role.meta) {
+                    found(Subject::of(kind, &role.meta));
+                }
+            });
+        }
+    }
+
+    fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {
+        let kind = subject.object_kind()?;
+        if matches!(kind, Kind::Role | Kind::ClusterRole) {
+            return judge_role(context, kind, subject);
+        }
+        let binding = revoke::binding(context.inventory, kind, &subject.namespace, &subject.name)?;
+        self.judge_binding(context, kind, binding)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::{bind, holder};
+    use super::*;
+    use crate::{
+        analysis::rbac_defaults::{BOOTSTRAPPING, tests::fresh_cluster},
+        controls::testing::World,
+    };
+
+    fn control() -> StaleBindings {
+        StaleBindings::default()
+    }
+
+    /// A cluster with an account `shop/web`, and a month old binding to `role`.
+    fn world(role: &str, subjects: &[&str]) -> World {
+        let mut world = fresh_cluster(37).namespace("shop");
+        account(&mut world, "web");
+        bind(&mut world, "shop", "b", role, subjects);
+        world
+    }
+
+    fn account(world: &mut World, name: &str) {
+        let meta = json!({ "namespace": "shop", "name": name });
+        world.put(Kind::ServiceAccount, json!({ "metadata": meta }));
+    }
+
+    #[test]
+    fn a_cluster_with_nothing_but_kubernetes_has_no_subject() {
+        for minor in [33, 34, 35, 36, 37] {
+            let mut world = fresh_cluster(minor);
+            assert!(world.outcomes(&control()).is_empty(), "{minor}");
+            // Nothing of it is taken for stale where its version is not known.
+            world.observed.server_minor = Some(99);
+            assert!(world.outcomes(&control()).is_empty(), "{minor}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_found() {
+        for (role, subjects, reason, whole) in [
+            (
+                "view",
+                &["ServiceAccount shop/web"][..],
+                "BindingInUse",
+                false,
+            ),
+            ("view", &["Group devs"], "BindingInUse", false),
+            ("missing", &["Group devs"], "RoleMissing", true),
+            ("view", &[], "NoSubjects", true),
+            (
+                "view",
+                &["ServiceAccount shop/gone"],
+                "SubjectMissing",
+                true,
+            ),
+            (
+                "view",
+                &["User system:serviceaccount:shop:gone"],
+                "SubjectMissing",
+                true,
+            ),
+            (
+                "view",
+                &["User system:serviceaccount:shop:web"],
+                "BindingInUse",
+                false,
+            ),
+            (
+                "view",
+                &["ServiceAccount shop/gone", "Group devs"],
+                "SubjectMissing",
+                false,
+            ),
+            (
+                "view",
+                &["Group system:serviceaccounts:gone"],
+                "SubjectMissing",
+                true,
+            ),
+            (
+                "view",
+                &["Group system:serviceaccounts:shop"],
+                "BindingInUse",
+                false,
+            ),
+            ("view", &["User alice"], "DirectUser", false),
+            (
+                "view",
+                &["User system:kube-scheduler"],
+                "BindingInUse",
+                false,
+            ),
+        ] {
+            let verdict = world(role, subjects).only(&control());
+            assert_eq!(verdict.reason, reason, "{role} {subjects:?}");
+            assert_eq!(verdict.remedy.is_some(), whole, "{role} {subjects:?}");
+            assert_eq!(verdict.proposal.is_some(), verdict.outcome == Outcome::Fail);
+        }
+    }
+
+    #[test]
+    fn an_allowed_user_may_be_named() {
+        let control = StaleBindings {
+            allowed_users: vec!["alice".to_owned()],
+            ..control()
+        };
+        assert_eq!(
+            world("view", &["User alice"]).only(&control).outcome,
+            Outcome::Pass
+        );
+        // Names are case-sensitive.
+        assert_eq!(
+            world("view", &["User Alice"]).only(&control).reason,
+            "DirectUser"
+        );
+    }
+
+    #[test]
+    fn a_new_binding_is_given_time() {
+        let mut world = world("missing", &["Group devs"]);
+        world.now = "2026-05-01T18:00:00Z".parse().unwrap();
+        let verdict = world.only(&control());
+        assert_eq!(
+            (verdict.outcome, verdict.reason),
+            (Outcome::NotApplicable, "InGrace")
+        );
+        let end = verdict.recheck_at.unwrap();
+        assert_eq!(end, "2026-05-02T12:00:00Z".parse().unwrap());
+        world.now = end;
+        assert_eq!(world.only(&control()).reason, "RoleMissing");
+        assert_eq!(world.only(&control()).reason, "RoleMissing");
+    }
+
+    #[test]
+    fn what_goes_missing_later_is_given_time_from_when_it_is_seen() {
+        let mut world = world("view", &["ServiceAccount shop/web"]);
+        assert_eq!(world.only(&control()).reason, "BindingInUse");
+        world.delete(Kind::ServiceAccount, "shop", "web");
+        let end = world.only(&control()).recheck_at.unwrap();
+        assert_eq!(end, "2026-06-02T12:00:00Z".parse().unwrap());
+        world.now = "2026-06-02T11:59:59Z".parse().unwrap();
+        // Looking again does not begin it anew.
+        assert_eq!(world.only(&control()).recheck_at, Some(end));
+        world.now = end;
+        assert_eq!(world.only(&control()).reason, "SubjectMissing");
+        account(&mut world, "web");
+        assert_eq!(world.only(&control()).reason, "BindingInUse");
+    }
+
+    #[test]
+    fn a_dangling_binding_is_deleted() {
+        let mut world = world("missing", &["Group devs"]);
+        assert!(world.mend(&control()).is_empty());
+    }
+
+    #[test]
+    fn some_bindings_are_never_deleted() {
+        for (labels, subject) in [
+            (
+                json!({ "app.kubernetes.io/managed-by": "probity" }),
+                "Group devs",
+            ),
+            (json!({ BOOTSTRAPPING: "rbac-defaults" }), "Group devs"),
+            (json!({}), "Group system:masters"),
+        ] {
+            let mut world = world("view", &["Group devs"]);
+            world.put(
+                Kind::RoleBinding,
+                json!({
+                    "metadata": { "namespace": "shop", "name": "b", "labels": labels },
+                    "roleRef": { "kind": "ClusterRole", "name": "missing" },
+                    "subjects": [holder(subject)],
+                }),
+            );
+            let verdict = world.only(&control());
+            assert_eq!(
+                (verdict.outcome, verdict.remedy),
+                (Outcome::Fail, None),
+                "{labels}"
+            );
+        }
+    }
+
+    #[test]
+    fn of_a_default_binding_only_what_was_added_is_judged() {
+        let mut world = fresh_cluster(37);
+        world.put(Kind::ClusterRoleBinding, json!({
+            "metadata": { "name": "system:kube-scheduler", "labels": { BOOTSTRAPPING: "rbac-defaults" } },
+            "roleRef": { "kind": "ClusterRole", "name": "system:kube-scheduler" },
+            "subjects": [{ "kind": "User", "name": "system:kube-scheduler" }, { "kind": "User", "name": "eve" }],
+        }));
+        let verdict = world.only(&control());
+        assert_eq!(
+            (verdict.reason, &*verdict.message),
+            ("DirectUser", "names 1 users directly: eve")
+        );
+    }
+
+    #[test]
+    fn a_default_role_that_is_frozen_fails() {
+        for (name, found) in [("view", true), ("mine", false)] {
+            let mut world = World::new();
+            world.observed.server_minor = Some(37);
+            world.put(
+                Kind::ClusterRole,
+                json!({
+                    "metadata": { "name": name, "annotations": { AUTOUPDATE: "false" } },
+                }),
+            );
+            let outcomes = world.outcomes(&control());
+            assert_eq!(outcomes.contains_key(&format!("ClusterRole {name}")), found);
+            assert!(
+                outcomes
+                    .values()
+                    .all(|o| *o == (Outcome::Fail, "DefaultRoleFrozen"))
+            );
+        }
+    }
+}

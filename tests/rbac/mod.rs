@@ -1,0 +1,9 @@
+//! Effective RBAC and escalation paths against the only judge there is: a real API server.
+//!
+//! Each run has a seed, which it prints; `PROBITY_SEED` repeats it.
+
+mod climbing;
+mod fresh;
+mod random;
+mod reviews;
+mod server;
