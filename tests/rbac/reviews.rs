@@ -1,4 +1,4 @@
-//! Effective rights against SubjectAccessReviews on random roles and bindings.
+//! Effective rights against `SubjectAccessReview`s on random roles and bindings.
 
 use futures::{StreamExt, stream};
 use http::Method;
@@ -144,7 +144,7 @@ fn populate(server: &Server, dice: &mut Dice) {
     }
     for namespace in NAMESPACES {
         for number in 0..4 {
-            let rules = (0..1 + dice.below(2))
+            let rules = (0..=dice.below(2))
                 .map(|_| rule(dice, true))
                 .collect::<Vec<_>>();
             let role = json!({ "metadata": { "name": format!("r{number}") }, "rules": rules });
