@@ -86,7 +86,7 @@ fn deployment(number: u32) -> Value {
     })
 }
 
-fn pod(number: u32) -> Value {
+pub(crate) fn pod(number: u32) -> Value {
     let deployment = number % DEPLOYMENTS;
     let name = format!("service-{deployment}-7d9c6f5b8-{number:05x}");
     let mut meta = meta(3, number, Some(team(deployment)), &name);

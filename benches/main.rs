@@ -5,6 +5,7 @@
 
 mod idle;
 mod large;
+mod network;
 mod operator;
 mod pods;
 mod processing;
@@ -36,10 +37,11 @@ struct Figure {
 /// A name for `BENCH=`, and what it measures.
 type Bench = (&'static str, fn() -> Result<Vec<Figure>>);
 
-const BENCHES: [Bench; 6] = [
+const BENCHES: [Bench; 7] = [
     ("pods", pods::measure),
     ("verdicts", verdicts::measure),
     ("scale", scale::measure),
+    ("network", network::measure),
     ("processing", processing::measure),
     ("putback", putback::measure),
     ("idle", idle::measure),

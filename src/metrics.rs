@@ -23,6 +23,7 @@ pub struct Metrics {
     subjects_failing_by_owner: IntGaugeVec,
     drift: IntCounterVec,
     remediation: IntCounterVec,
+    contended: IntCounterVec,
     brake: IntGaugeVec,
     budget: IntCounterVec,
     detect: Histogram,
@@ -133,6 +134,11 @@ impl Metrics {
                 "Remedies by how they ended.",
                 &["policy", "control", "result"],
             )?,
+            contended: count(
+                "contended_total",
+                "Times that a field was left alone because someone else keeps writing it.",
+                &["policy", "control"],
+            )?,
             budget: count(
                 "budget_reached_total",
                 "Times that the budget of writes of a policy was used up.",
@@ -213,6 +219,9 @@ impl Metrics {
                 } => {
                     let brake = self.brake.with_label_values(&[policy, *control]);
                     brake.set(i64::from(*latched));
+                }
+                Measure::Contended { policy, control } => {
+                    self.contended.with_label_values(&[policy, *control]).inc();
                 }
                 Measure::Budget { policy } => {
                     self.budget.with_label_values(&[policy]).inc();

@@ -8,6 +8,7 @@
     reason = "tests, and what helps them, fail by panicking"
 )]
 
+mod backup;
 mod cluster_lifecycle;
 mod encryption;
 mod harness;

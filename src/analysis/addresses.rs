@@ -1,6 +1,6 @@
 //! Sets of addresses, and how much of the public address space they hold.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::LazyLock};
 
 use crate::inventory::network_policy::Cidr;
 
@@ -125,7 +125,12 @@ fn bounds(address: u128, prefix: u8, bits: u8) -> (u128, u128) {
 
 impl Addresses {
     /// All public addresses: global unicast without documentation prefixes for IPv6.
-    pub fn public() -> Self {
+    pub fn public() -> &'static Self {
+        static PUBLIC: LazyLock<Addresses> = LazyLock::new(Addresses::all_public);
+        &PUBLIC
+    }
+
+    fn all_public() -> Self {
         let mut public = Self::default();
         public.v4.add(0, u128::from(u32::MAX));
         for (address, prefix) in SPECIAL_V4 {

@@ -141,6 +141,11 @@ impl Certificate {
         })
     }
 
+    /// Whether it names itself as its issuer, as roots do.
+    pub fn is_root(&self) -> bool {
+        self.subject == self.issuer
+    }
+
     /// Whether it holds a host: a name, or an address.
     pub fn holds(&self, host: &str) -> bool {
         if let Ok(address) = host.parse() {

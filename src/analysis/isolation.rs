@@ -19,7 +19,7 @@ use std::{
 
 use self::{
     peers::{Peers, Selected},
-    space::Space,
+    space::{Moved, Space},
 };
 use super::{
     Analysis,
@@ -65,6 +65,20 @@ struct Changed {
     others: BTreeSet<Sym>,
     /// Whether a policy for all namespaces changed.
     everywhere: bool,
+}
+
+impl Changed {
+    fn moved(&mut self, namespace: &Sym, moved: Moved) {
+        if moved.grown {
+            self.grown.insert(namespace.clone());
+        }
+        if moved.shrunk {
+            self.shrunk.insert(namespace.clone());
+        }
+        if moved.grown || moved.shrunk || moved.turned {
+            self.spaces.insert(namespace.clone());
+        }
+    }
 }
 
 /// What a policy selects in vain.
@@ -120,16 +134,8 @@ impl Isolation {
             return;
         }
         let space = self.spaces.entry(change.namespace.clone()).or_default();
-        let moved = space.note(change, held);
-        if moved.grown {
-            self.changed.grown.insert(change.namespace.clone());
-        }
-        if moved.shrunk {
-            self.changed.shrunk.insert(change.namespace.clone());
-        }
-        if moved.grown || moved.shrunk {
-            self.changed.spaces.insert(change.namespace.clone());
-        }
+        let moved = space.note(change.kind, &change.name, held);
+        self.changed.moved(&change.namespace, moved);
     }
 
     /// Takes over what policies select as peers.
@@ -226,9 +232,32 @@ impl Analysis for Isolation {
         }
     }
 
+    fn note_all(&mut self, inventory: &Inventory) {
+        for kind in Self::READS.iter().filter(|kind| **kind != Kind::Pod) {
+            for change in inventory.all_as_added(*kind) {
+                self.note(inventory, &change);
+            }
+        }
+        // By far the most objects. They lie in order: none has to be looked up.
+        let pods = inventory.tables.pods.iter();
+        let mut pods = pods.filter(|pod| !pod.spec.ended).peekable();
+        while let Some(first) = pods.peek() {
+            let namespace = first.meta.namespace.clone();
+            let space = self.spaces.entry(namespace.clone()).or_default();
+            while let Some(pod) = pods.next_if(|pod| pod.meta.namespace == namespace) {
+                let held = (&pod.spec.template, space::owner(&pod.meta));
+                let moved = space.note(Kind::Pod, &pod.meta.name, Some(held));
+                self.changed.moved(&namespace, moved);
+            }
+        }
+    }
+
     fn settle(&mut self, inventory: &Inventory, affected: &mut BTreeSet<Subject>) {
         self.settle_policies(inventory, affected);
-        for namespace in std::mem::take(&mut self.changed.labels) {
+        let labels = std::mem::take(&mut self.changed.labels);
+        // Their peers are not kept: any of them may speak of a namespace.
+        self.changed.everywhere |= !labels.is_empty() && has_other_policies(inventory);
+        for namespace in labels {
             // What "every namespace" means may have changed for those who speak of namespaces.
             self.peers.speak_of_namespaces(&namespace, affected);
             affected.insert(Subject::namespace(&namespace));
@@ -248,6 +277,16 @@ impl Analysis for Isolation {
             .map(|(namespace, name)| Subject::object(Kind::NetworkPolicy, &namespace, &name));
         affected.extend(policies);
     }
+}
+
+/// Whether there are policies beside those of Kubernetes whose rules are judged.
+fn has_other_policies(inventory: &Inventory) -> bool {
+    let tables = &inventory.tables;
+    !(tables.cluster_network_policies.is_empty()
+        && tables.admin_network_policies.is_empty()
+        && tables.baseline_admin_network_policies.is_empty()
+        && tables.cilium_network_policies.is_empty()
+        && tables.cilium_clusterwide_network_policies.is_empty())
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@
 
 pub mod addresses;
 pub mod apiserver;
+pub mod backup;
 pub mod canary;
 pub mod certificates;
 pub mod escalation;
@@ -46,6 +47,15 @@ pub trait Analysis: Debug + Default {
     /// Takes note of a change that the inventory already holds. It works nothing out yet.
     fn note(&mut self, inventory: &Inventory, change: &Change);
 
+    /// Takes note of all that the inventory holds.
+    fn note_all(&mut self, inventory: &Inventory) {
+        for kind in Self::READS {
+            for change in inventory.all_as_added(*kind) {
+                self.note(inventory, &change);
+            }
+        }
+    }
+
     /// Takes in what the analyses that it rests on now say. It is asked before each `settle`.
     fn consult(&mut self, inventory: &Inventory, others: &Analyses) {
         let _ = (inventory, others);
@@ -63,11 +73,7 @@ pub fn from_scratch<A: Analysis>(inventory: &Inventory) -> A {
 /// Makes an analysis out of all that the inventory holds, and of those that it rests on.
 fn made_on<A: Analysis>(inventory: &Inventory, others: &Analyses) -> A {
     let mut analysis = A::default();
-    for kind in A::READS {
-        for change in inventory.all_as_added(*kind) {
-            analysis.note(inventory, &change);
-        }
-    }
+    analysis.note_all(inventory);
     analysis.consult(inventory, others);
     analysis.settle(inventory, &mut BTreeSet::new());
     analysis
@@ -183,4 +189,6 @@ analyses! {
     Meshed meshed: meshed::Meshed;
     /// What network policies isolate, and which of them select nothing.
     Isolation isolation: isolation::Isolation;
+    /// What there is to lose, what is scheduled for it, and what there is to recover it from.
+    Recovery recovery: backup::Recovery;
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use jiff::{
     Timestamp,
     civil::{Date, DateTime},
-    tz::TimeZone,
+    tz::{Offset, TimeZone},
 };
 
 /// Which program reads the expression.
@@ -24,6 +24,9 @@ pub enum Dialect {
     /// `robfig/cron` v3: Kubernetes, and Velero up to 1.18.2. Where both day fields are
     /// restricted, either suffices.
     Robfig,
+    /// `robfig/cron` v1 with a field for the second before the others: `CloudNativePG`. The day of
+    /// the week may be left out, and a star with a step doesn't restrict a day field.
+    Seconds,
     /// `netresearch/go-cron`: Velero from 1.18.3 on. Both day fields must match, 7 is Sunday,
     /// and ranges may wrap around.
     Netresearch,
@@ -49,6 +52,8 @@ enum Rule {
 /// One bit per value of each field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Fields {
+    /// The first second of a minute that is due; others of that minute don't matter to anyone.
+    second: u8,
     minutes: u64,
     hours: u64,
     days: u64,
@@ -57,6 +62,8 @@ struct Fields {
     weekdays: u64,
     /// Whether one of the two day fields suffices.
     either_day: bool,
+    /// Whether what is due in an hour that the clock skips is run in the hour after it.
+    catches_up: bool,
 }
 
 /// Like `robfig/cron`, we give up on an expression that is not due within so many years.
@@ -69,14 +76,20 @@ impl Schedule {
     /// either, times are UTC. `Err` is a sentence.
     pub fn parse(text: &str, zone: Option<&str>, dialect: Dialect) -> Result<Self, String> {
         let (own, expression) = parse::split_zone(text)?;
-        Ok(Self {
-            zone: parse::zone(own.or(zone).unwrap_or("UTC"))?,
-            rule: parse::rule(expression, dialect)?,
-        })
+        let zone = parse::zone(own.or(zone).unwrap_or("UTC"))?;
+        let mut rule = parse::rule(expression, dialect)?;
+        // Where no clock changes, both dialects do the same.
+        if let Rule::At(fields) = &mut rule
+            && zone.to_fixed_offset().is_ok()
+        {
+            fields.catches_up = false;
+        }
+        Ok(Self { rule, zone })
     }
 
-    /// The first due time after `t`. An hour that the clock skips is not run, one that it repeats
-    /// is run twice: as `robfig/cron` does it.
+    /// The first due time after `t`. An hour that the clock repeats is run twice; one that it skips
+    /// is not run, or, by `netresearch/go-cron`, is run in the hour after it unless the hour before
+    /// it is due too.
     pub fn next_after(&self, t: Timestamp) -> Option<Timestamp> {
         match &self.rule {
             Rule::Never => None,
@@ -84,7 +97,11 @@ impl Schedule {
                 .ok()?
                 .checked_add(*period)
                 .ok(),
-            Rule::At(fields) => fields.next_after(t, &self.zone),
+            Rule::At(fields) => {
+                let second = Duration::from_secs(u64::from(fields.second));
+                let found = fields.next_after(t.checked_sub(second).ok()?, &self.zone)?;
+                found.checked_add(second).ok()
+            }
         }
     }
 
@@ -106,6 +123,10 @@ impl Fields {
         let minute = t.as_second().div_euclid(60).checked_add(1)?;
         let mut from = Timestamp::from_second(minute.checked_mul(60)?).ok()?;
         let last = Date::new(zone.to_datetime(from).year().checked_add(YEARS)?, 12, 31).ok()?;
+        // Between the two, the clock may have changed.
+        if let Some(found) = self.caught_up(zone.to_offset(t), from, zone) {
+            return Some(found);
+        }
         loop {
             let offset = zone.to_offset(from);
             let until = zone.following(from).next().map(|next| next.timestamp());
@@ -117,7 +138,29 @@ impl Fields {
                 }
             }
             from = until.filter(|_| end < last)?;
+            if let Some(found) = self.caught_up(offset, from, zone) {
+                return Some(found);
+            }
         }
+    }
+
+    /// What is due in the hour that the clock skips at `from`, where that is made up for.
+    fn caught_up(&self, before: Offset, from: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+        let offset = zone.to_offset(from);
+        let start = offset.to_datetime(from);
+        let hour = start.hour();
+        let skips = offset.seconds() - before.seconds() == 3600 && hour >= 2;
+        let due = skips
+            && has(self.hours, hour - 1)
+            && !has(self.hours, hour - 2)
+            && !has(self.hours, hour);
+        if !(self.catches_up && due && self.holds(start.date())) {
+            return None;
+        }
+        let minute = (0..60).find(|minute| has(self.minutes, *minute))?;
+        offset
+            .to_timestamp(start.date().at(hour, minute, 0, 0))
+            .ok()
     }
 
     /// The first local time from `from` on, up to the day `last`.

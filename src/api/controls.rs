@@ -59,6 +59,9 @@ pub struct Controls {
     /// The key management service answers the API servers, and its key is replaced in time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enc_kms_healthy_and_rotated: Option<Setting<encryption::KmsHealthyAndRotated>>,
+    /// Volumes are encrypted where they lie, and the class of claims that name none encrypts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enc_persistent_volumes: Option<Setting<encryption::PersistentVolumes>>,
     /// What pods send each other is encrypted: by a service mesh that takes nothing else, or by
     /// the network between nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -171,9 +174,43 @@ pub struct Controls {
     /// between them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub net_policy_enforced: Option<Setting<network::PolicyEnforced>>,
-    /// Every volume claim has a recovery point that is young enough, proven for that very claim.
+    /// The state of the control plane is backed up: etcd, or all that is declared in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_control_plane_state: Option<Setting<backup::ControlPlaneState>>,
+    /// Every volume claim and database cluster is covered by an active backup schedule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_coverage: Option<Setting<backup::Coverage>>,
+    /// Every place that backups lie in encrypts them, and is reached over an encrypted connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_encrypted: Option<Setting<backup::Encrypted>>,
+    /// What says that each backup location can't be changed is on file and current.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_immutability: Option<Setting<backup::Immutability>>,
+    /// Every place that backups are written to, or lie in, can be reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_location_available: Option<Setting<backup::LocationAvailable>>,
+    /// Each backup class has a recovery point outside the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_offsite: Option<Setting<backup::Offsite>>,
+    /// The password of Velero's repositories is not the one that is printed in Velero's source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_repo_secret_not_default: Option<Setting<backup::RepoSecretNotDefault>>,
+    /// The last restore test of each backup class was quick enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_restore_rto_met: Option<Setting<backup::RestoreRtoMet>>,
+    /// Each backup class was restored and verified, not too long ago.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_restore_test_current: Option<Setting<backup::RestoreTestCurrent>>,
+    /// Backups are kept for long enough, and not for too long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_retention_met: Option<Setting<backup::RetentionMet>>,
+    /// Every volume claim and database cluster has a recovery point that is young enough, proven
+    /// for that very one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup_rpo_met: Option<Setting<backup::RpoMet>>,
+    /// The runs of each backup schedule succeed, and end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_runs_clean: Option<Setting<backup::RunsClean>>,
     /// Every backup schedule is switched on, is accepted by its tool, is due often enough, and
     /// runs when it is due.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -113,6 +113,14 @@ impl Publisher {
     }
 }
 
+/// Reasons of which there are as many as there is drift.
+const ROUTINE: [&str; 4] = [
+    "ControlFailed",
+    "ControlPassed",
+    "ControlUnknown",
+    "Remediated",
+];
+
 /// A notice on its way to an Event.
 #[derive(Debug)]
 struct Draft {
@@ -146,7 +154,7 @@ impl Draft {
             regarding,
             reason: notice.reason,
             note: cut(&note, MOST_NOTE).to_owned(),
-            of_subject: notice.subject.is_some(),
+            routine: ROUTINE.contains(&notice.reason),
         };
         Some(Self {
             key,

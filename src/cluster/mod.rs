@@ -26,6 +26,7 @@ pub mod client;
 pub mod events;
 pub mod lease;
 pub mod network_probe;
+pub mod repository_password;
 mod request;
 pub mod servers;
 pub mod status;

@@ -167,6 +167,8 @@ pub enum Observation {
     CiliumConfig,
     /// Two pods, and a policy between them.
     NetworkProbe,
+    /// Whether the password of Velero's repositories is the built-in one.
+    RepositoryPassword,
 }
 
 impl Observation {
@@ -178,6 +180,7 @@ impl Observation {
             Self::TlsHandshakes => "TlsHandshakes",
             Self::CiliumConfig => "CiliumConfig",
             Self::NetworkProbe => "NetworkProbe",
+            Self::RepositoryPassword => "RepositoryPassword",
         }
     }
 
@@ -201,6 +204,11 @@ impl Observation {
                 "Creates, reads and deletes two pods and a network policy of its own, in a \
                  namespace of its own, where the policy sets `run` and the chart \
                  `networkProbe.enabled`."
+            }
+            Self::RepositoryPassword => {
+                "Reads the Secret `velero-repo-credentials` in Velero's namespace, where the chart \
+                 sets `velero.readRepositoryPassword`; compares it in memory and keeps whether it \
+                 is the built-in one."
             }
         }
     }

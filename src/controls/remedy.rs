@@ -1,6 +1,6 @@
 //! Remedies: the change that would make a subject pass, as data.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::inventory::{Change, Effect, Kind, Sym, Uid, meta::Owners};
 
@@ -124,4 +124,52 @@ pub struct Kept {
     pub value: Value,
     /// Who looked after the object: it may be gone when that matters.
     pub owners: std::sync::Arc<Owners>,
+}
+
+/// The merge patch (RFC 7396) that makes `wanted` out of `current`: what is not in `wanted` is
+/// removed, however deep it lies. Neither holds a `null`.
+pub fn merge_patch(current: &Value, wanted: &Value) -> Value {
+    let (Value::Object(current), Value::Object(wanted)) = (current, wanted) else {
+        return wanted.clone();
+    };
+    let gone = current.keys().filter(|key| !wanted.contains_key(*key));
+    let mut patch: Map<String, Value> = gone.map(|key| (key.clone(), Value::Null)).collect();
+    for (key, wanted) in wanted {
+        let now = current.get(key).unwrap_or(&Value::Null);
+        if now != wanted {
+            patch.insert(key.clone(), merge_patch(now, wanted));
+        }
+    }
+    Value::Object(patch)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            any::<bool>().prop_map(Value::from),
+            "[a-c]{0,2}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+                prop::collection::btree_map("[a-c]", inner, 0..4)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_merge_patch_leads_to_what_is_wanted(current in json(), wanted in json()) {
+            let patch = merge_patch(&current, &wanted);
+            let mut result = current;
+            crate::controls::testing::merge(&mut result, &patch);
+            prop_assert_eq!(result, wanted);
+        }
+    }
 }

@@ -30,6 +30,10 @@ pub enum SubjectKind {
     ApiServer,
     /// A listener of a Gateway, named `gateway/listener`.
     Listener,
+    /// A class of volumes that are backed up alike.
+    BackupClass,
+    /// The password of a backup repository, by the name of its Secret.
+    RepositoryPassword,
     /// All objects of a resource as they lie in storage, named as in `widgets.example.com`.
     Resource,
     /// The cluster as a whole.
@@ -92,7 +96,11 @@ impl Subject {
             SubjectKind::Object(kind) => kind.info().group,
             SubjectKind::User | SubjectKind::Group => "rbac.authorization.k8s.io",
             SubjectKind::Listener => "gateway.networking.k8s.io",
-            SubjectKind::ApiServer | SubjectKind::Resource | SubjectKind::Cluster => "",
+            SubjectKind::ApiServer
+            | SubjectKind::BackupClass
+            | SubjectKind::RepositoryPassword
+            | SubjectKind::Resource
+            | SubjectKind::Cluster => "",
         }
     }
 
@@ -104,6 +112,8 @@ impl Subject {
             SubjectKind::Group => "Group",
             SubjectKind::ApiServer => "APIServer",
             SubjectKind::Listener => "Listener",
+            SubjectKind::BackupClass => "BackupClass",
+            SubjectKind::RepositoryPassword => "Secret",
             SubjectKind::Resource => "Resource",
             SubjectKind::Cluster => "Cluster",
         }

@@ -208,7 +208,7 @@ impl World {
 }
 
 /// JSON merge patch (RFC 7396).
-fn merge(object: &mut Value, patch: &Value) {
+pub(crate) fn merge(object: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else {
         *object = patch.clone();
         return;

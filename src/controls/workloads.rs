@@ -33,6 +33,12 @@ impl Templated for workload::Workload {
     }
 }
 
+impl Templated for workload::Job {
+    fn template(&self) -> Option<&Arc<Template>> {
+        Some(&self.template)
+    }
+}
+
 impl Templated for workload::CronJob {
     fn template(&self) -> Option<&Arc<Template>> {
         Some(&self.template)

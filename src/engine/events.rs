@@ -170,6 +170,8 @@ pub enum Measure {
         control: &'static str,
         latched: bool,
     },
+    /// A field is left alone because someone else keeps writing it.
+    Contended { policy: Sym, control: &'static str },
     /// The budget of a policy is used up.
     Budget { policy: Sym },
     /// A drift was detected whose bytes were received at this time, on the monotonic clock.

@@ -61,7 +61,9 @@ pub use self::{
     events::{Config, Event, Measure, Notice, NoticeKind, Now, Round, Series},
     flights::{Action, ActionResult, Failure, FailureKind, Step},
     memory::Memory,
-    observed::{Canary, CanaryRun, Cilium, Finding, NetworkProbe, Observed, Route, Served},
+    observed::{
+        Canary, CanaryRun, Cilium, Finding, NetworkProbe, Observed, Password, Route, Served,
+    },
     plan::{Hold, PAUSE, Standing},
     record::OWNER_LABEL,
 };

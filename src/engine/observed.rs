@@ -26,6 +26,8 @@ pub struct Observed {
     pub cilium: Option<Cilium>,
     /// The network probe; `None` until it ran for the first time.
     pub network_probe: Option<NetworkProbe>,
+    /// Passwords of backup repositories, by namespace; `None` until somebody looked.
+    pub repository_passwords: Option<BTreeMap<Sym, Password>>,
     /// Minor version of the API server, from `/version`; `None` until the shell has read it.
     pub server_minor: Option<u32>,
 }
@@ -39,6 +41,7 @@ impl Observed {
             Finding::Served(served) => self.served = Some(served),
             Finding::Cilium(cilium) => self.cilium = Some(cilium),
             Finding::NetworkProbe(run) => self.network_probe = Some(run),
+            Finding::RepositoryPasswords(found) => self.repository_passwords = Some(found),
         }
     }
 }
@@ -56,6 +59,8 @@ pub enum Finding {
     Cilium(Cilium),
     /// By the network probe.
     NetworkProbe(NetworkProbe),
+    /// In the Secrets with the passwords of backup repositories, by namespace.
+    RepositoryPasswords(BTreeMap<Sym, Password>),
 }
 
 impl Finding {
@@ -67,8 +72,22 @@ impl Finding {
             Self::Served(_) => Observation::TlsHandshakes,
             Self::Cilium(_) => Observation::CiliumConfig,
             Self::NetworkProbe(_) => Observation::NetworkProbe,
+            Self::RepositoryPasswords(_) => Observation::RepositoryPassword,
         }
     }
+}
+
+/// What is known of a password; never the password itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Password {
+    /// It is the one that is printed in the source of the program.
+    BuiltIn,
+    /// It is another one.
+    Own,
+    /// There is none.
+    Missing,
+    /// It can't be read: why.
+    NotSeen(String),
 }
 
 /// What Cilium's configuration says of traffic between nodes.

@@ -47,6 +47,10 @@ impl Engine {
                 policy.contended = Some(format!("{subject}: {note}"));
             }
             self.status_soon(name, now);
+            let policy = name.clone();
+            self.out
+                .measures
+                .push(Measure::Contended { policy, control });
         }
         let (kind, remedy) = (NoticeKind::Warning, remedy.clone());
         self.notice_action(

@@ -3,7 +3,7 @@
 use super::{Engine, Measure, Now, memory, record};
 use crate::{
     evidence::body::{self, Body},
-    inventory::Sym,
+    inventory::{MOST_PATHS, Sym},
 };
 
 impl Engine {
@@ -42,7 +42,7 @@ impl Engine {
         }
         for (target, until) in self.memory.take_truces(now.wall) {
             // The entry names the object; which of its fields was contended no longer matters.
-            for path in [None, Some(0), Some(1)] {
+            for path in std::iter::once(None).chain((0..MOST_PATHS).map(Some)) {
                 self.fights
                     .restore((target.clone(), path), now.later(until));
             }

@@ -101,7 +101,7 @@ fn controls_declare_rights_that_make_sense() {
                 write.verb
             );
             assert!(
-                info.reads.contains(&write.kind),
+                info.inputs().any(|kind| kind == write.kind),
                 "{} writes {:?} unread",
                 info.id,
                 write.kind

@@ -20,7 +20,7 @@ pub struct Component {
 const COMPONENTS: [&str; 2] = ["etcd", "kube-apiserver"];
 
 /// Flags that a control reads. None of them holds a secret.
-const FLAGS: [&str; 20] = [
+const FLAGS: [&str; 21] = [
     "auto-tls",
     "cert-file",
     "client-cert-auth",
@@ -30,6 +30,7 @@ const FLAGS: [&str; 20] = [
     "etcd-certfile",
     "etcd-keyfile",
     "etcd-servers",
+    "etcd-servers-overrides",
     "key-file",
     "listen-client-urls",
     "listen-peer-urls",

@@ -1,6 +1,5 @@
-//! Small kinds of which few fields are read: Services, volume claims, storage classes and CRDs.
+//! Small kinds of which few fields are read: Services and CRDs.
 
-use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::{
@@ -95,30 +94,6 @@ pub enum Target {
     Number(u16),
     /// By name.
     Name(Sym),
-}
-
-/// A `PersistentVolumeClaim`.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Claim {
-    /// Its storage class.
-    pub class: Option<Sym>,
-    /// Whether it is bound to a volume.
-    pub bound: bool,
-}
-
-/// A `StorageClass`: its annotations are what controls read.
-#[derive(Debug, PartialEq, Eq)]
-pub struct StorageClass;
-
-/// A CSI `VolumeSnapshot`.
-#[derive(Debug, PartialEq, Eq)]
-pub struct VolumeSnapshot {
-    /// The claim that it is a copy of.
-    pub claim: Option<Sym>,
-    /// Whether it can be restored from.
-    pub ready: bool,
-    /// The moment that it shows.
-    pub taken: Option<Timestamp>,
 }
 
 /// A `CustomResourceDefinition`.
@@ -226,111 +201,6 @@ impl Projection for Service {
                 .collect(),
         };
         Ok((meta, service))
-    }
-}
-
-/// The object on the wire.
-#[derive(Debug, Deserialize)]
-pub struct WireClaim<'a> {
-    #[serde(borrow)]
-    metadata: WireMeta<'a>,
-    #[serde(borrow)]
-    spec: Option<ClaimSpec<'a>>,
-    #[serde(borrow)]
-    status: Option<ClaimStatus<'a>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ClaimSpec<'a> {
-    #[serde(borrow)]
-    storage_class_name: Option<Str<'a>>,
-}
-
-#[derive(Debug, Deserialize)]
-struct ClaimStatus<'a> {
-    #[serde(borrow)]
-    phase: Option<Str<'a>>,
-}
-
-impl Projection for Claim {
-    type Wire<'a> = WireClaim<'a>;
-
-    fn project(wire: WireClaim<'_>, interner: &mut Interner) -> Projected<Self> {
-        let meta = Self::meta(wire.metadata, interner)?;
-        let class = wire.spec.and_then(|spec| spec.storage_class_name);
-        let phase = wire.status.and_then(|status| status.phase);
-        let claim = Self {
-            class: class.map(|class| interner.string(&class)),
-            bound: phase.as_deref() == Some("Bound"),
-        };
-        Ok((meta, claim))
-    }
-}
-
-/// The object on the wire.
-#[derive(Debug, Deserialize)]
-pub struct WireNamed<'a> {
-    #[serde(borrow)]
-    metadata: WireMeta<'a>,
-}
-
-impl Projection for StorageClass {
-    type Wire<'a> = WireNamed<'a>;
-
-    fn project(wire: WireNamed<'_>, interner: &mut Interner) -> Projected<Self> {
-        Ok((Self::meta(wire.metadata, interner)?, Self))
-    }
-}
-
-/// The object on the wire.
-#[derive(Debug, Deserialize)]
-pub struct WireSnapshot<'a> {
-    #[serde(borrow)]
-    metadata: WireMeta<'a>,
-    #[serde(borrow)]
-    spec: Option<SnapshotSpec<'a>>,
-    #[serde(borrow)]
-    status: Option<SnapshotStatus<'a>>,
-}
-
-#[derive(Debug, Deserialize)]
-struct SnapshotSpec<'a> {
-    #[serde(borrow)]
-    source: Option<SnapshotSource<'a>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct SnapshotSource<'a> {
-    #[serde(borrow)]
-    persistent_volume_claim_name: Option<Str<'a>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct SnapshotStatus<'a> {
-    ready_to_use: Option<bool>,
-    #[serde(borrow)]
-    creation_time: Option<Str<'a>>,
-}
-
-impl Projection for VolumeSnapshot {
-    type Wire<'a> = WireSnapshot<'a>;
-
-    fn project(wire: WireSnapshot<'_>, interner: &mut Interner) -> Projected<Self> {
-        let meta = Self::meta(wire.metadata, interner)?;
-        let source = wire.spec.and_then(|spec| spec.source);
-        let claim = source.and_then(|source| source.persistent_volume_claim_name);
-        let status = wire.status.as_ref();
-        let snapshot = Self {
-            claim: claim.map(|claim| interner.string(&claim)),
-            ready: status.is_some_and(|status| status.ready_to_use == Some(true)),
-            taken: status
-                .and_then(|status| status.creation_time.as_ref())
-                .and_then(|text| text.parse().ok()),
-        };
-        Ok((meta, snapshot))
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::{borrow::Borrow, collections::BTreeSet, sync::Arc};
 
-use super::{meta::Labels, meta::Owners, template::Template};
+use super::{meta::Labels, meta::Owners, template::Template, velero::BackupSpec};
 
 /// A shared string.
 pub type Sym = Arc<str>;
@@ -70,6 +70,7 @@ pub struct Interner {
     labels: Pool<Labels>,
     owners: Pool<Owners>,
     templates: Pool<Template>,
+    backup_specs: Pool<BackupSpec>,
 }
 
 impl Interner {
@@ -93,12 +94,18 @@ impl Interner {
         self.templates.share(template)
     }
 
+    /// The shared form of what a backup holds: all backups of a schedule hold the same.
+    pub fn backup_spec(&mut self, spec: BackupSpec) -> Arc<BackupSpec> {
+        self.backup_specs.share(spec)
+    }
+
     /// How many distinct values are held, for metrics and tests.
     pub fn len(&self) -> usize {
         self.strings.values.len()
             + self.labels.values.len()
             + self.owners.values.len()
             + self.templates.values.len()
+            + self.backup_specs.values.len()
     }
 
     /// Whether nothing is held.

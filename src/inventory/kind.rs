@@ -120,8 +120,13 @@ macro_rules! kinds {
 
 use super::{
     cilium::CiliumPolicy,
-    core::{Claim, Crd, Service, StorageClass, VolumeSnapshot},
+    cnpg::{Database, DatabaseBackup, ObjectStore, ScheduledBackup},
+    config_map::ConfigMap,
+    core::{Crd, Service},
+    etcd::EtcdSnapshotFile,
     ingress::{Certificate, Gateway, HttpRoute, Ingress, IngressClass},
+    k8up::{K8upRun, K8upSchedule, K8upSnapshot},
+    longhorn::{BackupTarget, LonghornBackup, LonghornVolume, RecurringJob},
     mesh::{
         DestinationRule, FelixConfiguration, LinkerdAuthorization, LinkerdServer,
         PeerAuthentication,
@@ -131,11 +136,12 @@ use super::{
     network_policy::NetworkPolicy,
     node::Node,
     rbac::{Binding, Role, ServiceAccount},
+    storage::{Claim, SnapshotClass, SnapshotContent, StorageClass, Volume, VolumeSnapshot},
     table::Table,
     tiers::{ForeignPolicy, TierPolicy},
     trust::{ApiService, Webhooks},
-    velero::{Backup, Schedule, VolumeBackup},
-    workload::{CronJob, Pod, Workload},
+    velero::{Backup, Location, Repository, Restore, Schedule, SnapshotLocation, VolumeBackup},
+    workload::{CronJob, Job, Pod, Workload},
 };
 
 kinds! {
@@ -144,12 +150,14 @@ kinds! {
     Service services: Service = "" "v1" "services" "Service" Namespaced Builtin;
     ServiceAccount service_accounts: ServiceAccount = "" "v1" "serviceaccounts" "ServiceAccount" Namespaced Builtin;
     Claim claims: Claim = "" "v1" "persistentvolumeclaims" "PersistentVolumeClaim" Namespaced Builtin;
+    Volume volumes: Volume = "" "v1" "persistentvolumes" "PersistentVolume" Cluster Builtin;
+    ConfigMap config_maps: ConfigMap = "" "v1" "configmaps" "ConfigMap" Namespaced Builtin;
     StorageClass storage_classes: StorageClass = "storage.k8s.io" "v1" "storageclasses" "StorageClass" Cluster Builtin;
     Deployment deployments: Workload = "apps" "v1" "deployments" "Deployment" Namespaced Builtin;
     StatefulSet stateful_sets: Workload = "apps" "v1" "statefulsets" "StatefulSet" Namespaced Builtin;
     DaemonSet daemon_sets: Workload = "apps" "v1" "daemonsets" "DaemonSet" Namespaced Builtin;
     ReplicaSet replica_sets: Workload = "apps" "v1" "replicasets" "ReplicaSet" Namespaced Builtin;
-    Job jobs: Workload = "batch" "v1" "jobs" "Job" Namespaced Builtin;
+    Job jobs: Job = "batch" "v1" "jobs" "Job" Namespaced Builtin;
     CronJob cron_jobs: CronJob = "batch" "v1" "cronjobs" "CronJob" Namespaced Builtin;
     NetworkPolicy network_policies: NetworkPolicy = "networking.k8s.io" "v1" "networkpolicies" "NetworkPolicy" Namespaced Builtin;
     Ingress ingresses: Ingress = "networking.k8s.io" "v1" "ingresses" "Ingress" Namespaced Builtin;
@@ -181,10 +189,29 @@ kinds! {
     FelixConfiguration felix_configurations: FelixConfiguration = "crd.projectcalico.org" "v1" "felixconfigurations" "FelixConfiguration" Cluster Neighbour;
     Certificate certificates: Certificate = "cert-manager.io" "v1" "certificates" "Certificate" Namespaced Neighbour;
     VolumeSnapshot volume_snapshots: VolumeSnapshot = "snapshot.storage.k8s.io" "v1" "volumesnapshots" "VolumeSnapshot" Namespaced Neighbour;
+    SnapshotContent snapshot_contents: SnapshotContent = "snapshot.storage.k8s.io" "v1" "volumesnapshotcontents" "VolumeSnapshotContent" Cluster Neighbour;
+    SnapshotClass snapshot_classes: SnapshotClass = "snapshot.storage.k8s.io" "v1" "volumesnapshotclasses" "VolumeSnapshotClass" Cluster Neighbour;
     VeleroSchedule velero_schedules: Schedule = "velero.io" "v1" "schedules" "Schedule" Namespaced Neighbour;
     VeleroBackup velero_backups: Backup = "velero.io" "v1" "backups" "Backup" Namespaced Neighbour;
     PodVolumeBackup pod_volume_backups: VolumeBackup = "velero.io" "v1" "podvolumebackups" "PodVolumeBackup" Namespaced Neighbour;
     DataUpload data_uploads: VolumeBackup = "velero.io" "v2alpha1" "datauploads" "DataUpload" Namespaced Neighbour;
+    VeleroRestore velero_restores: Restore = "velero.io" "v1" "restores" "Restore" Namespaced Neighbour;
+    VeleroLocation velero_locations: Location = "velero.io" "v1" "backupstoragelocations" "BackupStorageLocation" Namespaced Neighbour;
+    VeleroSnapshotLocation velero_snapshot_locations: SnapshotLocation = "velero.io" "v1" "volumesnapshotlocations" "VolumeSnapshotLocation" Namespaced Neighbour;
+    VeleroRepository velero_repositories: Repository = "velero.io" "v1" "backuprepositories" "BackupRepository" Namespaced Neighbour;
+    Database databases: Database = "postgresql.cnpg.io" "v1" "clusters" "Cluster" Namespaced Neighbour;
+    ScheduledBackup scheduled_backups: ScheduledBackup = "postgresql.cnpg.io" "v1" "scheduledbackups" "ScheduledBackup" Namespaced Neighbour;
+    DatabaseBackup database_backups: DatabaseBackup = "postgresql.cnpg.io" "v1" "backups" "Backup" Namespaced Neighbour;
+    ObjectStore object_stores: ObjectStore = "barmancloud.cnpg.io" "v1" "objectstores" "ObjectStore" Namespaced Neighbour;
+    RecurringJob recurring_jobs: RecurringJob = "longhorn.io" "v1beta2" "recurringjobs" "RecurringJob" Namespaced Neighbour;
+    LonghornVolume longhorn_volumes: LonghornVolume = "longhorn.io" "v1beta2" "volumes" "Volume" Namespaced Neighbour;
+    LonghornBackup longhorn_backups: LonghornBackup = "longhorn.io" "v1beta2" "backups" "Backup" Namespaced Neighbour;
+    BackupTarget backup_targets: BackupTarget = "longhorn.io" "v1beta2" "backuptargets" "BackupTarget" Namespaced Neighbour;
+    K8upSchedule k8up_schedules: K8upSchedule = "k8up.io" "v1" "schedules" "Schedule" Namespaced Neighbour;
+    K8upBackup k8up_backups: K8upRun = "k8up.io" "v1" "backups" "Backup" Namespaced Neighbour;
+    K8upRestore k8up_restores: K8upRun = "k8up.io" "v1" "restores" "Restore" Namespaced Neighbour;
+    K8upSnapshot k8up_snapshots: K8upSnapshot = "k8up.io" "v1" "snapshots" "Snapshot" Namespaced Neighbour;
+    EtcdSnapshotFile etcd_snapshot_files: EtcdSnapshotFile = "k3s.cattle.io" "v1" "etcdsnapshotfiles" "ETCDSnapshotFile" Cluster Neighbour;
 }
 
 pub(crate) use {with_table, with_table_ref};

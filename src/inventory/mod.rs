@@ -12,13 +12,18 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod cilium;
+pub mod cnpg;
 pub mod component;
+pub mod config_map;
 pub mod core;
 pub mod entropy;
+pub mod etcd;
 pub mod freshness;
 pub mod ingress;
 pub mod intern;
+pub mod k8up;
 pub mod kind;
+pub mod longhorn;
 pub mod mesh;
 pub mod meta;
 pub mod migration;
@@ -27,11 +32,13 @@ pub mod network_policy;
 pub mod node;
 pub mod rbac;
 pub mod selector;
+pub mod storage;
 pub mod table;
 pub mod template;
 pub mod tiers;
 pub mod trust;
 pub mod velero;
+pub mod wire;
 pub mod workload;
 
 use std::{
@@ -57,12 +64,15 @@ use self::{
 /// A projected object, or what is wrong with it.
 pub type Projected<P> = Result<(Meta, P), &'static str>;
 
+/// Fields of one kind that remedies may put back: a bit each in [`meta::Manager`].
+pub const MOST_PATHS: usize = 8;
+
 /// A kind's projection: the fields that controls read.
 pub trait Projection: Sized + PartialEq {
     /// The object on the wire. Borrows from the input; fields that nobody reads are skipped.
     type Wire<'a>: Deserialize<'a>;
 
-    /// Fields that a remedy may put back, as paths in `fieldsV1`: at most eight.
+    /// Fields that a remedy may put back, as paths in `fieldsV1`: at most [`MOST_PATHS`].
     const OWNED_PATHS: &'static [&'static [&'static str]] = &[];
 
     /// Which labels are kept.

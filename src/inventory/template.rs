@@ -2,7 +2,7 @@
 
 mod pod_security;
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use serde::Deserialize;
 
@@ -36,6 +36,8 @@ pub struct Template {
     pub breaks_restricted: Option<Sym>,
     /// The proxy of a service mesh that the pods run.
     pub proxy: Proxy,
+    /// The server of a backup tool, if it is one.
+    pub backup_tool: Option<Box<BackupTool>>,
 }
 
 /// The proxy of a service mesh.
@@ -48,6 +50,18 @@ pub enum Proxy {
     Istio,
     /// Linkerd's.
     Linkerd,
+}
+
+/// The server of a backup tool: what it does where its objects leave a choice open.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum BackupTool {
+    /// Velero, with its arguments.
+    Velero(Box<[Sym]>),
+    /// K8up.
+    K8up {
+        /// Whether it leaves claims out that don't ask for a backup.
+        skip_without_annotation: bool,
+    },
 }
 
 impl Template {
@@ -168,6 +182,47 @@ struct Container<'a> {
     command: Option<Vec<Str<'a>>>,
     #[serde(borrow)]
     args: Option<Vec<Str<'a>>>,
+    #[serde(borrow)]
+    env: Option<Vec<EnvVar<'a>>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct EnvVar<'a> {
+    #[serde(borrow)]
+    name: Option<Str<'a>>,
+    #[serde(borrow)]
+    value: Option<Str<'a>>,
+}
+
+impl Container<'_> {
+    /// The server of a backup tool, by the program that runs: images are renamed by mirrors.
+    fn backup_tool(&self, interner: &mut Interner) -> Option<BackupTool> {
+        let command = self
+            .command
+            .iter()
+            .flatten()
+            .chain(self.args.iter().flatten());
+        let mut words = command.map(|word| &**word).peekable();
+        let is = |word: &str, name: &str| word.rsplit('/').next() == Some(name);
+        let named = |name: &str| self.name.as_deref() == Some(name);
+        if words.peek().is_some_and(|word| is(word, "velero")) {
+            words.next();
+        } else if !named("velero") {
+            let env = self.env.iter().flatten();
+            let skip =
+                env.filter(|var| var.name.as_deref() == Some("BACKUP_SKIP_WITHOUT_ANNOTATION"));
+            let skip = skip.filter_map(|var| var.value.as_deref()).next_back();
+            let k8up =
+                words.any(|word| word == "operator") && (named("k8up") || named("k8up-operator"));
+            let skip_without_annotation =
+                matches!(skip, Some("true" | "True" | "TRUE" | "1" | "t" | "T"));
+            return (k8up || skip.is_some()).then_some(BackupTool::K8up {
+                skip_without_annotation,
+            });
+        }
+        (words.next() == Some("server"))
+            .then(|| BackupTool::Velero(words.map(|word| interner.string(word)).collect()))
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -213,6 +268,10 @@ impl WirePodSpec<'_> {
                 host: port.host_port.is_some_and(|port| port != 0),
             });
         }
+        let mut containers = self.containers.iter().flatten();
+        let backup_tool = containers
+            .find_map(|container| container.backup_tool(interner))
+            .map(Box::new);
         let account = self.service_account_name.as_ref();
         let account = account.or(self.service_account.as_ref());
         let account = account.filter(|name| !name.is_empty());
@@ -222,6 +281,7 @@ impl WirePodSpec<'_> {
             projects_token: self.volumes.iter().flatten().any(Volume::is_api_token),
             provisions: self.all_containers().any(provisions),
             labels,
+            backup_tool,
             host_network: self.host_network == Some(true),
             service_account: account.map(|name| interner.string(name)),
             ports: ports.into(),
@@ -256,6 +316,13 @@ impl WirePodSpec<'_> {
         let first = self.containers.iter().flatten().take(1);
         let words = first.flat_map(|c| c.command.iter().chain(&c.args).flatten());
         words.map(|word| &**word)
+    }
+
+    /// The claims among its volumes, as name of the volume and name of the claim; those that are
+    /// made with the pod are named after it.
+    pub fn claims(&self, pod: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        let volumes = self.volumes.iter().flatten();
+        volumes.filter_map(move |volume| Some((volume.name(), volume.claim(pod)?)))
     }
 
     fn all_containers(&self) -> impl Iterator<Item = &Container<'_>> {

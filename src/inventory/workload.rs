@@ -9,17 +9,31 @@ use super::{
     Projected, Projection,
     component::{self, Component},
     intern::{Interner, Sym},
-    meta::{ManagedFields, Str, WireMeta},
+    meta::{Labels, ManagedFields, Str, WireMeta},
     template::{Template, WirePodSpec, WireTemplate, keeps_pod_annotation, keeps_pod_label},
+    wire::{WireCondition, condition, time},
 };
 
 use crate::analysis::meshed::{AMBIENT, INBOUND};
 
-/// A Deployment, `StatefulSet`, `DaemonSet`, `ReplicaSet` or Job.
+/// A Deployment, `StatefulSet`, `DaemonSet` or `ReplicaSet`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Workload {
     /// Template of its pods.
     pub template: Arc<Template>,
+}
+
+/// A Job.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Job {
+    /// Template of its pods.
+    pub template: Arc<Template>,
+    /// Whether it succeeded; `None` where it has not ended.
+    pub succeeded: Option<bool>,
+    /// When it started.
+    pub started: Option<Timestamp>,
+    /// When it ended.
+    pub ended: Option<Timestamp>,
 }
 
 /// A pod.
@@ -31,6 +45,28 @@ pub struct Pod {
     pub ended: bool,
     /// The component of the control plane that it runs, if it is one.
     pub component: Option<Box<Component>>,
+    /// The claims that it mounts.
+    pub claims: Box<[Mount]>,
+}
+
+/// A claim that a pod mounts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// Its name.
+    pub claim: Sym,
+    /// What the pod says about its backup as files.
+    pub choice: Choice,
+}
+
+/// What a pod says about the backup of a volume as files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// Nothing.
+    None,
+    /// It wants one: `backup.velero.io/backup-volumes`.
+    In,
+    /// It wants none: `backup.velero.io/backup-volumes-excludes`.
+    Out,
 }
 
 /// A `CronJob`.
@@ -63,6 +99,28 @@ pub struct WireWorkload<'a> {
 struct WireWorkloadSpec<'a> {
     #[serde(borrow)]
     template: Option<WireTemplate<'a>>,
+}
+
+/// The object on the wire.
+#[derive(Debug, Deserialize)]
+pub struct WireJob<'a> {
+    #[serde(borrow)]
+    metadata: WireMeta<'a>,
+    #[serde(borrow)]
+    spec: Option<WireWorkloadSpec<'a>>,
+    #[serde(borrow)]
+    status: Option<WireJobStatus<'a>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireJobStatus<'a> {
+    #[serde(borrow)]
+    conditions: Option<Vec<WireCondition<'a>>>,
+    #[serde(borrow)]
+    start_time: Option<Str<'a>>,
+    #[serde(borrow)]
+    completion_time: Option<Str<'a>>,
 }
 
 /// The object on the wire.
@@ -137,6 +195,48 @@ impl Projection for Workload {
     }
 }
 
+impl Projection for Job {
+    type Wire<'a> = WireJob<'a>;
+
+    fn project(wire: WireJob<'_>, interner: &mut Interner) -> Projected<Self> {
+        let meta = Self::meta(wire.metadata, interner)?;
+        let status = wire.status.unwrap_or_default();
+        let conditions = status.conditions.as_deref();
+        let holds = |kind| condition(conditions, kind) == Some(true);
+        let job = Self {
+            template: template(wire.spec, interner),
+            succeeded: match (holds("Complete"), holds("Failed")) {
+                (_, true) => Some(false),
+                (true, false) => Some(true),
+                (false, false) => None,
+            },
+            started: time(status.start_time.as_ref()),
+            ended: time(status.completion_time.as_ref()),
+        };
+        Ok((meta, job))
+    }
+}
+
+/// Annotations of a pod with the volumes that are backed up as files, and those that are not.
+const FILES: [(&str, Choice); 2] = [
+    ("backup.velero.io/backup-volumes", Choice::In),
+    ("backup.velero.io/backup-volumes-excludes", Choice::Out),
+];
+
+/// What the annotations of a pod say about a volume.
+fn choice(annotations: &Labels, volume: &str) -> Choice {
+    let names = |key| {
+        annotations
+            .get(key)
+            .into_iter()
+            .flat_map(|list| list.split(','))
+    };
+    let said = FILES
+        .into_iter()
+        .find(|(key, _)| names(key).any(|name| name.trim() == volume));
+    said.map_or(Choice::None, |(_, choice)| choice)
+}
+
 impl Projection for Pod {
     type Wire<'a> = WirePod<'a>;
 
@@ -145,7 +245,10 @@ impl Projection for Pod {
     }
 
     fn keeps_annotation(key: &str) -> bool {
-        super::ours(key) || keeps_pod_annotation(key) || matches!(key, AMBIENT | INBOUND)
+        super::ours(key)
+            || keeps_pod_annotation(key)
+            || matches!(key, AMBIENT | INBOUND)
+            || FILES.iter().any(|(annotation, _)| *annotation == key)
     }
 
     fn project(wire: WirePod<'_>, interner: &mut Interner) -> Projected<Self> {
@@ -160,7 +263,13 @@ impl Projection for Pod {
                 flags: component::flags(spec.command(), interner),
             })
         });
+        let claims = spec.claims(&meta.name).map(|(volume, claim)| Mount {
+            claim: interner.string(&claim),
+            choice: choice(&meta.annotations, volume),
+        });
+        let claims = claims.collect();
         let pod = Self {
+            claims,
             component,
             template: spec.project(labels, &meta.annotations, interner),
             ended: matches!(phase.as_deref(), Some("Succeeded" | "Failed")),
@@ -171,11 +280,11 @@ impl Projection for Pod {
 
 impl Projection for CronJob {
     type Wire<'a> = WireCronJob<'a>;
-    const OWNED_PATHS: &'static [&'static [&'static str]] = &[&["f:spec", "f:suspend"]];
+    const OWNED_PATHS: &'static [&'static [&'static str]] =
+        &[&["f:spec", "f:suspend"], &["f:spec", "f:schedule"]];
 
     fn project(wire: WireCronJob<'_>, interner: &mut Interner) -> Projected<Self> {
         let meta = Self::meta(wire.metadata, interner)?;
-        let time = |text: Option<&Str<'_>>| text.and_then(|text| text.parse().ok());
         let status = wire.status.as_ref();
         let job = Self {
             template: template(wire.spec.job_template.and_then(|job| job.spec), interner),

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds a Kubernetes control plane from pinned Go modules into .bin/, for the tests.
 #
-#   build.sh [GROUP...]    GROUP: etcd kubernetes kwok helm crds cyclonus (all of them by default)
+#   build.sh [GROUP...]    GROUP: etcd kubernetes kwok helm crds cron cyclonus (all by default)
 #
 # Needs Go, bash and coreutils. What is already built from the same pins is skipped at once.
 # Binaries of KUBEBUILDER_ASSETS (etcd, kube-apiserver, kubectl) are used where they run.
@@ -43,9 +43,10 @@ binaries() {
       done ;;
     kwok) echo "kwok=sigs.k8s.io/kwok/cmd/kwok" ;;
     helm) echo "helm=helm.sh/helm/v4/cmd/helm" ;;
+    cron) echo "cron=." ;;
     cyclonus) echo "cyclonus=." ;;
     crds) ;;
-    *) die "unknown group: $1 (etcd kubernetes kwok helm crds cyclonus)" ;;
+    *) die "unknown group: $1 (etcd kubernetes kwok helm crds cron cyclonus)" ;;
   esac
 }
 
@@ -65,6 +66,7 @@ usual_time() {
     kube-scheduler | kubectl) echo "about 1 minute" ;;
     kwok) echo "about 2 minutes" ;;
     helm) echo "about 3 minutes" ;;
+    cron) echo "a few seconds" ;;
     cyclonus) echo "about 1 minute" ;;
   esac
 }
@@ -182,7 +184,7 @@ copy_crds() {
       || die "$module@$version: hash is $(json_field "$json" Sum), modules.txt says $hash"
     mkdir -p -- "$temporary/$name"
     for file in "$(json_field "$json" Dir)/$folder"/*.yaml; do
-      [[ ${file##*/} != kustomization.yaml ]] || continue
+      [[ ${file##*/} != kustomiz* ]] || continue
       cat -- "$file" >"$temporary/$name/${file##*/}"
     done
   done <"$here/crds/modules.txt"
@@ -191,7 +193,7 @@ copy_crds() {
 }
 
 groups=("$@")
-((${#groups[@]})) || groups=(etcd kubernetes kwok helm crds cyclonus)
+((${#groups[@]})) || groups=(etcd kubernetes kwok helm crds cron cyclonus)
 
 missing=()
 for group in "${groups[@]}"; do

@@ -271,7 +271,7 @@ fn a_bundle_is_read_as_openssl_wrote_it() {
         extensions: AUTHORITY,
         days: 400,
     });
-    let now = Certificate::read(&openssl.der("root"))
+    let now = Certificate::read(&openssl.der("weak"))
         .unwrap()
         .member
         .begins();

@@ -6,8 +6,15 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use jiff::Timestamp;
+use probity::analysis::Analyses;
 use probity::analysis::tls::{Shown, Target, TlsVersion};
 use probity::cluster::tls::{authorities, look};
+use probity::controls::encryption::{IngressTls, handshake_targets};
+use probity::controls::{Context, Control, Verdict};
+use probity::engine::{Observed, Served};
+use probity::inventory::{Inventory, Kind};
+use serde_json::json;
 
 use super::openssl::{AUTHORITY, Openssl, RSA_2048, Signer, Wish};
 use crate::harness::free_port;
@@ -195,4 +202,93 @@ fn what_is_no_tls_server_is_told() {
     plain.join().unwrap();
     let why = runtime.block_on(look(&target(1), None)).unwrap_err();
     assert!(why.contains("can't connect"), "{why}");
+}
+
+/// What the control says of a Gateway whose listener is this server.
+fn judged(server: &Server, control: &IngressTls) -> Verdict {
+    let gateway = json!({ "type": "ADDED", "object": {
+        "metadata": {
+            "name": "edge", "namespace": "web", "resourceVersion": "1",
+            "uid": "00000000-0000-4000-8000-000000000001",
+        },
+        "spec": { "listeners": [{
+            "name": "https", "protocol": "HTTPS", "port": server.port, "hostname": "shop.example",
+            "tls": { "certificateRefs": [{ "name": "shop-tls" }] },
+        }] },
+        "status": { "addresses": [{ "value": "127.0.0.1" }] },
+    } });
+    let mut inventory = Inventory::default();
+    let line = gateway.to_string();
+    inventory
+        .apply_line(Kind::Gateway, line.as_bytes())
+        .unwrap();
+    let roots = Arc::new(authorities(std::slice::from_ref(
+        &control.trusted_authorities,
+    )));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.unwrap();
+    let targets = handshake_targets(&inventory).into_iter();
+    let shown = targets.map(|target| {
+        let shown = runtime.block_on(look(&target, Some(Arc::clone(&roots))));
+        (target, shown)
+    });
+    let now = Timestamp::now();
+    let observed = Observed {
+        served: Some(Served {
+            at: now,
+            shown: shown.collect(),
+        }),
+        ..Observed::default()
+    };
+    let analyses = Analyses::default();
+    let context = Context {
+        inventory: &inventory,
+        analyses: &analyses,
+        observed: &observed,
+        now,
+        own_namespace: "probity",
+        scope: None,
+        kept: None,
+        before: None,
+    };
+    let mut subjects = Vec::new();
+    control.population(&context, None, &mut |subject| subjects.push(subject));
+    let [listener] = &subjects[..] else {
+        panic!("{subjects:?}")
+    };
+    control.judge(&context, listener).unwrap()
+}
+
+#[test]
+fn a_listener_is_judged_by_what_it_serves() {
+    let good = made(RSA_2048, "sha256");
+    let root = String::from_utf8(good.read("root.pem")).unwrap();
+    let control = IngressTls {
+        handshake: true,
+        trusted_authorities: root,
+        ..IngressTls::default()
+    };
+    let chain = ["-cert_chain", "middle.pem"];
+    let old = ["-min_protocol", "TLSv1.1", "-cipher", "ALL:@SECLEVEL=0"];
+    for (args, wanted) in [
+        (&chain[..], "TlsServed"),
+        (&[], "ServedNotTrusted"),
+        (&[&chain[..], &old[..]].concat(), "OldTlsTaken"),
+    ] {
+        let verdict = judged(&Server::start(&good, args), &control);
+        assert_eq!(verdict.reason, wanted, "{args:?}: {}", verdict.message);
+    }
+    let other = Openssl::new();
+    other.make(&Wish {
+        name: "leaf",
+        key: RSA_2048,
+        digest: "sha256",
+        signer: Signer::Itself,
+        extensions: "subjectAltName=DNS:fake.local",
+        days: 30,
+    });
+    let verdict = judged(&Server::start(&other, &[]), &control);
+    assert_eq!(verdict.reason, "ServedForOtherHosts");
 }

@@ -17,6 +17,7 @@
 mod apiserver;
 mod certs;
 mod cluster;
+mod dice;
 mod kubeconfig;
 mod options;
 mod ports;
@@ -28,10 +29,11 @@ mod wait;
 
 pub(crate) use apiserver::ApiServer;
 pub(crate) use cluster::{Cluster, shared};
+pub(crate) use dice::Dice;
 pub(crate) use options::Options;
 pub(crate) use ports::free as free_port;
 pub(crate) use process::{Process, Signal};
-pub(crate) use tools::{crds, cyclonus};
+pub(crate) use tools::{Group, crds, cyclonus, ensure};
 
 /// The error of the harness: a message for the person who reads the test's output.
 pub(crate) type Result<T, E = String> = std::result::Result<T, E>;

@@ -19,6 +19,8 @@ pub(crate) enum Group {
     Kwok,
     /// `helm`.
     Helm,
+    /// `cron`: the libraries that tools read cron expressions with.
+    Cron,
     /// Custom resource definitions of neighbours.
     Crds,
     /// `cyclonus`, which judges connections by network policies.
@@ -32,6 +34,7 @@ impl Group {
             Self::Kubernetes => "kubernetes",
             Self::Kwok => "kwok",
             Self::Helm => "helm",
+            Self::Cron => "cron",
             Self::Crds => "crds",
             Self::Cyclonus => "cyclonus",
         }

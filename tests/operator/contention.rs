@@ -55,6 +55,7 @@ fn a_field_that_is_taken_back_twice_is_left_to_whoever_did_and_they_are_named() 
     assert!(message.contains(RIVAL), "{message}");
     let event = world.event(&namespace, "nightly", "Contended");
     assert!(event["note"].as_str().unwrap().contains(RIVAL), "{event:#}");
+    program.metric_becomes("contended_total", &[("policy", &policy)], 1.0);
     left_alone(&world, &path);
     assert_eq!(replica.said("intent").len(), 2);
     let said = replica.said("contended");

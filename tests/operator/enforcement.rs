@@ -61,7 +61,6 @@ fn a_default_deny_that_is_opened_is_closed_again() {
 }
 
 #[test]
-#[ignore = "a merge patch with an empty selector leaves the labels that are there"]
 fn a_default_deny_that_is_narrowed_is_for_all_pods_again() {
     weakened(&json!({ "podSelector": { "matchLabels": { "app": "web" } } }));
 }

@@ -2,43 +2,19 @@
 //! everything is put back, once, and the log tells all of it.
 
 use std::collections::BTreeMap;
-use std::thread;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::program::{Program, Replica};
 use super::world::{POLICIES, World, backup_job, cron_jobs, eventually};
+use crate::harness::Dice;
 
 /// Seeds of every run; `PROBITY_SEED=42` tries that one alone.
 const SEEDS: [u64; 3] = [1, 7, 23];
 /// Things that happen in a run, beside those that must.
 const STEPS: u64 = 12;
 const NAMESPACES: usize = 3;
-
-/// Random numbers (splitmix64): equal for equal seeds on every machine.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, below: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.0;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (bits ^ (bits >> 31)) % below
-    }
-
-    fn pick<T: Copy>(&mut self, among: &[T]) -> T {
-        let place = self.roll(u64::try_from(among.len()).unwrap());
-        among[usize::try_from(place).unwrap()]
-    }
-
-    /// A moment, not a wait for anything.
-    fn moment(&mut self, most: u64) {
-        thread::sleep(Duration::from_millis(self.roll(most)));
-    }
-}
 
 /// What can happen.
 #[derive(Debug, Clone, Copy)]

@@ -8,14 +8,15 @@ const START: &str = "2026-06-01T00:00:00Z";
 
 /// Metrics of a process that started at a time and has read so many Secrets as they are.
 fn reads(start: &str, count: Option<u32>) -> Reading {
-    let mut text = format!("process_start_time_seconds {}\n", at(start).as_second());
+    let start = at(start).as_second();
+    let mut reading = Reading::parse(&format!("process_start_time_seconds {start}\n"));
     if let Some(count) = count {
-        text += &format!(
+        reading.line(&format!(
             "apiserver_storage_transformation_operations_total{{resource=\"secrets\",status=\"OK\",\
-             transformation_type=\"from_storage\",transformer_prefix=\"identity\"}} {count}\n"
-        );
+             transformation_type=\"from_storage\",transformer_prefix=\"identity\"}} {count}"
+        ));
     }
-    Reading::parse(&text)
+    reading
 }
 
 fn take(servers: &mut ApiServers, moment: &str, metrics: Result<Reading, String>) {

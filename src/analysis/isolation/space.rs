@@ -17,12 +17,18 @@ use super::Stray;
 #[derive(Debug, Default)]
 pub(super) struct Space {
     classes: Vec<Class>,
-    index: BTreeMap<(Arc<Template>, Option<Sym>), u32>,
+    index: BTreeMap<Address, u32>,
     members: BTreeMap<(Kind, Sym), u32>,
     free: Vec<u32>,
-    /// Whether a stray class is gone.
-    lost_stray: bool,
+    /// Live pods: whether there is one is told too.
+    pods: usize,
+    /// Whether a stray class is gone, or the first pod has come or the last one gone.
+    turned: bool,
 }
+
+/// Where template and owner of a class lie. The inventory holds equal values once, and a class
+/// holds them, so that their addresses tell classes apart; nothing is ordered by them.
+type Address = (usize, usize);
 
 /// Pods of one owner with equal templates; or whatever has no owner.
 #[derive(Debug)]
@@ -45,6 +51,7 @@ impl Class {
 pub(super) struct Moved {
     pub(super) grown: bool,
     pub(super) shrunk: bool,
+    pub(super) turned: bool,
 }
 
 /// Template and owner of what an object holds now.
@@ -78,31 +85,37 @@ pub(super) fn held<'a>(inventory: &'a Inventory, change: &Change) -> Option<Held
     Some((template, None))
 }
 
-fn owner(meta: &Meta) -> Option<&Sym> {
+fn address(template: &Arc<Template>, owner: Option<&Sym>) -> Address {
+    let owner = owner.map_or(0, |owner| Arc::as_ptr(owner).addr());
+    (Arc::as_ptr(template).addr(), owner)
+}
+
+pub(super) fn owner(meta: &Meta) -> Option<&Sym> {
     meta.owners.controller.as_ref()
 }
 
 impl Space {
     /// Takes note of what an object holds now.
-    pub(super) fn note(&mut self, change: &Change, held: Option<Held<'_>>) -> Moved {
+    pub(super) fn note(&mut self, kind: Kind, name: &Sym, held: Option<Held<'_>>) -> Moved {
         let mut moved = Moved::default();
-        let key = (change.kind, change.name.clone());
-        let before = self.members.get(&key).copied();
-        if let (Some(at), Some((template, owner))) = (before, held)
-            && let Some(class) = self.classes.get(at as usize)
-            && Arc::ptr_eq(&class.template, template)
-            && class.owner.as_ref() == owner
-        {
-            return moved;
-        }
-        match held {
+        let key = (kind, name.clone());
+        // Into the new class before out of the old one: mostly they are the same.
+        let before = match held {
             Some((template, owner)) => {
                 let at = self.enter(template, owner, &mut moved);
-                self.members.insert(key, at);
+                self.members.insert(key, at)
             }
-            None => {
-                self.members.remove(&key);
-            }
+            None => self.members.remove(&key),
+        };
+        if kind == Kind::Pod && before.is_some() != held.is_some() {
+            let was_empty = self.pods == 0;
+            self.pods = if held.is_some() {
+                self.pods + 1
+            } else {
+                self.pods.saturating_sub(1)
+            };
+            moved.turned = was_empty || self.pods == 0;
+            self.turned |= moved.turned;
         }
         if let Some(at) = before {
             self.leave(at, &mut moved);
@@ -111,7 +124,7 @@ impl Space {
     }
 
     fn enter(&mut self, template: &Arc<Template>, owner: Option<&Sym>, moved: &mut Moved) -> u32 {
-        let key = (Arc::clone(template), owner.cloned());
+        let key = address(template, owner);
         if let Some(&at) = self.index.get(&key)
             && let Some(class) = self.classes.get_mut(at as usize)
         {
@@ -145,8 +158,8 @@ impl Space {
         };
         class.members -= 1;
         if class.members == 0 {
-            let key = (Arc::clone(&class.template), class.owner.clone());
-            self.lost_stray |= class.is_stray();
+            let key = address(&class.template, class.owner.as_ref());
+            self.turned |= class.is_stray();
             self.index.remove(&key);
             self.free.push(at);
             moved.shrunk = true;
@@ -155,7 +168,7 @@ impl Space {
 
     /// Works out what isolates each class; whether anything turned that a stray shows.
     pub(super) fn settle(&mut self, inventory: &Inventory, namespace: &str) -> bool {
-        let mut turned = std::mem::take(&mut self.lost_stray);
+        let mut turned = std::mem::take(&mut self.turned);
         for class in self.classes.iter_mut().filter(|class| class.members > 0) {
             let isolated = isolation(inventory, namespace, &class.template);
             let before = std::mem::replace(&mut class.isolated, isolated);

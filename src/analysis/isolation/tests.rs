@@ -150,13 +150,16 @@ fn take(world: &mut World, step: &Step) {
 fn said(isolation: &Isolation, inventory: &Inventory) -> BTreeMap<String, String> {
     let mut said = BTreeMap::new();
     for namespace in ["shop", "ops"] {
+        let mut pods = inventory.tables.pods.in_namespace(namespace);
+        let empty = pods.all(|pod| pod.spec.ended);
         let strays = Direction::BOTH.map(|direction| {
             let strays = isolation.strays(namespace, direction);
             let mut strays: Vec<_> = strays.map(|stray| format!("{stray:?}")).collect();
             strays.sort();
             strays
         });
-        said.insert(format!("Namespace {namespace}"), format!("{strays:?}"));
+        let all = format!("{strays:?}, without pods: {empty}");
+        said.insert(format!("Namespace {namespace}"), all);
     }
     for policy in inventory.tables.network_policies.iter() {
         let meta = &policy.meta;

@@ -301,7 +301,8 @@ fn denies_all(rule: &Rule) -> bool {
             _ => false,
         })
     };
-    rule.is_every_port() && (rule.peers.is_empty() || (whole(true) && whole(false)))
+    // A rule without peers is one that can't be read in full: it denies, but isolates nobody.
+    rule.is_every_port() && whole(true) && whole(false)
 }
 
 const fn of<P>(kind: Kind, object: &Object<P>) -> Policy<'_> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use super::{Dialect, Fields, Rule};
+use crate::inventory::wire::go_duration;
 
 /// A field: its name for messages, and its values.
 struct Field {
@@ -15,6 +16,7 @@ struct Field {
     names: &'static [&'static str],
 }
 
+const SECOND: Field = Field::new("second", 0, 59, &[]);
 const MINUTE: Field = Field::new("minute", 0, 59, &[]);
 const HOUR: Field = Field::new("hour", 0, 23, &[]);
 const DAY: Field = Field::new("day of the month", 1, 31, &[]);
@@ -40,7 +42,7 @@ impl Field {
 
     const fn weekday(dialect: Dialect) -> Self {
         let max = match dialect {
-            Dialect::Robfig => 6,
+            Dialect::Robfig | Dialect::Seconds => 6,
             Dialect::Netresearch => 7,
         };
         Self::new("day of the week", 0, max, WEEKDAYS)
@@ -99,14 +101,34 @@ pub(super) fn rule(text: &str, dialect: Dialect) -> Result<Rule, String> {
         _ => match text.strip_prefix("@every ") {
             Some(period) => return every(period, dialect),
             None if text.starts_with('@') => return Err(format!("{text:?} is not known")),
-            None => text,
+            None => return at(text, dialect).map(Rule::At),
         },
     };
-    at(fields, dialect).map(Rule::At)
+    // Names stand for the same times in every dialect, whatever its fields are.
+    let second = if dialect == Dialect::Seconds {
+        "0 "
+    } else {
+        ""
+    };
+    at(&format!("{second}{fields}"), dialect).map(Rule::At)
 }
 
 fn at(text: &str, dialect: Dialect) -> Result<Fields, String> {
-    let fields: Vec<&str> = text.split_whitespace().collect();
+    let mut fields: Vec<&str> = text.split_whitespace().collect();
+    let mut second = 0;
+    if dialect == Dialect::Seconds {
+        let found = fields.len();
+        if !(5..=6).contains(&found) {
+            return Err(format!(
+                "five or six fields are expected, from the second on, {found} are there"
+            ));
+        }
+        let (bits, _) = set(fields.remove(0), &SECOND, dialect)?;
+        second = u8::try_from(bits.trailing_zeros()).unwrap_or_default() % 60;
+        if found == 5 {
+            fields.push("*");
+        }
+    }
     let [minute, hour, day, month, weekday] = fields[..] else {
         let found = fields.len();
         return Err(format!("five fields are expected, {found} are there"));
@@ -114,13 +136,15 @@ fn at(text: &str, dialect: Dialect) -> Result<Fields, String> {
     let (days, any_day) = set(day, &DAY, dialect)?;
     let (weekdays, any_weekday) = set(weekday, &Field::weekday(dialect), dialect)?;
     Ok(Fields {
+        second,
         minutes: set(minute, &MINUTE, dialect)?.0,
         hours: set(hour, &HOUR, dialect)?.0,
         days,
         months: set(month, &MONTH, dialect)?.0,
         // 7 is Sunday, as 0 is.
         weekdays: (weekdays | weekdays >> 7) & 0x7f,
-        either_day: dialect == Dialect::Robfig && !any_day && !any_weekday,
+        either_day: dialect != Dialect::Netresearch && !any_day && !any_weekday,
+        catches_up: dialect == Dialect::Netresearch,
     })
 }
 
@@ -170,7 +194,7 @@ fn range(text: &str, field: &Field, dialect: Dialect) -> Result<(u64, bool), Str
     let value = |offset: u32| (start - field.min + offset) % span + field.min;
     let values = (0..size).step_by(usize::try_from(step).unwrap_or(usize::MAX));
     let bits = values.fold(0, |bits, offset| bits | 1 << value(offset));
-    Ok((bits, star && step == 1))
+    Ok((bits, star && (step == 1 || dialect == Dialect::Seconds)))
 }
 
 fn check_size(size: u32, step: u32, dialect: Dialect) -> Result<(), String> {
@@ -189,34 +213,9 @@ fn check_size(size: u32, step: u32, dialect: Dialect) -> Result<(), String> {
 /// A duration as Go writes it, such as `1h30m`, in whole seconds. What is shorter than one is
 /// one, or refused.
 fn every(text: &str, dialect: Dialect) -> Result<Rule, String> {
-    let wrong = || format!("{text:?} is no duration: write hours, minutes and seconds as in 1h30m");
-    let mut rest = text.strip_prefix('+').unwrap_or(text);
-    let mut seconds = 0.0;
-    if rest.is_empty() {
-        return Err(wrong());
-    }
-    while rest != "0" && !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.');
-        let (number, tail) = rest.split_at(digits.ok_or_else(wrong)?);
-        let end = tail.find(|c: char| c.is_ascii_digit() || c == '.');
-        let (unit, tail) = tail.split_at(end.unwrap_or(tail.len()));
-        let unit = match unit {
-            "ns" => 1e-9,
-            "us" | "µs" | "μs" => 1e-6,
-            "ms" => 1e-3,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3600.0,
-            _ => return Err(wrong()),
-        };
-        seconds += number.parse::<f64>().map_err(|_| wrong())? * unit;
-        rest = tail;
-    }
-    // Go's durations end at 292 years.
-    let period = Duration::try_from_secs_f64(seconds)
-        .ok()
-        .filter(|period| i64::try_from(period.as_nanos()).is_ok())
-        .ok_or_else(wrong)?;
+    let period = go_duration(text).ok_or_else(|| {
+        format!("{text:?} is no duration: write hours, minutes and seconds as in 1h30m")
+    })?;
     if period.as_secs() == 0 && dialect == Dialect::Netresearch {
         return Err(format!("{text:?} is less than a second"));
     }

@@ -284,3 +284,47 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_hour_that_the_clock_skips_is_made_up_for_by_the_newer_velero_only() {
+    let next = |text: &str, dialect, after: &str| {
+        let schedule = Schedule::parse(text, Some("Europe/Berlin"), dialect).unwrap();
+        schedule.next_after(at(after)).unwrap()
+    };
+    // From two to three o'clock of the 29th of March 2026 there was nothing.
+    let eve = "2026-03-28T12:00:00Z";
+    for (text, dialect, due) in [
+        ("30 2 * * *", Robfig, "2026-03-30T00:30:00Z"),
+        ("30 2 * * *", Netresearch, "2026-03-29T01:30:00Z"),
+        ("30 2,3 * * *", Netresearch, "2026-03-29T01:30:00Z"),
+        ("30 1,2 * * *", Netresearch, "2026-03-29T00:30:00Z"),
+    ] {
+        assert_eq!(next(text, dialect, eve), at(due), "{text} {dialect:?}");
+    }
+    let just_before = "2026-03-29T00:59:30Z";
+    assert_eq!(
+        next("30 2 * * *", Netresearch, just_before),
+        at("2026-03-29T01:30:00Z")
+    );
+}
+
+#[test]
+fn expressions_of_databases_begin_with_the_second() {
+    use Dialect::Seconds;
+    let next = |text: &str| {
+        let schedule = Schedule::parse(text, None, Seconds).unwrap();
+        schedule.next_after(at("2026-06-01T12:00:00Z")).unwrap()
+    };
+    for (text, due) in [
+        ("0 0 1 * * *", "2026-06-02T01:00:00Z"),
+        ("30 0 1 * * *", "2026-06-02T01:00:30Z"),
+        ("0 0 * * *", "2026-06-01T13:00:00Z"),
+        ("@weekly", "2026-06-07T00:00:00Z"),
+    ] {
+        assert_eq!(next(text), at(due), "{text}");
+    }
+    assert_eq!(interval("0 0 * * *", Seconds), Some(HOUR));
+    for text in ["0 1 * *", "0 0 0 1 * * *", "60 0 1 * * *"] {
+        assert!(Schedule::parse(text, None, Seconds).is_err(), "{text}");
+    }
+}

@@ -139,7 +139,9 @@ impl From<Status> for CallError {
         let message = if status.message.is_empty() {
             status.reason.clone()
         } else {
-            status.message.clone()
+            // Some list what is wrong line by line; people read ours in logs and statuses.
+            let lines: Vec<&str> = status.message.lines().map(str::trim).collect();
+            lines.join(" ").trim_end().to_owned()
         };
         match status.code {
             403 if caused_by("NamespaceTerminating") => Self::NamespaceTerminating,
@@ -267,6 +269,15 @@ mod tests {
             }
         );
         assert_eq!(of(418, "").category(), "other");
+    }
+
+    #[test]
+    fn a_message_of_several_lines_becomes_one() {
+        let message = "server: a.b: not declared".to_owned();
+        assert_eq!(
+            of(500, r#"{"message":"server:\n  a.b: not declared\n"}"#),
+            CallError::Server { code: 500, message }
+        );
     }
 
     #[test]

@@ -13,9 +13,9 @@ const MOST_SERIES: usize = 500;
 const WINDOW: Duration = Duration::from_mins(1);
 /// Events of one policy within [`WINDOW`], new or counted in.
 const MOST_PER_WINDOW: u32 = 10;
-/// Events about subjects among these: in a flood of drift there is room left to say on the policy
-/// that its brake has latched.
-const MOST_ABOUT_SUBJECTS: u32 = 7;
+/// Routine Events among these: in a flood of drift there is room left to say that the brake has
+/// latched, or who keeps writing a field back.
+const MOST_ROUTINE: u32 = 7;
 /// Policies whose share is measured.
 const MOST_POLICIES: usize = 1000;
 
@@ -50,8 +50,8 @@ pub(super) struct Key {
     pub(super) regarding: Reference,
     pub(super) reason: &'static str,
     pub(super) note: String,
-    /// Whether it is about a subject, also where the policy stands in for it.
-    pub(super) of_subject: bool,
+    /// Whether it is one of those that a flood of drift consists of.
+    pub(super) routine: bool,
 }
 
 /// What to do with a notice.
@@ -101,8 +101,8 @@ impl Desk {
     pub(super) fn decide(&mut self, key: &Key, policy: &str, now: Duration) -> Decision {
         // Counted also where nothing may be sent: the next update then tells the whole count.
         let known = self.occurred(key, now);
-        let most = if key.of_subject {
-            MOST_ABOUT_SUBJECTS
+        let most = if key.routine {
+            MOST_ROUTINE
         } else {
             MOST_PER_WINDOW
         };
@@ -203,7 +203,7 @@ mod tests {
             },
             reason: "Drifted",
             note: note.to_owned(),
-            of_subject: true,
+            routine: true,
         }
     }
 
@@ -263,12 +263,12 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_about_subjects_leaves_room_for_the_policy_itself() {
+    fn a_flood_of_drift_leaves_room_for_what_follows_from_it() {
         let mut desk = Desk::default();
-        let mut sent = |of_subject: bool| {
+        let mut sent = |routine: bool| {
             let notices = (0..15).map(|n| Key {
-                of_subject,
-                ..key("a", &format!("{of_subject} {n}"))
+                routine,
+                ..key("a", &format!("{routine} {n}"))
             });
             let decisions = notices.map(|key| desk.decide(&key, "p", at(0)));
             decisions.filter(|d| *d == Decision::Create).count()

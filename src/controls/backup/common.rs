@@ -1,37 +1,168 @@
-//! What the controls of backups share: objectives, what covers what, and commands for people.
+//! What the controls of backups share: objectives, exemptions, and commands for people.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+pub(super) use crate::analysis::backup::plan::later;
 use crate::{
-    api::period::parse_duration,
-    inventory::{Inventory, Kind, Meta},
+    analysis::backup::Protectable,
+    api::{Period, period::parse_duration},
+    controls::{Context, Subject, Touched, Verdict},
+    inventory::{Change, Inventory, Kind, Meta},
+    verdict::{Outcome, Strength},
 };
 
-/// Annotation of a `CronJob` with the claims that it backs up, separated by commas.
-pub(super) const BACKS_UP: &str = "probity.dev/backs-up";
 /// Annotation of a claim, namespace or storage class with its recovery point objective.
 pub(super) const RPO: &str = "probity.dev/rpo";
+/// Label of a claim that needs no backup, with the value `exempt`.
+pub(super) const BACKUP: &str = "probity.dev/backup";
+/// Annotation that says why a claim needs none.
+pub(super) const REASON: &str = "probity.dev/backup-exempt-reason";
 
-/// The claims that a `CronJob` says it backs up; `None` where it is no backup.
-pub(super) fn backs_up(meta: &Meta) -> Option<impl Iterator<Item = &str>> {
-    let names = meta.annotations.get(BACKS_UP)?.split(',').map(str::trim);
-    Some(names.filter(|name| !name.is_empty()))
+/// Kinds whose objects may be lost.
+pub(super) const PROTECTABLE: &[Kind] = &[Kind::Claim, Kind::Database];
+
+pub(super) fn day() -> Period {
+    Period::hours(24)
 }
 
-/// The recovery point objective of a claim: that of the claim, else of its namespace, else of its
-/// storage class. `Err` is a sentence about one that can't be read.
+pub(super) const fn yes() -> bool {
+    true
+}
+
+/// Calls `found` with each claim and database cluster in `namespace`, or with all of them.
+pub(super) fn protectables(
+    inventory: &Inventory,
+    namespace: Option<&str>,
+    found: &mut dyn FnMut(Subject),
+) {
+    let tables = &inventory.tables;
+    tables.claims.within(namespace, |claim| {
+        found(Subject::of(Kind::Claim, &claim.meta));
+    });
+    tables.databases.within(namespace, |database| {
+        found(Subject::of(Kind::Database, &database.meta));
+    });
+}
+
+/// Which claims and database clusters a change of their objective or exemption touches.
+pub(super) fn touched(change: &Change) -> Touched {
+    let (kind, namespace, name) = (change.kind, &change.namespace, &change.name);
+    match kind {
+        Kind::Claim | Kind::Database => Touched::Subject(Subject::object(kind, namespace, name)),
+        Kind::Namespace => Touched::Namespace(name.clone()),
+        _ => Touched::All,
+    }
+}
+
+/// The subject itself, where it is of one of these kinds.
+pub(super) fn affected(kinds: &[Kind], subject: &Subject) -> Touched {
+    match subject.object_kind() {
+        Some(kind) if kinds.contains(&kind) => Touched::Subject(subject.clone()),
+        _ => Touched::Nothing,
+    }
+}
+
+/// The verdict on what has nothing to lose, or whose loss is accepted; else whether it is
+/// labelled exempt without a reason.
+pub(super) fn exempt(
+    context: &Context<'_>,
+    what: Protectable<'_>,
+    allowed: bool,
+) -> Result<bool, Verdict> {
+    let meta = what.meta();
+    if let Protectable::Claim(claim) = what {
+        if !claim.spec.bound {
+            let message = "the claim is not bound to a volume: there is nothing to back up";
+            return Err(Verdict::not_applicable("NotBound", message));
+        }
+        if what.is_ephemeral() {
+            let message = "the claim is made with its pod and ends with it";
+            return Err(Verdict::not_applicable("Ephemeral", message));
+        }
+        if let Some(database) = what.database(context.inventory) {
+            let message = format!(
+                "the claim is a part of the database cluster {}, which is judged itself",
+                database.meta.name
+            );
+            return Err(Verdict::not_applicable("PartOfDatabase", message));
+        }
+    }
+    if !allowed || meta.labels.get(BACKUP) != Some("exempt") {
+        return Ok(false);
+    }
+    let reason = meta.annotations.get(REASON).unwrap_or_default().trim();
+    if reason.is_empty() {
+        return Ok(true);
+    }
+    let message = format!("exempt from backup: {reason}");
+    let declared = Strength::Declared;
+    Err(Verdict::new(Outcome::Excepted, declared, "Exempt", message))
+}
+
+/// A failure of something that is labelled exempt without a reason says so first.
+pub(super) fn without_reason(mut verdict: Verdict, labelled: bool) -> Verdict {
+    if labelled && verdict.outcome == Outcome::Fail {
+        verdict.reason = "ExemptWithoutReason";
+        verdict.message = format!(
+            "it is labelled exempt, but annotation {REASON} gives no reason; {}",
+            verdict.message
+        )
+        .into();
+    }
+    verdict
+}
+
+/// The command that exempts a claim or database cluster.
+pub(super) fn exempt_command(what: Protectable<'_>) -> String {
+    let info = what.kind().info();
+    let (namespace, name) = (&what.meta().namespace, &what.meta().name);
+    let kind = match what.kind() {
+        Kind::Claim => "persistentvolumeclaim".to_owned(),
+        _ => format!("{}.{}", info.plural, info.group),
+    };
+    format!(
+        "kubectl annotate {kind} {name} --namespace {namespace} {REASON}='…' && kubectl label \
+         {kind} {name} --namespace {namespace} {BACKUP}=exempt"
+    )
+}
+
+/// The most that a backup may take beyond the objective, so that a daily run is late only when
+/// it is late.
+const MOST_ALLOWED: Duration = Duration::from_hours(2);
+
+/// How old a recovery point may be.
+pub(super) fn allowed(rpo: Duration) -> Duration {
+    rpo.saturating_add(MOST_ALLOWED.min(rpo / 4))
+}
+
+/// The moment from which on something has lasted longer than until `end`.
+pub(super) fn beyond(end: Timestamp) -> Timestamp {
+    later(end, Duration::from_secs(1))
+}
+
+/// The recovery point objective of a claim or database cluster: its own, else that of its
+/// namespace, else of its storage class. `Err` is a sentence about one that can't be read.
 pub(super) fn objective(
     inventory: &Inventory,
+    kind: Kind,
     namespace: &str,
-    claim: &str,
+    name: &str,
 ) -> Result<Option<Duration>, String> {
     let tables = &inventory.tables;
-    let class = tables.claims.get(namespace, claim);
-    let class = class.and_then(|claim| claim.spec.class.as_deref());
+    let class = match kind {
+        Kind::Database => tables
+            .databases
+            .get(namespace, name)
+            .and_then(|d| d.spec.class.as_deref()),
+        _ => tables
+            .claims
+            .get(namespace, name)
+            .and_then(|c| c.spec.class.as_deref()),
+    };
     let places = [
-        (Kind::Claim, namespace, claim),
+        (kind, namespace, name),
         (Kind::Namespace, "", namespace),
         (Kind::StorageClass, "", class.unwrap_or_default()),
     ];
@@ -46,11 +177,6 @@ pub(super) fn objective(
     parse_duration(text)
         .map(Some)
         .map_err(|error| format!("annotation {RPO} of {kind} {name}: {error}"))
-}
-
-/// `start` and `span` later; the end of time where that is beyond it.
-pub(super) fn later(start: Timestamp, span: Duration) -> Timestamp {
-    start.checked_add(span).unwrap_or(Timestamp::MAX)
 }
 
 /// A duration as people say it: `26h`, `7d`, `1h30m`.
@@ -72,57 +198,24 @@ pub(super) fn say(span: Duration) -> String {
     parts.collect::<Vec<_>>().concat()
 }
 
-/// Whether a list of included and one of excluded namespaces cover a namespace, as Velero reads
-/// them. What we can't read as a pattern includes nothing and excludes everything.
-pub(super) fn covers<S: AsRef<str>>(included: &[S], excluded: &[S], namespace: &str) -> bool {
-    let holds = |list: &[S], doubt| {
-        let mut patterns = list.iter().map(AsRef::as_ref);
-        patterns.any(|pattern| glob(pattern, namespace).unwrap_or(doubt))
-    };
-    (included.is_empty() || holds(included, false)) && !holds(excluded, true)
-}
-
-/// Whether `text` matches a pattern with `*` and `?`; `None` for patterns that hold more.
-fn glob(pattern: &str, text: &str) -> Option<bool> {
-    if pattern.contains(['[', ']', '{', '}', '\\', '!']) {
-        return None;
-    }
-    Some(matches(pattern.as_bytes(), text.as_bytes()))
-}
-
-/// Namespaces have at most 63 bytes: going back to the last star only is quick enough.
-fn matches(pattern: &[u8], text: &[u8]) -> bool {
-    let (mut p, mut t, mut star) = (0, 0, None);
-    while t < text.len() {
-        match pattern.get(p) {
-            Some(b'*') => {
-                star = Some((p + 1, t));
-                p += 1;
-            }
-            Some(wanted) if *wanted == b'?' || *wanted == text[t] => {
-                p += 1;
-                t += 1;
-            }
-            _ => {
-                let Some((after, taken)) = star else {
-                    return false;
-                };
-                star = Some((after, taken + 1));
-                (p, t) = (after, taken + 1);
-            }
-        }
-    }
-    pattern[p..].iter().all(|byte| *byte == b'*')
-}
-
-/// The command that starts a run of a schedule now.
+/// The command that starts a run of a plan now.
 pub(super) fn run_now(kind: Kind, meta: &Meta) -> String {
     let (namespace, name) = (&meta.namespace, &meta.name);
     match kind {
         Kind::CronJob => {
             format!("kubectl create job --from=cronjob/{name} --namespace {namespace} {name}-now")
         }
-        _ => format!("velero backup create --from-schedule {name} --namespace {namespace}"),
+        Kind::VeleroSchedule => {
+            format!("velero backup create --from-schedule {name} --namespace {namespace}")
+        }
+        Kind::ScheduledBackup => format!(
+            "kubectl cnpg backup --namespace {namespace} CLUSTER, with the method of \
+             ScheduledBackup {name}"
+        ),
+        _ => {
+            let info = kind.info();
+            format!("start a run of {} {namespace}/{name} now", info.kind)
+        }
     }
 }
 
@@ -141,29 +234,6 @@ mod tests {
             (61, "1m1s"),
         ] {
             assert_eq!(say(Duration::from_secs(seconds)), said);
-        }
-    }
-
-    #[test]
-    fn namespaces_are_covered_as_velero_reads_them() {
-        for (included, excluded, covered) in [
-            (&[][..], &[][..], true),
-            (&["*"], &[], true),
-            (&["shop"], &[], true),
-            (&["bank"], &[], false),
-            (&["s*p"], &[], true),
-            (&["*sh?p*"], &[], true),
-            (&["s*x"], &[], false),
-            (&["[s]hop"], &[], false),
-            (&["*"], &["shop"], false),
-            (&["*"], &["*bank"], true),
-            (&["*"], &["[b]ank"], false),
-        ] {
-            assert_eq!(
-                covers(included, excluded, "shop"),
-                covered,
-                "{included:?} {excluded:?}"
-            );
         }
     }
 }

@@ -2,13 +2,21 @@
 
 use std::{sync::Arc, time::Duration};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::common::{backs_up, later, objective, run_now, say};
+use super::common::{beyond, day, later, objective, run_now, say};
 use crate::{
-    analysis::schedule::{Dialect, Schedule},
+    analysis::{
+        Derived,
+        backup::{
+            backs_up,
+            plan::{KINDS, Plan},
+        },
+        schedule::Schedule,
+    },
     api::Period,
     controls::prelude::*,
+    inventory::Projection,
 };
 
 /// Every backup schedule is switched on, is accepted by its tool, is due often enough, and runs
@@ -17,8 +25,8 @@ use crate::{
 #[serde(rename_all = "camelCase")]
 pub struct ScheduleActive {
     /// Recovery point objective: the longest time that may lie between two due runs. For a
-    /// `CronJob`, the annotation `probity.dev/rpo` of the claims that it backs up, of their
-    /// namespace or of their storage class goes first.
+    /// `CronJob` or `ScheduledBackup`, the annotation `probity.dev/rpo` of the claims or of the
+    /// cluster that it backs up, of their namespace or of their storage class goes first.
     #[serde(default = "day")]
     pub rpo: Period,
 
@@ -27,10 +35,6 @@ pub struct ScheduleActive {
     #[serde(default = "one_and_a_half")]
     #[schemars(range(min = 101, max = 1000))]
     pub slack_percent: u32,
-}
-
-fn day() -> Period {
-    Period::hours(24)
 }
 
 const fn one_and_a_half() -> u32 {
@@ -49,20 +53,6 @@ impl Default for ScheduleActive {
 /// Velero looks at a new schedule within a minute.
 const ACCEPTED_WITHIN: Duration = Duration::from_mins(5);
 
-/// What Velero Schedules and `CronJob`s have in common.
-struct Plan<'a> {
-    kind: Kind,
-    meta: &'a Meta,
-    cron: &'a str,
-    zone: Option<&'a str>,
-    /// The field that stops it, and whether it does.
-    stop: (&'static str, bool),
-    /// `None` where its tool has not looked at it; `CronJob`s are accepted by the API server.
-    accepted: Option<Result<(), &'a str>>,
-    /// The last run; its creation where there was none.
-    last: Timestamp,
-}
-
 impl ScheduleActive {
     /// Documentation and facts.
     pub const INFO: Info = Info {
@@ -73,59 +63,73 @@ impl ScheduleActive {
         criteria: &["A1.2"],
         severity: Severity::High,
         strength: Strength::Declared,
-        rule_version: 1,
+        rule_version: 2,
         reads: &[
             Kind::VeleroSchedule,
             Kind::CronJob,
+            Kind::ScheduledBackup,
+            Kind::RecurringJob,
+            Kind::K8upSchedule,
             Kind::Claim,
+            Kind::Database,
             Kind::Namespace,
             Kind::StorageClass,
         ],
-        subjects: &[Kind::VeleroSchedule, Kind::CronJob],
-        derives: &[],
+        subjects: &KINDS,
+        derives: &[Derived::Recovery],
         observes: &[],
         writes: &[
             Write::patch(Kind::VeleroSchedule),
             Write::patch(Kind::CronJob),
+            Write::patch(Kind::ScheduledBackup),
+            Write::patch(Kind::RecurringJob),
+            Write::patch(Kind::K8upSchedule),
         ],
         scope: ScopeUse::BySubject,
-        what: "Each Velero Schedule, and each CronJob with the annotation `probity.dev/backs-up: \
-               claim[,claim]`, is not paused or suspended, is accepted by its tool, has a cron \
-               expression that can be read, leaves at most the recovery point objective between \
-               two due runs, and has not missed a run: no more than (`slackPercent` − 100) per \
-               cent of that time has passed since the first due time after its last run.",
+        what: "Each Velero Schedule, CloudNativePG ScheduledBackup, Longhorn RecurringJob that \
+               backs up, K8up Schedule with backups, and each CronJob with the annotation \
+               `probity.dev/backs-up: claim[,claim]`, is not paused or suspended, is accepted by \
+               its tool, has a cron expression that can be read, leaves at most the recovery point \
+               objective between two due runs, and has not missed a run: no more than \
+               (`slackPercent` − 100) per cent of that time has passed since the first due time \
+               after its last run.",
         why: "A schedule that somebody paused for an afternoon, or that stalled weeks ago, is \
               found out on the day when its backup is needed.",
-        fix: "A schedule that passed before and is paused or suspended is switched on again. One \
-              that never passed is a proposal: nobody said that it should run. Cron expressions \
-              are not changed.",
+        fix: "A schedule that passed before and is paused or suspended is switched on again; a \
+              cron expression that was changed to one that is due too rarely, never, or can't be \
+              read, is put back. One that never passed is a proposal: nobody said that it should \
+              run.",
         by_hand: "Unpause the schedule (`spec.paused: false`, `spec.suspend: false`), or write a \
-               cron expression that leaves no more than the objective between two runs.",
+                  cron expression that leaves no more than the objective between two runs.",
         prevention: "A ValidatingAdmissionPolicy can refuse `paused` and `suspend` on schedules in \
-               scope; what a cron expression amounts to it can't tell.",
-        limits: "Only Velero and annotated CronJobs are known. The longest time between runs is \
-                 computed without clock changes. An expression without time zone is read as UTC, \
-                 as nearly every kube-controller-manager and Velero server does. Velero before \
-                 1.18.3 reads expressions as robfig/cron does; from 1.18.3 on both day fields \
-                 must match, and 7 is Sunday: where the two differ, the worse reading counts. A \
-                 run counts when it starts; whether it succeeded is `backup-rpo-met`. A run that \
-                 Velero was told to skip is not missed. After the expression of a schedule is \
-                 changed, a run that the new one would have had is missed until the next starts.",
+                     scope; what a cron expression amounts to it can't tell.",
+        limits: "The longest time between runs is computed without clock changes. An expression \
+                 without time zone is read as UTC, as nearly every kube-controller-manager and \
+                 Velero server does. Velero before 1.18.3 reads expressions as robfig/cron does; \
+                 from 1.18.3 on both day fields must match, and 7 is Sunday: where the two differ, \
+                 the worse reading counts. CloudNativePG's expressions begin with the second: \
+                 `0 0 * * *` is due every hour. K8up's random expressions are read as what K8up \
+                 made of them. A run counts when it starts; whether it succeeded is \
+                 `backup-runs-clean` and `backup-rpo-met`. A run that Velero was told to skip is \
+                 not missed. Longhorn doesn't tell when a job ran last: its missed runs are found \
+                 by `backup-rpo-met` only. After the expression of a schedule is changed, a run \
+                 that the new one would have had is missed until the next starts.",
     };
 
     fn judge_plan(&self, context: &Context<'_>, plan: &Plan<'_>) -> Verdict {
         let declared = Strength::Declared;
-        if plan.stop.1 {
-            return plan.stopped(context);
+        if let Some((field, true)) = plan.stop {
+            return stopped(context, plan, field);
         }
         let readings = match plan.readings() {
             Ok(readings) => readings,
             Err(error) => {
                 let message = format!("the cron expression {:?} can't be used: {error}", plan.cron);
-                return Verdict::fail(declared, "ScheduleUnreadable", message);
+                let verdict = Verdict::fail(declared, "ScheduleUnreadable", message);
+                return put_back(context, plan, verdict);
             }
         };
-        if let Some(verdict) = plan.not_accepted(context.now) {
+        if let Some(verdict) = not_accepted(plan, context.now) {
             return verdict;
         }
         let rpo = match self.objective(context.inventory, plan) {
@@ -153,13 +157,16 @@ impl ScheduleActive {
         let mut message = String::new();
         for reading in readings {
             let interval = reading.worst_interval().filter(|interval| *interval <= rpo);
-            let (Some(interval), Some(due)) = (interval, reading.next_after(plan.last)) else {
-                return too_rare(plan, reading, rpo, note);
+            let from = plan.last.unwrap_or(context.now);
+            let (Some(interval), Some(due)) = (interval, reading.next_after(from)) else {
+                return put_back(context, plan, too_rare(plan, reading, rpo, note));
             };
             let late = interval.saturating_mul(self.slack_percent.saturating_sub(100)) / 100;
-            if later(due, late) < missed_at {
+            if let Some(last) = plan.last
+                && later(due, late) < missed_at
+            {
                 missed_at = later(due, late);
-                let (last, late) = (plan.last, say(late));
+                let late = say(late);
                 message = format!(
                     "no run since {last}: one was due at {due} and may be {late} late{note}"
                 );
@@ -169,21 +176,39 @@ impl ScheduleActive {
             return Verdict::fail(Strength::Declared, "RunsMissed", message)
                 .propose(run_now(plan.kind, plan.meta));
         }
-        Verdict::pass(Strength::Declared, "ScheduleActive", "")
-            .recheck(later(missed_at, Duration::from_secs(1)))
-            .keeping(Kept {
-                uid: plan.meta.uid,
-                value: json!({ plan.stop.0: false }),
-                owners: Arc::clone(&plan.meta.owners),
-            })
+        let verdict = Verdict::pass(Strength::Declared, "ScheduleActive", "").keeping(Kept {
+            uid: plan.meta.uid,
+            value: json!({ "cron": plan.cron }),
+            owners: Arc::clone(&plan.meta.owners),
+        });
+        if plan.last.is_some() {
+            verdict.recheck(beyond(missed_at))
+        } else {
+            verdict
+        }
     }
 
-    /// The strictest objective of the claims that a `CronJob` names; the parameter for others.
+    /// The strictest objective of what a plan names; the parameter for those that name nothing.
     fn objective(&self, inventory: &Inventory, plan: &Plan<'_>) -> Result<Duration, String> {
-        let claims = backs_up(plan.meta).filter(|_| plan.kind == Kind::CronJob);
+        let namespace = &plan.meta.namespace;
+        let mut named: Vec<(Kind, &str)> = Vec::new();
+        match plan.kind {
+            Kind::CronJob => {
+                let claims = backs_up(plan.meta).into_iter().flatten();
+                named.extend(claims.map(|claim| (Kind::Claim, claim)));
+            }
+            Kind::ScheduledBackup => {
+                let scheduled = inventory
+                    .tables
+                    .scheduled_backups
+                    .get(namespace, &plan.meta.name);
+                named.extend(scheduled.map(|s| (Kind::Database, &*s.spec.cluster)));
+            }
+            _ => {}
+        }
         let mut strictest: Option<Duration> = None;
-        for claim in claims.into_iter().flatten() {
-            let rpo = objective(inventory, &plan.meta.namespace, claim)?;
+        for (kind, name) in named {
+            let rpo = objective(inventory, kind, namespace, name)?;
             let rpo = rpo.unwrap_or_else(|| self.rpo.duration());
             strictest = Some(strictest.map_or(rpo, |known| known.min(rpo)));
         }
@@ -207,109 +232,95 @@ fn too_rare(plan: &Plan<'_>, reading: &Schedule, rpo: Duration, note: &str) -> V
     Verdict::fail(Strength::Declared, reason, message)
 }
 
-impl<'a> Plan<'a> {
-    fn of(inventory: &'a Inventory, subject: &'a Subject) -> Option<Self> {
-        let (namespace, name) = (&*subject.namespace, &*subject.name);
-        match subject.object_kind()? {
-            Kind::VeleroSchedule => {
-                let object = inventory.tables.velero_schedules.get(namespace, name)?;
-                let schedule = &object.spec;
-                let last = schedule.last_backup.max(schedule.last_skipped);
-                Some(Self {
-                    kind: Kind::VeleroSchedule,
-                    meta: &object.meta,
-                    cron: &schedule.cron,
-                    zone: None,
-                    stop: ("paused", schedule.paused),
-                    accepted: match schedule.phase.as_deref() {
-                        None | Some("" | "New") => None,
-                        Some("Enabled") => Some(Ok(())),
-                        Some(other) => Some(Err(other)),
-                    },
-                    last: last.unwrap_or_else(|| object.meta.created_at()),
-                })
-            }
-            Kind::CronJob => {
-                let object = inventory.tables.cron_jobs.get(namespace, name)?;
-                let last = object.spec.last_schedule;
-                backs_up(&object.meta).is_some().then(|| Self {
-                    kind: Kind::CronJob,
-                    meta: &object.meta,
-                    cron: &object.spec.schedule,
-                    zone: object.spec.time_zone.as_deref(),
-                    stop: ("suspend", object.spec.suspended),
-                    accepted: Some(Ok(())),
-                    last: last.unwrap_or_else(|| object.meta.created_at()),
-                })
-            }
-            _ => None,
-        }
+fn stopped(context: &Context<'_>, plan: &Plan<'_>, field: &'static str) -> Verdict {
+    let message = format!("spec.{field} is true: no backup is started");
+    let verdict = Verdict::fail(Strength::Declared, "SchedulePaused", message);
+    let patch = json!({ "spec": { field: false } });
+    match kept(context, plan) {
+        // Where there is a field that stops, it is the first that may be put back.
+        Some(_) => verdict.remedy(remedy(plan, patch, 0)),
+        None => verdict.propose(patch_command(plan, &patch)),
     }
+}
 
-    /// The expression as each program reads it that may run it, without repetition.
-    fn readings(&self) -> Result<Vec<Schedule>, String> {
-        let read = |dialect| Schedule::parse(self.cron, self.zone, dialect);
-        if self.kind == Kind::CronJob {
-            return read(Dialect::Robfig).map(|reading| vec![reading]);
-        }
-        match (read(Dialect::Robfig), read(Dialect::Netresearch)) {
-            (Ok(old), Ok(new)) if old == new => Ok(vec![old]),
-            (Ok(old), Ok(new)) => Ok(vec![old, new]),
-            (Err(error), Err(_)) => Err(error),
-            (Err(error), Ok(_)) => Err(format!("Velero before 1.18.3 refuses it: {error}")),
-            (Ok(_), Err(error)) => Err(format!("Velero from 1.18.3 on refuses it: {error}")),
-        }
+/// What was kept of that very object: one of the same name that was created anew may be meant to
+/// be as it is.
+fn kept<'a>(context: &Context<'a>, plan: &Plan<'_>) -> Option<&'a Kept> {
+    context.kept.filter(|kept| kept.uid == plan.meta.uid)
+}
+
+fn remedy(plan: &Plan<'_>, patch: Value, field: usize) -> Remedy {
+    Remedy::PutBack {
+        target: Target {
+            kind: plan.kind,
+            namespace: plan.meta.namespace.clone(),
+            name: plan.meta.name.clone(),
+        },
+        patch,
+        path: field,
     }
+}
 
-    fn stopped(&self, context: &Context<'_>) -> Verdict {
-        let (field, kind) = (self.stop.0, self.kind.info());
-        let (namespace, name) = (&self.meta.namespace, &self.meta.name);
-        let verdict = Verdict::fail(
+fn patch_command(plan: &Plan<'_>, patch: &Value) -> String {
+    let kind = plan.kind.info();
+    let (namespace, name) = (&plan.meta.namespace, &plan.meta.name);
+    format!(
+        "kubectl patch {}.{} {name} --namespace {namespace} --type merge --patch '{patch}'",
+        kind.plural, kind.group,
+    )
+}
+
+/// A cadence that somebody changed goes back to what it was when it passed.
+fn put_back(context: &Context<'_>, plan: &Plan<'_>, verdict: Verdict) -> Verdict {
+    let before = kept(context, plan).and_then(|kept| kept.value["cron"].as_str());
+    match before {
+        // Unchanged: then it is the objective that became stricter.
+        Some(cron) if cron != plan.cron => {
+            let fields = plan.cron_field.iter().rev();
+            let spec = fields.fold(json!(cron), |value, field| json!({ *field: value }));
+            verdict.remedy(remedy(plan, json!({ "spec": spec }), cron_path(plan)))
+        }
+        _ => verdict,
+    }
+}
+
+/// Which of the fields that may be put back is the cron expression.
+fn cron_path(plan: &Plan<'_>) -> usize {
+    use crate::inventory::{cnpg, k8up, longhorn, velero, workload};
+    let paths = match plan.kind {
+        Kind::CronJob => workload::CronJob::OWNED_PATHS,
+        Kind::ScheduledBackup => cnpg::ScheduledBackup::OWNED_PATHS,
+        Kind::RecurringJob => longhorn::RecurringJob::OWNED_PATHS,
+        Kind::K8upSchedule => k8up::K8upSchedule::OWNED_PATHS,
+        _ => velero::Schedule::OWNED_PATHS,
+    };
+    let is_cron = |path: &&[&str]| {
+        let field = path.last().and_then(|last| last.strip_prefix("f:"));
+        field == plan.cron_field.last().copied()
+    };
+    paths.iter().position(is_cron).unwrap_or_default()
+}
+
+fn not_accepted(plan: &Plan<'_>, now: Timestamp) -> Option<Verdict> {
+    match plan.accepted {
+        Some(Ok(())) => None,
+        Some(Err(phase)) => Some(Verdict::fail(
             Strength::Declared,
-            "SchedulePaused",
-            format!("spec.{field} is true: no backup is started"),
-        );
-        match context.kept {
-            // A schedule of the same name that was created anew may be meant to be paused.
-            Some(kept) if kept.uid == self.meta.uid => verdict.remedy(Remedy::PutBack {
-                target: Target {
-                    kind: self.kind,
-                    namespace: namespace.clone(),
-                    name: name.clone(),
-                },
-                patch: json!({ "spec": kept.value }),
-                path: 0,
-            }),
-            _ => verdict.propose(format!(
-                "kubectl patch {}.{} {name} --namespace {namespace} --type merge --patch '{}'",
-                kind.plural,
-                kind.group,
-                json!({ "spec": { field: false } })
-            )),
-        }
-    }
-
-    fn not_accepted(&self, now: Timestamp) -> Option<Verdict> {
-        match self.accepted {
-            Some(Ok(())) => None,
-            Some(Err(phase)) => Some(Verdict::fail(
-                Strength::Declared,
-                "ScheduleRefused",
-                format!("Velero refuses the schedule: its phase is {phase}"),
-            )),
-            None => {
-                let until = later(self.meta.created_at(), ACCEPTED_WITHIN);
-                Some(if now <= until {
-                    Verdict::not_applicable("InGrace", "Velero has not looked at the schedule yet")
-                        .recheck(later(until, Duration::from_secs(1)))
-                } else {
-                    let message = format!(
-                        "Velero has not looked at the schedule within {}: is it running?",
-                        say(ACCEPTED_WITHIN)
-                    );
-                    Verdict::fail(Strength::Declared, "ScheduleIgnored", message)
-                })
-            }
+            "ScheduleRefused",
+            format!("Velero refuses the schedule: its phase is {phase}"),
+        )),
+        None => {
+            let until = later(plan.meta.created_at(), ACCEPTED_WITHIN);
+            Some(if now <= until {
+                Verdict::not_applicable("InGrace", "Velero has not looked at the schedule yet")
+                    .recheck(beyond(until))
+            } else {
+                let message = format!(
+                    "Velero has not looked at the schedule within {}: is it running?",
+                    say(ACCEPTED_WITHIN)
+                );
+                Verdict::fail(Strength::Declared, "ScheduleIgnored", message)
+            })
         }
     }
 }
@@ -332,15 +343,15 @@ impl Control for ScheduleActive {
 
     fn touched(&self, change: &Change) -> Touched {
         match change.kind {
-            Kind::VeleroSchedule | Kind::CronJob => Touched::Subject(Subject::object(
-                change.kind,
-                &change.namespace,
-                &change.name,
-            )),
-            Kind::Claim => Touched::Namespace(change.namespace.clone()),
+            Kind::Claim | Kind::Database => Touched::Namespace(change.namespace.clone()),
             Kind::Namespace => Touched::Namespace(change.name.clone()),
-            _ => Touched::All,
+            Kind::StorageClass => Touched::All,
+            kind => Touched::Subject(Subject::object(kind, &change.namespace, &change.name)),
         }
+    }
+
+    fn affected(&self, _: Derived, subject: &Subject) -> Touched {
+        super::common::affected(&KINDS, subject)
     }
 
     fn population(
@@ -349,18 +360,11 @@ impl Control for ScheduleActive {
         namespace: Option<&str>,
         found: &mut dyn FnMut(Subject),
     ) {
-        let tables = &context.inventory.tables;
-        let schedules = &tables.velero_schedules;
-        subject::objects(Kind::VeleroSchedule, schedules, namespace, found);
-        tables.cron_jobs.within(namespace, |object| {
-            if backs_up(&object.meta).is_some() {
-                found(Subject::of(Kind::CronJob, &object.meta));
-            }
-        });
+        Plan::each(context.inventory, namespace, found);
     }
 
     fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {
-        let plan = Plan::of(context.inventory, subject)?;
+        let plan = Plan::of(context.inventory, context.analyses.recovery(), subject)?;
         Some(self.judge_plan(context, &plan))
     }
 }

@@ -2,7 +2,10 @@
 
 use crate::{
     controls::prelude::*,
-    inventory::trust::{ApiService, Webhooks},
+    inventory::{
+        trust::{ApiService, Webhooks},
+        velero::Location,
+    },
 };
 
 /// The API server checks the certificate of everything that it calls: aggregated APIs and
@@ -10,7 +13,8 @@ use crate::{
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AggregatedAndWebhookTls {
-    /// Names of objects whose certificate need not be checked.
+    /// Names of objects whose certificate need not be checked; `namespace/name` for a
+    /// `BackupStorageLocation`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 317)))]
     pub allow: Vec<String>,
@@ -31,18 +35,21 @@ impl AggregatedAndWebhookTls {
             Kind::ValidatingWebhook,
             Kind::MutatingWebhook,
             Kind::ApiService,
+            Kind::VeleroLocation,
         ],
         subjects: &[
             Kind::ValidatingWebhook,
             Kind::MutatingWebhook,
             Kind::ApiService,
+            Kind::VeleroLocation,
         ],
         derives: &[],
         observes: &[],
         writes: &[],
         scope: ScopeUse::BySubject,
         what: "No aggregated APIService sets `insecureSkipTLSVerify`, and every webhook that is \
-               given by a URL is called by https.",
+               given by a URL is called by https. No BackupStorageLocation of Velero sets \
+               `insecureSkipTLSVerify`.",
         why: "Whoever can answer in place of an aggregated API or a webhook decides what the API \
               server believes: a certificate that is not checked keeps nobody from it.",
         fix: "Nothing is written. The proposal says which field to mend.",
@@ -77,6 +84,23 @@ impl AggregatedAndWebhookTls {
              spec.caBundle and remove spec.insecureSkipTLSVerify.",
         );
         Some(self.unless_allowed(&object.meta.name, failure))
+    }
+
+    fn location(&self, object: &Object<Location>) -> Verdict {
+        let skips = object.spec.config.get("insecureSkipTLSVerify");
+        if skips != Some("true") {
+            let message = "the certificate of the object store is checked";
+            return Verdict::pass(Strength::Declared, "TlsVerified", message);
+        }
+        let message = "insecureSkipTLSVerify: anybody may answer for the object store";
+        let failure = Verdict::fail(Strength::Declared, "TlsNotVerified", message).propose(
+            "Put the authority of the object store into spec.objectStorage.caCert and remove \
+             config.insecureSkipTLSVerify.",
+        );
+        let Meta {
+            namespace, name, ..
+        } = &object.meta;
+        self.unless_allowed(&format!("{namespace}/{name}"), failure)
     }
 
     fn webhooks(&self, object: &Object<Webhooks>) -> Verdict {
@@ -115,6 +139,8 @@ impl Control for AggregatedAndWebhookTls {
         namespace: Option<&str>,
         found: &mut dyn FnMut(Subject),
     ) {
+        let locations = &context.inventory.tables.velero_locations;
+        subject::objects(Kind::VeleroLocation, locations, namespace, found);
         super::callees(context.inventory, namespace, found);
     }
 
@@ -123,6 +149,10 @@ impl Control for AggregatedAndWebhookTls {
         let name = &*subject.name;
         match subject.object_kind()? {
             Kind::ApiService => self.api(tables.api_services.get("", name)?),
+            Kind::VeleroLocation => {
+                let locations = &tables.velero_locations;
+                Some(self.location(locations.get(subject.object_namespace(), name)?))
+            }
             Kind::ValidatingWebhook => {
                 Some(self.webhooks(tables.validating_webhooks.get("", name)?))
             }
@@ -189,6 +219,27 @@ mod tests {
     fn what_the_api_server_serves_itself_is_no_subject() {
         let mut world = api(&json!({ "groupPriorityMinimum": 1 }));
         assert!(world.judge(&AggregatedAndWebhookTls::default()).is_empty());
+    }
+
+    #[test]
+    fn a_location_of_backups_checks_its_object_store() {
+        let location = |config: Value| {
+            let object = json!({
+                "metadata": { "name": "default", "namespace": "velero" },
+                "spec": { "provider": "aws", "config": config },
+            });
+            World::new()
+                .namespace("velero")
+                .with(Kind::VeleroLocation, object)
+        };
+        let control = AggregatedAndWebhookTls::default();
+        let lax = || location(json!({ "insecureSkipTLSVerify": "true" }));
+        assert_eq!(lax().only(&control).reason, "TlsNotVerified");
+        assert_eq!(location(json!({})).only(&control).reason, "TlsVerified");
+        let allowing = AggregatedAndWebhookTls {
+            allow: vec!["velero/default".to_owned()],
+        };
+        assert_eq!(lax().only(&allowing).reason, "AllowedByPolicy");
     }
 
     #[test]

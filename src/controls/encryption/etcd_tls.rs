@@ -156,7 +156,14 @@ fn of_api_server(flags: &Labels) -> Vec<String> {
         faults.push("the API server names no --etcd-servers".to_owned());
         return faults;
     }
-    for url in urls.split(',').filter(|url| !url.starts_with("https://")) {
+    // Overrides are written as group/resource#URL;URL, and separated by commas as well.
+    let overrides = flags.get("etcd-servers-overrides").unwrap_or_default();
+    let overrides = overrides
+        .split(',')
+        .filter_map(|one| Some(one.split_once('#')?.1));
+    let overrides = overrides.flat_map(|urls| urls.split(';'));
+    let urls = urls.split(',').chain(overrides);
+    for url in urls.filter(|url| !url.starts_with("https://")) {
         faults.push(format!("the API server reaches etcd by {url}"));
     }
     for flag in CLIENT {
@@ -336,6 +343,14 @@ mod tests {
             ("--etcd-certfile=", Outcome::Fail),
             (
                 "--etcd-servers=https://a:2379,https://b:2379",
+                Outcome::Pass,
+            ),
+            (
+                "--etcd-servers-overrides=/events#https://a:2379;http://b:2379",
+                Outcome::Fail,
+            ),
+            (
+                "--etcd-servers-overrides=/events#https://a:2379;https://b:2379",
                 Outcome::Pass,
             ),
         ] {

@@ -7,6 +7,7 @@ mod config_consistent_across_replicas;
 mod etcd_tls;
 mod ingress_tls;
 mod kms_healthy_and_rotated;
+mod persistent_volumes;
 mod pod_traffic;
 mod secrets_at_rest_active;
 mod secrets_no_plaintext_reads;
@@ -26,6 +27,7 @@ pub use self::{
     etcd_tls::EtcdTls,
     ingress_tls::{HANDSHAKE_INTERVAL, IngressTls, handshake_targets},
     kms_healthy_and_rotated::KmsHealthyAndRotated,
+    persistent_volumes::{NodeLabel, PersistentVolumes, UnknownDriver},
     pod_traffic::{Encryption, PodTraffic},
     secrets_at_rest_active::{ManagedPlatformPolicy, SecretsAtRestActive},
     secrets_no_plaintext_reads::SecretsNoPlaintextReads,

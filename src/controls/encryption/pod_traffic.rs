@@ -125,7 +125,8 @@ impl PodTraffic {
                  Linkerd's own default, where neither pod nor namespace says anything, is not \
                  read, and taken for all-unauthenticated. Servers are read as v1beta3, which \
                  Linkerd serves since 2.16. Ports that a mesh is told to leave alone by annotation \
-                 are not seen. Exemptions during a migration belong into a ControlException with \
+                 are not seen. The control plane of a mesh runs without proxies of its own: exempt \
+                 its namespace. Exemptions during a migration belong into a ControlException with \
                  an end.",
     };
 

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{
     secrets_provider_strength::secrets,
-    servers::{AtRest, at_rest, incomplete, unless_encrypted},
+    servers::{AtRest, at_rest, expiry, incomplete, reading, unless_encrypted},
     time::{after, span},
 };
 use crate::{
@@ -75,7 +75,7 @@ impl SecretsReencrypted {
         strength: Strength::Effective,
         rule_version: 1,
         reads: &[Kind::Migration, Kind::MigrationBeta],
-        subjects: &[Kind::Migration],
+        subjects: &[],
         derives: &[],
         observes: &[Observation::EncryptionCanary, Observation::ApiServerFacts],
         writes: &[
@@ -116,10 +116,24 @@ impl SecretsReencrypted {
         if let Some(verdict) = worst.and_then(unless_encrypted) {
             return verdict;
         }
-        let hashless = servers.replicas.values().any(|replica| {
-            let reading = replica.reading.as_ref();
-            reading.is_none_or(|(_, reading)| reading.config.is_none())
-        });
+        let mut until = Timestamp::MAX;
+        let mut hashless = false;
+        for replica in servers.replicas.values() {
+            match reading(context, replica) {
+                Ok((at, reading)) => {
+                    until = until.min(expiry(at));
+                    hashless |= reading.config.is_none();
+                }
+                Err(verdict) => return verdict,
+            }
+        }
+        let verdict = self.since_changes(context, resource, hashless);
+        let recheck = verdict.recheck_at.map_or(until, |own| own.min(until));
+        verdict.recheck(recheck)
+    }
+
+    /// The verdict on a resource while all API servers can be seen.
+    fn since_changes(&self, context: &Context<'_>, resource: &str, hashless: bool) -> Verdict {
         if hashless {
             return Verdict::unknown(
                 "ChangesNotVisible",

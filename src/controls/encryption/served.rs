@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use super::time::later;
 use crate::{
     analysis::{
-        certificates::chain_fault,
+        certificates::{Certificate, chain_fault},
         tls::{Shown, TlsVersion},
     },
     controls::prelude::*,
@@ -28,7 +28,7 @@ pub(super) fn certificate(
     remaining: SignedDuration,
 ) -> Option<Verdict> {
     let failing = |reason, message| Some(Verdict::fail(Strength::Operating, reason, message));
-    for (at, certificate) in shown.chain.iter().enumerate() {
+    for (at, certificate) in looked_at(shown) {
         let which = if at == 0 {
             "the certificate".to_owned()
         } else {
@@ -56,7 +56,7 @@ pub(super) fn certificate(
         );
         return failing("ChainOutOfOrder", message);
     }
-    let end = shown.chain.iter().map(|c| c.member.ends()).min()?;
+    let end = first_end(shown)?;
     (now >= later(end, -remaining)).then(|| {
         let message = format!("the certificate, or one of its chain, ends at {end}");
         Verdict::fail(Strength::Operating, "CertificateEndsSoon", message)
@@ -65,6 +65,19 @@ pub(super) fn certificate(
 
 /// When the first certificate of the chain has only `remaining` left.
 pub(super) fn ends(shown: &Shown, remaining: SignedDuration) -> Option<Timestamp> {
-    let end = shown.chain.iter().map(|c| c.member.ends()).min()?;
+    let end = first_end(shown)?;
     Some(later(end, -remaining))
+}
+
+/// The certificates that clients look at, with their places: a root that is sent along is trusted
+/// for what it is, or not at all.
+fn looked_at(shown: &Shown) -> impl Iterator<Item = (usize, &Certificate)> {
+    let chain = shown.chain.iter().enumerate();
+    chain.filter(|(at, certificate)| *at == 0 || !certificate.is_root())
+}
+
+fn first_end(shown: &Shown) -> Option<Timestamp> {
+    looked_at(shown)
+        .map(|(_, certificate)| certificate.member.ends())
+        .min()
 }

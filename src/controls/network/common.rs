@@ -32,6 +32,21 @@ pub(super) fn affected(subject: &Subject) -> Touched {
     }
 }
 
+/// Calls `found` with each workload in `namespace`, or in all, whose namespace is `wanted`.
+pub(super) fn workloads_of(
+    inventory: &Inventory,
+    namespace: Option<&str>,
+    wanted: impl Fn(&Labels) -> bool,
+    found: &mut dyn FnMut(Subject),
+) {
+    subject::namespaces(inventory, namespace, &mut |space| {
+        let meta = inventory.meta(Kind::Namespace, "", &space.name);
+        if meta.is_some_and(|meta| wanted(&meta.labels)) {
+            workloads::each(inventory, Some(&space.name), found);
+        }
+    });
+}
+
 /// The verdict on workloads that policies say nothing about.
 pub(super) fn host_network() -> Verdict {
     Verdict::not_applicable(

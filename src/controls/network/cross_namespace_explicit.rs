@@ -77,17 +77,7 @@ impl CrossNamespaceExplicit {
         severity: Severity::Medium,
         strength: Strength::Effective,
         rule_version: 1,
-        reads: &[
-            Kind::Deployment,
-            Kind::StatefulSet,
-            Kind::DaemonSet,
-            Kind::CronJob,
-            Kind::Job,
-            Kind::ReplicaSet,
-            Kind::Pod,
-            Kind::Namespace,
-            Kind::NetworkPolicy,
-        ],
+        reads: &workloads::KINDS,
         subjects: &workloads::KINDS,
         derives: &[Derived::Isolation],
         observes: &[],
@@ -112,7 +102,8 @@ impl CrossNamespaceExplicit {
                  nothing isolates is a finding of `net-pod-ingress-isolated` alone. Addresses of \
                  pods are not read from the cluster: without `podCidrs`, a block that holds a whole \
                  range of private addresses fails, and one that holds a part of one is Unknown. \
-                 An accepting rule of the Admin tier counts even where a rule before it denies.",
+                 An accepting rule of the Admin tier counts even where a rule before it denies, and what \
+                 a policy lets in counts even where the Admin tier denies it.",
     };
 
     fn pods(&self) -> Addresses {
@@ -253,13 +244,8 @@ impl Control for CrossNamespaceExplicit {
         namespace: Option<&str>,
         found: &mut dyn FnMut(Subject),
     ) {
-        for object in context.inventory.tables.namespaces.iter() {
-            let name = &object.meta.name;
-            let wanted = namespace.is_none_or(|namespace| **name == *namespace);
-            if wanted && self.confidential_selector.matches(&object.meta.labels) {
-                workloads::each(context.inventory, Some(name), found);
-            }
-        }
+        let wanted = |labels: &Labels| self.confidential_selector.matches(labels);
+        common::workloads_of(context.inventory, namespace, wanted, found);
     }
 
     fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     analysis::network::Direction,
     controls::prelude::*,
+    controls::remedy::merge_patch,
     inventory::{
         meta::{MANAGED_BY, MANAGER},
         network_policy::NetworkPolicy,
@@ -61,9 +62,9 @@ fn put_back(context: &Context<'_>, namespace: &Sym, policy: &Value, kept: &Kept)
             owners: Some(Arc::clone(&kept.owners)),
         });
     };
-    let intact = object.spec.spec.parse::<Value>().ok().as_ref() == Some(&spec);
-    (!intact && object.meta.uid.to_string() == uid).then(|| Remedy::PutBack {
-        patch: replacing(&object.spec.spec, &spec),
+    let now: Value = object.spec.spec.parse().ok()?;
+    (now != spec && object.meta.uid.to_string() == uid).then(|| Remedy::PutBack {
+        patch: json!({ "spec": merge_patch(&now, &spec) }),
         target,
         path: 0,
     })
@@ -133,18 +134,6 @@ fn manifest(namespace: &str, name: &str, spec: &Value) -> Value {
         },
         "spec": spec,
     })
-}
-
-/// A merge patch that makes the whole spec `wanted`: fields that are there now and not in
-/// `wanted` are removed.
-fn replacing(current: &str, wanted: &Value) -> Value {
-    let mut spec = wanted.clone();
-    if let (Ok(Value::Object(now)), Some(spec)) = (current.parse(), spec.as_object_mut()) {
-        for key in now.keys() {
-            spec.entry(key.clone()).or_insert(Value::Null);
-        }
-    }
-    json!({ "spec": spec })
 }
 
 /// What to record of policies that hold, so that they can be put back: a row each, with the spec

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     analysis::{Derived, addresses::Addresses},
     controls::{labels::LabelSelector, prelude::*, workloads},
-    inventory::network_policy::Cidr,
+    inventory::{meta::Labels, network_policy::Cidr},
 };
 
 /// Workloads reach no public address but those that the policy lists.
@@ -42,17 +42,7 @@ impl EgressInternetRestricted {
         severity: Severity::Medium,
         strength: Strength::Effective,
         rule_version: 1,
-        reads: &[
-            Kind::Deployment,
-            Kind::StatefulSet,
-            Kind::DaemonSet,
-            Kind::CronJob,
-            Kind::Job,
-            Kind::ReplicaSet,
-            Kind::Pod,
-            Kind::Namespace,
-            Kind::NetworkPolicy,
-        ],
+        reads: &workloads::KINDS,
         subjects: &workloads::KINDS,
         derives: &[Derived::Isolation],
         observes: &[],
@@ -79,7 +69,7 @@ impl EgressInternetRestricted {
     };
 
     fn forbidden(&self) -> Addresses {
-        let mut forbidden = Addresses::public();
+        let mut forbidden = Addresses::public().clone();
         let allowed = self.allowed_cidrs.iter().chain(&self.private_ranges);
         for cidr in allowed.filter_map(|cidr| Cidr::parse(cidr)) {
             forbidden.remove(cidr);
@@ -87,9 +77,9 @@ impl EgressInternetRestricted {
         forbidden
     }
 
-    fn is_selected(&self, meta: &Meta) -> bool {
+    fn is_selected(&self, labels: &Labels) -> bool {
         let selector = self.selector.as_ref();
-        selector.is_none_or(|selector| selector.matches(&meta.labels))
+        selector.is_none_or(|selector| selector.matches(labels))
     }
 }
 
@@ -136,13 +126,8 @@ impl Control for EgressInternetRestricted {
         namespace: Option<&str>,
         found: &mut dyn FnMut(Subject),
     ) {
-        for object in context.inventory.tables.namespaces.iter() {
-            let name = &object.meta.name;
-            let wanted = namespace.is_none_or(|namespace| **name == *namespace);
-            if wanted && self.is_selected(&object.meta) {
-                workloads::each(context.inventory, Some(name), found);
-            }
-        }
+        let wanted = |labels: &Labels| self.is_selected(labels);
+        common::workloads_of(context.inventory, namespace, wanted, found);
     }
 
     fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {
@@ -150,7 +135,7 @@ impl Control for EgressInternetRestricted {
         let meta = context
             .inventory
             .meta(Kind::Namespace, "", &held.meta.namespace)?;
-        if !self.is_selected(meta) {
+        if !self.is_selected(&meta.labels) {
             return None;
         }
         if held.template.host_network {

@@ -102,7 +102,8 @@ impl Rule<'_> {
                 Direction::Ingress => "only other pods, nothing from outside the cluster",
                 Direction::Egress => "only a part of all destinations",
             };
-            message = format!("{message} ({} denies {part})", named(&denying));
+            let verb = if denying.len() == 1 { "denies" } else { "deny" };
+            message = format!("{message} ({} {verb} {part})", named(&denying));
         }
         message
     }

@@ -338,4 +338,71 @@ mod tests {
         world.put(Kind::Namespace, labels);
         assert_eq!(consent(&mut world), Consent::Given);
     }
+
+    #[test]
+    fn other_policies_that_isolate_every_pod_count() {
+        use crate::controls::network::fixtures::{calico, cilium, tier};
+
+        let outcome = |kind: Kind, object: Value, direction: Direction| {
+            let control = NamespaceDefaultDeny {
+                directions: vec![direction],
+                ..Default::default()
+            };
+            let mut world = World::new().namespace("shop").with(kind, object);
+            let verdict = world.only(&control);
+            (verdict.outcome, verdict.remedy.is_some())
+        };
+        let deny = |peer: Value| json!([{ "action": "Deny", "to": [peer], "from": [peer] }]);
+        let every = json!({ "networks": ["0.0.0.0/0", "::/0"] });
+        let closed = json!({ "ingress": [{}] });
+        let some = json!({ "ingress": [{}], "endpointSelector": { "matchLabels": { "a": "b" } } });
+        let open = json!({ "ingress": [{ "fromEntities": ["cluster"] }] });
+        let (cnp, clusterwide) = (Kind::CiliumNetworkPolicy, Kind::ClusterNetworkPolicy);
+        for (kind, object, direction, outcome_wanted) in [
+            (cnp, cilium(&closed), Direction::Ingress, Outcome::Pass),
+            (cnp, cilium(&closed), Direction::Egress, Outcome::Fail),
+            (cnp, cilium(&open), Direction::Ingress, Outcome::Fail),
+            (cnp, cilium(&some), Direction::Ingress, Outcome::Fail),
+            (
+                clusterwide,
+                tier("t", "Baseline", &json!([]), &deny(every)),
+                Direction::Egress,
+                Outcome::Pass,
+            ),
+            // It leaves pods open from outside.
+            (
+                clusterwide,
+                tier(
+                    "t",
+                    "Baseline",
+                    &deny(json!({ "namespaces": {} })),
+                    &json!([]),
+                ),
+                Direction::Ingress,
+                Outcome::Fail,
+            ),
+            (
+                Kind::CalicoGlobalNetworkPolicy,
+                calico(),
+                Direction::Ingress,
+                Outcome::Unknown,
+            ),
+            // A policy for one pod is no default, whatever that pod is.
+            (
+                Kind::NetworkPolicy,
+                policy(
+                    "one",
+                    &json!({ "podSelector": { "matchLabels": {
+                        "statefulset.kubernetes.io/pod-name": "db-0" } } }),
+                ),
+                Direction::Ingress,
+                Outcome::Fail,
+            ),
+        ] {
+            let shown = format!("{direction:?} {object}");
+            let found = outcome(kind, object, direction);
+            let failed = outcome_wanted == Outcome::Fail;
+            assert_eq!(found, (outcome_wanted, failed), "{shown}");
+        }
+    }
 }

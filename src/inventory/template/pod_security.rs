@@ -4,6 +4,8 @@
 //! rules: `k8s.io/pod-security-admission/policy`, as of 1.37; the samples beside this file are
 //! its own fixtures.
 
+use std::borrow::Cow;
+
 use serde::{
     Deserialize,
     de::{IgnoredAny, MapAccess, Visitor},
@@ -119,10 +121,13 @@ impl Probe<'_> {
     }
 }
 
-/// A volume: its kind (the key beside its name), and whether it holds a token for the API server.
+/// A volume: its name, its kind (the key beside the name), the claim behind it, and whether it
+/// holds a token for the API server.
 #[derive(Debug, Default)]
 pub(super) struct Volume<'a> {
+    name: Option<Str<'a>>,
     kind: Option<Str<'a>>,
+    claim: Option<Str<'a>>,
     api_token: bool,
 }
 
@@ -130,6 +135,13 @@ pub(super) struct Volume<'a> {
 struct Projected<'a> {
     #[serde(borrow)]
     sources: Option<Vec<ProjectedSource<'a>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ClaimSource<'a> {
+    #[serde(borrow)]
+    claim_name: Option<Str<'a>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -146,8 +158,21 @@ struct ProjectedToken<'a> {
 }
 
 impl Volume<'_> {
+    pub(super) fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
+    }
+
     pub(super) const fn is_api_token(&self) -> bool {
         self.api_token
+    }
+
+    /// The claim behind it; one that is made together with the pod is named after both.
+    pub(super) fn claim(&self, pod: &str) -> Option<Cow<'_, str>> {
+        match self.kind.as_deref()? {
+            "persistentVolumeClaim" => self.claim.as_deref().map(Cow::Borrowed),
+            "ephemeral" => Some(Cow::Owned(format!("{pod}-{}", self.name()))),
+            _ => None,
+        }
     }
 }
 
@@ -172,10 +197,15 @@ impl<'de: 'a, 'a> Deserialize<'de> for Volume<'a> {
                 let mut volume = Volume::default();
                 while let Some(key) = map.next_key::<Str<'de>>()? {
                     if &*key == "name" {
-                        map.next_value::<IgnoredAny>()?;
+                        volume.name = map.next_value()?;
                     } else if &*key == "projected" {
                         if let Some(projected) = map.next_value::<Option<Projected<'de>>>()? {
                             volume.api_token = projected.is_api_token();
+                            volume.kind = Some(key);
+                        }
+                    } else if &*key == "persistentVolumeClaim" {
+                        if let Some(source) = map.next_value::<Option<ClaimSource<'de>>>()? {
+                            volume.claim = source.claim_name;
                             volume.kind = Some(key);
                         }
                     } else if map.next_value::<Option<IgnoredAny>>()?.is_some() {

@@ -6,6 +6,7 @@ mod cilium;
 mod entropy;
 mod handshakes;
 mod network_probe;
+mod repository_password;
 
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ pub(super) struct Observers {
     handshakes: handshakes::Handshakes,
     cilium: Repeated,
     network_probe: Repeated,
+    repository_password: Repeated,
     entropy: entropy::Entropy,
     second: Duration,
 }
@@ -58,6 +60,9 @@ impl Observers {
                 Observation::CiliumConfig => cilium::turn(&mut self.cilium, turn),
                 Observation::NetworkProbe if turn.leads => {
                     network_probe::turn(&mut self.network_probe, turn);
+                }
+                Observation::RepositoryPassword => {
+                    repository_password::turn(&mut self.repository_password, turn);
                 }
                 Observation::EncryptionCanary | Observation::NetworkProbe => {}
             }

@@ -20,6 +20,14 @@ use crate::say::{bad, good, say};
 /// What is not back by then is lost.
 const DEADLINE: Duration = Duration::from_secs(15);
 
+/// The controls that see what is broken here.
+pub(crate) const CONTROLS: [&str; 4] = [
+    "net-namespace-default-deny",
+    "rbac-cluster-admin-allowlist",
+    "enc-ingress-tls",
+    "backup-schedule-active",
+];
+
 /// Something to break.
 struct Break {
     family: &'static str,

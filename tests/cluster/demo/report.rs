@@ -4,12 +4,17 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::breaks::CONTROLS;
 use crate::harness::{Cluster, Result};
 use crate::operator::Operator;
 use crate::say::{bad, good, say, step};
 
 /// Lines of the evidence log that are shown.
 const LOG_LINES: usize = 24;
+/// Entries that are shown: what was found, and what was done about it.
+const LOG_TYPES: [&str; 3] = ["transition", "intent", "outcome"];
+/// Violations of a control that are shown.
+const VIOLATIONS: usize = 2;
 /// Series that are shown as they are.
 const METRICS: [&str; 5] = [
     "probity_drift_total",
@@ -36,13 +41,17 @@ pub(crate) fn print(cluster: &Cluster, operator: &Operator) -> Result<()> {
     status(&policy(cluster)?["status"]);
     step("Metrics");
     metrics(operator)?;
-    step("probity log (its end, without heartbeats)");
+    step("probity log (what was found, and what was done about it)");
     log(operator)
 }
 
 fn status(status: &Value) {
     let controls = status["controls"].as_array().map_or(&[][..], Vec::as_slice);
-    for control in controls {
+    let quiet = |control: &&Value| {
+        let good = ["Pass", "NotApplicable"].map(Value::from);
+        control["lastDrift"].is_null() && good.contains(&control["outcome"])
+    };
+    for control in controls.iter().filter(|control| !quiet(control)) {
         let text = |field: &str| control[field].as_str().unwrap_or_default();
         let outcome = format!("{:<13}", text("outcome"));
         let outcome = match text("outcome") {
@@ -57,7 +66,10 @@ fn status(status: &Value) {
             (at, ended) => format!("  drift at {at}: {ended}"),
         };
         say(format!("{:<40} {outcome} {counts}{drift}", text("id")).trim_end());
-        for violation in control["violations"].as_array().into_iter().flatten() {
+        let violations = control["violations"]
+            .as_array()
+            .map_or(&[][..], Vec::as_slice);
+        for violation in violations.iter().take(VIOLATIONS) {
             let text = |field: &str| violation[field].as_str().unwrap_or_default();
             say(&format!(
                 "    {} {}/{}: {}",
@@ -67,7 +79,14 @@ fn status(status: &Value) {
                 text("message")
             ));
         }
+        let omitted = control["omitted"].as_u64().unwrap_or_default();
+        let more = violations.len().saturating_sub(VIOLATIONS) as u64 + omitted;
+        if more > 0 {
+            say(&format!("    and {more} more"));
+        }
     }
+    let quiet = controls.iter().filter(quiet).count();
+    say(&format!("{quiet} other controls pass or do not apply"));
     let written = &status["enforcement"]["written"];
     let log = status["evidence"]["log"].as_str().unwrap_or_default();
     let seq = &status["evidence"]["seq"];
@@ -80,8 +99,9 @@ fn metrics(operator: &Operator) -> Result<()> {
     let text = operator.get("/metrics")?;
     let wanted = text.lines().filter(|line| {
         let name = line.split(['{', ' ']).next().unwrap_or_default();
+        let broken = |id: &&str| line.contains(&format!("control=\"{id}\""));
         let outcome = name == "probity_control_outcome" && line.ends_with(" 1");
-        outcome || METRICS.contains(&name)
+        outcome && CONTROLS.iter().any(broken) || METRICS.contains(&name)
     });
     for line in wanted {
         say(line);
@@ -107,9 +127,10 @@ fn log(operator: &Operator) -> Result<()> {
         ));
     }
     let text = String::from_utf8_lossy(&output.stdout);
-    let entries = text
-        .lines()
-        .filter(|line| line.split_whitespace().nth(2) != Some("heartbeat"));
+    let entries = text.lines().filter(|line| {
+        let kind = line.split_whitespace().nth(2);
+        kind.is_some_and(|kind| LOG_TYPES.contains(&kind))
+    });
     let entries: Vec<&str> = entries.collect();
     for line in &entries[entries.len().saturating_sub(LOG_LINES)..] {
         say(line);

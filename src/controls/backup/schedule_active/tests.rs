@@ -337,3 +337,151 @@ fn nonsense_parameters_are_refused() {
         assert_eq!(control.check().is_ok(), fine, "{control:?}");
     }
 }
+
+#[test]
+fn a_cadence_that_was_weakened_is_put_back() {
+    let control = ScheduleActive::default();
+    let cases = [
+        (
+            Kind::VeleroSchedule,
+            schedule(&json!({})),
+            "/spec/schedule",
+            1,
+        ),
+        (
+            Kind::CronJob,
+            job(json!({ "schedule": "0 1 * * *" }), "2026-06-01T01:00:00Z"),
+            "/spec/schedule",
+            1,
+        ),
+        (
+            Kind::ScheduledBackup,
+            crate::controls::backup::fixtures::scheduled_backup(&json!({})),
+            "/spec/schedule",
+            1,
+        ),
+        (
+            Kind::RecurringJob,
+            json!({
+                "metadata": { "name": "nightly", "namespace": "longhorn-system" },
+                "spec": { "cron": "0 1 * * *", "task": "backup" },
+            }),
+            "/spec/cron",
+            0,
+        ),
+        (
+            Kind::K8upSchedule,
+            json!({
+                "metadata": {
+                    "name": "daily", "namespace": "shop",
+                    "creationTimestamp": "2026-06-01T00:30:00Z",
+                },
+                "spec": { "backup": { "schedule": "0 1 * * *" } },
+            }),
+            "/spec/backup/schedule",
+            0,
+        ),
+    ];
+    for (kind, mut object, field, path) in cases {
+        for weaker in ["0 0 1 1 *", "0 0 30 2 *", "soon"] {
+            let mut world = World::new().with(kind, object.clone());
+            assert_eq!(world.only(&control).outcome, Outcome::Pass, "{kind:?}");
+            let before = object.pointer(field).unwrap().clone();
+            *object.pointer_mut(field).unwrap() = match kind {
+                Kind::ScheduledBackup => json!(format!("0 {weaker}")),
+                _ => json!(weaker),
+            };
+            world.put(kind, object.clone());
+            let verdict = world.only(&control);
+            let remedy = verdict.remedy.clone().unwrap();
+            assert_eq!(remedy.path(), Some(path), "{kind:?}");
+            assert_eq!(remedy.content().pointer(field), Some(&before));
+            let mended = world.mend(&control);
+            assert!(
+                mended
+                    .values()
+                    .all(|(outcome, _)| *outcome == Outcome::Pass)
+            );
+            *object.pointer_mut(field).unwrap() = before;
+        }
+    }
+}
+
+#[test]
+fn a_stricter_objective_changes_no_schedule() {
+    let mut world = velero(json!({}));
+    assert_eq!(
+        world.only(&ScheduleActive::default()).outcome,
+        Outcome::Pass
+    );
+    let stricter = ScheduleActive {
+        rpo: Period::hours(6),
+        ..Default::default()
+    };
+    let verdict = world.only(&stricter);
+    assert_eq!(verdict.reason, "IntervalTooLong");
+    assert!(verdict.remedy.is_none());
+}
+
+#[test]
+fn other_tools_have_plans_too() {
+    use crate::controls::backup::fixtures::{database, scheduled_backup};
+    let reason = |world: World| { world }.only(&ScheduleActive::default()).reason;
+    let of_database =
+        |change: Value| reason(World::new().with(Kind::ScheduledBackup, scheduled_backup(&change)));
+    assert_eq!(of_database(json!({})), "ScheduleActive");
+    assert_eq!(
+        of_database(json!({ "spec": { "suspend": true } })),
+        "SchedulePaused"
+    );
+    // Its fields begin with the second: this is due every hour, and was missed.
+    assert_eq!(
+        of_database(json!({ "spec": { "schedule": "0 0 * * *" } })),
+        "RunsMissed"
+    );
+    let strict = World::new()
+        .with(Kind::ScheduledBackup, scheduled_backup(&json!({})))
+        .with(
+            Kind::Database,
+            database(&json!({ "metadata": { "annotations": { RPO_KEY: "1h" } } })),
+        );
+    assert_eq!(reason(strict), "IntervalTooLong");
+    let k8up = |cron: &str, runs: &[&str]| {
+        let schedule = json!({
+            "metadata": { "name": "daily", "namespace": "shop" },
+            "spec": { "backup": { "schedule": cron } },
+        });
+        let mut world = World::new().with(Kind::K8upSchedule, schedule);
+        for (number, created) in runs.iter().enumerate() {
+            let run = json!({
+                "metadata": {
+                    "name": format!("daily-{number}"), "namespace": "shop",
+                    "creationTimestamp": created,
+                    "ownerReferences": [
+                        { "apiVersion": "k8up.io/v1", "kind": "Schedule", "name": "daily",
+                          "uid": "u", "controller": true },
+                    ],
+                },
+            });
+            world.put(Kind::K8upBackup, run);
+        }
+        reason(world)
+    };
+    let today = "2026-06-01T01:00:00Z";
+    assert_eq!(
+        k8up("0 1 * * *", &["2026-05-20T01:00:00Z", today]),
+        "ScheduleActive"
+    );
+    assert_eq!(k8up("@daily-random", &[today]), "ScheduleActive");
+    assert_eq!(k8up("@weekly-random", &[today]), "IntervalTooLong");
+    assert_eq!(k8up("0 1 * * *", &[]), "RunsMissed");
+    let job = |task: &str| {
+        let job = json!({
+            "metadata": { "name": "j", "namespace": "longhorn-system" },
+            "spec": { "cron": "0 1 * * *", "task": task },
+        });
+        World::new().with(Kind::RecurringJob, job)
+    };
+    assert_eq!(reason(job("backup")), "ScheduleActive");
+    assert!(job("snapshot").judge(&ScheduleActive::default()).is_empty());
+}

@@ -87,18 +87,19 @@ fn asked(context: &Context<'_>, held: &Held<'_>) -> bool {
 /// What counts for a workload: its own policy before that of its namespace before that of the
 /// mesh. Of several at one level the oldest counts; a selector in the root namespace counts for
 /// nothing.
-fn effective<'a>(inventory: &'a Inventory, root: &'a str, held: &Held<'_>) -> Effective<'a> {
+fn effective<'a>(inventory: &'a Inventory, root: &'a str, held: &Held<'a>) -> Effective<'a> {
     let namespace = &*held.meta.namespace;
     let table = &inventory.tables.peer_authentications;
-    let oldest = |of: &str, own: bool| {
-        let all = table.iter().filter(|object| &*object.meta.namespace == of);
-        let matching = all.filter(|object| match &object.spec.selector {
-            None => !own,
-            Some(labels) => {
-                let mut pairs = labels.iter();
-                own && pairs.all(|(key, value)| held.template.labels.get(key) == Some(value))
-            }
-        });
+    let oldest = |of: &'a str, own: bool| {
+        let matching = table
+            .in_namespace(of)
+            .filter(|object| match &object.spec.selector {
+                None => !own,
+                Some(labels) => {
+                    let mut pairs = labels.iter();
+                    own && pairs.all(|(key, value)| held.template.labels.get(key) == Some(value))
+                }
+            });
         matching.min_by_key(|object| (object.meta.created, object.meta.name.clone()))
     };
     let own = oldest(namespace, true).filter(|_| namespace != root);

@@ -72,7 +72,7 @@ fn a_migration_that_succeeded_after_the_change_passes() {
     ] {
         let mut world = changed();
         world.put(Kind::Migration, migration(created, condition));
-        world.now = now.parse().unwrap();
+        looks(&mut world, now, &["b", "b"]);
         assert_eq!(judged(&mut world), wanted, "{created} {condition} {now}");
     }
 }
@@ -80,6 +80,12 @@ fn a_migration_that_succeeded_after_the_change_passes() {
 #[test]
 fn it_fails_when_the_grace_is_over() {
     let mut world = changed();
+    let verdict = world.only(&SecretsReencrypted::default());
+    assert_eq!(verdict.reason, "ReencryptionDue");
+    // What was seen is not believed for as long as the grace.
+    world.now = verdict.recheck_at.unwrap();
+    assert_eq!(judged(&mut world), (Outcome::Unknown, "MetricsNotRead"));
+    looks(&mut world, "2026-06-04T12:05:00Z", &["b", "b"]);
     let verdict = world.only(&SecretsReencrypted::default());
     assert_eq!(verdict.reason, "ReencryptionDue");
     world.now = verdict.recheck_at.unwrap();
@@ -100,7 +106,7 @@ fn only_migrations_of_the_very_resource_count() {
     other["spec"]["resource"]["group"] = json!("example.com");
     let mut world = changed();
     world.put(Kind::Migration, other.clone());
-    world.now = LATE.parse().unwrap();
+    looks(&mut world, LATE, &["b", "b"]);
     assert_eq!(judged(&mut world).0, Outcome::Fail);
     let control = SecretsReencrypted {
         resources: vec!["secrets.example.com".to_owned()],
@@ -129,7 +135,7 @@ fn enforce_creates_the_migration_that_is_missing() {
         ..SecretsReencrypted::default()
     };
     let mut world = changed();
-    world.now = LATE.parse().unwrap();
+    looks(&mut world, LATE, &["b", "b"]);
     let verdicts = world.judge(&control);
     let manifests: Vec<_> = verdicts
         .values()
@@ -168,7 +174,7 @@ fn no_migration_is_created_before_all_servers_have_changed() {
     let mut world = encrypted(2);
     looks(&mut world, "2026-06-01T12:00:00Z", &["a", "a"]);
     looks(&mut world, CHANGED, &["b", "a"]);
-    world.now = LATE.parse().unwrap();
+    looks(&mut world, LATE, &["b", "a"]);
     let verdict = world.only(&control);
     assert_eq!(verdict.reason, "NotReencrypted");
     assert!(verdict.remedy.is_none());
@@ -181,7 +187,7 @@ fn the_version_is_the_one_that_is_served() {
         ..SecretsReencrypted::default()
     };
     let mut world = changed();
-    world.now = LATE.parse().unwrap();
+    looks(&mut world, LATE, &["b", "b"]);
     let freshness = &mut world.inventory.freshness;
     freshness.set(Kind::Migration, Availability::Absent, Duration::ZERO);
     let remedy = world.only(&control).remedy.unwrap();

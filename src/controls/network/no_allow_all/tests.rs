@@ -318,3 +318,79 @@ fn a_custom_resources_pods_are_subjects() {
         ]
     );
 }
+
+#[test]
+fn the_administrators_tier_opens_and_closes() {
+    use crate::controls::network::fixtures::tier;
+
+    let rule = |act: &str| json!([{ "action": act, "from": [{ "namespaces": {} }] }]);
+    let judge = |rules: &Value, tiers: &[(&str, &str)]| {
+        let mut world = open(rules);
+        for (kind, act) in tiers {
+            let tier = tier(act, kind, &rule(act), &json!([]));
+            world.put(Kind::ClusterNetworkPolicy, tier);
+        }
+        world.only(&NoAllowAll::default())
+    };
+    let closed = json!([]);
+    let cluster = json!([{ "from": [{ "namespaceSelector": {} }] }]);
+    let verdict = judge(&closed, &[("Admin", "Accept")]);
+    assert_eq!(
+        verdict.message,
+        "ClusterNetworkPolicy Accept lets all pods of all namespaces reach every port"
+    );
+    for (rules, tiers, reason) in [
+        (&closed, ("Baseline", "Accept"), "NoAllowAll"),
+        (&cluster, ("Admin", "Deny"), "NoAllowAll"),
+        (&cluster, ("Baseline", "Deny"), "AllowAll"),
+        (&cluster, ("Admin", "Pass"), "AllowAll"),
+        // The tier knows no sources outside of the cluster.
+        (&json!([{}]), ("Admin", "Deny"), "AllowAll"),
+    ] {
+        let verdict = judge(rules, &[tiers]);
+        assert_eq!(
+            verdict.reason, reason,
+            "{rules} {tiers:?}: {}",
+            verdict.message
+        );
+    }
+}
+
+#[test]
+fn what_only_cilium_and_calico_can_judge_is_unknown() {
+    use crate::controls::network::fixtures::{calico, cilium};
+
+    let judge = |kind: Kind, object: Value, rules: &Value| {
+        open(rules).with(kind, object).only(&NoAllowAll::default())
+    };
+    let cnp = Kind::CiliumNetworkPolicy;
+    let everyone = json!({ "ingress": [{ "fromEntities": ["all"] }] });
+    let unclear =
+        json!({ "ingress": [{ "fromEndpoints": [{ "matchLabels": { "reserved:x": "" } }] }] });
+    let denying = json!({ "ingressDeny": [{ "fromEntities": ["world"] }] });
+    for (kind, object, rules, outcome) in [
+        (cnp, cilium(&everyone), json!([]), Outcome::Fail),
+        (cnp, cilium(&unclear), json!([]), Outcome::Unknown),
+        (cnp, cilium(&denying), json!([{}]), Outcome::Unknown),
+        (cnp, cilium(&denying), json!([]), Outcome::Pass),
+        (
+            Kind::CalicoGlobalNetworkPolicy,
+            calico(),
+            json!([]),
+            Outcome::Unknown,
+        ),
+        (
+            Kind::CalicoGlobalNetworkPolicy,
+            calico(),
+            json!([{}]),
+            Outcome::Unknown,
+        ),
+    ] {
+        let verdict = judge(kind, object.clone(), &rules);
+        assert_eq!(
+            verdict.outcome, outcome,
+            "{object} {rules}: {}",
+            verdict.message
+        );
+    }
+}

@@ -1,0 +1,519 @@
+//! `backup-encrypted`
+
+use crate::{
+    analysis::{
+        Derived,
+        backup::{Recovery, location::in_use, site::host},
+    },
+    controls::prelude::*,
+    inventory::{cnpg::Store, k8up::K8upSchedule, longhorn::BackupTarget, velero::Location},
+};
+
+/// Every place that backups lie in encrypts them, and is reached over an encrypted connection.
+#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Encrypted {
+    /// Whether the key must be the customer's own rather than the provider's.
+    #[serde(default)]
+    pub require_customer_key: bool,
+}
+
+const SUBJECTS: &[Kind] = &[
+    Kind::VeleroLocation,
+    Kind::ObjectStore,
+    Kind::Database,
+    Kind::BackupTarget,
+    Kind::K8upSchedule,
+];
+
+/// What shows that a place encrypts.
+enum Proof {
+    /// The customer's own key is named.
+    CustomerKey,
+    /// The provider is asked to, or does so whatever it is asked.
+    Provider(&'static str),
+    /// A service that is only compatible was asked to: it may ignore that.
+    OnlyAsked,
+    /// Nothing.
+    None,
+}
+
+impl Encrypted {
+    /// Documentation and facts.
+    pub const INFO: Info = Info {
+        id: "backup-encrypted",
+        field: "backupEncrypted",
+        title: "Backups are encrypted where they lie and on the way there",
+        family: Family::Backup,
+        criteria: &["CC6.1", "CC6.7", "C1.1"],
+        severity: Severity::High,
+        strength: Strength::Effective,
+        rule_version: 1,
+        reads: &[
+            Kind::VeleroLocation,
+            Kind::VeleroSchedule,
+            Kind::ObjectStore,
+            Kind::Database,
+            Kind::BackupTarget,
+            Kind::LonghornVolume,
+            Kind::K8upSchedule,
+        ],
+        subjects: SUBJECTS,
+        derives: &[Derived::Recovery],
+        observes: &[],
+        writes: &[],
+        scope: ScopeUse::BySubject,
+        what: "Each place in use that backups lie in shows that it encrypts: a Velero \
+               BackupStorageLocation by `kmsKeyId` or a customer's key, by \
+               `serverSideEncryption`, or because its provider (AWS S3, Google Cloud Storage, \
+               Azure) encrypts everything; a Barman store by `data.encryption` and \
+               `wal.encryption`, or its provider; a K8up backend by restic, which always \
+               encrypts, with a password that the Schedule names; a Longhorn BackupTarget in that \
+               every volume with backups there is encrypted. Endpoints with http:// and \
+               `insecureSkipTLSVerify` fail.",
+        why: "Whoever gets at the bucket has all data of all namespaces at once.",
+        fix: "Nothing is written: encryption is chosen with the bucket and its key.",
+        by_hand: "Set `kmsKeyId` (or `data.encryption` and `wal.encryption`), use https:// with a \
+                  CA instead of `insecureSkipTLSVerify`, encrypt Longhorn volumes by their storage \
+                  class.",
+        prevention: "A ValidatingAdmissionPolicy can require these fields on \
+                     BackupStorageLocations and ObjectStores, and refuse http:// endpoints.",
+        limits: "What a provider does by default is taken from its documentation, Declared, and is \
+                 a complementary control of the service organisation. A service that is only \
+                 compatible with S3 may ignore the header that asks for encryption: Unknown, \
+                 unless a key is named, which it must know. Volume snapshots lie beside the volume \
+                 and are encrypted as it is. Backups as files and moved snapshots are encrypted by \
+                 kopia besides, with the password that `backup-repo-secret-not-default` judges; \
+                 manifests are not. Where the endpoint of a Longhorn target is in a Secret, its \
+                 connection is not judged. Secrets are never read.",
+    };
+
+    /// The verdict by what was found.
+    fn by_proof(&self, proof: &Proof) -> Verdict {
+        let declared = Strength::Declared;
+        match proof {
+            Proof::CustomerKey => Verdict::pass(
+                declared,
+                "CustomerKey",
+                "it is encrypted with a key of your own",
+            ),
+            Proof::Provider(_) if self.require_customer_key => {
+                let message = "it is encrypted with a key of the provider, and a key of your own \
+                               is required";
+                Verdict::fail(declared, "NoCustomerKey", message)
+            }
+            Proof::Provider(how) => Verdict::pass(declared, "ProviderKey", *how),
+            Proof::OnlyAsked => {
+                let message = "the service is asked to encrypt, but is only compatible with S3: \
+                               whether it does can't be seen";
+                Verdict::unknown("EncryptionNotShown", message)
+            }
+            Proof::None => {
+                let message = "nothing shows that it is encrypted";
+                Verdict::fail(declared, "NotEncrypted", message)
+            }
+        }
+    }
+
+    fn judge_location(&self, context: &Context<'_>, location: &Object<Location>) -> Verdict {
+        let recovery = context.analyses.recovery();
+        if in_use(context.inventory, recovery, context.now, location).is_none() {
+            return Verdict::not_applicable("NotInUse", "no backup lies there or is written to it");
+        }
+        let spec = &location.spec;
+        let set = |key: &str| {
+            spec.config
+                .get(key)
+                .filter(|value| !value.trim().is_empty())
+        };
+        if let Some(verdict) = plain(set("s3Url")) {
+            return verdict;
+        }
+        if set("insecureSkipTLSVerify").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+            let message = "insecureSkipTLSVerify is true: anyone on the way can pose as the bucket";
+            return Verdict::fail(Strength::Declared, "UnverifiedTransport", message);
+        }
+        let own = [
+            "kmsKeyId",
+            "kmsKeyName",
+            "customerKeyEncryptionFile",
+            "customerKeyEncryptionSecret",
+        ];
+        if own.iter().any(|key| set(key).is_some()) {
+            return self.by_proof(&Proof::CustomerKey);
+        }
+        let provider = spec.provider.rsplit('/').next().unwrap_or_default();
+        let proof = match provider {
+            "aws" if set("s3Url").is_none_or(is_aws) => {
+                Proof::Provider("Amazon S3 encrypts every object since 2023")
+            }
+            "aws" if set("serverSideEncryption").is_some() => Proof::OnlyAsked,
+            "aws" => Proof::None,
+            "gcp" => Proof::Provider("Google Cloud Storage encrypts every object"),
+            // Its key is chosen on the account, which is not seen.
+            "azure" if self.require_customer_key => {
+                let message = "the key of an Azure storage account is not seen from here";
+                return Verdict::unknown("KeyNotSeen", message);
+            }
+            "azure" => Proof::Provider("Azure Storage encrypts every object"),
+            other => {
+                let message = format!("what provider {other:?} encrypts is not known");
+                return Verdict::unknown("ProviderNotKnown", message);
+            }
+        };
+        self.by_proof(&proof)
+    }
+
+    fn judge_store(&self, store: &Store) -> Verdict {
+        if let Some(verdict) = plain(store.endpoint.as_deref()) {
+            return verdict;
+        }
+        let destination = store.destination.as_deref().unwrap_or_default();
+        let aws = destination.starts_with("s3:") && store.endpoint.as_deref().is_none_or(is_aws);
+        let both = store.data_encryption.is_some() && store.log_encryption.is_some();
+        let proof = if aws {
+            Proof::Provider("Amazon S3 encrypts every object since 2023")
+        } else if destination.starts_with("gs:") {
+            Proof::Provider("Google Cloud Storage encrypts every object")
+        } else if host(destination).ends_with(".blob.core.windows.net") {
+            Proof::Provider("Azure Storage encrypts every object")
+        } else if both {
+            Proof::OnlyAsked
+        } else if store.data_encryption.is_some() || store.log_encryption.is_some() {
+            let message = "only one of data.encryption and wal.encryption is set";
+            return Verdict::fail(Strength::Declared, "EncryptedInPart", message);
+        } else {
+            Proof::None
+        };
+        self.by_proof(&proof)
+    }
+}
+
+/// The verdict on an endpoint that is reached in the clear.
+fn plain(endpoint: Option<&str>) -> Option<Verdict> {
+    let endpoint = endpoint?;
+    let clear = endpoint
+        .get(..7)
+        .is_some_and(|start| start.eq_ignore_ascii_case("http://"));
+    clear.then(|| {
+        let message = format!("backups go to {endpoint} in the clear");
+        Verdict::fail(Strength::Declared, "PlainTransport", message)
+    })
+}
+
+fn is_aws(endpoint: &str) -> bool {
+    let host = host(endpoint).to_ascii_lowercase();
+    host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn")
+}
+
+fn judge_target(
+    inventory: &Inventory,
+    recovery: &Recovery,
+    target: &Object<BackupTarget>,
+) -> Verdict {
+    if target.spec.url.is_none() {
+        return Verdict::not_applicable("NotInUse", "it has no address");
+    }
+    let volumes = inventory
+        .tables
+        .longhorn_volumes
+        .in_namespace(&target.meta.namespace);
+    let volumes = volumes.filter(|volume| {
+        volume.spec.target.as_deref().unwrap_or("default") == &*target.meta.name
+            && recovery.has_longhorn_backups(&volume.meta.name)
+    });
+    let (mut all, mut clear) = (0_u64, 0_u64);
+    for volume in volumes {
+        all += 1;
+        clear += u64::from(!volume.spec.encrypted);
+    }
+    match (all, clear) {
+        (0, _) => Verdict::not_applicable("NotInUse", "no volume has backups there"),
+        (_, 0) => {
+            let message = format!("all {all} volumes with backups there are encrypted");
+            Verdict::pass(Strength::Effective, "VolumesEncrypted", message)
+        }
+        _ => {
+            let message = format!(
+                "{clear} of {all} volumes with backups there are not encrypted, and neither are \
+                 their backups"
+            );
+            Verdict::fail(Strength::Effective, "VolumesNotEncrypted", message)
+        }
+    }
+}
+
+fn judge_k8up(schedule: &Object<K8upSchedule>) -> Option<Verdict> {
+    let backend = schedule.spec.backend.as_deref()?;
+    schedule.spec.cron.as_ref()?;
+    Some(plain(backend.endpoint.as_deref()).unwrap_or_else(|| {
+        if backend.password {
+            let message = "restic encrypts with the password that the backend names";
+            Verdict::pass(Strength::Declared, "ResticPassword", message)
+        } else {
+            let message = "the backend names no password: that of the operator, which is not seen, \
+                           is taken";
+            Verdict::unknown("PasswordNotNamed", message)
+        }
+    }))
+}
+
+impl Control for Encrypted {
+    fn info(&self) -> &'static Info {
+        &Self::INFO
+    }
+
+    fn touched(&self, change: &Change) -> Touched {
+        match change.kind {
+            Kind::VeleroSchedule | Kind::LonghornVolume | Kind::VeleroLocation => {
+                Touched::Namespace(change.namespace.clone())
+            }
+            kind => Touched::Subject(Subject::object(kind, &change.namespace, &change.name)),
+        }
+    }
+
+    fn affected(&self, _: Derived, subject: &Subject) -> Touched {
+        super::common::affected(&[Kind::VeleroLocation], subject)
+    }
+
+    fn population(
+        &self,
+        context: &Context<'_>,
+        namespace: Option<&str>,
+        found: &mut dyn FnMut(Subject),
+    ) {
+        let tables = &context.inventory.tables;
+        subject::objects(
+            Kind::VeleroLocation,
+            &tables.velero_locations,
+            namespace,
+            found,
+        );
+        subject::objects(Kind::ObjectStore, &tables.object_stores, namespace, found);
+        subject::objects(Kind::BackupTarget, &tables.backup_targets, namespace, found);
+        tables.databases.within(namespace, |database| {
+            if database.spec.store.is_some() {
+                found(Subject::of(Kind::Database, &database.meta));
+            }
+        });
+        tables.k8up_schedules.within(namespace, |schedule| {
+            if judge_k8up(schedule).is_some() {
+                found(Subject::of(Kind::K8upSchedule, &schedule.meta));
+            }
+        });
+    }
+
+    fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {
+        let tables = &context.inventory.tables;
+        let (namespace, name) = (&*subject.namespace, &*subject.name);
+        match subject.object_kind()? {
+            Kind::VeleroLocation => {
+                let location = tables.velero_locations.get(namespace, name)?;
+                Some(self.judge_location(context, location))
+            }
+            Kind::ObjectStore => {
+                let store = tables.object_stores.get(namespace, name)?;
+                Some(self.judge_store(&store.spec.store))
+            }
+            Kind::Database => {
+                let database = tables.databases.get(namespace, name)?;
+                database
+                    .spec
+                    .store
+                    .as_ref()
+                    .map(|store| self.judge_store(store))
+            }
+            Kind::BackupTarget => {
+                let target = tables.backup_targets.get(namespace, name)?;
+                Some(judge_target(
+                    context.inventory,
+                    context.analyses.recovery(),
+                    target,
+                ))
+            }
+            Kind::K8upSchedule => judge_k8up(tables.k8up_schedules.get(namespace, name)?),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::controls::{
+        backup::fixtures::{database, location},
+        testing::World,
+    };
+
+    #[test]
+    fn locations_of_velero_show_how_they_encrypt() {
+        let strict = Encrypted {
+            require_customer_key: true,
+        };
+        let usual = Encrypted::default();
+        let aws = |config: Value| json!({ "spec": { "config": config } });
+        let of = |provider: &str| json!({ "spec": { "provider": provider } });
+        for (control, change, wanted) in [
+            (&usual, json!({}), "ProviderKey"),
+            (&strict, json!({}), "NoCustomerKey"),
+            (&usual, of("velero.io/aws"), "ProviderKey"),
+            (
+                &usual,
+                aws(json!({ "serverSideEncryption": "AES256" })),
+                "ProviderKey",
+            ),
+            (&strict, aws(json!({ "kmsKeyId": "k" })), "CustomerKey"),
+            (
+                &strict,
+                aws(json!({ "customerKeyEncryptionFile": "/k" })),
+                "CustomerKey",
+            ),
+            (
+                &usual,
+                aws(json!({ "s3Url": "https://s3.eu-west-1.amazonaws.com" })),
+                "ProviderKey",
+            ),
+            (
+                &usual,
+                aws(json!({ "s3Url": "https://minio.example.com" })),
+                "NotEncrypted",
+            ),
+            (
+                &usual,
+                aws(json!({ "s3Url": "https://amazonaws.com.example.com" })),
+                "NotEncrypted",
+            ),
+            (
+                &usual,
+                aws(
+                    json!({ "s3Url": "https://minio.example.com", "serverSideEncryption": "AES256" }),
+                ),
+                "EncryptionNotShown",
+            ),
+            (
+                &usual,
+                aws(json!({ "s3Url": "https://minio.example.com", "kmsKeyId": "k" })),
+                "CustomerKey",
+            ),
+            (
+                &usual,
+                aws(json!({ "s3Url": "http://minio.example.com", "kmsKeyId": "k" })),
+                "PlainTransport",
+            ),
+            (
+                &usual,
+                aws(json!({ "s3Url": "HTTP://minio:9000" })),
+                "PlainTransport",
+            ),
+            (
+                &usual,
+                aws(json!({ "kmsKeyId": "k", "insecureSkipTLSVerify": "true" })),
+                "UnverifiedTransport",
+            ),
+            (&usual, of("gcp"), "ProviderKey"),
+            (&usual, of("azure"), "ProviderKey"),
+            (&strict, of("azure"), "KeyNotSeen"),
+            (&usual, of("example.com/tape"), "ProviderNotKnown"),
+            (
+                &usual,
+                json!({ "spec": { "default": false }, "metadata": { "name": "x" } }),
+                "NotInUse",
+            ),
+        ] {
+            let mut world = World::new().with(Kind::VeleroLocation, location(&change));
+            assert_eq!(world.only(control).reason, wanted, "{change}");
+        }
+    }
+
+    #[test]
+    fn stores_of_barman_ask_for_both_kinds_of_files() {
+        let control = Encrypted::default();
+        let minio = "https://minio.example.com";
+        for (store, wanted) in [
+            (json!({ "destinationPath": "s3://pg/" }), "ProviderKey"),
+            (json!({ "destinationPath": "gs://pg/" }), "ProviderKey"),
+            (
+                json!({ "destinationPath": "https://acc.blob.core.windows.net/pg" }),
+                "ProviderKey",
+            ),
+            (
+                json!({ "destinationPath": "s3://pg/", "endpointURL": minio }),
+                "NotEncrypted",
+            ),
+            (
+                json!({ "destinationPath": "s3://pg/", "endpointURL": minio,
+                        "data": { "encryption": "AES256" } }),
+                "EncryptedInPart",
+            ),
+            (
+                json!({ "destinationPath": "s3://pg/", "endpointURL": minio,
+                        "data": { "encryption": "AES256" }, "wal": { "encryption": "AES256" } }),
+                "EncryptionNotShown",
+            ),
+            (
+                json!({ "destinationPath": "s3://pg/", "endpointURL": "http://minio:9000",
+                        "data": { "encryption": "AES256" }, "wal": { "encryption": "AES256" } }),
+                "PlainTransport",
+            ),
+        ] {
+            let object = json!({ "metadata": { "name": "store", "namespace": "shop" },
+                                 "spec": { "configuration": store } });
+            let mut world = World::new().with(Kind::ObjectStore, object);
+            assert_eq!(world.only(&control).reason, wanted, "{store}");
+            let cluster = database(&json!({ "spec": { "backup": null } }));
+            let mut cluster = cluster;
+            cluster["spec"]["backup"] = json!({ "barmanObjectStore": store });
+            let mut world = World::new().with(Kind::Database, cluster);
+            assert_eq!(world.only(&control).reason, wanted, "{store}");
+        }
+    }
+
+    #[test]
+    fn longhorn_encrypts_only_what_is_encrypted() {
+        let home = |name: &str| json!({ "name": name, "namespace": "longhorn-system" });
+        let target =
+            |url: &str| json!({ "metadata": home("default"), "spec": { "backupTargetURL": url } });
+        let control = Encrypted::default();
+        let mut world = World::new().with(Kind::BackupTarget, target(""));
+        assert_eq!(world.only(&control).reason, "NotInUse");
+        world.put(Kind::BackupTarget, target("nfs://nas:/b"));
+        let volume =
+            |encrypted: bool| json!({ "metadata": home("v1"), "spec": { "encrypted": encrypted } });
+        world.put(Kind::LonghornVolume, volume(false));
+        assert_eq!(world.only(&control).reason, "NotInUse", "it has no backups");
+        let backup = json!({ "metadata": home("b1"), "status": { "volumeName": "v1" } });
+        world.put(Kind::LonghornBackup, backup);
+        assert_eq!(world.only(&control).reason, "VolumesNotEncrypted");
+        world.put(Kind::LonghornVolume, volume(true));
+        assert_eq!(world.only(&control).reason, "VolumesEncrypted");
+    }
+
+    #[test]
+    fn restic_encrypts_with_a_password_that_is_named() {
+        for (backend, wanted) in [
+            (
+                json!({ "repoPasswordSecretRef": { "name": "p" }, "s3": {} }),
+                "ResticPassword",
+            ),
+            (json!({ "s3": { "bucket": "b" } }), "PasswordNotNamed"),
+            (
+                json!({ "repoPasswordSecretRef": { "name": "p" },
+                        "s3": { "endpoint": "http://minio:9000" } }),
+                "PlainTransport",
+            ),
+        ] {
+            let schedule = json!({
+                "metadata": { "name": "daily", "namespace": "shop" },
+                "spec": { "backend": backend, "backup": { "schedule": "@daily" } },
+            });
+            let mut world = World::new().with(Kind::K8upSchedule, schedule);
+            assert_eq!(
+                world.only(&Encrypted::default()).reason,
+                wanted,
+                "{backend}"
+            );
+        }
+    }
+}

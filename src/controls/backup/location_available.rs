@@ -1,0 +1,543 @@
+//! `backup-location-available`
+
+use std::time::Duration;
+
+use super::common::{beyond, later, say};
+use crate::{
+    analysis::{
+        Derived,
+        backup::{
+            Protectable,
+            location::{Use, in_use},
+        },
+    },
+    api::Period,
+    controls::prelude::*,
+    inventory::{
+        cnpg::Database,
+        longhorn::BackupTarget,
+        velero::{Location, Repository},
+    },
+};
+
+/// Every place that backups are written to, or lie in, can be reached.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LocationAvailable {
+    /// How long ago Velero may have looked at a location; at least 15 minutes.
+    #[serde(default = "two_hours")]
+    pub freshness: Period,
+
+    /// Backup classes whose databases must be recoverable to any moment: their log is archived.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 253)))]
+    pub pitr_required: Vec<String>,
+}
+
+fn two_hours() -> Period {
+    Period::hours(2)
+}
+
+impl Default for LocationAvailable {
+    fn default() -> Self {
+        Self {
+            freshness: two_hours(),
+            pitr_required: Vec::new(),
+        }
+    }
+}
+
+/// Velero looks at a new location within a minute, and initialises a repository within an hour.
+const GRACE: Duration = Duration::from_hours(1);
+/// The time of a look is known to ten minutes only.
+const SHORTEST_FRESHNESS: Duration = Duration::from_mins(15);
+/// Without a frequency of its own, a repository is maintained this often at least.
+const MAINTAINED: Duration = Duration::from_hours(24);
+/// How many times its frequency a repository's maintenance may be late.
+const LATE: u32 = 3;
+
+const SUBJECTS: &[Kind] = &[
+    Kind::VeleroLocation,
+    Kind::VeleroRepository,
+    Kind::Database,
+    Kind::BackupTarget,
+];
+
+impl LocationAvailable {
+    /// Documentation and facts.
+    pub const INFO: Info = Info {
+        id: "backup-location-available",
+        field: "backupLocationAvailable",
+        title: "Every backup location in use can be reached and written to",
+        family: Family::Backup,
+        criteria: &["A1.2", "CC7.2"],
+        severity: Severity::High,
+        strength: Strength::Effective,
+        rule_version: 1,
+        reads: &[
+            Kind::VeleroLocation,
+            Kind::VeleroRepository,
+            Kind::VeleroSchedule,
+            Kind::Database,
+            Kind::BackupTarget,
+        ],
+        subjects: SUBJECTS,
+        derives: &[Derived::Recovery],
+        observes: &[],
+        writes: &[],
+        scope: ScopeUse::BySubject,
+        what: "A BackupStorageLocation that an active Schedule writes to, that is the default, or \
+               that holds a Backup which has not expired, is Available, was looked at by Velero \
+               within `freshness`, and is not read-only where a Schedule writes to it. Each \
+               BackupRepository in such a location is Ready and is maintained: the newest attempt \
+               did not fail, and the last success is no older than three times its frequency. \
+               Longhorn's BackupTargets are available. CloudNativePG Clusters that are backed up \
+               have no failing condition ContinuousArchiving or LastBackupSucceeded; those of a \
+               class in `pitrRequired` archive their log.",
+        why: "A bucket whose credentials expired takes no backups, and gives none back.",
+        fix: "Nothing is written. The message says what the tool reports.",
+        by_hand: "Read what the tool says (`velero backup-location get`, `kubectl describe`), and \
+                  mend credentials, bucket or network.",
+        prevention: "None: a location is lost outside the cluster.",
+        limits: "Read-only locations for recovery are fine as long as no active Schedule writes to \
+                 them. A location that is never looked at (`validationFrequency: 0`) is Unknown. \
+                 The time of Velero's look is known to ten minutes, rounded down. What a tool \
+                 reports is taken for it: nothing is written or read. A database without any \
+                 backup is not applicable here and fails `backup-coverage`.",
+    };
+
+    fn judge_location(&self, context: &Context<'_>, location: &Object<Location>) -> Verdict {
+        let (meta, spec) = (&location.meta, &location.spec);
+        let recovery = context.analyses.recovery();
+        let Some(used) = in_use(context.inventory, recovery, context.now, location) else {
+            let message = "no active schedule writes to it, it is not the default, and it holds no \
+                           backup";
+            return Verdict::not_applicable("NotInUse", message);
+        };
+        if spec.read_only && used == Use::Written {
+            let message = "an active schedule writes to it, and its accessMode is ReadOnly";
+            return Verdict::fail(Strength::Declared, "LocationReadOnly", message);
+        }
+        let said = spec.message.as_deref().unwrap_or("Velero says no more");
+        match spec.phase.as_deref() {
+            Some("Available") => {}
+            Some(phase) => {
+                let message = format!("its phase is {phase}: {said}");
+                return Verdict::fail(Strength::Effective, "LocationUnavailable", message);
+            }
+            None => {
+                return grace(context.now, meta, || {
+                    (
+                        "LocationIgnored",
+                        "Velero never looked at it: is it running?".into(),
+                    )
+                });
+            }
+        }
+        if spec.validated_every.is_some_and(|every| every.is_zero()) {
+            let message = "its validationFrequency is 0: nobody looks whether it can be reached";
+            return Verdict::unknown("NotValidated", message);
+        }
+        let Some(validated) = spec.validated else {
+            return Verdict::unknown("NotValidated", "when Velero last looked at it is not known");
+        };
+        let until = later(validated, self.freshness.duration());
+        if context.now > until {
+            let message = format!("Velero last looked at it at about {validated}: is it running?");
+            return Verdict::fail(Strength::Effective, "ValidationStale", message);
+        }
+        let message = "Velero reaches it";
+        Verdict::pass(Strength::Effective, "LocationAvailable", message).recheck(beyond(until))
+    }
+
+    fn judge_database(&self, database: &Object<Database>) -> Verdict {
+        let spec = &database.spec;
+        let class = Protectable::Database(database).backup_class();
+        let fail =
+            |reason, message: &str| Verdict::fail(Strength::Effective, reason, message.to_owned());
+        match (spec.archiving, spec.last_backup) {
+            (Some(false), _) => fail(
+                "ArchivingFails",
+                "condition ContinuousArchiving is False: what is written now can't be recovered",
+            ),
+            (_, Some(false)) => fail("LastBackupFailed", "condition LastBackupSucceeded is False"),
+            (archiving, _)
+                if archiving.is_none() && self.pitr_required.iter().any(|c| c == class) =>
+            {
+                let message = format!(
+                    "its log is not archived, and class {class} must be recoverable to any moment"
+                );
+                Verdict::fail(Strength::Effective, "LogNotArchived", message)
+            }
+            (None, None) => {
+                let message = "the cluster is not backed up: backup-coverage judges that";
+                Verdict::not_applicable("NotBackedUp", message)
+            }
+            _ => Verdict::pass(
+                Strength::Effective,
+                "LocationAvailable",
+                "its backups succeed",
+            ),
+        }
+    }
+}
+
+fn judge_target(target: &Object<BackupTarget>) -> Verdict {
+    match (&target.spec.url, target.spec.available) {
+        (None, _) => Verdict::not_applicable("NotInUse", "it has no address"),
+        (Some(url), false) => {
+            let message = format!("Longhorn can't reach {url}");
+            Verdict::fail(Strength::Effective, "LocationUnavailable", message)
+        }
+        (Some(_), true) => Verdict::pass(
+            Strength::Effective,
+            "LocationAvailable",
+            "Longhorn reaches it",
+        ),
+    }
+}
+
+fn judge_repository(context: &Context<'_>, repository: &Object<Repository>) -> Verdict {
+    let (meta, spec) = (&repository.meta, &repository.spec);
+    let locations = &context.inventory.tables.velero_locations;
+    let location = spec.location.as_deref().unwrap_or_default();
+    let recovery = context.analyses.recovery();
+    let location = locations.get(&meta.namespace, location);
+    let used = location.and_then(|at| in_use(context.inventory, recovery, context.now, at));
+    if used.is_none() {
+        return Verdict::not_applicable("NotInUse", "its location is not in use");
+    }
+    match spec.phase.as_deref() {
+        Some("Ready") => {}
+        None | Some("New") => {
+            return grace(context.now, meta, || {
+                ("RepositoryNotReady", "Velero has not initialised it".into())
+            });
+        }
+        Some(phase) => {
+            let message = format!("its phase is {phase}");
+            return Verdict::fail(Strength::Effective, "RepositoryNotReady", message);
+        }
+    }
+    if spec.maintenance_failed {
+        let message = "its newest maintenance failed";
+        return Verdict::fail(Strength::Effective, "MaintenanceFailed", message);
+    }
+    let every = spec.maintained_every.unwrap_or(MAINTAINED).max(MAINTAINED);
+    let last = spec.maintained.unwrap_or_else(|| meta.created_at());
+    let until = later(last, every.saturating_mul(LATE));
+    if context.now > until {
+        let message = format!(
+            "it was last maintained at {last}, and is to be every {}",
+            say(every)
+        );
+        return Verdict::fail(Strength::Effective, "MaintenanceStale", message);
+    }
+    let message = "it is ready and maintained";
+    Verdict::pass(Strength::Effective, "RepositoryReady", message).recheck(beyond(until))
+}
+
+/// A failure, unless the object is new.
+fn grace(now: Timestamp, meta: &Meta, failure: impl Fn() -> (&'static str, String)) -> Verdict {
+    let until = later(meta.created_at(), GRACE);
+    if now <= until {
+        return Verdict::not_applicable("InGrace", "it is new").recheck(beyond(until));
+    }
+    let (reason, message) = failure();
+    Verdict::fail(Strength::Effective, reason, message)
+}
+
+impl Control for LocationAvailable {
+    fn info(&self) -> &'static Info {
+        &Self::INFO
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.freshness.duration() < SHORTEST_FRESHNESS {
+            return Err("freshness is too short: write 15m or more".into());
+        }
+        Ok(())
+    }
+
+    fn touched(&self, change: &Change) -> Touched {
+        match change.kind {
+            // Whether a location is in use, and with it its repositories.
+            Kind::VeleroSchedule | Kind::VeleroLocation => {
+                Touched::Namespace(change.namespace.clone())
+            }
+            kind => Touched::Subject(Subject::object(kind, &change.namespace, &change.name)),
+        }
+    }
+
+    fn affected(&self, _: Derived, subject: &Subject) -> Touched {
+        match subject.object_kind() {
+            Some(Kind::VeleroLocation) => Touched::Namespace(subject.namespace.clone()),
+            _ => Touched::Nothing,
+        }
+    }
+
+    fn population(
+        &self,
+        context: &Context<'_>,
+        namespace: Option<&str>,
+        found: &mut dyn FnMut(Subject),
+    ) {
+        let tables = &context.inventory.tables;
+        subject::objects(
+            Kind::VeleroLocation,
+            &tables.velero_locations,
+            namespace,
+            found,
+        );
+        subject::objects(
+            Kind::VeleroRepository,
+            &tables.velero_repositories,
+            namespace,
+            found,
+        );
+        subject::objects(Kind::Database, &tables.databases, namespace, found);
+        subject::objects(Kind::BackupTarget, &tables.backup_targets, namespace, found);
+    }
+
+    fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {
+        let tables = &context.inventory.tables;
+        let (namespace, name) = (&*subject.namespace, &*subject.name);
+        Some(match subject.object_kind()? {
+            Kind::VeleroLocation => {
+                self.judge_location(context, tables.velero_locations.get(namespace, name)?)
+            }
+            Kind::VeleroRepository => {
+                judge_repository(context, tables.velero_repositories.get(namespace, name)?)
+            }
+            Kind::Database => self.judge_database(tables.databases.get(namespace, name)?),
+            Kind::BackupTarget => judge_target(tables.backup_targets.get(namespace, name)?),
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::controls::{
+        backup::fixtures::{backup, database, location, schedule, with},
+        testing::World,
+    };
+
+    fn reason(world: &mut World) -> &'static str {
+        let verdicts = world.judge(&LocationAvailable::default());
+        verdicts["BackupStorageLocation velero/default"].reason
+    }
+
+    #[test]
+    fn a_location_in_use_is_available_and_looked_at() {
+        for (change, wanted) in [
+            (json!({}), "LocationAvailable"),
+            (
+                json!({ "status": { "phase": "Unavailable" } }),
+                "LocationUnavailable",
+            ),
+            (json!({ "status": { "phase": null } }), "LocationIgnored"),
+            (
+                json!({ "status": { "phase": null },
+                        "metadata": { "creationTimestamp": "2026-06-01T11:30:00Z" } }),
+                "InGrace",
+            ),
+            (
+                json!({ "spec": { "validationFrequency": "0s" } }),
+                "NotValidated",
+            ),
+            (
+                json!({ "status": { "lastValidationTime": null } }),
+                "NotValidated",
+            ),
+            (
+                json!({ "status": { "lastValidationTime": "2026-06-01T09:00:00Z" } }),
+                "ValidationStale",
+            ),
+            (
+                json!({ "spec": { "accessMode": "ReadOnly" } }),
+                "LocationReadOnly",
+            ),
+        ] {
+            let mut world = World::new()
+                .with(Kind::VeleroSchedule, schedule(&json!({})))
+                .with(Kind::VeleroLocation, location(&change));
+            assert_eq!(reason(&mut world), wanted, "{change}");
+        }
+    }
+
+    #[test]
+    fn a_location_is_stale_when_nobody_has_looked_for_long_enough() {
+        let control = LocationAvailable::default();
+        let mut world = World::new().with(Kind::VeleroLocation, location(&json!({})));
+        let recheck = world.only(&control).recheck_at.unwrap();
+        assert_eq!(recheck, "2026-06-01T13:50:01Z".parse().unwrap());
+        world.now = recheck;
+        assert_eq!(world.only(&control).reason, "ValidationStale");
+    }
+
+    #[test]
+    fn a_location_nobody_uses_is_not_applicable() {
+        let idle = json!({ "spec": { "default": false }, "metadata": { "name": "dr" },
+                           "status": { "phase": "Unavailable" } });
+        let reason = |world: &mut World| world.only(&LocationAvailable::default()).reason;
+        let mut world = World::new().with(Kind::VeleroLocation, location(&idle));
+        assert_eq!(reason(&mut world), "NotInUse");
+        let held = json!({ "spec": { "storageLocation": "dr" } });
+        world.put(Kind::VeleroBackup, backup(&held));
+        assert_eq!(
+            reason(&mut world),
+            "LocationUnavailable",
+            "a backup lies there"
+        );
+        let expired = json!({ "status": { "expiration": "2026-05-01T00:00:00Z" } });
+        world.put(Kind::VeleroBackup, backup(&with(held, &expired)));
+        assert_eq!(reason(&mut world), "NotInUse", "it has expired");
+        let to = |paused: bool| {
+            schedule(&json!({ "spec": {
+                "paused": paused, "template": { "storageLocation": "dr" },
+            } }))
+        };
+        world.put(Kind::VeleroSchedule, to(true));
+        assert_eq!(reason(&mut world), "NotInUse", "the schedule is paused");
+        world.put(Kind::VeleroSchedule, to(false));
+        assert_eq!(reason(&mut world), "LocationUnavailable");
+        let read_only = json!({ "spec": { "default": true, "accessMode": "ReadOnly" } });
+        let mut world = World::new().with(Kind::VeleroLocation, location(&read_only));
+        assert_eq!(
+            reason(&mut world),
+            "LocationAvailable",
+            "for recovery it may be read-only"
+        );
+    }
+
+    #[test]
+    fn repositories_are_ready_and_maintained() {
+        let repository = |change: &Value| {
+            let repository = json!({
+                "metadata": { "name": "shop-default-kopia", "namespace": "velero" },
+                "spec": {
+                    "volumeNamespace": "shop", "backupStorageLocation": "default",
+                    "repositoryType": "kopia", "maintenanceFrequency": "1h0m0s",
+                },
+                "status": { "phase": "Ready", "lastMaintenanceTime": "2026-06-01T11:00:00Z" },
+            });
+            with(repository, change)
+        };
+        let attempts = |results: &[&str]| {
+            let attempts = results.iter().enumerate().map(|(number, result)| {
+                json!({ "result": result, "startTimestamp": format!("2026-06-01T0{number}:00:00Z") })
+            });
+            json!({ "status": { "recentMaintenance": attempts.collect::<Vec<_>>() } })
+        };
+        for (change, wanted) in [
+            (json!({}), "RepositoryReady"),
+            (
+                json!({ "status": { "phase": "NotReady" } }),
+                "RepositoryNotReady",
+            ),
+            (
+                json!({ "status": { "phase": "New" } }),
+                "RepositoryNotReady",
+            ),
+            (
+                json!({ "status": { "phase": "New" },
+                        "metadata": { "creationTimestamp": "2026-06-01T11:30:00Z" } }),
+                "InGrace",
+            ),
+            (attempts(&["Failed", "Succeeded"]), "RepositoryReady"),
+            (attempts(&["Succeeded", "Failed"]), "MaintenanceFailed"),
+            (
+                json!({ "status": { "lastMaintenanceTime": "2026-05-28T11:00:00Z" } }),
+                "MaintenanceStale",
+            ),
+            (
+                json!({ "spec": { "backupStorageLocation": "gone" } }),
+                "NotInUse",
+            ),
+        ] {
+            let mut world = World::new()
+                .with(Kind::VeleroLocation, location(&json!({})))
+                .with(Kind::VeleroRepository, repository(&change));
+            let verdicts = world.judge(&LocationAvailable::default());
+            let verdict = &verdicts["BackupRepository velero/shop-default-kopia"];
+            assert_eq!(verdict.reason, wanted, "{change}");
+        }
+    }
+
+    #[test]
+    fn databases_archive_and_back_up() {
+        let condition = |kind: &str, status: &str| json!({ "type": kind, "status": status });
+        let strict = LocationAvailable {
+            pitr_required: vec!["fast".into()],
+            ..LocationAvailable::default()
+        };
+        let usual = LocationAvailable::default();
+        for (control, conditions, wanted) in [
+            (&usual, vec![], "NotBackedUp"),
+            (&strict, vec![], "LogNotArchived"),
+            (
+                &usual,
+                vec![condition("ContinuousArchiving", "True")],
+                "LocationAvailable",
+            ),
+            (
+                &usual,
+                vec![condition("ContinuousArchiving", "False")],
+                "ArchivingFails",
+            ),
+            (
+                &usual,
+                vec![condition("LastBackupSucceeded", "False")],
+                "LastBackupFailed",
+            ),
+            (
+                &usual,
+                vec![condition("LastBackupSucceeded", "True")],
+                "LocationAvailable",
+            ),
+            (
+                &strict,
+                vec![condition("LastBackupSucceeded", "True")],
+                "LogNotArchived",
+            ),
+        ] {
+            let database = database(&json!({ "status": { "conditions": conditions } }));
+            let mut world = World::new().with(Kind::Database, database);
+            assert_eq!(world.only(control).reason, wanted, "{conditions:?}");
+        }
+    }
+
+    #[test]
+    fn backup_targets_can_be_reached() {
+        for (url, available, wanted) in [
+            ("", false, "NotInUse"),
+            ("s3://b@r/", false, "LocationUnavailable"),
+            ("s3://b@r/", true, "LocationAvailable"),
+        ] {
+            let target = json!({
+                "metadata": { "name": "default", "namespace": "longhorn-system" },
+                "spec": { "backupTargetURL": url }, "status": { "available": available },
+            });
+            let mut world = World::new().with(Kind::BackupTarget, target);
+            assert_eq!(
+                world.only(&LocationAvailable::default()).reason,
+                wanted,
+                "{url}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_freshness_that_nobody_can_meet_is_refused() {
+        let control = LocationAvailable {
+            freshness: Period::minutes(5),
+            ..Default::default()
+        };
+        assert!(control.check().is_err());
+        assert!(LocationAvailable::default().check().is_ok());
+    }
+}

@@ -1,0 +1,218 @@
+//! `backup-restore-test-current`
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{
+    classes::{members, population},
+    common::{beyond, later, say, yes},
+    restores::{READS, Test, of_class},
+};
+use crate::{analysis::Derived, api::Period, controls::prelude::*};
+
+/// Each backup class was restored and verified, not too long ago.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RestoreTestCurrent {
+    /// How long ago the last test may have ended.
+    #[serde(default = "quarter")]
+    pub max_age: Period,
+
+    /// Whether a Velero Restore counts only with a Job that verified it.
+    #[serde(default = "yes")]
+    pub require_verify_job: bool,
+}
+
+fn quarter() -> Period {
+    Period::days(92)
+}
+
+impl Default for RestoreTestCurrent {
+    fn default() -> Self {
+        Self {
+            max_age: quarter(),
+            require_verify_job: yes(),
+        }
+    }
+}
+
+impl RestoreTestCurrent {
+    /// Documentation and facts.
+    pub const INFO: Info = Info {
+        id: "backup-restore-test-current",
+        field: "backupRestoreTestCurrent",
+        title: "Each backup class was restored and verified not too long ago",
+        family: Family::Backup,
+        criteria: &["A1.3", "A1.2", "CC7.5"],
+        severity: Severity::Critical,
+        strength: Strength::Operating,
+        rule_version: 1,
+        reads: READS,
+        subjects: &[],
+        derives: &[Derived::Recovery],
+        observes: &[],
+        writes: &[],
+        scope: ScopeUse::InRule,
+        what: "For each backup class (label `probity.dev/backup-class` of a claim or database \
+               cluster, else its storage class) a restore test ended within `maxAge`. A test is a \
+               Velero Restore that is Completed, without errors and warnings, with its volumes, \
+               into other namespaces than it was taken from, and, with `requireVerifyJob`, a Job \
+               with the label `probity.dev/restore-test: CLASS` that succeeded within a day after \
+               it; or a CloudNativePG Cluster that was bootstrapped by recovery and is ready; or \
+               such a Job in a namespace with a claim made of a snapshot or backup, or with a K8up \
+               Restore that succeeded. A Restore is of the class that its label \
+               `probity.dev/restore-test` names, else of those whose claims its Backup holds, or \
+               whose Job ran in its target namespace.",
+        why: "A backup that was never restored is a hope.",
+        fix: "Nothing is written. The proposal is the command that starts a test.",
+        by_hand: "Restore a backup into a namespace of its own (`velero restore create \
+                  --from-backup … --namespace-mappings shop:shop-test`), and run a Job with the \
+                  label `probity.dev/restore-test: CLASS` there that reads the data and fails if \
+                  it is not right.",
+        prevention: "None: a missing test is no request that admission could refuse.",
+        limits: "A test shows that what was in it can be restored: the message says how many claims \
+                 of how many it was, so rotate through them. Velero deletes a Restore with its \
+                 Backup, and a sandbox goes with its Jobs: a test that was seen stays known from \
+                 the log until it is too old. What a Job checks is its author's choice. A Restore \
+                 with warnings counts only by an exception. Probity starts no tests by itself.",
+    };
+
+    fn judge_class(&self, context: &Context<'_>, class: &str, members: usize) -> Verdict {
+        let found = of_class(context, class, self.require_verify_job);
+        let test = found.newest();
+        let seen = Seen::kept(context);
+        let seen = match (test, seen) {
+            (Some(test), Some(kept)) if kept.ended > test.ended => Some(kept),
+            (Some(test), _) => Some(Seen::of(test, members)),
+            (None, kept) => kept,
+        };
+        let operating = Strength::Operating;
+        let Some(seen) = seen else {
+            let message = found.newest_miss().map_or_else(
+                || "no restore of this class is known".to_owned(),
+                |why| format!("no restore test of this class is known: {why}"),
+            );
+            return Verdict::fail(operating, "NoRestoreTest", message).propose(proposal(class));
+        };
+        let until = later(seen.ended, self.max_age.duration());
+        if context.now > until {
+            let message = format!("the last test is too old since {until}: {}", seen.message);
+            return Verdict::fail(operating, "RestoreTestStale", message).propose(proposal(class));
+        }
+        Verdict::pass(operating, "RestoreTested", seen.message.clone())
+            .recheck(beyond(until))
+            .keeping(seen.keep())
+    }
+}
+
+/// A test that was seen, now or before.
+#[derive(Debug)]
+struct Seen {
+    kept: Kept,
+    ended: Timestamp,
+    message: String,
+}
+
+impl Seen {
+    fn of(test: &Test, members: usize) -> Self {
+        let (what, source, ended) = (&test.what, &test.source, test.ended);
+        let took = say(test.duration());
+        let age = |shows: Timestamp| say(test.began.duration_since(shows).unsigned_abs());
+        let shows = test
+            .shows
+            .map(|shows| format!("its data was {} old", age(shows)));
+        let by = test
+            .verified_by
+            .as_ref()
+            .map(|by| format!("verified by {by}"));
+        let share = (test.claims > 0).then(|| {
+            format!(
+                "{} of {members} claims or clusters of the class",
+                test.claims
+            )
+        });
+        let parts = [
+            Some(format!("{what} from {source} took {took}, until {ended}")),
+            shows,
+            by,
+            share,
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        let message = parts.join("; ");
+        let value = json!({ "ended": test.ended.to_string(), "message": message });
+        Self {
+            kept: Kept {
+                uid: test.uid,
+                value,
+                owners: Arc::default(),
+            },
+            ended: test.ended,
+            message,
+        }
+    }
+
+    /// What the log says was seen: the objects of a test don't live as long as its validity.
+    fn kept(context: &Context<'_>) -> Option<Self> {
+        let kept = context.kept?;
+        let text = |key: &str| kept.value.get(key).and_then(Value::as_str);
+        Some(Self {
+            ended: text("ended")?.parse().ok()?,
+            message: text("message")?.to_owned(),
+            kept: kept.clone(),
+        })
+    }
+
+    fn keep(self) -> Kept {
+        self.kept
+    }
+}
+
+fn proposal(class: &str) -> String {
+    format!(
+        "velero restore create --from-backup BACKUP --namespace-mappings NAMESPACE:NAMESPACE-test \
+         --labels probity.dev/restore-test={class}, then run a Job with that label that verifies \
+         the data"
+    )
+}
+
+impl Control for RestoreTestCurrent {
+    fn info(&self) -> &'static Info {
+        &Self::INFO
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.max_age.duration().is_zero() {
+            return Err("maxAge is zero: write how long ago a test may have ended".into());
+        }
+        Ok(())
+    }
+
+    fn affected(&self, _: Derived, subject: &Subject) -> Touched {
+        match subject.kind {
+            SubjectKind::BackupClass => Touched::Subject(subject.clone()),
+            // Points come and go; claims and restores are read for themselves.
+            _ => Touched::Nothing,
+        }
+    }
+
+    fn population(
+        &self,
+        context: &Context<'_>,
+        namespace: Option<&str>,
+        found: &mut dyn FnMut(Subject),
+    ) {
+        population(context, namespace, found);
+    }
+
+    fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {
+        if subject.kind != SubjectKind::BackupClass {
+            return None;
+        }
+        let members = members(context, &subject.name).len();
+        (members > 0).then(|| self.judge_class(context, &subject.name, members))
+    }
+}
+
+#[cfg(test)]
+mod tests;

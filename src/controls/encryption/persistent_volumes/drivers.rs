@@ -1,0 +1,214 @@
+//! What is known of storage drivers: which parameter has them encrypt, and what they do without.
+//!
+//! Sources: the drivers' own documentation of their `StorageClass` parameters.
+
+use crate::inventory::meta::Labels;
+
+/// What a driver's parameters prove.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// Volumes are encrypted, as the parameters say.
+    Encrypted,
+    /// Volumes are encrypted by the provider, whatever the parameters say.
+    ByProvider,
+    /// Volumes are not encrypted, as the parameters say; why.
+    Not(String),
+    /// The parameters don't say that volumes are encrypted, which means that they are not; what
+    /// is missing.
+    Silent(String),
+    /// Nobody can tell from here; why.
+    NotSeen(String),
+    /// Whether this driver encrypts never shows; why.
+    NeverSeen(String),
+}
+
+/// How a driver is told to encrypt.
+#[derive(Debug, Clone, Copy)]
+enum Told {
+    /// A parameter must be exactly this; absent, the account's default decides, which is not seen.
+    Exactly(&'static str, &'static str),
+    /// A parameter is true, as Go reads it; otherwise it does not encrypt.
+    True(&'static str),
+    /// Nodes must get a Secret to open the volume with.
+    NodeSecret,
+    /// Always: the provider encrypts.
+    Always,
+    /// Not by anything that a parameter shows.
+    Never(&'static str),
+}
+
+/// A driver.
+#[derive(Debug)]
+struct Driver {
+    /// Its name, or what its name ends with: some are named after the namespace that they run in.
+    name: &'static str,
+    told: Told,
+    /// The parameter that names a key of the customer's own.
+    key: Option<&'static str>,
+}
+
+const DRIVERS: [Driver; 24] = [
+    driver(
+        "ebs.csi.aws.com",
+        Told::Exactly("encrypted", "true"),
+        Some("kmskeyid"),
+    ),
+    driver(
+        "ebs.csi.eks.amazonaws.com",
+        Told::Exactly("encrypted", "true"),
+        Some("kmskeyid"),
+    ),
+    driver(
+        "efs.csi.aws.com",
+        Told::Never("whether the file system is encrypted is its own setting, which is not seen"),
+        None,
+    ),
+    driver(
+        "pd.csi.storage.gke.io",
+        Told::Always,
+        Some("disk-encryption-kms-key"),
+    ),
+    driver(
+        "filestore.csi.storage.gke.io",
+        Told::Always,
+        Some("instance-encryption-kms-key"),
+    ),
+    driver(
+        "disk.csi.azure.com",
+        Told::Always,
+        Some("diskencryptionsetid"),
+    ),
+    driver("file.csi.azure.com", Told::Always, None),
+    driver("blob.csi.azure.com", Told::Always, None),
+    driver("dobs.csi.digitalocean.com", Told::Always, None),
+    driver(
+        "rbd.csi.ceph.com",
+        Told::True("encrypted"),
+        Some("encryptionkmsid"),
+    ),
+    driver(
+        "cephfs.csi.ceph.com",
+        Told::True("encrypted"),
+        Some("encryptionkmsid"),
+    ),
+    driver(
+        "driver.longhorn.io",
+        Told::True("encrypted"),
+        Some("encrypted"),
+    ),
+    driver("pxd.portworx.com", Told::True("secure"), Some("secure")),
+    driver(
+        "linstor.csi.linbit.com",
+        Told::True("linstor.csi.linbit.com/encryption"),
+        Some("linstor.csi.linbit.com/encryption"),
+    ),
+    driver(
+        "diskplugin.csi.alibabacloud.com",
+        Told::True("encrypted"),
+        Some("kmskeyid"),
+    ),
+    driver(
+        "csi.scaleway.com",
+        Told::True("encrypted"),
+        Some("encrypted"),
+    ),
+    driver("csi.hetzner.cloud", Told::NodeSecret, None),
+    driver("vpc.block.csi.ibm.io", Told::Always, Some("encryptionkey")),
+    driver(
+        "csi.vsphere.vmware.com",
+        Told::Never("whether it encrypts is up to its storage policy, which is not seen"),
+        None,
+    ),
+    driver(
+        "cinder.csi.openstack.org",
+        Told::Never("whether it encrypts is up to its volume type, which is not seen"),
+        None,
+    ),
+    driver(
+        "awsElasticBlockStore",
+        Told::Exactly("encrypted", "true"),
+        Some("kmskeyid"),
+    ),
+    driver(
+        "gcePersistentDisk",
+        Told::Always,
+        Some("disk-encryption-kms-key"),
+    ),
+    driver("azureDisk", Told::Always, Some("diskencryptionsetid")),
+    driver("azureFile", Told::Always, None),
+];
+
+const fn driver(name: &'static str, told: Told, key: Option<&'static str>) -> Driver {
+    Driver { name, told, key }
+}
+
+/// The names that in-tree provisioners have in classes.
+const IN_TREE: [(&str, &str); 4] = [
+    ("kubernetes.io/aws-ebs", "awsElasticBlockStore"),
+    ("kubernetes.io/gce-pd", "gcePersistentDisk"),
+    ("kubernetes.io/azure-disk", "azureDisk"),
+    ("kubernetes.io/azure-file", "azureFile"),
+];
+
+fn find(name: &str) -> Option<&'static Driver> {
+    let in_tree = IN_TREE.iter().find(|(class, _)| *class == name);
+    let name = in_tree.map_or(name, |(_, source)| *source);
+    DRIVERS.iter().find(|driver| {
+        let prefix = name.strip_suffix(driver.name);
+        prefix.is_some_and(|prefix| prefix.is_empty() || prefix.ends_with('.'))
+    })
+}
+
+/// What parameters prove about the volumes of a driver; `None` where the driver is not known.
+pub(super) fn proof(
+    name: &str,
+    parameters: &Labels,
+    node_secret: bool,
+    own_key: bool,
+) -> Option<Proof> {
+    let driver = find(name)?;
+    let get = |key: &str| {
+        let mut pairs = parameters.iter();
+        let pair = pairs.find(|(known, _)| known.eq_ignore_ascii_case(key));
+        pair.map(|(_, value)| value)
+    };
+    let proof = match driver.told {
+        Told::Exactly(key, wanted) => match get(key) {
+            Some(value) if value == wanted => Proof::Encrypted,
+            Some(value) => Proof::Not(format!("{key} is {value:?}, not {wanted:?}")),
+            None => Proof::NotSeen(format!(
+                "{key} is not set, so that the account's own default decides, which is not seen"
+            )),
+        },
+        Told::True(key) => match get(key) {
+            Some("1" | "t" | "T" | "true" | "TRUE" | "True") => Proof::Encrypted,
+            Some(value) => Proof::Not(format!("{key} is {value:?}")),
+            None => Proof::Silent(format!("{key} is not set")),
+        },
+        Told::NodeSecret if node_secret => Proof::Encrypted,
+        Told::NodeSecret => Proof::Silent("no Secret is named to open volumes with".to_owned()),
+        Told::Always => Proof::ByProvider,
+        Told::Never(why) => return Some(in_transit(name, parameters, why)),
+    };
+    let good = matches!(proof, Proof::Encrypted | Proof::ByProvider);
+    if !good || !own_key || matches!(driver.told, Told::NodeSecret) {
+        return Some(proof);
+    }
+    Some(match driver.key.map(|key| (key, get(key))) {
+        Some((_, Some(value))) if !value.is_empty() => Proof::Encrypted,
+        Some((key, _)) => Proof::Silent(format!("{key} names no key of your own")),
+        None => Proof::NotSeen("whose key it is encrypted with is not seen".to_owned()),
+    })
+}
+
+/// EFS is reached over the network: that much a volume does show.
+fn in_transit(name: &str, attributes: &Labels, why: &str) -> Proof {
+    let mut pairs = attributes.iter();
+    let plain = pairs.any(|(key, value)| {
+        key.eq_ignore_ascii_case("encryptInTransit") && value.eq_ignore_ascii_case("false")
+    });
+    if name.ends_with("efs.csi.aws.com") && plain {
+        return Proof::Not("encryptInTransit is \"false\"".to_owned());
+    }
+    Proof::NeverSeen(why.to_owned())
+}

@@ -1,0 +1,350 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::controls::testing::World;
+
+fn control() -> PersistentVolumes {
+    PersistentVolumes::default()
+}
+
+const DEFAULT: &str = "storageclass.kubernetes.io/is-default-class";
+
+fn class(name: &str, provisioner: &str, parameters: &Value, default: bool) -> Value {
+    let annotations = if default {
+        json!({ DEFAULT: "true" })
+    } else {
+        Value::Null
+    };
+    json!({
+        "metadata": {
+            "name": name, "annotations": annotations, "creationTimestamp": "2026-04-01T00:00:00Z",
+        },
+        "provisioner": provisioner, "parameters": parameters,
+    })
+}
+
+fn volume(source: &Value) -> Value {
+    let mut spec = json!({
+        "storageClassName": "fast", "claimRef": { "namespace": "shop", "name": "data" },
+    });
+    spec.as_object_mut()
+        .unwrap()
+        .extend(source.as_object().unwrap().clone());
+    json!({ "metadata": { "name": "pv" }, "spec": spec })
+}
+
+fn csi(driver: &str, attributes: &Value) -> Value {
+    json!({ "csi": { "driver": driver, "volumeHandle": "h", "volumeAttributes": attributes } })
+}
+
+fn world() -> World {
+    World::new().namespace("shop")
+}
+
+/// What is said of a volume whose class has these parameters.
+fn judged_by(
+    control: &PersistentVolumes,
+    source: &Value,
+    parameters: &Value,
+) -> (Outcome, &'static str) {
+    let mut world = world();
+    world.put(Kind::StorageClass, class("fast", "x", parameters, false));
+    world.put(Kind::Volume, volume(source));
+    let verdicts = world.judge(control);
+    let verdict = &verdicts["PersistentVolume pv"];
+    (verdict.outcome, verdict.reason)
+}
+
+const YES: (Outcome, &str) = (Outcome::Pass, "VolumeEncrypted");
+const PROVIDER: (Outcome, &str) = (Outcome::Pass, "EncryptedByProvider");
+const NO: (Outcome, &str) = (Outcome::Fail, "VolumeNotEncrypted");
+const HIDDEN: (Outcome, &str) = (Outcome::Unknown, "EncryptionNotVisible");
+
+#[test]
+fn each_driver_is_read_as_it_reads_itself() {
+    let none = json!({});
+    for (driver, parameters, wanted) in [
+        ("ebs.csi.aws.com", json!({ "encrypted": "true" }), YES),
+        ("ebs.csi.aws.com", json!({ "Encrypted": "true" }), YES),
+        ("ebs.csi.aws.com", json!({ "encrypted": "True" }), NO),
+        ("ebs.csi.aws.com", json!({ "encrypted": "false" }), NO),
+        ("ebs.csi.aws.com", none.clone(), HIDDEN),
+        ("pd.csi.storage.gke.io", none.clone(), PROVIDER),
+        ("disk.csi.azure.com", none.clone(), PROVIDER),
+        (
+            "rook-ceph.rbd.csi.ceph.com",
+            json!({ "encrypted": "true" }),
+            YES,
+        ),
+        ("rbd.csi.ceph.com", json!({ "encrypted": "1" }), YES),
+        ("rook-ceph.cephfs.csi.ceph.com", none.clone(), NO),
+        ("driver.longhorn.io", json!({ "encrypted": "true" }), YES),
+        ("driver.longhorn.io", none.clone(), NO),
+        ("efs.csi.aws.com", none.clone(), HIDDEN),
+        ("csi.hetzner.cloud", none.clone(), NO),
+        ("csi.vsphere.vmware.com", none.clone(), HIDDEN),
+        (
+            "evilebs.csi.aws.com",
+            json!({ "encrypted": "true" }),
+            HIDDEN,
+        ),
+        ("csi.example.com", json!({ "encrypted": "true" }), HIDDEN),
+    ] {
+        let found = judged_by(&control(), &csi(driver, &none), &parameters);
+        assert_eq!(found, wanted, "{driver} {parameters}");
+    }
+}
+
+#[test]
+fn volumes_of_nodes_and_of_the_network_show_nothing() {
+    for source in ["hostPath", "local", "nfs", "iscsi"] {
+        let source = json!({ source: { "path": "/x", "server": "s" } });
+        assert_eq!(
+            judged_by(&control(), &source, &json!({})),
+            HIDDEN,
+            "{source}"
+        );
+        let strict = PersistentVolumes {
+            unknown_driver: UnknownDriver::Fail,
+            ..control()
+        };
+        assert_eq!(judged_by(&strict, &source, &json!({})).0, Outcome::Fail);
+    }
+    let ebs = json!({ "awsElasticBlockStore": { "volumeID": "v" } });
+    assert_eq!(
+        judged_by(&control(), &ebs, &json!({ "encrypted": "true" })),
+        YES
+    );
+}
+
+#[test]
+fn what_the_volume_shows_itself_counts() {
+    let none = json!({});
+    let told = json!({ "encrypted": "true" });
+    assert_eq!(
+        judged_by(&control(), &csi("rbd.csi.ceph.com", &told), &none),
+        YES
+    );
+    let plain = json!({ "encryptInTransit": "false" });
+    assert_eq!(
+        judged_by(&control(), &csi("efs.csi.aws.com", &plain), &none),
+        NO
+    );
+    let opened = json!({ "csi": {
+        "driver": "csi.hetzner.cloud", "nodePublishSecretRef": { "name": "k", "namespace": "n" },
+    } });
+    assert_eq!(judged_by(&control(), &opened, &none), YES);
+}
+
+#[test]
+fn a_class_that_is_gone_or_younger_proves_nothing() {
+    let source = csi("rbd.csi.ceph.com", &json!({}));
+    let mut world = world();
+    world.put(Kind::Volume, volume(&source));
+    assert_eq!(world.only(&control()).reason, "EncryptionNotVisible");
+    let mut younger = class("fast", "x", &json!({ "encrypted": "true" }), false);
+    younger["metadata"]["creationTimestamp"] = json!("2026-05-20T00:00:00Z");
+    world.put(Kind::StorageClass, younger);
+    let verdicts = world.judge(&control());
+    assert_eq!(
+        verdicts["PersistentVolume pv"].reason,
+        "EncryptionNotVisible"
+    );
+}
+
+#[test]
+fn a_key_of_ones_own_can_be_asked_for() {
+    let control = PersistentVolumes {
+        require_customer_key: true,
+        ..control()
+    };
+    let none = json!({});
+    for (driver, parameters, wanted) in [
+        ("ebs.csi.aws.com", json!({ "encrypted": "true" }), NO),
+        (
+            "ebs.csi.aws.com",
+            json!({ "encrypted": "true", "kmsKeyId": "k" }),
+            YES,
+        ),
+        ("pd.csi.storage.gke.io", none.clone(), NO),
+        (
+            "pd.csi.storage.gke.io",
+            json!({ "disk-encryption-kms-key": "k" }),
+            YES,
+        ),
+        (
+            "disk.csi.azure.com",
+            json!({ "diskEncryptionSetID": "k" }),
+            YES,
+        ),
+        ("file.csi.azure.com", none.clone(), HIDDEN),
+        ("driver.longhorn.io", json!({ "encrypted": "true" }), YES),
+    ] {
+        let found = judged_by(&control, &csi(driver, &none), &parameters);
+        assert_eq!(found, wanted, "{driver} {parameters}");
+    }
+}
+
+#[test]
+fn longhorns_own_volume_decides() {
+    for (encrypted, wanted) in [(true, YES), (false, NO)] {
+        let mut world = world();
+        world.put(
+            Kind::LonghornVolume,
+            json!({
+                "metadata": { "name": "h", "namespace": "longhorn-system" },
+                "spec": { "encrypted": encrypted },
+            }),
+        );
+        world.put(
+            Kind::Volume,
+            volume(&csi("driver.longhorn.io", &json!({ "encrypted": "true" }))),
+        );
+        let verdict = world.only(&control());
+        assert_eq!((verdict.outcome, verdict.reason), wanted);
+    }
+}
+
+#[test]
+fn disks_of_nodes_can_be_attested() {
+    let control = PersistentVolumes {
+        node_disk_encryption_attested: vec![NodeLabel {
+            key: "disk".to_owned(),
+            value: "luks".to_owned(),
+        }],
+        ..control()
+    };
+    let node = |name: &str, disk: &str| json!({ "metadata": { "name": name, "labels": { "disk": disk } } });
+    let on = |nodes: &[&str]| {
+        json!({
+            "local": { "path": "/x" },
+            "nodeAffinity": { "required": { "nodeSelectorTerms": [{ "matchExpressions": [{
+                "key": "kubernetes.io/hostname", "operator": "In", "values": nodes,
+            }] }] } },
+        })
+    };
+    let anywhere = json!({ "hostPath": { "path": "/x" } });
+    for (source, wanted) in [
+        (on(&["a"]), Outcome::Pass),
+        (on(&["b"]), Outcome::Unknown),
+        (on(&["a", "b"]), Outcome::Unknown),
+        (on(&["gone"]), Outcome::Unknown),
+        (anywhere.clone(), Outcome::Unknown),
+        (
+            json!({ "nfs": { "server": "s", "path": "/x" } }),
+            Outcome::Unknown,
+        ),
+    ] {
+        let mut world = world();
+        world.put(Kind::Node, node("a", "luks"));
+        world.put(Kind::Node, node("b", "plain"));
+        world.put(Kind::Volume, volume(&source));
+        let verdict = world.only(&control);
+        assert_eq!(verdict.outcome, wanted, "{source}");
+    }
+    let mut world = world();
+    world.put(Kind::Node, node("a", "luks"));
+    world.put(Kind::Volume, volume(&anywhere));
+    let verdict = world.only(&control);
+    assert_eq!(verdict.strength, Strength::Attested);
+}
+
+#[test]
+fn volumes_of_claims_out_of_scope_are_none() {
+    let mut world = World::new().namespace("kube-system");
+    let mut object = volume(&csi("rbd.csi.ceph.com", &json!({})));
+    object["spec"]["claimRef"]["namespace"] = json!("kube-system");
+    world.put(Kind::Volume, object.clone());
+    assert!(world.judge(&control()).is_empty());
+    object["spec"]["claimRef"] = Value::Null;
+    world.put(Kind::Volume, object);
+    assert_eq!(world.judge(&control()).len(), 1);
+}
+
+fn defaults(classes: &[(&str, bool, bool)]) -> World {
+    let mut world = world();
+    for (name, encrypted, default) in classes {
+        let parameters = json!({ "encrypted": encrypted.to_string() });
+        world.put(
+            Kind::StorageClass,
+            class(name, "rbd.csi.ceph.com", &parameters, *default),
+        );
+    }
+    world
+}
+
+#[test]
+fn the_default_class_is_one_that_encrypts() {
+    let good = (Outcome::Pass, "DefaultClassEncrypts");
+    let judged = (Outcome::NotApplicable, "DefaultClassJudged");
+    let cluster = |classes| defaults(classes).outcomes(&control())["Cluster cluster"];
+    assert_eq!(cluster(&[("a", true, true), ("b", false, false)]), good);
+    assert_eq!(cluster(&[("a", false, true)]), judged);
+    assert_eq!(cluster(&[("a", true, true), ("b", false, true)]), judged);
+    assert_eq!(
+        cluster(&[("a", true, false)]),
+        (Outcome::Fail, "NoDefaultClass")
+    );
+    assert!(defaults(&[]).judge(&control()).is_empty());
+    // Each class that is marked, and does not encrypt.
+    let outcomes = defaults(&[("a", true, true), ("b", false, true)]).outcomes(&control());
+    assert_eq!(outcomes["StorageClass a"], YES);
+    assert_eq!(outcomes["StorageClass b"], NO);
+}
+
+#[test]
+fn the_older_marker_counts() {
+    let mut world = world();
+    let mut old = class(
+        "a",
+        "rbd.csi.ceph.com",
+        &json!({ "encrypted": "true" }),
+        false,
+    );
+    old["metadata"]["annotations"] =
+        json!({ "storageclass.beta.kubernetes.io/is-default-class": "true" });
+    world.put(Kind::StorageClass, old);
+    assert_eq!(
+        world.outcomes(&control())["Cluster cluster"],
+        (Outcome::Pass, "DefaultClassEncrypts")
+    );
+}
+
+fn mark(world: &mut World, name: &str, encrypted: bool, default: bool) {
+    let parameters = json!({ "encrypted": encrypted.to_string() });
+    world.put(
+        Kind::StorageClass,
+        class(name, "rbd.csi.ceph.com", &parameters, default),
+    );
+}
+
+#[test]
+fn the_marker_of_a_class_that_encrypts_is_put_back() {
+    let control = control();
+    let mut world = defaults(&[("a", true, true), ("b", false, false)]);
+    world.judge(&control);
+    mark(&mut world, "a", true, false);
+    let outcomes = world.mend(&control);
+    assert_eq!(
+        outcomes["Cluster cluster"],
+        (Outcome::Pass, "DefaultClassEncrypts")
+    );
+}
+
+#[test]
+fn no_second_default_is_ever_made() {
+    let control = control();
+    let mut world = defaults(&[("a", true, true), ("b", false, false)]);
+    world.judge(&control);
+    mark(&mut world, "a", true, false);
+    mark(&mut world, "b", false, true);
+    let verdicts = world.judge(&control);
+    assert!(verdicts.values().all(|verdict| verdict.remedy.is_none()));
+    // Another class under the same name is another class.
+    mark(&mut world, "b", false, false);
+    world.delete(Kind::StorageClass, "", "a");
+    mark(&mut world, "a", true, false);
+    let verdicts = world.judge(&control);
+    assert_eq!(verdicts["Cluster cluster"].reason, "NoDefaultClass");
+    assert!(verdicts["Cluster cluster"].remedy.is_none());
+}
