@@ -512,6 +512,16 @@ impl Escalation {
             let Some(goal) = self.goal(view, &step.aim, roles) else {
                 continue;
             };
+            // Tokens are made of accounts that exist only.
+            if step.how == How::RequestToken
+                && let Goal::One(node) = goal
+                && self
+                    .nodes
+                    .at(node)
+                    .is_none_or(|(_, e)| e.presence == Presence::Absent)
+            {
+                continue;
+            }
             let edge = Edge {
                 how: step.how,
                 place: step.place,

@@ -223,7 +223,7 @@ impl Climb<'_> {
                 None
             }
             (How::Impersonate, _, None) => {
-                let mut names = self.named_users(actor);
+                let mut names = Self::named_users();
                 names.push("anybody".to_owned());
                 for name in names {
                     let mut other = actor.as_user(&Subject::named(SubjectKind::User, name))?;
@@ -243,7 +243,7 @@ impl Climb<'_> {
     }
 
     /// Everyone whom somebody may be allowed to impersonate: all users and accounts.
-    fn named_users(&self, _: &Actor) -> Vec<String> {
+    fn named_users() -> Vec<String> {
         let mut names: Vec<String> = USERS.iter().map(|user| (*user).to_owned()).collect();
         for namespace in NAMESPACES {
             let account = |name: &&str| format!("system:serviceaccount:{namespace}:{name}");
@@ -276,7 +276,7 @@ impl Climb<'_> {
         if depth == 0 {
             return false;
         }
-        for name in self.named_users(actor) {
+        for name in Self::named_users() {
             let subject = match probity::analysis::rbac::account(&name) {
                 Some((namespace, name)) => {
                     Subject::object(Kind::ServiceAccount, &namespace.into(), &name.into())

@@ -418,11 +418,10 @@ impl Search {
     }
 }
 
-/// A step of FNV-1a, on words: signatures live no longer than the process.
+/// Adds a word to a hash; equal words don't cancel each other out. Signatures live no longer than
+/// the process.
 pub(super) const fn mix(all: u64, word: u64) -> u64 {
-    (all ^ word)
-        .wrapping_mul(0x0000_0100_0000_01b3)
-        .rotate_left(23)
+    (all.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95)
 }
 
 impl Graph<'_> {

@@ -139,8 +139,8 @@ mod tests {
     fn judge(control: &NoWildcardResources, rule: &Value, bound: bool) -> Verdict {
         let mut world = World::new();
         world.observed.server_minor = Some(37);
-        let role = json!({ "metadata": { "name": "r" }, "rules": [rule] });
-        world.put(Kind::ClusterRole, role);
+        let object = json!({ "metadata": { "name": "r" }, "rules": [rule] });
+        world.put(Kind::ClusterRole, object);
         if bound {
             world.put(
                 Kind::RoleBinding,

@@ -183,8 +183,8 @@ impl Wildcard for NoWildcardVerbs {
         has_wildcard(rule)
     }
 
-    fn excuses(&self, inventory: &Inventory, role: &Object<Role>, rule: &Rule) -> bool {
-        self.own_group_exception && is_own(inventory, role, rule)
+    fn excuses(&self, inventory: &Inventory, owner: &Object<Role>, rule: &Rule) -> bool {
+        self.own_group_exception && is_own(inventory, owner, rule)
     }
 
     fn is_wild(&self, right: &Right) -> bool {

@@ -280,22 +280,14 @@ impl Control for StaleBindings {
     }
 
     fn touched(&self, change: &Change) -> Touched {
+        let itself = Subject::object(change.kind, &change.namespace, &change.name);
         let appears = change.effect != Effect::Modified;
         match change.kind {
-            Kind::RoleBinding | Kind::ClusterRoleBinding => Touched::Subject(Subject::object(
-                change.kind,
-                &change.namespace,
-                &change.name,
-            )),
             // A role of a namespace is bound there; whether it is there is all that matters.
             Kind::Role if appears => Touched::Namespace(change.namespace.clone()),
             Kind::ClusterRole | Kind::ServiceAccount | Kind::Namespace if appears => Touched::All,
-            Kind::Role | Kind::ClusterRole => Touched::Subject(Subject::object(
-                change.kind,
-                &change.namespace,
-                &change.name,
-            )),
-            _ => Touched::Nothing,
+            Kind::ServiceAccount | Kind::Namespace => Touched::Nothing,
+            _ => Touched::Subject(itself),
         }
     }
 

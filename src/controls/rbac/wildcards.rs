@@ -100,8 +100,8 @@ pub(super) trait Wildcard: std::fmt::Debug + Send + Sync {
     fn offends(&self, rule: &Rule) -> bool;
 
     /// Whether something excuses a rule that offends.
-    fn excuses(&self, inventory: &Inventory, role: &Object<Role>, rule: &Rule) -> bool {
-        let _ = (inventory, role, rule);
+    fn excuses(&self, inventory: &Inventory, owner: &Object<Role>, rule: &Rule) -> bool {
+        let _ = (inventory, owner, rule);
         false
     }
 
