@@ -58,19 +58,35 @@ impl Engine {
             noticed: row.noticed,
             archived: None,
             settling: false,
+            reserved: now.mono,
         };
         self.reserve(&flight, now);
         let action = self.next_action_id(now);
         self.flights.start(action, flight);
-        self.advance(action, step);
+        self.advance(action, step, now);
     }
 
     /// Sends a remedy on to its next step.
-    fn advance(&mut self, id: u64, step: Step) {
+    fn advance(&mut self, id: u64, step: Step, now: Now) {
+        let Some(flight) = self.flights.get(id) else {
+            return;
+        };
+        let asked = if step == Step::Write {
+            self.still_asked_for(flight, now).map(Some)
+        } else {
+            Ok(None)
+        };
+        let policies = match asked {
+            Ok(policies) => policies,
+            Err(hold) => return self.give_up(id, &hold, now),
+        };
         let Some(flight) = self.flights.get_mut(id) else {
             return;
         };
         flight.step = step;
+        if let Some(policies) = policies {
+            flight.policies = policies;
+        }
         let action = Action {
             id,
             step,
@@ -95,7 +111,7 @@ impl Engine {
             let budget = self.budgets.entry(policy.clone()).or_default();
             budget.spend(now.mono);
             let brake = self.brakes.entry((policy.clone(), control)).or_default();
-            brake.count(&flight.subject, now.mono);
+            brake.reserve(&flight.subject, now.mono);
         }
     }
 
@@ -104,11 +120,11 @@ impl Engine {
         let control = self.instances.get(&flight.instance).map(|i| i.key.control);
         for policy in &flight.policies {
             if let Some(budget) = self.budgets.get_mut(policy) {
-                budget.give_back();
+                budget.give_back(flight.reserved);
             }
             let brake = control.and_then(|c| self.brakes.get_mut(&(policy.clone(), c)));
             if let Some(brake) = brake {
-                brake.give_back(&flight.subject);
+                brake.give_back(&flight.subject, flight.reserved);
             }
         }
     }
@@ -174,7 +190,7 @@ impl Engine {
                 flight.archived = Some(archivable(object));
                 let remedy = Arc::clone(&flight.remedy);
                 let known = self.flights.is_accepted(&content_digest(&remedy));
-                self.advance(id, if known { Step::Write } else { Step::DryRun });
+                self.advance(id, if known { Step::Write } else { Step::DryRun }, now);
             }
             ActionResult::Accepted(object) => self.accepted(id, &object, now),
             ActionResult::Written(version) => self.written(id, version, now),
@@ -192,7 +208,7 @@ impl Engine {
         match self.would_help(instance, &subject, &remedy, object, now) {
             Ok(()) => {
                 self.flights.accept(content_digest(&remedy));
-                self.advance(id, Step::Write);
+                self.advance(id, Step::Write, now);
             }
             Err(why) => self.give_up(id, &Hold::Refused(why), now),
         }
@@ -208,6 +224,8 @@ impl Engine {
         object: &Value,
         now: Now,
     ) -> Result<(), String> {
+        // What changed before must not get lost in what is only tried.
+        self.settle();
         let Some(instance) = self.instances.get(&id) else {
             return Err("the policy has changed".to_owned());
         };

@@ -95,6 +95,8 @@ pub(super) struct Flight {
     pub(super) noticed: Duration,
     pub(super) archived: Option<Value>,
     pub(super) settling: bool,
+    /// When it was counted against brake and budget.
+    pub(super) reserved: Duration,
 }
 
 #[derive(Debug)]
@@ -125,6 +127,10 @@ impl Flights {
     pub(super) fn start(&mut self, id: u64, flight: Flight) {
         self.targets.insert(flight.remedy.target().clone(), id);
         self.by_id.insert(id, flight);
+    }
+
+    pub(super) fn get(&self, id: u64) -> Option<&Flight> {
+        self.by_id.get(&id)
     }
 
     pub(super) fn get_mut(&mut self, id: u64) -> Option<&mut Flight> {

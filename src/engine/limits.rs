@@ -38,9 +38,11 @@ impl Budget {
         self.writes.push_back(now);
     }
 
-    /// Takes back the last write counted: it was only tried.
-    pub(super) fn give_back(&mut self) {
-        self.writes.pop_back();
+    /// Takes back a write that was counted at `reserved`: it was only tried.
+    pub(super) fn give_back(&mut self, reserved: Duration) {
+        if let Some(place) = self.writes.iter().rposition(|at| *at == reserved) {
+            self.writes.remove(place);
+        }
     }
 }
 
@@ -72,14 +74,17 @@ impl Brake {
         changed + more <= limit
     }
 
-    /// Counts a changed subject.
-    pub(super) fn count(&mut self, subject: &Subject, now: Duration) {
-        self.changed.insert(subject.clone(), now);
+    /// Counts a subject that is about to be changed. One that was changed before stays counted
+    /// from then.
+    pub(super) fn reserve(&mut self, subject: &Subject, now: Duration) {
+        self.changed.entry(subject.clone()).or_insert(now);
     }
 
-    /// Takes back a subject that was not changed after all.
-    pub(super) fn give_back(&mut self, subject: &Subject) {
-        self.changed.remove(subject);
+    /// Takes back a subject that was counted at `reserved` and not changed after all.
+    pub(super) fn give_back(&mut self, subject: &Subject, reserved: Duration) {
+        if self.changed.get(subject) == Some(&reserved) {
+            self.changed.remove(subject);
+        }
     }
 
     /// A person released it.
@@ -117,7 +122,7 @@ mod tests {
         let mut brake = Brake::default();
         for n in 0..5 {
             assert!(brake.allows(&subject(n), 5, 10, secs(n)));
-            brake.count(&subject(n), secs(n));
+            brake.reserve(&subject(n), secs(n));
         }
         assert!(!brake.allows(&subject(5), 5, 10, secs(5)));
         // The same subject again is not one more.
@@ -131,7 +136,7 @@ mod tests {
         let mut brake = Brake::default();
         for n in 0..100 {
             assert!(brake.allows(&subject(n), 1000, 10, secs(1)), "{n}");
-            brake.count(&subject(n), secs(1));
+            brake.reserve(&subject(n), secs(1));
         }
         assert!(!brake.allows(&subject(100), 1000, 10, secs(1)));
     }

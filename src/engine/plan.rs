@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     Engine, Now,
     fights::Field,
+    flights::Flight,
     instance::Row,
     owners,
     policies::{Policy, PolicyControl},
@@ -70,6 +71,8 @@ pub enum Hold {
     Terminating,
     /// The evidence log can't be written.
     Log,
+    /// Something that the rule reads can't be seen now.
+    Blind,
     /// Another replica leads.
     Follower,
     /// The server, the dry run or a check refused it.
@@ -96,6 +99,7 @@ impl Hold {
             Self::Grace => "it is less than two seconds old".to_owned(),
             Self::Terminating => "it is being deleted".to_owned(),
             Self::Log => "the evidence log can't be written".to_owned(),
+            Self::Blind => "what the rule reads can't be seen now".to_owned(),
             Self::Follower => "another replica leads".to_owned(),
             Self::Refused(message) | Self::Backoff(message) => message.clone(),
         }
@@ -162,10 +166,12 @@ impl Engine {
         };
         let (names, control) = (instance.policies.clone(), instance.key.control);
         let remedy = row.verdict.remedy.clone();
-        let shared = remedy.as_ref().map_or_else(
-            || Decision::Hold((Hold::NoRemedy, None)),
-            |remedy| self.object_says(remedy, subject, now),
-        );
+        let shared = match &remedy {
+            None => Decision::Hold((Hold::NoRemedy, None)),
+            // The verdict is as old as the blindness.
+            Some(_) if self.is_blind(id) => Decision::Hold((Hold::Blind, None)),
+            Some(remedy) => self.object_says(remedy, subject, now),
+        };
         let mut decided = Vec::new();
         for name in names {
             let decision = match (&remedy, &shared) {
@@ -228,6 +234,40 @@ impl Engine {
             return Decision::Hold((hold, Some(until)));
         }
         Decision::Carry
+    }
+
+    fn is_blind(&self, id: u32) -> bool {
+        let instance = self.instances.get(&id);
+        let rule = instance.and_then(|instance| self.rules.get(&instance.rule));
+        rule.is_none_or(|rule| rule.blinded_by(&self.inventory).is_some())
+    }
+
+    /// Which of the policies that began a remedy still ask for it just before it is written, or
+    /// what holds it back now: much may have changed since it was planned.
+    pub(super) fn still_asked_for(&self, flight: &Flight, now: Now) -> Result<Vec<Sym>, Hold> {
+        let Some(instance) = self.instances.get(&flight.instance) else {
+            return Err(Hold::Observe);
+        };
+        if self.is_blind(flight.instance) {
+            return Err(Hold::Blind);
+        }
+        if self.log.is_err() {
+            return Err(Hold::Log);
+        }
+        self.object_allows(&flight.remedy, &flight.subject, now)
+            .map_err(|(hold, _)| hold)?;
+        let control = instance.key.control;
+        // Brake and budget were asked before: what is under way is counted already.
+        let asks = |name: &&Sym| {
+            let policy = self.policies.get(*name);
+            policy.is_some_and(|policy| self.selected(policy, flight.remedy.target()))
+                && self.enforces(name, control)
+        };
+        let policies: Vec<Sym> = flight.policies.iter().filter(asks).cloned().collect();
+        if policies.is_empty() {
+            return Err(Hold::Observe);
+        }
+        Ok(policies)
     }
 
     /// Whether `policy` carries out remedies of `control` at all.

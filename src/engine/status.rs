@@ -212,7 +212,12 @@ fn count_standings(instance: &Instance, policy: &str, sum: &mut EnforcementStatu
             Hold::Refused(_) | Hold::Backoff(_) | Hold::NotSelected | Hold::Terminating => {
                 sum.refused += 1;
             }
-            Hold::Observe | Hold::NoRemedy | Hold::Grace | Hold::Log | Hold::Follower => {}
+            Hold::Observe
+            | Hold::NoRemedy
+            | Hold::Grace
+            | Hold::Log
+            | Hold::Blind
+            | Hold::Follower => {}
         }
     }
 }

@@ -153,6 +153,35 @@ fn each_policy_of_a_row_has_its_own_standing() {
 }
 
 #[test]
+fn what_is_no_longer_asked_for_is_not_written_after_its_dry_run() {
+    let changes: [fn(&mut Drive); 4] = [
+        |drive| drive.policy(2, observe()),
+        |drive| drive.apply(Event::PolicyDeleted("soc2".to_owned())),
+        |drive| drive.apply(Event::Log(Err("disk full".to_owned()))),
+        |drive| {
+            let forbidden = Availability::Forbidden("no".to_owned());
+            drive.apply(Event::Availability(Kind::NetworkPolicy, forbidden));
+        },
+    ];
+    for (number, change) in changes.into_iter().enumerate() {
+        let mut drive = Drive::new();
+        drive.namespace("shop");
+        drive.deny("shop");
+        drive.policy(1, enforce());
+        drive.delete(Kind::NetworkPolicy, "shop", "deny");
+        let tried = drive.actions.pop().unwrap();
+        assert_eq!(tried.step, Step::DryRun);
+        change(&mut drive);
+        let mut object = tried.remedy.content().clone();
+        object["metadata"]["uid"] = "00000000-0000-4000-8000-000000000001".into();
+        drive.apply(Event::Action(tried.id, ActionResult::Accepted(object)));
+        drive.round();
+        assert!(drive.actions.is_empty(), "change {number}");
+        assert_eq!(drive.count("intent"), 0, "change {number}");
+    }
+}
+
+#[test]
 fn a_paused_namespace_is_left_alone_but_judged() {
     let mut drive = Drive::new();
     drive.namespace("shop");
