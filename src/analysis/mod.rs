@@ -29,7 +29,11 @@ pub mod rights;
 pub mod schedule;
 pub mod tls;
 
-use std::{collections::BTreeSet, fmt::Debug};
+use std::{
+    collections::BTreeSet,
+    fmt::Debug,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use crate::{
     controls::Subject,
@@ -79,6 +83,12 @@ fn made_on<A: Analysis>(inventory: &Inventory, others: &Analyses) -> A {
     analysis
 }
 
+/// What `work` returns; `None` where it panics. An analysis that fails is given up, and the
+/// controls that rest on it are `Unknown`: one must not stop the others.
+fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok()
+}
+
 /// Declares [`Derived`] and [`Analyses`]: one line for each analysis.
 macro_rules! analyses {
     ($($(#[$doc:meta])* $name:ident $field:ident: $analysis:ty;)*) => {
@@ -111,6 +121,8 @@ macro_rules! analyses {
         #[derive(Debug, Default)]
         pub struct Analyses {
             $($field: Option<Box<$analysis>>,)*
+            /// Those that failed since they were last asked about.
+            lost: BTreeSet<Derived>,
         }
 
         impl Analyses {
@@ -119,8 +131,8 @@ macro_rules! analyses {
                 ///
                 /// # Panics
                 ///
-                /// Where no control that is switched on declares that it needs it: that is a
-                /// control's mistake, and makes it `Unknown`.
+                /// Where no control that is switched on declares that it needs it, or where it
+                /// failed: the control that asks for it is `Unknown`.
                 #[allow(clippy::expect_used, reason = "an empty analysis would be taken for a fact")]
                 pub fn $field(&self) -> &$analysis {
                     self.$field.as_ref().expect("a control declares the analyses that it reads")
@@ -136,10 +148,15 @@ macro_rules! analyses {
                     if !wanted.contains(&Derived::$name) {
                         self.$field = None;
                     } else if self.$field.is_none() {
-                        self.$field = Some(Box::new(made_on(inventory, self)));
+                        self.$field = guarded(|| Box::new(made_on(inventory, self)));
                     }
                 )*
                 let _ = (wanted, inventory);
+            }
+
+            /// Those that failed since this was last asked.
+            pub fn take_lost(&mut self) -> BTreeSet<Derived> {
+                std::mem::take(&mut self.lost)
             }
 
             /// Takes note of a change that the inventory already holds.
@@ -148,7 +165,10 @@ macro_rules! analyses {
                     if let Some(analysis) = &mut self.$field
                         && <$analysis as Analysis>::READS.contains(&change.kind)
                     {
-                        analysis.note(inventory, change);
+                        if guarded(|| analysis.note(inventory, change)).is_none() {
+                            self.$field = None;
+                            self.lost.insert(Derived::$name);
+                        }
                     }
                 )*
                 let _ = (inventory, change);
@@ -166,9 +186,15 @@ macro_rules! analyses {
                         && let Some(mut analysis) = self.$field.take()
                     {
                         let mut subjects = BTreeSet::new();
-                        analysis.consult(inventory, self);
-                        analysis.settle(inventory, &mut subjects);
-                        self.$field = Some(analysis);
+                        let settled = guarded(|| {
+                            analysis.consult(inventory, self);
+                            analysis.settle(inventory, &mut subjects);
+                            analysis
+                        });
+                        if settled.is_none() {
+                            self.lost.insert(Derived::$name);
+                        }
+                        self.$field = settled;
                         if !subjects.is_empty() {
                             affected(Derived::$name, subjects);
                         }

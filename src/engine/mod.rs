@@ -68,7 +68,7 @@ pub use self::{
     record::OWNER_LABEL,
 };
 use crate::{
-    analysis::Analyses,
+    analysis::{Analyses, Derived},
     api::ControlPolicyStatus,
     controls::{Observation, Subject, Touched},
     evidence::{Record, body::Body, words::Cause},
@@ -313,6 +313,19 @@ impl Engine {
                     }
                 }
             });
+        for lost in self.analyses.take_lost() {
+            self.judge_all_of(lost);
+        }
+    }
+
+    /// Has everything judged again that rests on an analysis.
+    fn judge_all_of(&mut self, derived: Derived) {
+        for (id, rule) in &mut self.rules {
+            if rule.control.info().derives.contains(&derived) {
+                rule.dirty.mark(Touched::All, Cause::Object);
+                self.uncertain.insert(*id);
+            }
+        }
     }
 
     /// Has the analyses that the controls need, and no others.

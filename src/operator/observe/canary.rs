@@ -10,7 +10,7 @@ use crate::{
     engine::Finding,
 };
 
-/// The canary writes a Secret: it doesn't run more often, whatever a policy asks for.
+/// The canary writes a Secret: no policy has it run more often by itself.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(30);
 /// Without parameters that can be read.
 const LONGEST_INTERVAL: Duration = Duration::from_hours(6);

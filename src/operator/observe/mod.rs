@@ -80,11 +80,15 @@ impl Observers {
     }
 }
 
-/// A probe that runs every so often, and at once when it is asked for something else.
+/// Two runs of a probe are at least so far apart, however often a policy is edited.
+const APART: Duration = Duration::from_secs(10);
+
+/// A probe that runs every so often, and soon when it is asked for something else.
 #[derive(Debug, Default)]
 struct Repeated {
     task: Option<JoinHandle<()>>,
     due: Duration,
+    not_before: Duration,
     settings: Option<Value>,
 }
 
@@ -102,9 +106,11 @@ impl Repeated {
             return false;
         }
         let changed = self.settings.as_ref() != Some(&settings);
-        if !changed && turn.now.mono < self.due {
+        let now = turn.now.mono;
+        if now < self.not_before || (!changed && now < self.due) {
             return false;
         }
+        self.not_before = now + APART;
         self.settings = Some(settings);
         self.due = turn.now.mono + interval;
         let sender = turn.sender.clone();

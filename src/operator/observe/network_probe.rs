@@ -11,7 +11,7 @@ use crate::{
     engine::{Finding, NetworkProbe},
 };
 
-/// The probe makes pods: it doesn't run more often, whatever a policy asks for.
+/// The probe makes pods: no policy has it run more often by itself.
 const SHORTEST_INTERVAL: Duration = Duration::from_mins(10);
 
 /// Until a pod has to run.
