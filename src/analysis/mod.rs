@@ -151,7 +151,6 @@ macro_rules! analyses {
                         self.$field = guarded(|| Box::new(made_on(inventory, self)));
                     }
                 )*
-                let _ = (wanted, inventory);
             }
 
             /// Those that failed since this was last asked.
@@ -171,7 +170,6 @@ macro_rules! analyses {
                         }
                     }
                 )*
-                let _ = (inventory, change);
             }
 
             /// Works out what has changed, and tells `affected` about it. Analyses whose kinds
@@ -200,7 +198,6 @@ macro_rules! analyses {
                         }
                     }
                 )*
-                let _ = (inventory, affected);
             }
         }
     };

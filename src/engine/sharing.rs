@@ -146,7 +146,7 @@ impl Engine {
 
     /// Kinds that a control makes us watch.
     fn needed_by(info: &Info) -> Vec<Kind> {
-        // Scope, pauses, owners and terminating namespaces are read for every control.
+        // Scope, the pause and the end of a namespace are read for every control.
         let kinds: BTreeSet<Kind> = info.inputs().chain([Kind::Namespace]).collect();
         kinds.into_iter().collect()
     }
