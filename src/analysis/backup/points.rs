@@ -117,7 +117,7 @@ impl Recovery {
             .reduce(|best, point| if point.at < best.at { point } else { best })
     }
 
-    /// The newest recovery point that doesn't lie in the cluster's own storage system.
+    /// The newest recovery point of those that `wanted` takes.
     pub fn newest_where<'a>(
         &'a self,
         inventory: &'a Inventory,
