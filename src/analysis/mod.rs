@@ -83,10 +83,50 @@ fn made_on<A: Analysis>(inventory: &Inventory, others: &Analyses) -> A {
     analysis
 }
 
-/// What `work` returns; `None` where it panics. An analysis that fails is given up, and the
-/// controls that rest on it are `Unknown`: one must not stop the others.
-fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
+/// What `work` for an analysis returns; `None` where it panics. An analysis that fails is given
+/// up, and the controls that rest on it are `Unknown`: one must not stop the others.
+fn guarded<T>(derived: Derived, work: impl FnOnce() -> T) -> Option<T> {
+    let work = || {
+        #[cfg(test)]
+        failing::maybe(derived);
+        #[cfg(not(test))]
+        let _ = derived;
+        work()
+    };
     catch_unwind(AssertUnwindSafe(work)).ok()
+}
+
+/// Analyses that fail in a test.
+#[cfg(test)]
+pub(crate) mod failing {
+    use std::cell::Cell;
+
+    use super::Derived;
+
+    thread_local! {
+        static FAILING: Cell<Option<Derived>> = const { Cell::new(None) };
+    }
+
+    /// From now on, in this thread, the analysis panics at whatever it has to do.
+    pub(crate) fn set(derived: Option<Derived>) {
+        FAILING.set(derived);
+    }
+
+    pub(super) fn maybe(derived: Derived) {
+        assert_ne!(FAILING.get(), Some(derived), "the test has it fail");
+    }
+}
+
+/// Analyses, and all that they rest on.
+fn with_foundations(wanted: &BTreeSet<Derived>) -> BTreeSet<Derived> {
+    let mut all = BTreeSet::new();
+    let mut open: Vec<Derived> = wanted.iter().copied().collect();
+    while let Some(derived) = open.pop() {
+        if all.insert(derived) {
+            open.extend(derived.rests_on());
+        }
+    }
+    all
 }
 
 /// Declares [`Derived`] and [`Analyses`]: one line for each analysis.
@@ -142,13 +182,12 @@ macro_rules! analyses {
             /// Makes the analyses that are needed and not there, and drops those that nobody
             /// needs.
             pub fn need(&mut self, wanted: &BTreeSet<Derived>, inventory: &Inventory) {
-                let below = wanted.iter().flat_map(|derived| derived.rests_on());
-                let wanted: BTreeSet<Derived> = wanted.iter().chain(below).copied().collect();
+                let wanted = with_foundations(wanted);
                 $(
                     if !wanted.contains(&Derived::$name) {
                         self.$field = None;
                     } else if self.$field.is_none() {
-                        self.$field = guarded(|| Box::new(made_on(inventory, self)));
+                        self.$field = guarded(Derived::$name, || Box::new(made_on(inventory, self)));
                     }
                 )*
             }
@@ -164,7 +203,7 @@ macro_rules! analyses {
                     if let Some(analysis) = &mut self.$field
                         && <$analysis as Analysis>::READS.contains(&change.kind)
                     {
-                        if guarded(|| analysis.note(inventory, change)).is_none() {
+                        if guarded(Derived::$name, || analysis.note(inventory, change)).is_none() {
                             self.$field = None;
                             self.lost.insert(Derived::$name);
                         }
@@ -184,7 +223,7 @@ macro_rules! analyses {
                         && let Some(mut analysis) = self.$field.take()
                     {
                         let mut subjects = BTreeSet::new();
-                        let settled = guarded(|| {
+                        let settled = guarded(Derived::$name, || {
                             analysis.consult(inventory, self);
                             analysis.settle(inventory, &mut subjects);
                             analysis

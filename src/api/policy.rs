@@ -99,7 +99,9 @@ pub struct ControlPolicySpec {
     #[serde(default)]
     pub mode: Mode,
 
-    /// Stops judging and writing. The suspended time is a gap in the evidence.
+    /// Stops all writes in the name of this policy. It is still judged, and its status says how it
+    /// is; but the suspended time is a gap in the evidence, and what fails in it is not put back
+    /// later.
     #[serde(default)]
     pub suspend: bool,
 

@@ -11,8 +11,8 @@ use super::client::{CallError, deadline, within};
 pub(super) const JSON: &str = "application/json";
 /// A merge patch (RFC 7396).
 pub(super) const MERGE: &str = "application/merge-patch+json";
-/// A server-side apply. JSON is YAML.
-pub(super) const APPLY: &str = "application/apply-patch+yaml";
+/// A JSON patch (RFC 6902).
+pub(super) const JSON_PATCH: &str = "application/json-patch+json";
 
 /// Where a resource is: a collection, or with a name one of its objects.
 #[derive(Debug, Clone, Copy)]

@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::client::CallError;
-use super::request::{APPLY, Place, build, send};
+use super::request::{JSON_PATCH, Place, build, send};
 use crate::api::{self, ControlPolicyStatus};
 use crate::inventory::meta::MANAGER;
 
@@ -14,19 +14,18 @@ pub async fn write_status(
     name: &str,
     status: &ControlPolicyStatus,
 ) -> Result<(), CallError> {
-    let uri = uri(name);
-    let body = body(name, status).map_err(|error| CallError::Invalid {
+    let body = body(status).map_err(|error| CallError::Invalid {
         message: error.to_string(),
     })?;
-    let request = build(Method::PATCH, &uri, APPLY, &body)?;
+    let request = build(Method::PATCH, &uri(name), JSON_PATCH, &body)?;
     match send(client, request).await {
         Ok(_) | Err(CallError::NotFound) => Ok(()),
         Err(error) => Err(error),
     }
 }
 
-/// Forced, because nobody else has anything to say in our status. Not strict: with a CRD that is older than this
-/// program, a status without the newest fields is better than none.
+/// Not strict: with a CRD that is older than this program, a status without the newest fields is
+/// better than none.
 fn uri(name: &str) -> String {
     let place = Place {
         group: api::GROUP,
@@ -35,17 +34,14 @@ fn uri(name: &str) -> String {
         namespace: "",
         name,
     };
-    format!("{}/status?fieldManager={MANAGER}&force=true", place.path())
+    format!("{}/status?fieldManager={MANAGER}", place.path())
 }
 
-/// The whole of what we own: what is missing here and was there before, the server removes.
-fn body(name: &str, status: &ControlPolicyStatus) -> serde_json::Result<Value> {
-    Ok(json!({
-        "apiVersion": format!("{}/{}", api::GROUP, api::VERSION),
-        "kind": "ControlPolicy",
-        "metadata": { "name": name },
-        "status": serde_json::to_value(status)?,
-    }))
+/// Puts all of it in the place of what was there. A server-side apply would say that as well, but
+/// the API server refuses one whole if the CRD lacks a single field of it.
+fn body(status: &ControlPolicyStatus) -> serde_json::Result<Value> {
+    let status = serde_json::to_value(status)?;
+    Ok(json!([{ "op": "add", "path": "/status", "value": status }]))
 }
 
 #[cfg(test)]
@@ -61,17 +57,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_status_is_applied_by_itself_and_with_force() {
+    async fn a_status_is_put_in_the_place_of_the_one_before() {
         let (result, (line, content, body)) = written(200).await;
         assert_eq!(result, Ok(()));
         assert_eq!(
             line,
-            "PATCH /apis/probity.dev/v1alpha1/controlpolicies/base/status?fieldManager=probity&force=true"
+            "PATCH /apis/probity.dev/v1alpha1/controlpolicies/base/status?fieldManager=probity"
         );
-        assert_eq!(content, APPLY);
-        let fields: Vec<&String> = body.as_object().unwrap().keys().collect();
-        assert_eq!(fields, ["apiVersion", "kind", "metadata", "status"]);
-        assert_eq!(body["metadata"], json!({ "name": "base" }));
+        assert_eq!(content, JSON_PATCH);
+        let [patch] = body.as_array().unwrap().as_slice() else {
+            panic!("{body}")
+        };
+        assert_eq!(
+            (&patch["op"], &patch["path"]),
+            (&json!("add"), &json!("/status"))
+        );
+        assert!(patch["value"]["controls"].is_array(), "{body}");
     }
 
     #[tokio::test]

@@ -6,14 +6,11 @@ use super::{
     Engine, Now,
     instance::{Deviation, Row, has_row},
     record::{Moves, deviation_id},
-    rule::{Judged, RuleId, Sight, View},
+    rule::{Judged, RuleId, Sight, View, in_namespace},
 };
 use crate::{
     controls::{Subject, Verdict},
-    evidence::{
-        body::{Body, Gap},
-        words::{Cause, End},
-    },
+    evidence::words::{Cause, End},
     verdict::{Counts, Outcome},
 };
 
@@ -97,17 +94,28 @@ impl Engine {
         for judged in judged {
             self.absorb(id, judged, &mut moves, now);
         }
-        if let Some(instance) = self.instances.get_mut(&id) {
-            // Neighbours in the table are neighbours in a namespace.
-            let mut last = None;
-            for Judged { subject, .. } in judged {
-                if last != Some(&subject.namespace) {
-                    instance.note_scope(&self.inventory, &subject.namespace);
-                }
-                last = Some(&subject.namespace);
-            }
-        }
+        self.note_scopes(id, judged);
         moves
+    }
+
+    /// Notes which of the namespaces that were just judged an instance covers.
+    fn note_scopes(&mut self, id: u32, judged: &[Judged]) {
+        let Some(instance) = self.instances.get_mut(&id) else {
+            return;
+        };
+        let Some(rule) = self.rules.get(&instance.rule) else {
+            return;
+        };
+        // Neighbours in the table are neighbours in a namespace.
+        let mut last = None;
+        for Judged { subject, .. } in judged {
+            let namespace = &subject.namespace;
+            if last != Some(namespace) {
+                let populated = in_namespace(&rule.table, namespace).next().is_some();
+                instance.note_scope(&self.inventory, namespace, populated);
+            }
+            last = Some(namespace);
+        }
     }
 
     /// Begins or ends an interval in which a rule can't be judged.
@@ -122,17 +130,9 @@ impl Engine {
             (Some(why), None) => Some((why.clone(), now.wall)),
             (None, _) => None,
         };
-        let (control, settled) = (rule.key.control, rule.settled);
-        let gap = |from, to, cause| {
-            Body::Gap(Gap {
-                scope: control.to_owned(),
-                from,
-                to,
-                cause,
-            })
-        };
+        let settled = rule.settled;
         let said = match (was, blinded) {
-            (None, Some(why)) if settled => Some(gap(now.wall, None, why)),
+            (None, Some(why)) if settled => Some(rule.gap(now.wall, None, why)),
             (None, Some(_)) => None,
             (Some((why, from)), None) => {
                 // Everything may have changed meanwhile; what failed then drifted then.
@@ -141,7 +141,7 @@ impl Engine {
                 } else {
                     Cause::Policy
                 });
-                settled.then(|| gap(from, Some(now.wall), why))
+                settled.then(|| rule.gap(from, Some(now.wall), why))
             }
             (Some((old, _)), Some(new)) if old != new => None,
             (Some(_), Some(_)) | (None, None) => return,
@@ -235,7 +235,11 @@ impl Engine {
         if drifted {
             instance.last_drift = Some((now.wall, None));
         }
-        let ended = closes.then(|| how_it_ended(outcome, cause, deviation.as_ref()));
+        let by_us = || {
+            let mended = deviation.as_ref().is_some_and(|open| open.mended);
+            mended || self.mending.is_ours(subject, instance.info.inputs())
+        };
+        let ended = closes.then(|| how_it_ended(outcome, cause, by_us));
         if let (Some(end), Some((_, how))) = (ended, &mut instance.last_drift) {
             *how = Some(end);
         }
@@ -289,6 +293,7 @@ impl Engine {
         }
         let end = match &deviation {
             Some(deviation) if deviation.mended => End::PutBack,
+            Some(_) if self.mending.is_ours(subject, instance.info.inputs()) => End::PutBack,
             _ => end,
         };
         if deviation.is_some()
@@ -329,11 +334,11 @@ impl Engine {
     }
 }
 
-fn how_it_ended(outcome: Outcome, cause: Cause, deviation: Option<&Deviation>) -> End {
+fn how_it_ended(outcome: Outcome, cause: Cause, by_us: impl FnOnce() -> bool) -> End {
     match (outcome, cause) {
         (Outcome::Excepted, _) => End::Excepted,
         (_, Cause::Policy | Cause::Catalogue) => End::DefinitionChanged,
-        _ if deviation.is_some_and(|deviation| deviation.mended) => End::PutBack,
+        _ if by_us() => End::PutBack,
         _ => End::FixedByOthers,
     }
 }

@@ -11,7 +11,7 @@ use super::{
     status::{cut, whole_seconds},
 };
 use crate::{
-    api::{EnforcementStatus, Mode},
+    api::EnforcementStatus,
     verdict::{Counts, Outcome},
 };
 
@@ -31,7 +31,8 @@ impl Engine {
                 "Ready",
                 "False",
                 "Suspended",
-                "spec.suspend is true: nothing is judged".into(),
+                "spec.suspend is true: nothing is written, and the time is a gap in the evidence"
+                    .into(),
             )
         } else if policy.problems.is_empty() {
             match &self.log {
@@ -90,9 +91,11 @@ impl Engine {
         let controls: Vec<&PolicyControl> = policy
             .controls
             .iter()
-            .filter(|c| c.mode == Mode::Enforce)
+            .filter(|control| control.enforce_since.is_some())
             .collect();
-        if controls.is_empty() {
+        if policy.spec.suspend {
+            set("False", "Suspended", String::new())
+        } else if controls.is_empty() {
             set("False", "Observing", String::new())
         } else if let Err(why) = &self.log {
             set("False", "EvidenceLogFailing", why.clone())

@@ -148,9 +148,20 @@ impl Flights {
         self.targets.contains_key(target)
     }
 
+    /// Whether nothing is under way.
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    /// Whether a write of this object has been sent, which the watch may be showing now.
+    pub(super) fn is_writing(&self, target: &Target) -> bool {
+        let flight = self.targets.get(target).and_then(|id| self.by_id.get(id));
+        flight.is_some_and(|flight| flight.step == Step::Write)
+    }
+
     /// The watch has shown that a row passes: its written remedies have arrived.
     pub(super) fn settle(&mut self, instance: u32, subject: &Subject) {
-        if self.by_id.is_empty() {
+        if self.is_empty() {
             return;
         }
         let done: Vec<u64> = self

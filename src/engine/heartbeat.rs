@@ -26,7 +26,8 @@ impl Engine {
         }
         let mut total = Counts::default();
         let mut controls = Vec::new();
-        for instance in self.instances.values() {
+        let told = self.instances.values();
+        for instance in told.filter(|instance| !instance.key.suspended) {
             let counts = instance.visible_counts();
             total.join(&counts);
             for policy in &instance.policies {
@@ -63,7 +64,7 @@ impl Engine {
     /// SHA-256 over every row: control, parameters, scope, subject, outcome and reason.
     fn table_digest(&self) -> String {
         let mut hash = Sha256::new();
-        for (key, id) in &self.keys {
+        for (key, id) in self.keys.iter().filter(|(key, _)| !key.suspended) {
             for part in [key.control, &key.params_hash, &key.scope_hash] {
                 hash.update(part);
                 hash.update([0]);

@@ -26,6 +26,8 @@ pub(super) struct Key {
     pub(super) control: &'static str,
     pub(super) params_hash: Sym,
     pub(super) scope_hash: Sym,
+    /// Whether the policies are suspended: they are judged apart, and the log hears nothing of it.
+    pub(super) suspended: bool,
 }
 
 /// A subject of an instance that does not simply pass, or has nothing to be judged.
@@ -149,12 +151,18 @@ impl Instance {
             || self.covered.contains(&subject.namespace)
     }
 
-    /// Notes whether a namespace is in scope now.
-    pub(super) fn note_scope(&mut self, inventory: &Inventory, namespace: &Sym) {
+    /// How many namespaces in scope have subjects.
+    #[cfg(test)]
+    pub(super) fn namespaces(&self) -> usize {
+        self.covered.len()
+    }
+
+    /// Notes whether a namespace is in scope now, and has subjects.
+    pub(super) fn note_scope(&mut self, inventory: &Inventory, namespace: &Sym, populated: bool) {
         if !self.info.is_scoped() || namespace.is_empty() {
             return;
         }
-        if !self.scope.covers(inventory, namespace) {
+        if !populated || !self.scope.covers(inventory, namespace) {
             self.covered.remove(namespace);
         } else if !self.covered.contains(namespace) {
             self.covered.insert(namespace.clone());

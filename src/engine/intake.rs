@@ -16,6 +16,14 @@ use crate::{
     verdict::Outcome,
 };
 
+/// What a person asked for with [`PAUSE`].
+#[derive(Debug)]
+pub(super) struct Pause {
+    pub(super) until: Timestamp,
+    /// The field manager that did it.
+    pub(super) who: Option<String>,
+}
+
 impl Engine {
     /// Takes in the changes of objects of one kind.
     pub(super) fn changes(
@@ -49,6 +57,9 @@ impl Engine {
                 namespace: change.namespace.clone(),
                 name: change.name.clone(),
             };
+            if !self.flights.is_empty() {
+                self.mending.note(&target, self.flights.is_writing(&target));
+            }
             self.flights.forgive(&target);
             self.note_pause(&change);
             if kind == Kind::Namespace {
@@ -86,19 +97,20 @@ impl Engine {
             change.namespace,
             change.name
         );
-        let known = self.pauses.get(&target).copied();
-        if known == until {
+        if self.pauses.get(&target).map(|pause| pause.until) == until {
             return;
         }
+        let who = change.manager.as_deref().map(str::to_owned);
         match until {
-            Some(until) => self.pauses.insert(target.clone(), until),
-            None => self.pauses.remove(&target),
-        };
-        self.say(Body::Pause(body::Pause {
-            target,
-            until,
-            who: change.manager.as_deref().map(str::to_owned),
-        }));
+            Some(until) => {
+                let who = who.clone();
+                self.pauses.insert(target.clone(), Pause { until, who });
+            }
+            None => {
+                self.pauses.remove(&target);
+            }
+        }
+        self.say(Body::Pause(body::Pause { target, until, who }));
     }
 
     pub(super) fn availability(&mut self, kind: Kind, availability: Availability, now: Now) {

@@ -25,6 +25,7 @@ mod intake;
 mod limits;
 mod look;
 mod memory;
+mod mending;
 mod observed;
 mod owners;
 mod plan;
@@ -52,7 +53,9 @@ use self::{
     fights::Fights,
     flights::Flights,
     instance::{Instance, Key},
+    intake::Pause,
     limits::{Brake, Budget},
+    mending::Mending,
     policies::Policy,
     rule::{Rule, RuleId, RuleKey},
     timers::Timers,
@@ -105,6 +108,7 @@ pub struct Engine {
     brakes: BTreeMap<(Sym, &'static str), Brake>,
     fights: Fights,
     flights: Flights,
+    mending: Mending,
     memory: Memory,
     leading: bool,
     /// When the last entry was said.
@@ -113,7 +117,7 @@ pub struct Engine {
     last_action: u64,
     heartbeat_at: Duration,
     full_pass_at: Duration,
-    pauses: BTreeMap<String, Timestamp>,
+    pauses: BTreeMap<String, Pause>,
     status_written: BTreeMap<Sym, Duration>,
     out: Out,
 }
@@ -152,6 +156,7 @@ impl Engine {
             brakes: BTreeMap::new(),
             fights: Fights::default(),
             flights: Flights::default(),
+            mending: Mending::default(),
             leading: false,
             said_at: None,
             log: Ok(()),
@@ -267,6 +272,7 @@ impl Engine {
                 break;
             }
         }
+        self.mending.clear();
         for (id, subject) in std::mem::take(&mut self.plans) {
             self.plan(id, &subject, now);
         }

@@ -45,6 +45,8 @@ pub enum Standing {
 pub enum Hold {
     /// The policy observes.
     Observe,
+    /// The policy is suspended.
+    Suspended,
     /// There is no remedy that can be carried out.
     NoRemedy,
     /// It failed before Enforce began.
@@ -86,6 +88,7 @@ impl Hold {
     pub fn explain(&self) -> String {
         match self {
             Self::Observe => "the policy observes".to_owned(),
+            Self::Suspended => "the policy is suspended".to_owned(),
             Self::NoRemedy => "there is no safe remedy".to_owned(),
             Self::Existing => "it failed before Enforce began; set existing: Remediate".to_owned(),
             Self::Consent => "it never passed and nobody consented".to_owned(),
@@ -176,6 +179,7 @@ impl Engine {
         for name in names {
             let decision = match (&remedy, &shared) {
                 (None, _) => shared.clone(),
+                _ if self.is_suspended(&name) => Decision::Hold((Hold::Suspended, None)),
                 _ if !self.enforces(&name, control) => Decision::Hold((Hold::Observe, None)),
                 (Some(remedy), Decision::Carry) => self
                     .policy_allows(&name, id, subject, remedy, now)
@@ -272,12 +276,13 @@ impl Engine {
 
     /// Whether `policy` carries out remedies of `control` at all.
     pub(super) fn enforces(&self, policy: &str, control: &str) -> bool {
-        self.policies.get(policy).is_some_and(|policy| {
-            !policy.spec.suspend
-                && policy
-                    .control(control)
-                    .is_some_and(|control| control.mode == Mode::Enforce)
-        })
+        let control = self.policies.get(policy).and_then(|p| p.control(control));
+        !self.is_suspended(policy) && control.is_some_and(|c| c.mode == Mode::Enforce)
+    }
+
+    fn is_suspended(&self, policy: &str) -> bool {
+        let policy = self.policies.get(policy);
+        policy.is_some_and(|policy| policy.spec.suspend)
     }
 
     /// What the object itself and its namespace say.

@@ -152,7 +152,7 @@ impl Engine {
             suspended_at: old.and_then(|old| old.suspended_at),
             spec,
         };
-        if policy.spec.suspend || bad_selector {
+        if bad_selector {
             // A scope that isn't understood must not be taken for "everything".
             return policy;
         }
@@ -199,18 +199,21 @@ impl Engine {
                 control: info.id,
                 params_hash: digest(&enabled.parameters).into(),
                 scope_hash: scope_hash.clone(),
+                suspended: policy.spec.suspend,
             };
             let mode = enabled.mode.unwrap_or(policy.spec.mode);
             let since = match old {
                 Some(old) => old.control(info.id).and_then(|c| c.enforce_since),
                 None => self.enforcing_before(policy, info.id),
             };
+            // What happens while it is suspended is no drift that may be put back later.
+            let enforces = mode == Mode::Enforce && !policy.spec.suspend;
             policy.controls.push(PolicyControl {
                 id: info.id,
                 mode,
                 severity: enabled.severity.unwrap_or(info.severity),
                 instance: self.instance(key, enabled.control, scope, name, now),
-                enforce_since: (mode == Mode::Enforce).then(|| since.unwrap_or(now.wall)),
+                enforce_since: enforces.then(|| since.unwrap_or(now.wall)),
             });
         }
     }
@@ -366,26 +369,28 @@ impl Engine {
         };
         let began = policy.suspended_at;
         let suspended = policy.spec.suspend;
-        let gap = |from, to| {
-            Body::Gap(Gap {
-                scope: format!("policy {name}"),
-                from,
-                to,
-                cause: "the policy is suspended".to_owned(),
-            })
-        };
         match (began, suspended) {
             (None, true) => {
                 policy.suspended_at = Some(now.wall);
-                self.say(gap(now.wall, None));
+                self.say(gap(name, now.wall, None));
             }
             (Some(from), false) => {
                 policy.suspended_at = None;
-                self.say(gap(from, Some(now.wall)));
+                self.say(gap(name, from, Some(now.wall)));
             }
             _ => {}
         }
     }
+}
+
+/// The time in which a policy is suspended, as far as it is known.
+pub(super) fn gap(policy: &str, from: Timestamp, to: Option<Timestamp>) -> Body {
+    Body::Gap(Gap {
+        scope: format!("policy {policy}"),
+        from,
+        to,
+        cause: "the policy is suspended".to_owned(),
+    })
 }
 
 /// The field manager that last changed the spec: all that the API server keeps of who did it.

@@ -36,7 +36,7 @@ impl Engine {
         let Some(instance) = self.instances.get_mut(&id) else {
             return;
         };
-        if !self.leading || !instance.filled || instance.introduced {
+        if !self.leading || !instance.filled || instance.introduced || instance.key.suspended {
             return;
         }
         instance.introduced = true;

@@ -15,7 +15,10 @@ use super::Observed;
 use crate::{
     analysis::{Analyses, Derived},
     controls::{Context, Control, Kept, Scope, ScopeUse, Subject, SubjectKind, Touched, Verdict},
-    evidence::words::Cause,
+    evidence::{
+        body::{Body, Gap},
+        words::Cause,
+    },
     inventory::{Change, Inventory, Kind, Sym},
     verdict::Outcome,
 };
@@ -216,6 +219,16 @@ impl Rule {
     /// What was recorded at the last `Pass` of a subject.
     pub(super) fn kept(&self, subject: &Subject) -> Option<&Kept> {
         self.table.get(subject)?.kept.as_deref()
+    }
+
+    /// The time in which it could not be judged, as far as it is known.
+    pub(super) fn gap(&self, from: Timestamp, to: Option<Timestamp>, cause: String) -> Body {
+        Body::Gap(Gap {
+            scope: self.key.control.to_owned(),
+            from,
+            to,
+            cause,
+        })
     }
 
     pub(super) fn sight(&self) -> Sight {

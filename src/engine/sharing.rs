@@ -106,7 +106,10 @@ impl Engine {
                 let params = |id: u32| self.instances.get(&id).map(|i| i.key.params_hash.clone());
                 same.is_some_and(|id| params(id) == params(control.instance))
             });
-            let end = if scope_only { End::ScopeChanged } else { end };
+            let end = match end {
+                End::DefinitionChanged if scope_only => End::ScopeChanged,
+                end => end,
+            };
             self.close_for(control.instance, name, end);
             self.drop_member(control.instance, name);
         }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     api::{
-        ControlPolicyStatus, ControlStatus, EnforcementStatus, EvidencePosition, Mode, Summary,
+        ControlPolicyStatus, ControlStatus, EnforcementStatus, EvidencePosition, Summary,
         Violation, status::OutcomeCounts,
     },
     controls::Subject,
@@ -102,7 +102,7 @@ impl Engine {
             let counts = instance.visible_counts();
             add(&mut subjects, &counts);
             last_drift = last_drift.max(instance.last_drift.map(|(at, _)| at));
-            if control.mode == Mode::Enforce {
+            if control.enforce_since.is_some() {
                 count_standings(instance, name, &mut enforcement);
             }
             controls.push(control_status(name, policy, control, instance, now));
@@ -111,7 +111,7 @@ impl Engine {
         let enforces = policy
             .controls
             .iter()
-            .any(|control| control.mode == Mode::Enforce);
+            .any(|control| control.enforce_since.is_some());
         let mut status = ControlPolicyStatus {
             observed_generation: Some(policy.generation),
             conditions: self.conditions(policy, &outcomes, &enforcement, now),
@@ -213,6 +213,7 @@ fn count_standings(instance: &Instance, policy: &str, sum: &mut EnforcementStatu
                 sum.refused += 1;
             }
             Hold::Observe
+            | Hold::Suspended
             | Hold::NoRemedy
             | Hold::Grace
             | Hold::Log
@@ -298,7 +299,9 @@ fn violations(instance: &Instance, policy: &str) -> (Vec<Violation>, i64) {
 fn violation(subject: &Subject, row: &Row, policy: &str) -> Violation {
     let namespace = subject.object_namespace();
     let message = match row.standing(policy) {
-        Standing::Quiet | Standing::UnderWay | Standing::Held(Hold::Observe | Hold::NoRemedy) => {
+        Standing::Quiet
+        | Standing::UnderWay
+        | Standing::Held(Hold::Observe | Hold::Suspended | Hold::NoRemedy) => {
             row.verdict.message.to_string()
         }
         Standing::Held(hold) => {

@@ -1,6 +1,6 @@
 //! Terms: what a replica does when it begins to lead, and when it no longer does.
 
-use super::{Engine, Measure, Now, memory, record};
+use super::{Engine, Measure, Now, memory, policies, record};
 use crate::{
     evidence::body::{self, Body},
     inventory::{MOST_PATHS, Sym},
@@ -55,12 +55,44 @@ impl Engine {
             self.status_soon(name, now);
             self.out.changed.insert(name.clone());
         }
+        self.say_what_lasts(now);
         let ids: Vec<u32> = self.instances.keys().copied().collect();
         for id in ids {
             self.introduce(id, now);
         }
         self.uncertain.extend(self.rules.keys().copied());
         self.replan_all();
+    }
+
+    /// Says what began while nobody led and still lasts: suspensions, pauses, blindness.
+    fn say_what_lasts(&mut self, now: Now) {
+        let suspended = self.policies.iter();
+        let suspended: Vec<Body> = suspended
+            .filter_map(|(name, policy)| Some(policies::gap(name, policy.suspended_at?, None)))
+            .collect();
+        let blind = self.rules.values().filter(|rule| rule.settled);
+        let blind: Vec<Body> = blind
+            .filter_map(|rule| {
+                let (why, since) = rule.blind.clone()?;
+                Some(rule.gap(since, None, why))
+            })
+            .collect();
+        let paused = self
+            .pauses
+            .iter()
+            .filter(|(_, pause)| pause.until > now.wall);
+        let paused: Vec<Body> = paused
+            .map(|(target, pause)| {
+                Body::Pause(body::Pause {
+                    target: target.clone(),
+                    until: Some(pause.until),
+                    who: pause.who.clone(),
+                })
+            })
+            .collect();
+        for body in suspended.into_iter().chain(blind).chain(paused) {
+            self.say(body);
+        }
     }
 
     /// Latches a brake that the log says was latched.
@@ -92,7 +124,8 @@ impl Engine {
         let ids: Vec<u32> = self.instances.keys().copied().collect();
         for id in ids {
             let members = self.members(id);
-            let Some(instance) = self.instances.get_mut(&id) else {
+            let instance = self.instances.get_mut(&id);
+            let Some(instance) = instance.filter(|instance| !instance.key.suspended) else {
                 continue;
             };
             instance.introduced = false;

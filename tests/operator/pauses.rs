@@ -118,11 +118,15 @@ fn a_suspended_policy_writes_nothing_and_the_time_is_a_gap() {
     });
     assert_eq!(
         condition(&status, "Compliant")["status"],
-        "Unknown",
+        "True",
         "{status:#}"
     );
     assert_eq!(condition(&status, "Enforcing")["status"], "False");
     world.delete(&path);
+    // Nothing is written, but everyone sees how it is.
+    world.status(&policy, "a verdict", |status| {
+        condition(status, "Compliant")["status"] == "False"
+    });
     suspend(false);
     // What happened meanwhile was there before enforcement began again.
     world.status(&policy, "a proposal", |status| {

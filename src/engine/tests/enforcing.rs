@@ -3,6 +3,42 @@
 use super::*;
 
 #[test]
+fn what_a_write_mends_beside_its_own_subject_was_put_back_by_us() {
+    let mut drive = Drive::new();
+    drive.namespace("shop");
+    drive.deny("shop");
+    let pod = json!({
+        "metadata": { "name": "web", "namespace": "shop", "labels": { "app": "web" } },
+        "spec": { "containers": [{ "name": "web", "image": "web" }] },
+    });
+    drive.put(Kind::Pod, pod);
+    drive.policy(1, enforce());
+    drive.policy_named(
+        "watching",
+        1,
+        json!({ "controls": { "netPodIngressIsolated": {} } }),
+    );
+    drive.delete(Kind::NetworkPolicy, "shop", "deny");
+    assert_eq!(drive.serve(), 1);
+    let ends: Vec<_> = drive
+        .transitions()
+        .into_iter()
+        .filter_map(|said| said.3)
+        .collect();
+    assert_eq!(ends, [End::PutBack, End::PutBack]);
+    // The same, mended by somebody else.
+    drive.apply(Event::Log(Err("the disk is full".to_owned())));
+    drive.delete(Kind::NetworkPolicy, "shop", "deny");
+    drive.deny("shop");
+    let ends: Vec<_> = drive
+        .transitions()
+        .into_iter()
+        .filter_map(|said| said.3)
+        .collect();
+    assert_eq!(ends[2..], [End::FixedByOthers, End::FixedByOthers]);
+}
+
+#[test]
 fn drift_is_put_back_and_recorded() {
     let mut drive = Drive::new();
     drive.namespace("shop");

@@ -1,6 +1,7 @@
 //! Policies, their statuses, and what can't be seen.
 
 use super::*;
+use crate::analysis::failing;
 
 #[test]
 fn a_kind_that_cannot_be_read_makes_everything_unknown() {
@@ -76,6 +77,35 @@ fn a_status_stays_within_its_bound() {
 }
 
 #[test]
+fn an_analysis_that_fails_makes_unknown_what_rests_on_it_and_nothing_else() {
+    let mut drive = Drive::new();
+    drive.namespace("shop");
+    drive.deny("shop");
+    drive.put(
+        Kind::Pod,
+        json!({
+            "metadata": { "name": "web", "namespace": "shop", "labels": { "app": "web" } },
+            "spec": { "containers": [{ "name": "web", "image": "web" }] },
+        }),
+    );
+    let controls = json!({ "netNamespaceDefaultDeny": {}, "netPolicyDead": {} });
+    drive.policy(1, json!({ "controls": controls }));
+    let outcomes = |drive: &mut Drive| {
+        let controls = drive.status().controls;
+        controls.iter().map(|c| c.outcome).collect::<Vec<_>>()
+    };
+    assert_eq!(outcomes(&mut drive), [Outcome::Pass, Outcome::Pass]);
+    failing::set(Some(Derived::Isolation));
+    let other = json!({ "name": "other", "namespace": "shop" });
+    drive.put(
+        Kind::NetworkPolicy,
+        json!({ "metadata": other, "spec": { "podSelector": {} } }),
+    );
+    assert_eq!(outcomes(&mut drive), [Outcome::Pass, Outcome::Unknown]);
+    failing::set(None);
+}
+
+#[test]
 fn suspended_time_is_a_gap_and_ends_deviations_as_suspended() {
     let mut drive = Drive::new();
     drive.namespace("shop");
@@ -92,4 +122,28 @@ fn suspended_time_is_a_gap_and_ends_deviations_as_suspended() {
     drive.wait(60);
     drive.policy(3, observe());
     assert_eq!(drive.count("gap"), 2);
+}
+
+#[test]
+fn a_suspended_policy_is_judged_but_writes_nothing_and_says_nothing() {
+    let mut drive = Drive::new();
+    drive.namespace("shop");
+    drive.deny("shop");
+    let mut spec = enforce();
+    spec["suspend"] = json!(true);
+    drive.policy(1, spec);
+    let before = drive.said.len();
+    drive.delete(Kind::NetworkPolicy, "shop", "deny");
+    assert_eq!(drive.status().controls[0].outcome, Outcome::Fail);
+    drive.deny("shop");
+    assert_eq!(drive.status().controls[0].outcome, Outcome::Pass);
+    drive.delete(Kind::NetworkPolicy, "shop", "deny");
+    assert_eq!(drive.said.len(), before, "no transitions");
+    // What failed meanwhile was there before enforcement began again.
+    drive.policy(2, enforce());
+    assert!(drive.actions.is_empty());
+    assert_eq!(drive.status().enforcement.unwrap().proposed_existing, 1);
+    drive.deny("shop");
+    drive.delete(Kind::NetworkPolicy, "shop", "deny");
+    assert_eq!(drive.serve(), 1, "drift after it is put back");
 }

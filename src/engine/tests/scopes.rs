@@ -35,6 +35,18 @@ fn scope(number: u8) -> Value {
     }
 }
 
+#[test]
+fn a_namespace_that_is_gone_is_not_kept_in_mind() {
+    let mut drive = Drive::new();
+    drive.policy(1, observe());
+    for n in 0..3 {
+        drive.namespace(&format!("short-{n}"));
+        drive.delete(Kind::Namespace, "", &format!("short-{n}"));
+    }
+    let mut instances = drive.engine.instances.values();
+    assert_eq!(instances.next().unwrap().namespaces(), 0);
+}
+
 /// What is so in the end.
 #[derive(Default)]
 struct Cluster {

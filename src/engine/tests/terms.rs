@@ -69,6 +69,34 @@ fn what_drifted_while_nobody_ran_is_put_back_after_the_restart() {
 }
 
 #[test]
+fn what_began_while_nobody_led_is_said_when_somebody_does() {
+    let mut drive = Drive::with_memory(Memory::default());
+    drive.namespace("shop");
+    drive.policy(1, observe());
+    let mut suspended = observe();
+    suspended["suspend"] = json!(true);
+    drive.policy_named("other", 1, suspended);
+    let until = json!({ PAUSE: "2026-06-01T13:00:00Z" });
+    let paused = json!({ "metadata": { "name": "shop", "annotations": until } });
+    drive.put(Kind::Namespace, paused);
+    let forbidden = Availability::Forbidden("no".into());
+    drive.apply(Event::Availability(Kind::NetworkPolicy, forbidden));
+    drive.round();
+    assert!(drive.said.is_empty(), "a follower says nothing");
+    drive.lead(1);
+    let gaps = drive.bodies().filter_map(|body| match body {
+        Body::Gap(gap) => Some((gap.scope.as_str(), gap.to)),
+        _ => None,
+    });
+    let gaps: Vec<_> = gaps.collect();
+    assert_eq!(
+        gaps,
+        [("policy other", None), ("net-namespace-default-deny", None)]
+    );
+    assert_eq!(drive.count("pause"), 1);
+}
+
+#[test]
 fn what_a_follower_saw_is_kept_in_the_log_once_it_leads() {
     let mut drive = Drive::with_memory(Memory::default());
     drive.namespace("shop");
