@@ -119,7 +119,15 @@ impl Drive {
         for kind in Kind::ALL {
             self.apply(Event::Alive(*kind));
         }
+        self.settle();
+    }
+
+    /// Has rounds until all is judged that there is to judge.
+    fn settle(&mut self) {
         self.round();
+        while !self.engine.is_settled() {
+            self.round();
+        }
     }
 
     /// Puts a policy in.
@@ -130,7 +138,7 @@ impl Drive {
         });
         let policy = serde_json::from_value(policy).map_err(|error| error.to_string())?;
         self.apply(Event::Policy(Box::new(policy)));
-        self.round();
+        self.settle();
         Ok(())
     }
 

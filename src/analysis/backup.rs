@@ -465,7 +465,7 @@ impl Recovery {
         let pods = self.index.objects(&key);
         pods.filter_map(move |(_, namespace, name)| {
             let pod = inventory.tables.pods.get(namespace, name)?;
-            let mut mounts = pod.spec.claims.iter();
+            let mut mounts = pod.spec.claims().iter();
             let mount = mounts.find(|mount| mount.claim == claim.name)?;
             (!pod.spec.ended).then_some((pod, mount.choice))
         })
@@ -526,7 +526,7 @@ fn proofs(inventory: &Inventory, kind: Kind, namespace: &Sym, name: &Sym) -> Vec
         Kind::SnapshotContent => keys.push(Key::Content(name.clone())),
         Kind::Pod => {
             let pod = tables.pods.get(namespace, name);
-            let claims = pod.iter().flat_map(|pod| pod.spec.claims.iter());
+            let claims = pod.iter().flat_map(|pod| pod.spec.claims().iter());
             keys.extend(claims.map(|mount| Key::Mounted(namespace.clone(), mount.claim.clone())));
         }
         Kind::Claim => {

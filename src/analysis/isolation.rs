@@ -257,11 +257,9 @@ impl Analysis for Isolation {
         let labels = std::mem::take(&mut self.changed.labels);
         // Their peers are not kept: any of them may speak of a namespace.
         self.changed.everywhere |= !labels.is_empty() && has_other_policies(inventory);
-        for namespace in labels {
-            // What "every namespace" means may have changed for those who speak of namespaces.
-            self.peers.speak_of_namespaces(&namespace, affected);
-            affected.insert(Subject::namespace(&namespace));
-        }
+        // What "every namespace" means may have changed for those who speak of namespaces.
+        self.peers.speak_of_namespaces(&labels, affected);
+        affected.extend(labels.iter().map(Subject::namespace));
         let others = std::mem::take(&mut self.changed.others);
         affected.extend(others.iter().map(Subject::namespace));
         self.settle_spaces(inventory, affected);

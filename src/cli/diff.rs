@@ -70,7 +70,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         predecessor: None,
     };
     engine.apply(Event::Leading(term), now());
-    engine.round(now());
+    settle(&mut engine, &now);
     print(&engine);
     Ok(())
 }
@@ -133,8 +133,16 @@ async fn read(
         engine.apply(event, now());
     }
     tasks.abort_all();
-    engine.round(now());
+    settle(engine, now);
     Ok(())
+}
+
+/// Has everything judged. What a round would write is dropped.
+fn settle(engine: &mut Engine, now: &dyn Fn() -> Now) {
+    engine.round(now());
+    while !engine.is_settled() {
+        engine.round(now());
+    }
 }
 
 fn print(engine: &Engine) {

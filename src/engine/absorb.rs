@@ -15,14 +15,15 @@ use crate::{
 };
 
 impl Engine {
-    /// Judges what is dirty in one rule and takes what that changed into its instances.
-    pub(super) fn evaluate(&mut self, id: RuleId, now: Now) {
+    /// Judges what is dirty in one rule and takes what that changed into its instances. Returns
+    /// how many subjects it judged.
+    pub(super) fn evaluate(&mut self, id: RuleId, now: Now) -> usize {
         self.update_sight(id, now);
         let Some(rule) = self.rules.get_mut(&id) else {
-            return;
+            return 0;
         };
         if rule.blind.is_some() {
-            return;
+            return 0;
         }
         let view = View {
             inventory: &self.inventory,
@@ -31,7 +32,7 @@ impl Engine {
             now: now.wall,
         };
         let before = rule.sight();
-        let judged = rule.judge_dirty(view);
+        let (count, judged) = rule.judge_dirty(view);
         let (sight, fresh) = (rule.sight(), std::mem::take(&mut rule.fresh));
         let concerned = if judged.is_empty() && sight == before {
             fresh.clone()
@@ -50,6 +51,7 @@ impl Engine {
         for judged in judged.iter().filter(|judged| judged.news) {
             self.say_kept(id, &judged.subject);
         }
+        count
     }
 
     /// Takes what a rule said into one instance, or its whole table into one that is new.

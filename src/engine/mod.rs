@@ -126,6 +126,8 @@ pub struct Engine {
 const HEARTBEAT: Duration = Duration::from_mins(1);
 /// Everything is judged again so often, in case something was missed.
 const FULL_PASS: Duration = Duration::from_mins(10);
+/// Subjects that are judged in one round before what just changed gets its turn again.
+const MOST_JUDGED: usize = 5_000;
 /// Status writes of one policy are at least so far apart.
 const STATUS_EVERY: Duration = Duration::from_secs(2);
 /// So long a status waits for more to change.
@@ -260,18 +262,7 @@ impl Engine {
     pub fn round(&mut self, now: Now) -> Round {
         self.due(now);
         self.settle();
-        // Introducing an instance may bring back what was kept, and with it another verdict.
-        for _ in 0..3 {
-            for id in std::mem::take(&mut self.uncertain) {
-                self.evaluate(id, now);
-            }
-            for (id, subject, cause) in std::mem::take(&mut self.again) {
-                self.dirty(id, Touched::Subject(subject), cause);
-            }
-            if self.uncertain.is_empty() {
-                break;
-            }
-        }
+        self.judge(now);
         self.mending.clear();
         for (id, subject) in std::mem::take(&mut self.plans) {
             self.plan(id, &subject, now);
@@ -305,6 +296,34 @@ impl Engine {
             gone,
             next: self.next_due(now),
         }
+    }
+
+    /// Judges what is uncertain; when everything is, a part of it. The rest follows at once, in
+    /// rounds of its own: so a full pass neither holds up what changes meanwhile, nor has its
+    /// records in memory all together.
+    fn judge(&mut self, now: Now) {
+        let mut left = MOST_JUDGED;
+        // Introducing an instance may bring back what was kept, and with it another verdict.
+        for _ in 0..3 {
+            for id in std::mem::take(&mut self.uncertain) {
+                if left == 0 {
+                    self.uncertain.insert(id);
+                } else {
+                    left = left.saturating_sub(self.evaluate(id, now));
+                }
+            }
+            for (id, subject, cause) in std::mem::take(&mut self.again) {
+                self.dirty(id, Touched::Subject(subject), cause);
+            }
+            if self.uncertain.is_empty() || left == 0 {
+                break;
+            }
+        }
+    }
+
+    /// Whether the last round has judged all there was to judge.
+    pub fn is_settled(&self) -> bool {
+        self.uncertain.is_empty()
     }
 
     /// Has the analyses work out what has changed.
@@ -369,6 +388,9 @@ impl Engine {
     }
 
     fn next_due(&self, now: Now) -> Option<Duration> {
+        if !self.is_settled() {
+            return Some(now.mono);
+        }
         let (wall, mono) = self.timers.next();
         let wall = wall.map(|at| now.later(at));
         [wall, mono, Some(self.heartbeat_at), Some(self.full_pass_at)]

@@ -240,10 +240,11 @@ impl Rule {
         }
     }
 
-    /// Judges what is dirty, and returns what instances have to do something about.
-    pub(super) fn judge_dirty(&mut self, view: View<'_>) -> Vec<Judged> {
+    /// Judges what is dirty; returns how many subjects that were, and what instances have to do
+    /// something about.
+    pub(super) fn judge_dirty(&mut self, view: View<'_>) -> (usize, Vec<Judged>) {
         if self.dirty.is_empty() {
-            return Vec::new();
+            return (0, Vec::new());
         }
         let dirty = std::mem::take(&mut self.dirty);
         let mut work = dirty.subjects;
@@ -255,11 +256,12 @@ impl Rule {
             }
         }
         self.settled = true;
+        let count = work.len();
         let judged = work.into_iter().map(|(subject, cause)| {
             let moved = dirty.scopes.contains(&subject.namespace);
             self.judge(view, subject, cause, moved)
         });
-        judged.filter(|judged| !judged.is_quiet()).collect()
+        (count, judged.filter(|judged| !judged.is_quiet()).collect())
     }
 
     /// Adds the population of one namespace or of all, and the rows that may have left it.

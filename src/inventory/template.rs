@@ -2,9 +2,12 @@
 
 mod pod_security;
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{SeqAccess, Visitor},
+};
 
 pub use self::pod_security::keeps_pod_annotation;
 use self::pod_security::{Lifecycle, Probe, SecurityContext, Volume};
@@ -183,15 +186,46 @@ struct Container<'a> {
     #[serde(borrow)]
     args: Option<Vec<Str<'a>>>,
     #[serde(borrow)]
-    env: Option<Vec<EnvVar<'a>>>,
+    env: Option<Skips<'a>>,
 }
 
-#[derive(Debug, Deserialize)]
+/// The one environment variable that is read, if it is set: what it says. The values of all
+/// others, which may be secret, are not even held while an object is decoded.
+#[derive(Debug)]
+struct Skips<'a>(Option<Str<'a>>);
+
+/// By which K8up leaves claims out that don't ask for a backup.
+const SKIP: &str = "BACKUP_SKIP_WITHOUT_ANNOTATION";
+
+#[derive(Deserialize)]
 struct EnvVar<'a> {
     #[serde(borrow)]
     name: Option<Str<'a>>,
     #[serde(borrow)]
     value: Option<Str<'a>>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Skips<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(Skips(None))
+    }
+}
+
+impl<'de: 'a, 'a> Visitor<'de> for Skips<'a> {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of environment variables")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<Self, A::Error> {
+        while let Some(EnvVar { name, value }) = list.next_element()? {
+            if name.as_deref() == Some(SKIP) {
+                self.0 = value; // the last one counts
+            }
+        }
+        Ok(self)
+    }
 }
 
 impl Container<'_> {
@@ -208,10 +242,7 @@ impl Container<'_> {
         if words.peek().is_some_and(|word| is(word, "velero")) {
             words.next();
         } else if !named("velero") {
-            let env = self.env.iter().flatten();
-            let skip =
-                env.filter(|var| var.name.as_deref() == Some("BACKUP_SKIP_WITHOUT_ANNOTATION"));
-            let skip = skip.filter_map(|var| var.value.as_deref()).next_back();
+            let skip = self.env.as_ref().and_then(|env| env.0.as_deref());
             let k8up =
                 words.any(|word| word == "operator") && (named("k8up") || named("k8up-operator"));
             let skip_without_annotation =

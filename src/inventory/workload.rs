@@ -43,10 +43,27 @@ pub struct Pod {
     pub template: Arc<Template>,
     /// Whether it has ended (`Succeeded` or `Failed`).
     pub ended: bool,
+    /// What few pods have: the others must not be larger for it.
+    rare: Option<Box<Rare>>,
+}
+
+/// What few pods have.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Rare {
+    component: Option<Component>,
+    claims: Box<[Mount]>,
+}
+
+impl Pod {
     /// The component of the control plane that it runs, if it is one.
-    pub component: Option<Box<Component>>,
+    pub fn component(&self) -> Option<&Component> {
+        self.rare.as_ref()?.component.as_ref()
+    }
+
     /// The claims that it mounts.
-    pub claims: Box<[Mount]>,
+    pub fn claims(&self) -> &[Mount] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.claims)
+    }
 }
 
 /// A claim that a pod mounts.
@@ -256,21 +273,19 @@ impl Projection for Pod {
         let phase = wire.status.and_then(|status| status.phase);
         let labels = Arc::clone(&meta.labels);
         let spec = wire.spec.unwrap_or_default();
-        let component = component::name(&meta).map(|name| {
-            Box::new(Component {
-                name: interner.string(name),
-                node: interner.string(spec.node_name().unwrap_or_default()),
-                flags: component::flags(spec.command(), interner),
-            })
+        let component = component::name(&meta).map(|name| Component {
+            name: interner.string(name),
+            node: interner.string(spec.node_name().unwrap_or_default()),
+            flags: component::flags(spec.command(), interner),
         });
         let claims = spec.claims(&meta.name).map(|(volume, claim)| Mount {
             claim: interner.string(&claim),
             choice: choice(&meta.annotations, volume),
         });
-        let claims = claims.collect();
+        let claims: Box<[Mount]> = claims.collect();
+        let common = claims.is_empty() && component.is_none();
         let pod = Self {
-            claims,
-            component,
+            rare: (!common).then(|| Box::new(Rare { component, claims })),
             template: spec.project(labels, &meta.annotations, interner),
             ended: matches!(phase.as_deref(), Some("Succeeded" | "Failed")),
         };

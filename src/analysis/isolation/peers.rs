@@ -151,13 +151,21 @@ impl Peers {
             .is_some_and(|entry| entry.seen_in.is_some())
     }
 
-    /// The namespaces whose policies speak of namespaces in a way that `changed` may matter to.
-    pub(super) fn speak_of_namespaces(&self, changed: &Sym, affected: &mut BTreeSet<Subject>) {
+    /// The namespaces whose policies speak of namespaces in a way that a change of these may
+    /// matter to.
+    pub(super) fn speak_of_namespaces(
+        &self,
+        changed: &BTreeSet<Sym>,
+        affected: &mut BTreeSet<Subject>,
+    ) {
+        if changed.is_empty() {
+            return;
+        }
         for (peer, entry) in &self.entries {
             let named = peer.namespaces.names(NAME);
-            let other = named.is_some_and(|names| !names.contains(changed));
+            let others = named.is_some_and(|names| !names.iter().any(|n| changed.contains(n)));
             // One that names others still is a part of a union that stood for all namespaces.
-            if peer.home.is_none() && (!other || peer.is_open()) {
+            if peer.home.is_none() && (!others || peer.is_open()) {
                 let users = entry.users.iter();
                 affected.extend(users.map(|(namespace, _)| Subject::namespace(namespace)));
             }

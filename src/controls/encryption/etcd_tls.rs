@@ -195,7 +195,7 @@ fn is_plain(url: &str) -> bool {
 fn components(inventory: &Inventory) -> impl Iterator<Item = &Component> {
     let pods = inventory.tables.pods.in_namespace("kube-system");
     let running = pods.filter(|pod| !pod.spec.ended);
-    running.filter_map(|pod| pod.spec.component.as_deref())
+    running.filter_map(|pod| pod.spec.component())
 }
 
 impl Control for EtcdTls {

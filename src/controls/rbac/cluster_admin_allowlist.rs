@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::{AllowedSubject, Preset, command, is_protected, presets};
+use super::{
+    AllowedSubject, Preset, command, is_protected, presets, restricted::judge_allowed, revoke,
+};
 use crate::{
     analysis::{
-        rbac::{
-            accounts_of, cluster_admin_bindings, gives_everything, holds_everything, identity, is,
-        },
+        Derived,
+        rbac::{accounts_of, cluster_admin_bindings, identity, is},
         rbac_defaults::{self, Trust},
     },
     controls::prelude::*,
@@ -70,7 +71,7 @@ impl ClusterAdminAllowlist {
             Kind::ServiceAccount,
         ],
         subjects: &[Kind::ServiceAccount],
-        derives: &[],
+        derives: &[Derived::Rights],
         observes: &[],
         writes: &[Write::delete(Kind::ClusterRoleBinding)],
         scope: ScopeUse::Ignored,
@@ -139,50 +140,31 @@ impl ClusterAdminAllowlist {
         stays || oldest.is_some_and(|oldest| oldest.meta.name != binding.meta.name)
     }
 
+    /// Whether there is anything to judge: Kubernetes' own grants alone make nobody a subject.
+    fn concerns(&self, held: &Held<'_>) -> bool {
+        held.named || held.grants.iter().any(|(b, h)| !self.is_given(b, h))
+    }
+
     fn judge_identity(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {
-        let Held { named, grants } = held(context, subject);
+        let held = held(context, subject);
+        if !self.concerns(&held) {
+            return None;
+        }
+        let grants = held.grants;
         if grants.is_empty() {
-            let named = named || is_in_a_role_binding(context, subject);
-            return named.then(|| Verdict::pass(Strength::Effective, "NotClusterAdmin", ""));
+            return Some(Verdict::pass(Strength::Effective, "NotClusterAdmin", ""));
         }
         let open = grants.iter().filter(|(b, h)| !self.is_given(b, h));
         let open: Vec<&Object<Binding>> = open.map(|(binding, _)| *binding).collect();
         if open.is_empty() {
-            // Kubernetes' own grant alone makes nobody a subject.
-            return named.then(|| {
-                let message = format!("by {}", names(&grants));
-                Verdict::pass(Strength::Effective, "ClusterAdminOfThePlatform", message)
-            });
+            let message = format!("by {}", names(&grants));
+            let reason = "ClusterAdminOfThePlatform";
+            return Some(Verdict::pass(Strength::Effective, reason, message));
         }
         Some(match self.allowance(subject) {
-            Some(entry) => self.judge_allowed(context, entry, &open, subject),
+            Some(entry) => judge_allowed(context, entry, || self.commands(context, &open, subject)),
             None => self.deny(context, &open, subject),
         })
-    }
-
-    fn judge_allowed(
-        &self,
-        context: &Context<'_>,
-        entry: &AllowedSubject,
-        open: &[&Object<Binding>],
-        subject: &Subject,
-    ) -> Verdict {
-        let overdue_at = entry.overdue_at();
-        if overdue_at.is_some_and(|at| at <= context.now) {
-            let day = entry.review_by.as_deref().unwrap_or_default();
-            let message = format!("allowed until its review, which was due by {day}");
-            return Verdict::fail(Strength::Effective, "ReviewOverdue", message).propose(format!(
-                "review it and set reviewBy to a later day, or remove the grant: {}",
-                self.commands(context, open, subject)
-            ));
-        }
-        let owner = entry.owner.as_deref();
-        let message = owner.map_or(String::new(), |owner| format!("owner: {owner}"));
-        let verdict = Verdict::pass(Strength::Effective, "AllowedSubject", message);
-        match overdue_at {
-            Some(at) => verdict.recheck(at),
-            None => verdict,
-        }
     }
 
     fn deny(&self, context: &Context<'_>, open: &[&Object<Binding>], subject: &Subject) -> Verdict {
@@ -308,9 +290,9 @@ fn members(inventory: &Inventory, subject: &Subject) -> String {
     })
 }
 
-/// What an identity holds by `ClusterRoleBindings`.
+/// What an identity holds.
 struct Held<'a> {
-    /// Whether one names it that Kubernetes does not create.
+    /// Whether a binding names it that Kubernetes does not create.
     named: bool,
     /// Grants of cluster-admin.
     grants: Vec<(&'a Object<Binding>, &'a Holder)>,
@@ -319,37 +301,24 @@ struct Held<'a> {
 fn held<'a>(context: &Context<'a>, subject: &Subject) -> Held<'a> {
     let mut named = false;
     let mut grants = Vec::new();
-    for binding in context.inventory.tables.cluster_role_bindings.iter() {
-        for holder in binding.spec.subjects.iter().filter(|h| is(h, subject)) {
-            named =
-                named || !is_built_in(context.observed, Kind::ClusterRoleBinding, binding, holder);
-            if gives_everything(context.inventory, &binding.spec) {
-                // A default binding proves nothing once its role holds more than the default.
-                named = named || !is_masters(holder);
-                grants.push((binding, holder));
-            }
+    for grant in context.analyses.rights().grants(subject) {
+        let (kind, namespace, name) = (grant.kind, grant.namespace, grant.name);
+        let Some(binding) = revoke::binding(context.inventory, kind, namespace, name) else {
+            continue;
+        };
+        let mut holders = binding.spec.subjects.iter().filter(|h| is(h, subject));
+        let minor = context.observed.server_minor;
+        let custom = |h: &&Holder| rbac_defaults::grant(minor, kind, binding, h) != Trust::BuiltIn;
+        named = named || !grant.marked || holders.clone().any(|h| custom(&h));
+        if grant.is_cluster_admin()
+            && let Some(holder) = holders.next()
+        {
+            // A default binding proves nothing once its role holds more than the default.
+            named = named || !is_masters(holder);
+            grants.push((binding, holder));
         }
     }
-    grants.dedup_by(|a, b| a.0.meta.name == b.0.meta.name);
     Held { named, grants }
-}
-
-fn is_built_in(seen: &Observed, kind: Kind, binding: &Object<Binding>, holder: &Holder) -> bool {
-    rbac_defaults::grant(seen.server_minor, kind, binding, holder) == Trust::BuiltIn
-}
-
-/// Whether a `RoleBinding` names the identity that Kubernetes does not create.
-fn is_in_a_role_binding(context: &Context<'_>, subject: &Subject) -> bool {
-    let names = |b: &Object<Binding>| {
-        b.spec
-            .subjects
-            .iter()
-            .any(|h| is(h, subject) && !is_built_in(context.observed, Kind::RoleBinding, b, h))
-    };
-    let bindings = &context.inventory.tables.role_bindings;
-    // Accounts are nearly always bound in their own namespace: look there first.
-    (!subject.namespace.is_empty() && bindings.in_namespace(&subject.namespace).any(names))
-        || bindings.iter().any(names)
 }
 
 impl Control for ClusterAdminAllowlist {
@@ -364,12 +333,17 @@ impl Control for ClusterAdminAllowlist {
     }
 
     fn touched(&self, change: &Change) -> Touched {
-        if change.kind != Kind::ServiceAccount {
-            return Touched::All;
+        match change.kind {
+            // Accounts are only counted, and only in the group of their namespace.
+            Kind::ServiceAccount => {
+                let group = format!("system:serviceaccounts:{}", change.namespace);
+                Touched::Subject(Subject::named(SubjectKind::Group, group))
+            }
+            // It gives nobody the cluster; whom else it affects, the analysis names.
+            Kind::RoleBinding => Touched::Nothing,
+            // Who is the last person with a grant may have changed.
+            _ => Touched::All,
         }
-        // Accounts are only counted, and only in the group of their namespace.
-        let group = format!("system:serviceaccounts:{}", change.namespace);
-        Touched::Subject(Subject::named(SubjectKind::Group, group))
     }
 
     fn population(
@@ -378,27 +352,13 @@ impl Control for ClusterAdminAllowlist {
         namespace: Option<&str>,
         found: &mut dyn FnMut(Subject),
     ) {
-        let (inventory, observed) = (context.inventory, context.observed);
-        let tables = &inventory.tables;
-        let mut subjects = BTreeSet::new();
-        let wide = tables.cluster_role_bindings.iter();
-        let wide = wide.map(|binding| (Kind::ClusterRoleBinding, binding));
-        let narrow = tables.role_bindings.iter().map(|b| (Kind::RoleBinding, b));
-        for (kind, binding) in wide.chain(narrow) {
-            let admin = || {
-                kind == Kind::ClusterRoleBinding
-                    && &*binding.spec.role_kind == "ClusterRole"
-                    && holds_everything(inventory, &binding.spec.role)
-            };
-            for holder in &binding.spec.subjects {
-                let judged = !is_built_in(observed, kind, binding, holder)
-                    || (!is_masters(holder) && admin());
-                subjects.extend(judged.then(|| identity(holder)).flatten());
-            }
+        let inside = |s: &&Subject| namespace.is_none_or(|namespace| &*s.namespace == namespace);
+        let identities = context.analyses.rights().identities().filter(inside);
+        let judged = identities.filter(|subject| self.concerns(&held(context, subject)));
+        judged.cloned().for_each(&mut *found);
+        if namespace.is_none_or(str::is_empty) {
+            found(Subject::named(SubjectKind::Cluster, "cluster"));
         }
-        subjects.insert(Subject::named(SubjectKind::Cluster, "cluster"));
-        let inside = |s: &Subject| namespace.is_none_or(|namespace| &*s.namespace == namespace);
-        subjects.into_iter().filter(inside).for_each(found);
     }
 
     fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {

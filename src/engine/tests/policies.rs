@@ -77,6 +77,27 @@ fn a_status_stays_within_its_bound() {
 }
 
 #[test]
+fn what_changes_need_not_wait_until_everything_is_judged() {
+    let mut drive = Drive::new();
+    for n in 0..=MOST_JUDGED {
+        let name = json!({ "name": format!("n-{n}"), "uid": format!("00000000-0000-4000-8000-{n:012x}"),
+            "resourceVersion": "1", "creationTimestamp": "2026-05-01T12:00:00Z" });
+        let line = json!({ "type": "ADDED", "object": { "metadata": name } }).to_string();
+        drive.apply(Event::Line(Kind::Namespace, line.into()));
+    }
+    let controls = json!({ "netNamespaceDefaultDeny": {}, "workloadPsaEnforced": {} });
+    drive.policy(1, json!({ "controls": controls }));
+    let judged = |drive: &Drive| {
+        let instances = drive.engine.instances.values();
+        instances.filter(|instance| instance.filled).count()
+    };
+    assert_eq!((judged(&drive), drive.engine.is_settled()), (1, false));
+    assert_eq!(drive.engine.next_due(drive.now()), Some(drive.mono));
+    drive.round();
+    assert_eq!((judged(&drive), drive.engine.is_settled()), (2, true));
+}
+
+#[test]
 fn an_analysis_that_fails_makes_unknown_what_rests_on_it_and_nothing_else() {
     let mut drive = Drive::new();
     drive.namespace("shop");
