@@ -7,8 +7,6 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use serde_json::json;
-
 #[path = "demo/breaks.rs"]
 mod breaks;
 #[path = "../harness/mod.rs"]
@@ -65,7 +63,7 @@ fn demo() -> Result<()> {
         encryption_config: Some(ENCRYPTION.to_owned()),
         ..Options::default()
     })?;
-    step("Workloads: 2 Deployments, NetworkPolicies, an Ingress with TLS, Velero's schedules");
+    step("Workloads: 3 Deployments, NetworkPolicies, an Ingress with TLS, Velero's schedules");
     workloads(&cluster)?;
     step("helm install probity charts/probity, with the right to enforce every family");
     let kubeconfig = install(&cluster)?;
@@ -145,23 +143,12 @@ fn install(cluster: &Cluster) -> Result<PathBuf> {
     cluster.kubeconfig_for_token(cluster.kubectl_ok(&token, None).trim())
 }
 
-/// Applies the baseline in Enforce, with what only the owner of a cluster can know: who may
-/// administer it, and where its API servers are.
+/// Applies the baseline in Enforce, with what only the owner of a cluster can know: who may do
+/// what, and where its API servers are.
 fn apply_baseline(cluster: &Cluster) {
     let file = root().join("examples/policies/soc2-baseline.yaml");
     let file = file.to_string_lossy();
-    let alice = json!({
-        "kind": "User", "name": "alice@example.com", "owner": "platform", "reason": "on call",
-    });
-    let ours = json!({ "spec": {
-        "mode": "Enforce",
-        "change": { "approvedBy": "alice@example.com", "ticket": "OPS-1" },
-        "controls": {
-            "rbacClusterAdminAllowlist": { "allowedSubjects": [alice] },
-            "encSecretsAtRestActive": { "endpoints": [cluster.apiserver().url()] },
-        },
-    }});
-    let ours = ours.to_string();
+    let ours = include_str!("demo/policy.yaml").replace("API-SERVER", &cluster.apiserver().url());
     let patch = [
         "patch",
         "--local",
