@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::program::Replica;
-use super::world::{World, turn};
+use super::world::{World, eventually, turn};
 
 #[test]
 fn kubectl_explains_every_parameter() {
@@ -141,6 +141,46 @@ fn a_status_lists_ten_violations_and_counts_the_others() {
             ("control", "workload-psa-enforced"),
         ],
         20.0,
+    );
+    assert!(program.stop().success());
+}
+
+#[test]
+fn with_an_older_crd_a_status_lacks_the_newest_fields_and_no_more() {
+    let world = World::start();
+    let path =
+        "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/controlpolicies.probity.dev";
+    let mut crd = world.get(path).unwrap();
+    let status = "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties";
+    let fields = crd.pointer_mut(status).unwrap().as_object_mut().unwrap();
+    assert!(fields.remove("summary").is_some());
+    let controls = &mut fields["controls"]["items"];
+    let known = controls["properties"].as_object_mut().unwrap();
+    assert!(known.remove("lastDriftEnded").is_some());
+    if let Some(required) = controls["required"].as_array_mut() {
+        required.retain(|field| field != "lastDriftEnded");
+    }
+    let versions = json!({ "spec": { "versions": crd["spec"]["versions"] } });
+    world.patch(path, &versions);
+    eventually("the older schema", || {
+        let explained = world.cluster.kubectl(&["explain", "ctlp.status.summary"]);
+        let known = explained.status.success();
+        if known {
+            Err("summary is still known".to_owned())
+        } else {
+            Ok(())
+        }
+    });
+    let namespace = world.namespace("old");
+    let replica = Replica::new(&world);
+    let program = replica.start();
+    let policy = world.default_deny("Observe", &namespace);
+    let status = world.status(&policy, "a status", |status| {
+        status["controls"][0]["outcome"] == "Fail"
+    });
+    assert!(
+        status["summary"].is_null(),
+        "the server knows no such field: {status:#}"
     );
     assert!(program.stop().success());
 }
