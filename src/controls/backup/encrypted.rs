@@ -1,5 +1,6 @@
 //! `backup-encrypted`
 
+use super::common::{affected, places, touched_places};
 use crate::{
     analysis::{
         Derived,
@@ -264,16 +265,11 @@ impl Control for Encrypted {
     }
 
     fn touched(&self, change: &Change) -> Touched {
-        match change.kind {
-            Kind::VeleroSchedule | Kind::LonghornVolume | Kind::VeleroLocation => {
-                Touched::Namespace(change.namespace.clone())
-            }
-            kind => Touched::Subject(Subject::object(kind, &change.namespace, &change.name)),
-        }
+        touched_places(change)
     }
 
     fn affected(&self, _: Derived, subject: &Subject) -> Touched {
-        super::common::affected(&[Kind::VeleroLocation], subject)
+        affected(&[Kind::VeleroLocation], subject)
     }
 
     fn population(
@@ -282,20 +278,8 @@ impl Control for Encrypted {
         namespace: Option<&str>,
         found: &mut dyn FnMut(Subject),
     ) {
+        places(context.inventory, namespace, found);
         let tables = &context.inventory.tables;
-        subject::objects(
-            Kind::VeleroLocation,
-            &tables.velero_locations,
-            namespace,
-            found,
-        );
-        subject::objects(Kind::ObjectStore, &tables.object_stores, namespace, found);
-        subject::objects(Kind::BackupTarget, &tables.backup_targets, namespace, found);
-        tables.databases.within(namespace, |database| {
-            if database.spec.store.is_some() {
-                found(Subject::of(Kind::Database, &database.meta));
-            }
-        });
         tables.k8up_schedules.within(namespace, |schedule| {
             if judge_k8up(schedule).is_some() {
                 found(Subject::of(Kind::K8upSchedule, &schedule.meta));

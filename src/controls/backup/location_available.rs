@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::common::{beyond, later, say};
+use super::common::{beyond, later, say, touched_places};
 use crate::{
     analysis::{
         Derived,
@@ -260,13 +260,7 @@ impl Control for LocationAvailable {
     }
 
     fn touched(&self, change: &Change) -> Touched {
-        match change.kind {
-            // Whether a location is in use, and with it its repositories.
-            Kind::VeleroSchedule | Kind::VeleroLocation => {
-                Touched::Namespace(change.namespace.clone())
-            }
-            kind => Touched::Subject(Subject::object(kind, &change.namespace, &change.name)),
-        }
+        touched_places(change)
     }
 
     fn affected(&self, _: Derived, subject: &Subject) -> Touched {
