@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
+    analysis::rbac_defaults::tests::fresh_cluster,
     controls::{Control, Verdict, testing::World},
     inventory::Kind,
     verdict::Outcome,
@@ -123,4 +124,12 @@ pub(in crate::controls) fn check_all(
 /// As [`check_all`], with one rule.
 pub(in crate::controls) fn check(control: &dyn Control, place: &str, rule: &str, expect: Expect) {
     check_all(control, place, &[rule], expect);
+}
+
+/// Checks that nothing is said of a cluster with nothing but what Kubernetes creates.
+pub(in crate::controls) fn check_fresh_cluster(control: &dyn Control) {
+    for minor in [33, 34, 35, 36, 37] {
+        let outcomes = fresh_cluster(minor).outcomes(control);
+        assert!(outcomes.is_empty(), "{minor}: {outcomes:?}");
+    }
 }
