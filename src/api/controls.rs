@@ -180,6 +180,10 @@ pub struct Controls {
     /// Every volume claim and database cluster is covered by an active backup schedule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup_coverage: Option<Setting<backup::Coverage>>,
+    /// Only listed identities and the backup tools themselves can delete backups, or read the
+    /// credentials of the places that they lie in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_deletion_restricted: Option<Setting<backup::DeletionRestricted>>,
     /// Every place that backups lie in encrypts them, and is reached over an encrypted connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup_encrypted: Option<Setting<backup::Encrypted>>,

@@ -22,6 +22,7 @@ pub(crate) mod prelude;
 pub mod rbac;
 pub mod registry;
 pub mod remedy;
+pub mod restricted;
 pub mod scope;
 pub mod subject;
 #[cfg(test)]

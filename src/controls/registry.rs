@@ -90,6 +90,7 @@ registry! {
     net_policy_enforced: network::PolicyEnforced,
     backup_control_plane_state: backup::ControlPlaneState,
     backup_coverage: backup::Coverage,
+    backup_deletion_restricted: backup::DeletionRestricted,
     backup_encrypted: backup::Encrypted,
     backup_immutability: backup::Immutability,
     backup_location_available: backup::LocationAvailable,

@@ -65,6 +65,12 @@ pub enum BackupTool {
         /// Whether it leaves claims out that don't ask for a backup.
         skip_without_annotation: bool,
     },
+    /// Longhorn's manager.
+    Longhorn,
+    /// The operator of `CloudNativePG`.
+    CloudNativePg,
+    /// What makes and deletes the snapshots behind `VolumeSnapshot`s.
+    Snapshots,
 }
 
 impl Template {
@@ -231,29 +237,38 @@ impl<'de: 'a, 'a> Visitor<'de> for Skips<'a> {
 impl Container<'_> {
     /// The server of a backup tool, by the program that runs: images are renamed by mirrors.
     fn backup_tool(&self, interner: &mut Interner) -> Option<BackupTool> {
-        let command = self
-            .command
-            .iter()
-            .flatten()
-            .chain(self.args.iter().flatten());
-        let mut words = command.map(|word| &**word).peekable();
-        let is = |word: &str, name: &str| word.rsplit('/').next() == Some(name);
-        let named = |name: &str| self.name.as_deref() == Some(name);
-        if words.peek().is_some_and(|word| is(word, "velero")) {
-            words.next();
-        } else if !named("velero") {
-            let skip = self.env.as_ref().and_then(|env| env.0.as_deref());
-            let k8up =
-                words.any(|word| word == "operator") && (named("k8up") || named("k8up-operator"));
-            let skip_without_annotation =
-                matches!(skip, Some("true" | "True" | "TRUE" | "1" | "t" | "T"));
-            return (k8up || skip.is_some()).then_some(BackupTool::K8up {
-                skip_without_annotation,
-            });
+        let command = self.command.iter().chain(&self.args).flatten();
+        let words: Vec<&str> = command.map(|word| &**word).collect();
+        let program = words.first().and_then(|word| word.rsplit('/').next());
+        let name = self.name.as_deref();
+        match (program, name) {
+            (Some("velero"), _) => return velero(&words[1..], interner),
+            (_, Some("velero")) => return velero(&words, interner),
+            (Some("longhorn-manager"), _) => return Some(BackupTool::Longhorn),
+            // Many operators are called manager; only this one's first word is that.
+            (Some("manager"), _) if words.get(1) == Some(&"controller") => {
+                return Some(BackupTool::CloudNativePg);
+            }
+            (_, Some("snapshot-controller" | "csi-snapshotter")) => {
+                return Some(BackupTool::Snapshots);
+            }
+            _ => {}
         }
-        (words.next() == Some("server"))
-            .then(|| BackupTool::Velero(words.map(|word| interner.string(word)).collect()))
+        let skip = self.env.as_ref().and_then(|env| env.0.as_deref());
+        let k8up = words.contains(&"operator") && matches!(name, Some("k8up" | "k8up-operator"));
+        let skip_without_annotation =
+            matches!(skip, Some("true" | "True" | "TRUE" | "1" | "t" | "T"));
+        (k8up || skip.is_some()).then_some(BackupTool::K8up {
+            skip_without_annotation,
+        })
     }
+}
+
+/// Velero, if these words after its name start the server.
+fn velero(words: &[&str], interner: &mut Interner) -> Option<BackupTool> {
+    let (first, arguments) = words.split_first()?;
+    let arguments = arguments.iter().map(|word| interner.string(word));
+    (*first == "server").then(|| BackupTool::Velero(arguments.collect()))
 }
 
 #[derive(Debug, Deserialize)]

@@ -4,17 +4,21 @@
 
 mod location;
 pub mod policy;
+mod restore;
 
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use serde::Deserialize;
 
-pub use self::location::{Location, Repository, SnapshotLocation};
+pub use self::{
+    location::{Location, Repository, SnapshotLocation},
+    restore::Restore,
+};
 use super::{
     Projected, Projection,
     intern::{Interner, Sym},
-    meta::{ManagedFields, Str, StrMap, WireMeta},
+    meta::{ManagedFields, Str, WireMeta},
     selector::{Selector, WireSelector},
     wire::{WireRef, go_duration, sym, syms, time},
 };
@@ -128,33 +132,6 @@ pub struct VolumeBackup {
     pub started: Option<Timestamp>,
     /// Size, once it is completed.
     pub bytes: u64,
-}
-
-/// A Velero Restore.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Restore {
-    /// The Backup that it restores.
-    pub backup: Option<Sym>,
-    /// Or the Schedule whose newest Backup it restores.
-    pub schedule: Option<Sym>,
-    /// Old and new names of namespaces.
-    pub mapping: Box<[(Sym, Sym)]>,
-    /// Namespaces that it restores; empty means all.
-    pub included: Box<[Sym]>,
-    /// Whether volumes are left out.
-    pub without_volumes: bool,
-    /// Phase, such as `Completed`.
-    pub phase: Option<Sym>,
-    /// Start.
-    pub started: Option<Timestamp>,
-    /// End.
-    pub completed: Option<Timestamp>,
-    /// Warnings.
-    pub warnings: u64,
-    /// Errors.
-    pub errors: u64,
-    /// Objects restored, once it has ended.
-    pub items: u64,
 }
 
 /// The object on the wire.
@@ -341,46 +318,6 @@ struct WireProgress {
     items_restored: Option<u64>,
 }
 
-/// The object on the wire.
-#[derive(Debug, Deserialize)]
-pub struct WireRestore<'a> {
-    #[serde(borrow)]
-    metadata: WireMeta<'a>,
-    #[serde(borrow)]
-    spec: Option<WireRestoreSpec<'a>>,
-    #[serde(borrow)]
-    status: Option<WireRestoreStatus<'a>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireRestoreSpec<'a> {
-    #[serde(borrow)]
-    backup_name: Option<Str<'a>>,
-    #[serde(borrow)]
-    schedule_name: Option<Str<'a>>,
-    #[serde(borrow)]
-    namespace_mapping: Option<StrMap<'a>>,
-    #[serde(borrow)]
-    included_namespaces: Option<Vec<Str<'a>>>,
-    #[serde(rename = "restorePVs")]
-    restore_pvs: Option<bool>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireRestoreStatus<'a> {
-    #[serde(borrow)]
-    phase: Option<Str<'a>>,
-    #[serde(borrow)]
-    start_timestamp: Option<Str<'a>>,
-    #[serde(borrow)]
-    completion_timestamp: Option<Str<'a>>,
-    warnings: Option<u64>,
-    errors: Option<u64>,
-    progress: Option<WireProgress>,
-}
-
 impl Projection for Schedule {
     type Wire<'a> = WireSchedule<'a>;
     const OWNED_PATHS: &'static [&'static [&'static str]] = &[
@@ -481,38 +418,5 @@ impl Projection for VolumeBackup {
         };
         meta.labels = interner.labels(super::meta::Labels::default());
         Ok((meta, volume))
-    }
-}
-
-impl Projection for Restore {
-    type Wire<'a> = WireRestore<'a>;
-
-    fn project(wire: WireRestore<'_>, interner: &mut Interner) -> Projected<Self> {
-        let meta = Self::meta(wire.metadata, interner)?;
-        let spec = wire.spec.unwrap_or_default();
-        let status = wire.status.unwrap_or_default();
-        let completed = time(status.completion_timestamp.as_ref());
-        let mapping = spec.namespace_mapping.unwrap_or_default().0;
-        let restore = Self {
-            backup: sym(spec.backup_name.as_ref(), interner),
-            schedule: sym(spec.schedule_name.as_ref(), interner),
-            mapping: mapping
-                .iter()
-                .map(|(old, new)| (interner.string(old), interner.string(new)))
-                .collect(),
-            included: syms(spec.included_namespaces, interner),
-            without_volumes: spec.restore_pvs == Some(false),
-            phase: sym(status.phase.as_ref(), interner),
-            started: time(status.start_timestamp.as_ref()),
-            completed,
-            warnings: status.warnings.unwrap_or_default(),
-            errors: status.errors.unwrap_or_default(),
-            items: status
-                .progress
-                .filter(|_| completed.is_some())
-                .and_then(|progress| progress.items_restored)
-                .unwrap_or_default(),
-        };
-        Ok((meta, restore))
     }
 }

@@ -4,11 +4,12 @@ use std::{fmt, time::Duration};
 
 use jiff::Timestamp;
 
-use super::{Key, Protectable, Recovery, location, velero};
+use super::{Key, Protectable, Recovery, location, plan, velero};
 use crate::{
     controls::Subject,
     inventory::{
         Inventory, Kind, Meta, Object, Sym, cnpg,
+        storage::Claim,
         velero::{Backup, VolumeBackup},
     },
     verdict::Strength,
@@ -117,17 +118,18 @@ impl Recovery {
             .reduce(|best, point| if point.at < best.at { point } else { best })
     }
 
-    /// The newest recovery point of those that `wanted` takes.
-    pub fn newest_where<'a>(
+    /// The newest recovery point that `wanted` takes of those that are proven for it alone. The
+    /// counted ones are left out: looking for one among them would mean to look at all.
+    pub fn newest_proven_where<'a>(
         &'a self,
         inventory: &'a Inventory,
         now: Timestamp,
         what: Protectable<'a>,
         wanted: impl Fn(&Point<'a>) -> bool,
     ) -> Option<Point<'a>> {
-        self.points(inventory, now, what, End::Newest)
+        self.proven(inventory, now, what)
             .filter(wanted)
-            .max_by_key(|point| point.at)
+            .reduce(|best, point| if point.at > best.at { point } else { best })
     }
 
     /// Recovery points: all that are proven for it alone, and of those that are counted the ones
@@ -139,8 +141,21 @@ impl Recovery {
         what: Protectable<'a>,
         end: End,
     ) -> impl Iterator<Item = Point<'a>> {
+        let counted = match what {
+            Protectable::Claim(claim) => self.counted_points(inventory, now, claim, end),
+            Protectable::Database(_) => Vec::new(),
+        };
+        self.proven(inventory, now, what).chain(counted)
+    }
+
+    /// Recovery points that are proven for it alone.
+    fn proven<'a>(
+        &'a self,
+        inventory: &'a Inventory,
+        now: Timestamp,
+        what: Protectable<'a>,
+    ) -> impl Iterator<Item = Point<'a>> {
         let mut keys = Vec::new();
-        let mut counted = Vec::new();
         let meta = what.meta();
         match what {
             Protectable::Claim(claim) => {
@@ -149,21 +164,19 @@ impl Recovery {
                 let volume = claim.spec.volume.as_deref();
                 let volume = volume.and_then(|name| inventory.tables.volumes.get("", name));
                 keys.extend(volume.and_then(|v| v.spec.handle.clone().map(Key::Handle)));
-                counted = self.counted_points(inventory, now, what, end);
             }
             Protectable::Database(_) => {
                 keys.push(Key::Database(meta.namespace.clone(), meta.name.clone()));
             }
         }
-        let (oldest, youngest) = (created(what), super::plan::later(now, SKEW));
         let proofs = keys.into_iter().flat_map(|key| self.index.objects(&key));
         let proofs = proofs.filter_map(move |(kind, namespace, name)| {
             proof(inventory, self, now, *kind, namespace, name)
         });
+        // What is older was of another claim of that name.
+        let (oldest, youngest) = (meta.created_at(), plan::later(now, SKEW));
         proofs
             .chain(windows(inventory, what))
-            .chain(counted)
-            // What is older was of another claim of that name.
             .filter(move |point| point.at >= oldest && point.at <= youngest)
     }
 
@@ -172,13 +185,11 @@ impl Recovery {
         &'a self,
         inventory: &'a Inventory,
         now: Timestamp,
-        what: Protectable<'a>,
+        claim: &'a Object<Claim>,
         end: End,
     ) -> Vec<Point<'a>> {
-        let Protectable::Claim(claim) = what else {
-            return Vec::new();
-        };
-        let oldest = created(what);
+        let oldest = (claim.meta.created_at(), Sym::from(""));
+        let youngest = (plan::later(now, SKEW), Sym::from(""));
         let series = self.counted.iter().filter(|((_, spec), _)| {
             velero::in_namespaces(&spec.namespaces, &claim.meta.namespace)
         });
@@ -194,19 +205,15 @@ impl Recovery {
                     source: Source::Counted(&backup.meta),
                 })
             };
-            let young = backups.range((oldest, Sym::from(""))..);
+            // One that is dated in the future must not hide those before it.
+            let mut young = backups.range(&oldest..&youngest);
             match end {
                 End::Newest => young.rev().find_map(usable),
-                End::Oldest => { young }.find_map(usable),
+                End::Oldest => young.find_map(usable),
             }
         });
         series.collect()
     }
-}
-
-/// When it was created; a backup that is older is of something else that had its name.
-fn created(what: Protectable<'_>) -> Timestamp {
-    what.meta().created_at()
 }
 
 /// A volume's part of a backup, of either kind.

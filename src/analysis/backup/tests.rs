@@ -238,33 +238,62 @@ proptest! {
 }
 
 #[test]
+fn a_backup_dated_in_the_future_hides_none_before_it() {
+    let mut world = World::new();
+    world.put(Kind::Claim, claim_since_2020());
+    let told = |world: &mut World| {
+        let needed = BTreeSet::from([Derived::Recovery]);
+        world.analyses.need(&needed, &world.inventory);
+        world.analyses.settle(&world.inventory, &mut |_, _| {});
+        let claim = world.inventory.tables.claims.get("a", "n0").unwrap();
+        let (claim, recovery) = (Protectable::Claim(claim), world.analyses.recovery());
+        let newest = recovery.newest(&world.inventory, world.now, claim);
+        newest.map(|point| point.at.to_string())
+    };
+    // Now is noon, and a clock may be five minutes ahead.
+    for (number, at) in [
+        "2026-06-01T01:00:00Z",
+        "2026-06-01T12:04:00Z",
+        "2026-06-01T12:06:00Z",
+    ]
+    .iter()
+    .enumerate()
+    {
+        world.put(Kind::VeleroBackup, counted(number, at));
+    }
+    assert_eq!(told(&mut world).as_deref(), Some("2026-06-01T12:04:00Z"));
+    world.delete(Kind::VeleroBackup, "velero", "b1");
+    assert_eq!(told(&mut world).as_deref(), Some("2026-06-01T01:00:00Z"));
+}
+
+fn claim_since_2020() -> Value {
+    json!({
+        "metadata": { "name": "n0", "namespace": "a", "uid": uid(0),
+                      "creationTimestamp": "2020-01-01T00:00:00Z" },
+        "status": { "phase": "Bound" },
+    })
+}
+
+/// A backup that its count of snapshots proves.
+fn counted(number: usize, at: &str) -> Value {
+    json!({
+        "metadata": { "name": format!("b{number}"), "namespace": "velero" },
+        "status": {
+            "phase": "Completed", "startTimestamp": at,
+            "csiVolumeSnapshotsAttempted": 1, "csiVolumeSnapshotsCompleted": 1,
+        },
+    })
+}
+
+#[test]
 #[allow(clippy::disallowed_methods, reason = "a bound on time decides nothing")]
 fn tens_of_thousands_of_backups_are_not_looked_at_for_each_claim() {
     let mut world = World::new();
-    world.put(
-        Kind::Claim,
-        json!({
-            "metadata": { "name": "n0", "namespace": "a", "uid": uid(0),
-                          "creationTimestamp": "2020-01-01T00:00:00Z" },
-            "status": { "phase": "Bound" },
-        }),
-    );
+    world.put(Kind::Claim, claim_since_2020());
     let start: Timestamp = "2026-05-31T00:00:00Z".parse().unwrap();
-    for number in 0..20_000_u32 {
-        let at = plan::earlier(
-            start,
-            std::time::Duration::from_secs(u64::from(number) * 60),
-        );
-        world.put(
-            Kind::VeleroBackup,
-            json!({
-                "metadata": { "name": format!("b{number}"), "namespace": "velero" },
-                "status": {
-                    "phase": "Completed", "startTimestamp": at.to_string(),
-                    "csiVolumeSnapshotsAttempted": 1, "csiVolumeSnapshotsCompleted": 1,
-                },
-            }),
-        );
+    for number in 0..20_000_usize {
+        let at = plan::earlier(start, std::time::Duration::from_secs(number as u64 * 60));
+        world.put(Kind::VeleroBackup, counted(number, &at.to_string()));
     }
     world
         .analyses

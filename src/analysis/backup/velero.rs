@@ -2,8 +2,11 @@
 //!
 //! As in `pkg/backup`, `internal/volumehelper` and `pkg/util/csi` of Velero 1.18.
 
+mod glob;
+
 use std::borrow::Cow;
 
+use self::glob::glob;
 use super::{Recovery, coverage::Covers, location};
 use crate::inventory::{
     Inventory, Object, Sym,
@@ -99,83 +102,6 @@ fn covers<S: AsRef<str>>(included: &[S], excluded: &[S], name: &str) -> bool {
         patterns.any(|pattern| glob(pattern, name).unwrap_or(doubt))
     };
     (included.is_empty() || holds(included, false)) && !holds(excluded, true)
-}
-
-/// Whether `text` matches a pattern with `*`, `?` and `[abc]`; `None` for what Velero refuses.
-fn glob(pattern: &str, text: &str) -> Option<bool> {
-    if pattern.contains(['|', '(', ')', '{', '}', '!', ',', '\\']) || pattern.contains("**") {
-        return None;
-    }
-    let pattern = parts(pattern)?;
-    let text: Vec<char> = text.chars().collect();
-    Some(matches(&pattern, &text))
-}
-
-/// A part of a pattern.
-enum Part {
-    Star,
-    Any,
-    One(char),
-    Of(Vec<(char, char)>),
-}
-
-fn parts(pattern: &str) -> Option<Vec<Part>> {
-    let mut parts = Vec::new();
-    let mut rest = pattern.chars();
-    while let Some(c) = rest.next() {
-        parts.push(match c {
-            '*' => Part::Star,
-            '?' => Part::Any,
-            ']' => return None,
-            '[' => {
-                let (set, after) = rest.as_str().split_once(']')?;
-                rest = after.chars();
-                Part::Of(set_of(set)?)
-            }
-            c => Part::One(c),
-        });
-    }
-    Some(parts)
-}
-
-/// `abc` or `a-z`; nothing is no set.
-fn set_of(set: &str) -> Option<Vec<(char, char)>> {
-    let chars: Vec<char> = set.chars().collect();
-    match chars[..] {
-        [] => None,
-        [low, '-', high] => (low <= high).then(|| vec![(low, high)]),
-        _ => Some(chars.into_iter().map(|c| (c, c)).collect()),
-    }
-}
-
-/// Namespaces have at most 63 characters: going back to the last star only is quick enough.
-fn matches(pattern: &[Part], text: &[char]) -> bool {
-    let (mut p, mut t, mut star) = (0, 0, None);
-    while t < text.len() {
-        let fits = match pattern.get(p) {
-            Some(Part::Star) => {
-                star = Some((p + 1, t));
-                p += 1;
-                continue;
-            }
-            Some(Part::Any) => true,
-            Some(Part::One(c)) => *c == text[t],
-            Some(Part::Of(set)) => set
-                .iter()
-                .any(|(low, high)| (*low..=*high).contains(&text[t])),
-            None => false,
-        };
-        if fits {
-            (p, t) = (p + 1, t + 1);
-        } else {
-            let Some((after, taken)) = star else {
-                return false;
-            };
-            star = Some((after, taken + 1));
-            (p, t) = (after, taken + 1);
-        }
-    }
-    pattern[p..].iter().all(|part| matches!(part, Part::Star))
 }
 
 /// Names by which backups may call a resource.
@@ -512,52 +438,4 @@ impl<'a> Look<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn namespaces_are_covered_as_velero_reads_them() {
-        for (included, excluded, covered) in [
-            (&[][..], &[][..], true),
-            (&["*"], &[], true),
-            (&["shop"], &[], true),
-            (&["bank"], &[], false),
-            (&["s*p"], &[], true),
-            (&["*sh?p*"], &[], true),
-            (&["s*x"], &[], false),
-            (&["[s]hop"], &[], true),
-            (&["[a-z]hop"], &[], true),
-            (&["[xyz]hop"], &[], false),
-            (&["[]hop"], &[], false),
-            (&["[shop"], &[], false),
-            (&["sh**"], &[], false),
-            (&["{shop,bank}"], &[], false),
-            (&["*"], &["shop"], false),
-            (&["*"], &["*bank"], true),
-            (&["*"], &["[b]ank"], true),
-            (&["*"], &["{bank}"], false),
-        ] {
-            assert_eq!(
-                covers(included, excluded, "shop"),
-                covered,
-                "{included:?} {excluded:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn flags_are_read_in_both_forms() {
-        let words = [
-            "--features=EnableAPIGroupVersions,EnableCSI",
-            "--default-backup-ttl",
-            "240h0m0s",
-            "--default-volumes-to-fs-backup",
-            "--default-snapshot-move-data=false",
-        ];
-        let words = words.map(Sym::from);
-        let server = Server(&words);
-        assert!(server.snapshots_csi() && server.as_files() && !server.moves_data());
-        assert_eq!(server.ttl(), Some(std::time::Duration::from_hours(240)));
-        assert_eq!(server.location(), None);
-    }
-}
+mod tests;

@@ -1,6 +1,8 @@
 //! The rights that RBAC controls and the escalation graph speak of, in a form that is compared
 //! without looking at strings.
 
+use std::borrow::Cow;
+
 use crate::inventory::{Sym, rbac::Rule};
 
 macro_rules! things {
@@ -70,6 +72,14 @@ things! {
     MutatingPolicies "admissionregistration.k8s.io" "mutatingadmissionpolicies";
     MutatingPolicyBindings "admissionregistration.k8s.io" "mutatingadmissionpolicybindings";
     ControlPolicies "probity.dev" "controlpolicies";
+    VeleroBackups "velero.io" "backups";
+    DeleteBackupRequests "velero.io" "deletebackuprequests";
+    VolumeSnapshots "snapshot.storage.k8s.io" "volumesnapshots";
+    SnapshotContents "snapshot.storage.k8s.io" "volumesnapshotcontents";
+    DatabaseBackups "postgresql.cnpg.io" "backups";
+    LonghornBackups "longhorn.io" "backups";
+    LonghornBackupVolumes "longhorn.io" "backupvolumes";
+    K8upSnapshots "k8up.io" "snapshots";
 }
 
 impl Thing {
@@ -100,7 +110,18 @@ impl Thing {
                 | Self::MutatingPolicies
                 | Self::MutatingPolicyBindings
                 | Self::ControlPolicies
+                | Self::SnapshotContents
         )
+    }
+
+    /// Its resource, with the group where several tools have a resource of that name.
+    pub fn full_name(self) -> Cow<'static, str> {
+        match self.resource() {
+            resource @ ("backups" | "snapshots") => {
+                Cow::Owned(format!("{resource}.{}", self.group()))
+            }
+            resource => Cow::Borrowed(resource),
+        }
     }
 
     /// Whether a rule's groups and resources cover it.

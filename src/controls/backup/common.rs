@@ -8,7 +8,7 @@ pub(super) use crate::analysis::backup::plan::later;
 use crate::{
     analysis::backup::Protectable,
     api::{Period, period::parse_duration},
-    controls::{Context, Subject, Touched, Verdict},
+    controls::{Context, Subject, Touched, Verdict, subject},
     inventory::{Change, Inventory, Kind, Meta},
     verdict::{Outcome, Strength},
 };
@@ -53,6 +53,36 @@ pub(super) fn touched(change: &Change) -> Touched {
         Kind::Claim | Kind::Database => Touched::Subject(Subject::object(kind, namespace, name)),
         Kind::Namespace => Touched::Namespace(name.clone()),
         _ => Touched::All,
+    }
+}
+
+/// Calls `found` with each place in `namespace` that backups may lie in.
+pub(super) fn places(
+    inventory: &Inventory,
+    namespace: Option<&str>,
+    found: &mut dyn FnMut(Subject),
+) {
+    let tables = &inventory.tables;
+    let locations = &tables.velero_locations;
+    subject::objects(Kind::VeleroLocation, locations, namespace, found);
+    subject::objects(Kind::ObjectStore, &tables.object_stores, namespace, found);
+    subject::objects(Kind::BackupTarget, &tables.backup_targets, namespace, found);
+    tables.databases.within(namespace, |database| {
+        if database.spec.store.is_some() {
+            found(Subject::of(Kind::Database, &database.meta));
+        }
+    });
+}
+
+/// Which places a change touches.
+pub(super) fn touched_places(change: &Change) -> Touched {
+    let (kind, namespace, name) = (change.kind, &change.namespace, &change.name);
+    match kind {
+        // Whether one of that namespace is in use.
+        Kind::VeleroSchedule | Kind::LonghornVolume | Kind::VeleroLocation => {
+            Touched::Namespace(namespace.clone())
+        }
+        _ => Touched::Subject(Subject::object(kind, namespace, name)),
     }
 }
 

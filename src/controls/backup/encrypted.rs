@@ -1,5 +1,6 @@
 //! `backup-encrypted`
 
+use super::common::{affected, places, touched_places};
 use crate::{
     analysis::{
         Derived,
@@ -264,16 +265,11 @@ impl Control for Encrypted {
     }
 
     fn touched(&self, change: &Change) -> Touched {
-        match change.kind {
-            Kind::VeleroSchedule | Kind::LonghornVolume | Kind::VeleroLocation => {
-                Touched::Namespace(change.namespace.clone())
-            }
-            kind => Touched::Subject(Subject::object(kind, &change.namespace, &change.name)),
-        }
+        touched_places(change)
     }
 
     fn affected(&self, _: Derived, subject: &Subject) -> Touched {
-        super::common::affected(&[Kind::VeleroLocation], subject)
+        affected(&[Kind::VeleroLocation], subject)
     }
 
     fn population(
@@ -282,20 +278,8 @@ impl Control for Encrypted {
         namespace: Option<&str>,
         found: &mut dyn FnMut(Subject),
     ) {
+        places(context.inventory, namespace, found);
         let tables = &context.inventory.tables;
-        subject::objects(
-            Kind::VeleroLocation,
-            &tables.velero_locations,
-            namespace,
-            found,
-        );
-        subject::objects(Kind::ObjectStore, &tables.object_stores, namespace, found);
-        subject::objects(Kind::BackupTarget, &tables.backup_targets, namespace, found);
-        tables.databases.within(namespace, |database| {
-            if database.spec.store.is_some() {
-                found(Subject::of(Kind::Database, &database.meta));
-            }
-        });
         tables.k8up_schedules.within(namespace, |schedule| {
             if judge_k8up(schedule).is_some() {
                 found(Subject::of(Kind::K8upSchedule, &schedule.meta));
@@ -338,182 +322,4 @@ impl Control for Encrypted {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-    use crate::controls::{
-        backup::fixtures::{database, location},
-        testing::World,
-    };
-
-    #[test]
-    fn locations_of_velero_show_how_they_encrypt() {
-        let strict = Encrypted {
-            require_customer_key: true,
-        };
-        let usual = Encrypted::default();
-        let aws = |config: Value| json!({ "spec": { "config": config } });
-        let of = |provider: &str| json!({ "spec": { "provider": provider } });
-        for (control, change, wanted) in [
-            (&usual, json!({}), "ProviderKey"),
-            (&strict, json!({}), "NoCustomerKey"),
-            (&usual, of("velero.io/aws"), "ProviderKey"),
-            (
-                &usual,
-                aws(json!({ "serverSideEncryption": "AES256" })),
-                "ProviderKey",
-            ),
-            (&strict, aws(json!({ "kmsKeyId": "k" })), "CustomerKey"),
-            (
-                &strict,
-                aws(json!({ "customerKeyEncryptionFile": "/k" })),
-                "CustomerKey",
-            ),
-            (
-                &usual,
-                aws(json!({ "s3Url": "https://s3.eu-west-1.amazonaws.com" })),
-                "ProviderKey",
-            ),
-            (
-                &usual,
-                aws(json!({ "s3Url": "https://minio.example.com" })),
-                "NotEncrypted",
-            ),
-            (
-                &usual,
-                aws(json!({ "s3Url": "https://amazonaws.com.example.com" })),
-                "NotEncrypted",
-            ),
-            (
-                &usual,
-                aws(
-                    json!({ "s3Url": "https://minio.example.com", "serverSideEncryption": "AES256" }),
-                ),
-                "EncryptionNotShown",
-            ),
-            (
-                &usual,
-                aws(json!({ "s3Url": "https://minio.example.com", "kmsKeyId": "k" })),
-                "CustomerKey",
-            ),
-            (
-                &usual,
-                aws(json!({ "s3Url": "http://minio.example.com", "kmsKeyId": "k" })),
-                "PlainTransport",
-            ),
-            (
-                &usual,
-                aws(json!({ "s3Url": "HTTP://minio:9000" })),
-                "PlainTransport",
-            ),
-            (
-                &usual,
-                aws(json!({ "kmsKeyId": "k", "insecureSkipTLSVerify": "true" })),
-                "UnverifiedTransport",
-            ),
-            (&usual, of("gcp"), "ProviderKey"),
-            (&usual, of("azure"), "ProviderKey"),
-            (&strict, of("azure"), "KeyNotSeen"),
-            (&usual, of("example.com/tape"), "ProviderNotKnown"),
-            (
-                &usual,
-                json!({ "spec": { "default": false }, "metadata": { "name": "x" } }),
-                "NotInUse",
-            ),
-        ] {
-            let mut world = World::new().with(Kind::VeleroLocation, location(&change));
-            assert_eq!(world.only(control).reason, wanted, "{change}");
-        }
-    }
-
-    #[test]
-    fn stores_of_barman_ask_for_both_kinds_of_files() {
-        let control = Encrypted::default();
-        let minio = "https://minio.example.com";
-        for (store, wanted) in [
-            (json!({ "destinationPath": "s3://pg/" }), "ProviderKey"),
-            (json!({ "destinationPath": "gs://pg/" }), "ProviderKey"),
-            (
-                json!({ "destinationPath": "https://acc.blob.core.windows.net/pg" }),
-                "ProviderKey",
-            ),
-            (
-                json!({ "destinationPath": "s3://pg/", "endpointURL": minio }),
-                "NotEncrypted",
-            ),
-            (
-                json!({ "destinationPath": "s3://pg/", "endpointURL": minio,
-                        "data": { "encryption": "AES256" } }),
-                "EncryptedInPart",
-            ),
-            (
-                json!({ "destinationPath": "s3://pg/", "endpointURL": minio,
-                        "data": { "encryption": "AES256" }, "wal": { "encryption": "AES256" } }),
-                "EncryptionNotShown",
-            ),
-            (
-                json!({ "destinationPath": "s3://pg/", "endpointURL": "http://minio:9000",
-                        "data": { "encryption": "AES256" }, "wal": { "encryption": "AES256" } }),
-                "PlainTransport",
-            ),
-        ] {
-            let object = json!({ "metadata": { "name": "store", "namespace": "shop" },
-                                 "spec": { "configuration": store } });
-            let mut world = World::new().with(Kind::ObjectStore, object);
-            assert_eq!(world.only(&control).reason, wanted, "{store}");
-            let cluster = database(&json!({ "spec": { "backup": null } }));
-            let mut cluster = cluster;
-            cluster["spec"]["backup"] = json!({ "barmanObjectStore": store });
-            let mut world = World::new().with(Kind::Database, cluster);
-            assert_eq!(world.only(&control).reason, wanted, "{store}");
-        }
-    }
-
-    #[test]
-    fn longhorn_encrypts_only_what_is_encrypted() {
-        let home = |name: &str| json!({ "name": name, "namespace": "longhorn-system" });
-        let target =
-            |url: &str| json!({ "metadata": home("default"), "spec": { "backupTargetURL": url } });
-        let control = Encrypted::default();
-        let mut world = World::new().with(Kind::BackupTarget, target(""));
-        assert_eq!(world.only(&control).reason, "NotInUse");
-        world.put(Kind::BackupTarget, target("nfs://nas:/b"));
-        let volume =
-            |encrypted: bool| json!({ "metadata": home("v1"), "spec": { "encrypted": encrypted } });
-        world.put(Kind::LonghornVolume, volume(false));
-        assert_eq!(world.only(&control).reason, "NotInUse", "it has no backups");
-        let backup = json!({ "metadata": home("b1"), "status": { "volumeName": "v1" } });
-        world.put(Kind::LonghornBackup, backup);
-        assert_eq!(world.only(&control).reason, "VolumesNotEncrypted");
-        world.put(Kind::LonghornVolume, volume(true));
-        assert_eq!(world.only(&control).reason, "VolumesEncrypted");
-    }
-
-    #[test]
-    fn restic_encrypts_with_a_password_that_is_named() {
-        for (backend, wanted) in [
-            (
-                json!({ "repoPasswordSecretRef": { "name": "p" }, "s3": {} }),
-                "ResticPassword",
-            ),
-            (json!({ "s3": { "bucket": "b" } }), "PasswordNotNamed"),
-            (
-                json!({ "repoPasswordSecretRef": { "name": "p" },
-                        "s3": { "endpoint": "http://minio:9000" } }),
-                "PlainTransport",
-            ),
-        ] {
-            let schedule = json!({
-                "metadata": { "name": "daily", "namespace": "shop" },
-                "spec": { "backend": backend, "backup": { "schedule": "@daily" } },
-            });
-            let mut world = World::new().with(Kind::K8upSchedule, schedule);
-            assert_eq!(
-                world.only(&Encrypted::default()).reason,
-                wanted,
-                "{backend}"
-            );
-        }
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
 //! `backup-immutability`
 
-use super::common::{beyond, later};
+use super::common::{affected, beyond, later, places, touched_places};
 use crate::{
     analysis::{Derived, backup::location::in_use},
     api::Period,
@@ -143,16 +143,11 @@ impl Control for Immutability {
     }
 
     fn touched(&self, change: &Change) -> Touched {
-        match change.kind {
-            Kind::VeleroSchedule | Kind::VeleroLocation => {
-                Touched::Namespace(change.namespace.clone())
-            }
-            kind => Touched::Subject(Subject::object(kind, &change.namespace, &change.name)),
-        }
+        touched_places(change)
     }
 
     fn affected(&self, _: Derived, subject: &Subject) -> Touched {
-        super::common::affected(&[Kind::VeleroLocation], subject)
+        affected(&[Kind::VeleroLocation], subject)
     }
 
     fn population(
@@ -161,20 +156,7 @@ impl Control for Immutability {
         namespace: Option<&str>,
         found: &mut dyn FnMut(Subject),
     ) {
-        let tables = &context.inventory.tables;
-        subject::objects(
-            Kind::VeleroLocation,
-            &tables.velero_locations,
-            namespace,
-            found,
-        );
-        subject::objects(Kind::ObjectStore, &tables.object_stores, namespace, found);
-        subject::objects(Kind::BackupTarget, &tables.backup_targets, namespace, found);
-        tables.databases.within(namespace, |database| {
-            if database.spec.store.is_some() {
-                found(Subject::of(Kind::Database, &database.meta));
-            }
-        });
+        places(context.inventory, namespace, found);
     }
 
     fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {

@@ -4,6 +4,7 @@ mod classes;
 mod common;
 mod control_plane_state;
 mod coverage;
+mod deletion_restricted;
 mod encrypted;
 #[cfg(test)]
 mod fixtures;
@@ -20,8 +21,9 @@ mod runs_clean;
 mod schedule_active;
 
 pub use self::{
-    control_plane_state::ControlPlaneState, coverage::Coverage, encrypted::Encrypted,
-    immutability::Immutability, location_available::LocationAvailable, offsite::Offsite,
+    control_plane_state::ControlPlaneState, coverage::Coverage,
+    deletion_restricted::DeletionRestricted, encrypted::Encrypted, immutability::Immutability,
+    location_available::LocationAvailable, offsite::Offsite,
     repo_secret_not_default::RepoSecretNotDefault, restore_rto_met::RestoreRtoMet,
     restore_test_current::RestoreTestCurrent, retention_met::RetentionMet, rpo_met::RpoMet,
     runs_clean::RunsClean, schedule_active::ScheduleActive,

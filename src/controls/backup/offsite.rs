@@ -93,14 +93,15 @@ impl Offsite {
     fn best(&self, context: &Context<'_>, what: Protectable<'_>) -> Best {
         let recovery = context.analyses.recovery();
         let site = |point: &Point<'_>| self.judge_point(context, point);
-        // The newest of the best kind: most have one outside, and one look suffices.
+        // The newest of the best kind: most have one outside, and one look suffices. Snapshots
+        // that are only counted never lie outside.
         let outside = |point: &Point<'_>| matches!(site(point), Best::Outside(_));
         let (inventory, now) = (context.inventory, context.now);
         let found = recovery
-            .newest_where(inventory, now, what, outside)
+            .newest_proven_where(inventory, now, what, outside)
             .or_else(|| {
                 let unclear = |point: &Point<'_>| matches!(site(point), Best::Unclear(_));
-                recovery.newest_where(inventory, now, what, unclear)
+                recovery.newest_proven_where(inventory, now, what, unclear)
             })
             .or_else(|| recovery.newest(inventory, now, what));
         found.map_or(Best::Nothing, |point| site(&point))

@@ -4,10 +4,8 @@
 //! a subject or a verb needs the same rights as adding one. Whole bindings are deleted.
 
 mod admission_config_write_restricted;
-mod allowed;
 mod anonymous_and_authenticated_groups;
 mod cluster_admin_allowlist;
-mod command;
 mod csr_approval_restricted;
 mod escalation_paths;
 mod exec_restricted;
@@ -17,19 +15,14 @@ mod no_wildcard_verbs;
 mod nodes_proxy_restricted;
 mod presets;
 mod pv_create_restricted;
-mod restricted;
-mod revoke;
 mod secrets_read_restricted;
 mod service_accounts_hygiene;
 mod stale_bindings;
-#[cfg(test)]
-mod testing;
 mod token_request_restricted;
 mod wildcards;
 mod workload_create_restricted;
 
 pub use admission_config_write_restricted::AdmissionConfigWriteRestricted;
-pub use allowed::{AllowedSubject, IdentityKind};
 pub use anonymous_and_authenticated_groups::{
     AllowedGrant, AnonymousAndAuthenticatedGroups, Everybody, RoleKind,
 };
@@ -50,27 +43,6 @@ pub use token_request_restricted::TokenRequestRestricted;
 pub use wildcards::AllowedRole;
 pub use workload_create_restricted::WorkloadCreateRestricted;
 
-use crate::{
-    analysis::rbac_defaults::BOOTSTRAPPING,
-    inventory::{Object, rbac::Binding},
-};
-
-/// Whether a binding is one that is never deleted: Kubernetes' own, or one that Probity itself
-/// needs. The label is enough here: what it protects wrongly becomes a proposal.
-fn is_protected(own_namespace: &str, binding: &Object<Binding>) -> bool {
-    let labels = &binding.meta.labels;
-    let released = labels.get("app.kubernetes.io/managed-by") == Some("Helm")
-        && labels.get("app.kubernetes.io/name") == Some("probity");
-    let own = |namespace: &str| !own_namespace.is_empty() && namespace == own_namespace;
-    let names_us = binding.spec.subjects.iter().any(|holder| {
-        let account = crate::analysis::rbac::account(&holder.name);
-        match &*holder.kind {
-            "ServiceAccount" => own(&holder.namespace),
-            "User" => account.is_some_and(|(namespace, _)| own(namespace)),
-            // Bootstrapping goes through this group, whatever the binding is called.
-            "Group" => &*holder.name == "system:masters",
-            _ => false,
-        }
-    });
-    labels.get(BOOTSTRAPPING).is_some() || binding.meta.owners.ours || released || names_us
-}
+use super::restricted::{self, AllowedSubject, command, revoke, revoke::is_protected};
+#[cfg(test)]
+use super::restricted::{IdentityKind, allowed, testing};

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{
     AllowedSubject,
-    restricted::{Held, Restricted},
+    restricted::{self, Held, Restricted},
 };
 use crate::{
     analysis::{
@@ -12,7 +12,6 @@ use crate::{
         rights::{Thing, Verbs},
     },
     controls::prelude::*,
-    inventory::template::Template,
 };
 
 /// Only listed identities, and CSI provisioners, create persistent volumes.
@@ -66,23 +65,6 @@ impl PvCreateRestricted {
     };
 }
 
-/// Whether an account is that of a CSI provisioner.
-fn is_provisioner(inventory: &Inventory, subject: &Subject) -> bool {
-    if subject.object_kind() != Some(Kind::ServiceAccount) {
-        return false;
-    }
-    let namespace = &*subject.namespace;
-    let tables = &inventory.tables;
-    let runs = |template: &Template| template.provisions && template.account() == &*subject.name;
-    let workloads = tables
-        .deployments
-        .in_namespace(namespace)
-        .chain(tables.stateful_sets.in_namespace(namespace))
-        .chain(tables.daemon_sets.in_namespace(namespace));
-    let mut templates = workloads.map(|workload| &*workload.spec.template);
-    templates.any(runs)
-}
-
 impl Restricted for PvCreateRestricted {
     const INFO: &'static Info = &Self::INFO;
     const RIGHTS: &'static [(Thing, Verbs)] = &[(Thing::PersistentVolumes, Verbs::CREATE)];
@@ -103,7 +85,9 @@ impl Restricted for PvCreateRestricted {
         subject: &Subject,
         held: &Held<'_>,
     ) -> Option<Cow<'static, str>> {
-        (!is_provisioner(context.inventory, subject)).then(|| held.place())
+        let provisioner =
+            restricted::is_account_of(context.inventory, subject, |template| template.provisions);
+        (!provisioner).then(|| held.place())
     }
 }
 

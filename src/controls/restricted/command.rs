@@ -32,17 +32,22 @@ fn object(verb: &str, kind: Kind, namespace: &str, name: &str) -> String {
 }
 
 /// Deletes an object.
-pub(super) fn delete(kind: Kind, namespace: &str, name: &str) -> String {
+pub(in crate::controls) fn delete(kind: Kind, namespace: &str, name: &str) -> String {
     object("delete", kind, namespace, name)
 }
 
 /// Opens an object in an editor.
-pub(super) fn edit(kind: Kind, namespace: &str, name: &str) -> String {
+pub(in crate::controls) fn edit(kind: Kind, namespace: &str, name: &str) -> String {
     object("edit", kind, namespace, name)
 }
 
 /// Sets an annotation, or takes it off where `annotation` ends with a dash.
-pub(super) fn annotate(kind: Kind, namespace: &str, name: &str, annotation: &str) -> String {
+pub(in crate::controls) fn annotate(
+    kind: Kind,
+    namespace: &str,
+    name: &str,
+    annotation: &str,
+) -> String {
     let command = object("annotate", kind, namespace, name);
     format!("{command} {}", quoted(annotation))
 }
@@ -55,7 +60,11 @@ fn patch(kind: Kind, namespace: &str, name: &str, patch: &Value) -> String {
 
 /// Takes subjects out of a binding. Each removal tests first that the subject is still at its
 /// place.
-pub(super) fn remove_subjects(kind: Kind, binding: &Object<Binding>, indexes: &[usize]) -> String {
+pub(in crate::controls) fn remove_subjects(
+    kind: Kind,
+    binding: &Object<Binding>,
+    indexes: &[usize],
+) -> String {
     // From the end, so that a removal does not shift those that follow it.
     let steps = indexes.iter().rev().flat_map(|index| {
         let holder = binding.spec.subjects.get(*index);
@@ -70,7 +79,7 @@ pub(super) fn remove_subjects(kind: Kind, binding: &Object<Binding>, indexes: &[
 }
 
 /// Gives rules of a role other verbs. Each change tests first that the rule still has its verbs.
-pub(super) fn replace_verbs(
+pub(in crate::controls) fn replace_verbs(
     kind: Kind,
     (namespace, name): (&str, &str),
     rules: &[(usize, &Rule, Vec<&str>)],

@@ -104,11 +104,11 @@ impl AllowedSubject {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::controls) mod tests {
     use super::*;
 
     /// An entry without anything optional.
-    pub(in crate::controls::rbac) fn allowed(
+    pub(in crate::controls) fn allowed(
         kind: IdentityKind,
         namespace: Option<&str>,
         name: &str,

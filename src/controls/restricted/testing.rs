@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
+    analysis::rbac_defaults::tests::fresh_cluster,
     controls::{Control, Verdict, testing::World},
     inventory::Kind,
     verdict::Outcome,
@@ -10,7 +11,7 @@ use crate::{
 
 /// What is to be said of the identity that holds a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Expect {
+pub(in crate::controls) enum Expect {
     Pass,
     Fail,
     /// It is a cluster administrator, which another control judges.
@@ -18,7 +19,7 @@ pub(super) enum Expect {
 }
 
 /// A rule out of `verbs group resources names`, each of them separated by commas.
-pub(super) fn rule(text: &str) -> Value {
+pub(in crate::controls) fn rule(text: &str) -> Value {
     let mut parts = text.split(' ');
     let mut list = || -> Vec<&str> {
         parts
@@ -30,7 +31,7 @@ pub(super) fn rule(text: &str) -> Value {
 }
 
 /// A subject of a binding out of `Kind name` or `ServiceAccount namespace/name`.
-pub(super) fn holder(subject: &str) -> Value {
+pub(in crate::controls) fn holder(subject: &str) -> Value {
     let (kind, name) = subject.split_once(' ').unwrap();
     match name.split_once('/') {
         Some((namespace, name)) if kind == "ServiceAccount" => {
@@ -41,7 +42,13 @@ pub(super) fn holder(subject: &str) -> Value {
 }
 
 /// Puts a role with rules, and a binding of it to `subjects`, in a namespace or the whole cluster.
-pub(super) fn grant(world: &mut World, place: &str, name: &str, rules: &[&str], subjects: &[&str]) {
+pub(in crate::controls) fn grant(
+    world: &mut World,
+    place: &str,
+    name: &str,
+    rules: &[&str],
+    subjects: &[&str],
+) {
     let rules: Vec<Value> = rules.iter().map(|text| rule(text)).collect();
     world.put(
         Kind::ClusterRole,
@@ -51,7 +58,13 @@ pub(super) fn grant(world: &mut World, place: &str, name: &str, rules: &[&str], 
 }
 
 /// Puts a binding of a `ClusterRole`, in a namespace or the whole cluster.
-pub(super) fn bind(world: &mut World, place: &str, name: &str, role: &str, subjects: &[&str]) {
+pub(in crate::controls) fn bind(
+    world: &mut World,
+    place: &str,
+    name: &str,
+    role: &str,
+    subjects: &[&str],
+) {
     let subjects: Vec<Value> = subjects.iter().map(|subject| holder(subject)).collect();
     let mut binding = json!({
         "metadata": { "name": name },
@@ -67,12 +80,16 @@ pub(super) fn bind(world: &mut World, place: &str, name: &str, role: &str, subje
 }
 
 /// Gives `subject` one rule.
-pub(super) fn give(world: &mut World, place: &str, rule: &str, subject: &str) {
+pub(in crate::controls) fn give(world: &mut World, place: &str, rule: &str, subject: &str) {
     grant(world, place, "given", &[rule], &[subject]);
 }
 
 /// The verdict on one identity.
-pub(super) fn verdict_on(world: &mut World, control: &dyn Control, subject: &str) -> Verdict {
+pub(in crate::controls) fn verdict_on(
+    world: &mut World,
+    control: &dyn Control,
+    subject: &str,
+) -> Verdict {
     let mut verdicts = world.judge(control);
     let known: Vec<String> = verdicts.keys().cloned().collect();
     verdicts
@@ -82,7 +99,12 @@ pub(super) fn verdict_on(world: &mut World, control: &dyn Control, subject: &str
 
 /// Checks what is said of a user who holds rules in a namespace or, where it is empty, in the
 /// whole cluster.
-pub(super) fn check_all(control: &dyn Control, place: &str, rules: &[&str], expect: Expect) {
+pub(in crate::controls) fn check_all(
+    control: &dyn Control,
+    place: &str,
+    rules: &[&str],
+    expect: Expect,
+) {
     let mut world = World::new();
     world.observed.server_minor = Some(37);
     world.put(Kind::Namespace, json!({ "metadata": { "name": "shop" } }));
@@ -100,6 +122,14 @@ pub(super) fn check_all(control: &dyn Control, place: &str, rules: &[&str], expe
 }
 
 /// As [`check_all`], with one rule.
-pub(super) fn check(control: &dyn Control, place: &str, rule: &str, expect: Expect) {
+pub(in crate::controls) fn check(control: &dyn Control, place: &str, rule: &str, expect: Expect) {
     check_all(control, place, &[rule], expect);
+}
+
+/// Checks that nothing is said of a cluster with nothing but what Kubernetes creates.
+pub(in crate::controls) fn check_fresh_cluster(control: &dyn Control) {
+    for minor in [33, 34, 35, 36, 37] {
+        let outcomes = fresh_cluster(minor).outcomes(control);
+        assert!(outcomes.is_empty(), "{minor}: {outcomes:?}");
+    }
 }

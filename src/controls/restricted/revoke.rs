@@ -1,19 +1,19 @@
 //! How a grant is taken away: the commands for a person, and the remedy where a whole binding may
 //! go.
 
-use super::{command, is_protected};
+use super::command;
 use crate::{
     analysis::rbac::is,
-    analysis::rbac_defaults::{self, Trust},
+    analysis::rbac_defaults::{self, BOOTSTRAPPING, Trust},
     controls::prelude::*,
     inventory::rbac::{Binding, Holder},
 };
 
 /// A binding that gives something which its subject must not have.
-pub(super) type Given<'a> = (Kind, &'a Object<Binding>);
+pub(in crate::controls) type Given<'a> = (Kind, &'a Object<Binding>);
 
 /// The binding of this kind and name.
-pub(super) fn binding<'a>(
+pub(in crate::controls) fn binding<'a>(
     inventory: &'a Inventory,
     kind: Kind,
     namespace: &str,
@@ -26,8 +26,28 @@ pub(super) fn binding<'a>(
     }
 }
 
+/// Whether a binding is one that is never deleted: Kubernetes' own, or one that Probity itself
+/// needs. The label is enough here: what it protects wrongly becomes a proposal.
+pub(in crate::controls) fn is_protected(own_namespace: &str, binding: &Object<Binding>) -> bool {
+    let labels = &binding.meta.labels;
+    let released = labels.get("app.kubernetes.io/managed-by") == Some("Helm")
+        && labels.get("app.kubernetes.io/name") == Some("probity");
+    let own = |namespace: &str| !own_namespace.is_empty() && namespace == own_namespace;
+    let names_us = binding.spec.subjects.iter().any(|holder| {
+        let account = crate::analysis::rbac::account(&holder.name);
+        match &*holder.kind {
+            "ServiceAccount" => own(&holder.namespace),
+            "User" => account.is_some_and(|(namespace, _)| own(namespace)),
+            // Bootstrapping goes through this group, whatever the binding is called.
+            "Group" => &*holder.name == "system:masters",
+            _ => false,
+        }
+    });
+    labels.get(BOOTSTRAPPING).is_some() || binding.meta.owners.ours || released || names_us
+}
+
 /// Whether nobody who may keep the right would lose anything with the binding.
-pub(super) fn is_foreign(
+pub(in crate::controls) fn is_foreign(
     context: &Context<'_>,
     binding: &Object<Binding>,
     keeps: impl Fn(&Holder) -> bool,
@@ -38,7 +58,7 @@ pub(super) fn is_foreign(
 
 /// The commands that take the grants away from `subject`: the binding as a whole where it is
 /// foreign, else its place in it.
-pub(super) fn commands<'a>(
+pub(in crate::controls) fn commands<'a>(
     context: &Context<'_>,
     given: impl IntoIterator<Item = Given<'a>>,
     subject: &Subject,
@@ -74,7 +94,7 @@ pub(super) fn commands<'a>(
 }
 
 /// The deletion of a binding.
-pub(super) fn delete(kind: Kind, meta: &Meta) -> Remedy {
+pub(in crate::controls) fn delete(kind: Kind, meta: &Meta) -> Remedy {
     Remedy::Delete {
         target: Target {
             kind,

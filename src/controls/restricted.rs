@@ -1,12 +1,18 @@
-//! The shape of most controls of this family: only allowed identities effectively hold a right.
+//! The shape of controls about rights: only allowed identities effectively hold a right.
 //!
 //! A control of this shape says which rights, where they count and what names mean; who holds
 //! them, what Kubernetes itself gives, allowances, groups of accounts, commands and deletions are
 //! the same for all.
 
+pub(in crate::controls) mod allowed;
+pub(in crate::controls) mod command;
+pub(in crate::controls) mod revoke;
+#[cfg(test)]
+pub(in crate::controls) mod testing;
+
 use std::borrow::Cow;
 
-use super::{AllowedSubject, revoke};
+pub use self::allowed::{AllowedSubject, IdentityKind};
 use crate::{
     analysis::{
         Derived,
@@ -15,39 +21,42 @@ use crate::{
         rights::{Grant, Power, Powers, Thing, Verbs},
     },
     controls::prelude::*,
-    inventory::rbac::{Binding, Holder},
+    inventory::{
+        rbac::{Binding, Holder},
+        template::Template,
+    },
 };
 
 /// Kinds that a control of this shape reads by itself: the bindings that it may delete, and the
 /// accounts that it counts. The rest is read by the analysis.
-pub(super) const READS: [Kind; 3] = [
+pub(in crate::controls) const READS: [Kind; 3] = [
     Kind::RoleBinding,
     Kind::ClusterRoleBinding,
     Kind::ServiceAccount,
 ];
 
 /// What such a control may delete.
-pub(super) const DELETES: [Write; 2] = [
+pub(in crate::controls) const DELETES: [Write; 2] = [
     Write::delete(Kind::RoleBinding),
     Write::delete(Kind::ClusterRoleBinding),
 ];
 
 /// A right that an identity holds.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Held<'a> {
+pub(in crate::controls) struct Held<'a> {
     /// Through which binding and role.
-    pub(super) grant: Grant<'a>,
+    pub(in crate::controls) grant: Grant<'a>,
     /// On what.
-    pub(super) thing: Thing,
+    pub(in crate::controls) thing: Thing,
     /// Which of the restricted verbs.
-    pub(super) verbs: Verbs,
+    pub(in crate::controls) verbs: Verbs,
     /// Names that it is limited to; empty means all.
-    pub(super) names: &'a [Sym],
+    pub(in crate::controls) names: &'a [Sym],
 }
 
 impl Held<'_> {
     /// Where it counts, in words; empty for what belongs to no namespace anyhow.
-    pub(super) fn place(&self) -> Cow<'static, str> {
+    pub(in crate::controls) fn place(&self) -> Cow<'static, str> {
         if !self.grant.namespace.is_empty() {
             Cow::Owned(format!(" in namespace {}", self.grant.namespace))
         } else if self.thing.is_cluster_scoped() {
@@ -59,7 +68,9 @@ impl Held<'_> {
 }
 
 /// What a control of this shape has of its own.
-pub(super) trait Restricted: std::fmt::Debug + Send + Sync {
+pub(in crate::controls) trait Restricted:
+    std::fmt::Debug + Send + Sync
+{
     /// Documentation and facts.
     const INFO: &'static Info;
     /// The rights.
@@ -92,6 +103,23 @@ pub(super) trait Restricted: std::fmt::Debug + Send + Sync {
     fn changed(&self, change: &Change) -> Touched {
         let _ = change;
         Touched::Nothing
+    }
+
+    /// Whether there is anything that the rights are about; without it nobody is a subject.
+    fn applies(&self, inventory: &Inventory) -> bool {
+        let _ = inventory;
+        true
+    }
+
+    /// Calls `found` with each subject beside identities.
+    fn beside(&self, found: &mut dyn FnMut(Subject)) {
+        let _ = found;
+    }
+
+    /// Judges one of these.
+    fn judge_beside(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {
+        let _ = (context, subject);
+        None
     }
 
     /// Which subjects a change of what an analysis says of `subject` makes uncertain.
@@ -182,7 +210,11 @@ fn given(default: &Powers, power: &Power) -> Verbs {
 }
 
 /// Whether Kubernetes itself gives a grant to `subject`.
-pub(super) fn trust(context: &Context<'_>, grant: &Grant<'_>, subject: &Subject) -> Trust {
+pub(in crate::controls) fn trust(
+    context: &Context<'_>,
+    grant: &Grant<'_>,
+    subject: &Subject,
+) -> Trust {
     if !grant.marked {
         return Trust::Custom;
     }
@@ -209,8 +241,31 @@ fn default_powers(context: &Context<'_>, grant: &Grant<'_>) -> Powers {
         .unwrap_or_default()
 }
 
+/// Whether an account is that of a Deployment, `StatefulSet` or `DaemonSet` whose pods `wanted`
+/// takes.
+pub(in crate::controls) fn is_account_of(
+    inventory: &Inventory,
+    subject: &Subject,
+    wanted: impl Fn(&Template) -> bool,
+) -> bool {
+    if subject.object_kind() != Some(Kind::ServiceAccount) {
+        return false;
+    }
+    let namespace = &*subject.namespace;
+    let tables = &inventory.tables;
+    let mut workloads = tables
+        .deployments
+        .in_namespace(namespace)
+        .chain(tables.stateful_sets.in_namespace(namespace))
+        .chain(tables.daemon_sets.in_namespace(namespace));
+    workloads.any(|workload| {
+        let template = &*workload.spec.template;
+        template.account() == &*subject.name && wanted(template)
+    })
+}
+
 /// How many accounts get what a group of service accounts has.
-pub(super) fn members(inventory: &Inventory, subject: &Subject) -> String {
+pub(in crate::controls) fn members(inventory: &Inventory, subject: &Subject) -> String {
     let accounts = &inventory.tables.service_accounts;
     if let Some(namespace) = accounts_of(subject) {
         let count = accounts.in_namespace(namespace).count();
@@ -245,7 +300,7 @@ fn tell(findings: &[Finding<'_>]) -> String {
         };
         format!(
             "{verbs} {}{names}{place} by {} {home}{} ({} {})",
-            thing.resource(),
+            thing.full_name(),
             grant.kind.info().kind,
             grant.name,
             grant.role_kind().info().kind,
@@ -261,7 +316,7 @@ fn tell(findings: &[Finding<'_>]) -> String {
 }
 
 /// The verdict on an identity that a policy allows.
-pub(super) fn judge_allowed(
+pub(in crate::controls) fn judge_allowed(
     context: &Context<'_>,
     entry: &AllowedSubject,
     commands: impl FnOnce() -> String,
@@ -414,6 +469,12 @@ impl<C: Restricted> Control for C {
         namespace: Option<&str>,
         found: &mut dyn FnMut(Subject),
     ) {
+        if namespace.is_none() {
+            self.beside(found);
+        }
+        if !self.applies(context.inventory) {
+            return;
+        }
         let rights = context.analyses.rights();
         for subject in rights.identities() {
             if namespace.is_some_and(|namespace| *subject.namespace != *namespace) {
@@ -429,6 +490,11 @@ impl<C: Restricted> Control for C {
     }
 
     fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {
-        self.judge_subject(context, subject)
+        match subject.object_kind() {
+            None | Some(Kind::ServiceAccount) if self.applies(context.inventory) => {
+                self.judge_subject(context, subject)
+            }
+            _ => self.judge_beside(context, subject),
+        }
     }
 }

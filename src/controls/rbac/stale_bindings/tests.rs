@@ -1,0 +1,218 @@
+use serde_json::json;
+
+use super::super::testing::{bind, holder};
+use super::*;
+use crate::{
+    analysis::rbac_defaults::{BOOTSTRAPPING, tests::fresh_cluster},
+    controls::testing::World,
+};
+
+fn control() -> StaleBindings {
+    StaleBindings::default()
+}
+
+/// A cluster with an account `shop/web`, and a month old binding to `role`.
+fn world(role: &str, subjects: &[&str]) -> World {
+    let mut world = fresh_cluster(37).namespace("shop");
+    account(&mut world, "web");
+    bind(&mut world, "shop", "b", role, subjects);
+    world
+}
+
+fn account(world: &mut World, name: &str) {
+    let meta = json!({ "namespace": "shop", "name": name });
+    world.put(Kind::ServiceAccount, json!({ "metadata": meta }));
+}
+
+#[test]
+fn a_cluster_with_nothing_but_kubernetes_has_no_subject() {
+    for minor in [33, 34, 35, 36, 37] {
+        let mut world = fresh_cluster(minor);
+        assert!(world.outcomes(&control()).is_empty(), "{minor}");
+        // Nothing of it is taken for stale where its version is not known.
+        world.observed.server_minor = Some(99);
+        assert!(world.outcomes(&control()).is_empty(), "{minor}");
+    }
+}
+
+#[test]
+fn what_is_missing_is_found() {
+    for (role, subjects, reason, whole) in [
+        (
+            "view",
+            &["ServiceAccount shop/web"][..],
+            "BindingInUse",
+            false,
+        ),
+        ("view", &["Group devs"], "BindingInUse", false),
+        ("missing", &["Group devs"], "RoleMissing", true),
+        ("view", &[], "NoSubjects", true),
+        (
+            "view",
+            &["ServiceAccount shop/gone"],
+            "SubjectMissing",
+            true,
+        ),
+        (
+            "view",
+            &["User system:serviceaccount:shop:gone"],
+            "SubjectMissing",
+            true,
+        ),
+        (
+            "view",
+            &["User system:serviceaccount:shop:web"],
+            "BindingInUse",
+            false,
+        ),
+        (
+            "view",
+            &["ServiceAccount shop/gone", "Group devs"],
+            "SubjectMissing",
+            false,
+        ),
+        (
+            "view",
+            &["Group system:serviceaccounts:gone"],
+            "SubjectMissing",
+            true,
+        ),
+        (
+            "view",
+            &["Group system:serviceaccounts:shop"],
+            "BindingInUse",
+            false,
+        ),
+        ("view", &["User alice"], "DirectUser", false),
+        (
+            "view",
+            &["User system:kube-scheduler"],
+            "BindingInUse",
+            false,
+        ),
+    ] {
+        let verdict = world(role, subjects).only(&control());
+        assert_eq!(verdict.reason, reason, "{role} {subjects:?}");
+        assert_eq!(verdict.remedy.is_some(), whole, "{role} {subjects:?}");
+        assert_eq!(verdict.proposal.is_some(), verdict.outcome == Outcome::Fail);
+    }
+}
+
+#[test]
+fn an_allowed_user_may_be_named() {
+    let control = StaleBindings {
+        allowed_users: vec!["alice".to_owned()],
+        ..control()
+    };
+    assert_eq!(
+        world("view", &["User alice"]).only(&control).outcome,
+        Outcome::Pass
+    );
+    // Names are case-sensitive.
+    assert_eq!(
+        world("view", &["User Alice"]).only(&control).reason,
+        "DirectUser"
+    );
+}
+
+#[test]
+fn a_new_binding_is_given_time() {
+    let mut world = world("missing", &["Group devs"]);
+    world.now = "2026-05-01T18:00:00Z".parse().unwrap();
+    let verdict = world.only(&control());
+    assert_eq!(
+        (verdict.outcome, verdict.reason),
+        (Outcome::NotApplicable, "InGrace")
+    );
+    let end = verdict.recheck_at.unwrap();
+    assert_eq!(end, "2026-05-02T12:00:00Z".parse().unwrap());
+    world.now = end;
+    assert_eq!(world.only(&control()).reason, "RoleMissing");
+    assert_eq!(world.only(&control()).reason, "RoleMissing");
+}
+
+#[test]
+fn what_goes_missing_later_is_given_time_from_when_it_is_seen() {
+    let mut world = world("view", &["ServiceAccount shop/web"]);
+    assert_eq!(world.only(&control()).reason, "BindingInUse");
+    world.delete(Kind::ServiceAccount, "shop", "web");
+    let end = world.only(&control()).recheck_at.unwrap();
+    assert_eq!(end, "2026-06-02T12:00:00Z".parse().unwrap());
+    world.now = "2026-06-02T11:59:59Z".parse().unwrap();
+    // Looking again does not begin it anew.
+    assert_eq!(world.only(&control()).recheck_at, Some(end));
+    world.now = end;
+    assert_eq!(world.only(&control()).reason, "SubjectMissing");
+    account(&mut world, "web");
+    assert_eq!(world.only(&control()).reason, "BindingInUse");
+}
+
+#[test]
+fn a_dangling_binding_is_deleted() {
+    let mut world = world("missing", &["Group devs"]);
+    assert!(world.mend(&control()).is_empty());
+}
+
+#[test]
+fn some_bindings_are_never_deleted() {
+    for (labels, subject) in [
+        (
+            json!({ "app.kubernetes.io/managed-by": "probity" }),
+            "Group devs",
+        ),
+        (json!({ BOOTSTRAPPING: "rbac-defaults" }), "Group devs"),
+        (json!({}), "Group system:masters"),
+    ] {
+        let mut world = world("view", &["Group devs"]);
+        world.put(
+            Kind::RoleBinding,
+            json!({
+                "metadata": { "namespace": "shop", "name": "b", "labels": labels },
+                "roleRef": { "kind": "ClusterRole", "name": "missing" },
+                "subjects": [holder(subject)],
+            }),
+        );
+        let verdict = world.only(&control());
+        assert_eq!(
+            (verdict.outcome, verdict.remedy),
+            (Outcome::Fail, None),
+            "{labels}"
+        );
+    }
+}
+
+#[test]
+fn of_a_default_binding_only_what_was_added_is_judged() {
+    let mut world = fresh_cluster(37);
+    world.put(Kind::ClusterRoleBinding, json!({
+        "metadata": { "name": "system:kube-scheduler", "labels": { BOOTSTRAPPING: "rbac-defaults" } },
+        "roleRef": { "kind": "ClusterRole", "name": "system:kube-scheduler" },
+        "subjects": [{ "kind": "User", "name": "system:kube-scheduler" }, { "kind": "User", "name": "eve" }],
+    }));
+    let verdict = world.only(&control());
+    assert_eq!(
+        (verdict.reason, &*verdict.message),
+        ("DirectUser", "names 1 users directly: eve")
+    );
+}
+
+#[test]
+fn a_default_role_that_is_frozen_fails() {
+    for (name, found) in [("view", true), ("mine", false)] {
+        let mut world = World::new();
+        world.observed.server_minor = Some(37);
+        world.put(
+            Kind::ClusterRole,
+            json!({
+                "metadata": { "name": name, "annotations": { AUTOUPDATE: "false" } },
+            }),
+        );
+        let outcomes = world.outcomes(&control());
+        assert_eq!(outcomes.contains_key(&format!("ClusterRole {name}")), found);
+        assert!(
+            outcomes
+                .values()
+                .all(|o| *o == (Outcome::Fail, "DefaultRoleFrozen"))
+        );
+    }
+}

@@ -1,0 +1,331 @@
+//! Gateways and the routes that attach to them.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::syms;
+use crate::inventory::{
+    Projected, Projection,
+    intern::{Interner, Sym},
+    meta::{Str, StrMap, WireMeta},
+    selector::{Selector, WireSelector},
+};
+
+/// A Gateway.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Gateway {
+    /// Its class.
+    pub class: Sym,
+    /// Its listeners.
+    pub listeners: Box<[Listener]>,
+    /// Where clients reach it, from its status.
+    pub addresses: Box<[Sym]>,
+}
+
+/// A listener of a Gateway.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Name.
+    pub name: Sym,
+    /// `HTTP`, `HTTPS`, `TLS`, `TCP` or `UDP`.
+    pub protocol: Sym,
+    /// Port.
+    pub port: u16,
+    /// Host name; `None` means all.
+    pub hostname: Option<Sym>,
+    /// TLS mode and whether a certificate is named; `None` without a `tls` block.
+    pub tls: Option<ListenerTls>,
+    /// From which namespaces routes may attach.
+    pub from: RoutesFrom,
+}
+
+/// The TLS block of a listener.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ListenerTls {
+    /// `Terminate` (the default) or `Passthrough`.
+    pub passthrough: bool,
+    /// Certificates named, or options that name one for the controller.
+    pub certificates: usize,
+}
+
+/// From which namespaces routes may attach to a listener.
+#[derive(Debug, PartialEq, Eq)]
+pub enum RoutesFrom {
+    /// The Gateway's own.
+    Same,
+    /// All.
+    All,
+    /// Those with these labels.
+    Selector(Selector),
+    /// None.
+    None,
+}
+
+/// An `HTTPRoute`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct HttpRoute {
+    /// Gateways (and their listeners) that it attaches to.
+    pub parents: Box<[Parent]>,
+    /// Host names; empty means all of the listener.
+    pub hostnames: Box<[Sym]>,
+    /// Whether every rule is a redirect to https.
+    pub redirects_only: bool,
+    /// Services that it leads to, by namespace and name.
+    pub services: Box<[(Sym, Sym)]>,
+}
+
+/// What a route attaches to.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Parent {
+    /// Namespace of the Gateway.
+    pub namespace: Sym,
+    /// Name of the Gateway.
+    pub gateway: Sym,
+    /// One listener by name; `None` means all that match.
+    pub section: Option<Sym>,
+    /// Listeners on one port; `None` means all that match.
+    pub port: Option<u16>,
+}
+
+/// The object on the wire.
+#[derive(Debug, Deserialize)]
+pub struct WireGateway<'a> {
+    #[serde(borrow)]
+    metadata: WireMeta<'a>,
+    #[serde(borrow)]
+    spec: Option<GatewaySpec<'a>>,
+    #[serde(borrow)]
+    status: Option<GatewayStatus<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct GatewayStatus<'a> {
+    #[serde(borrow)]
+    addresses: Option<Vec<GatewayAddress<'a>>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct GatewayAddress<'a> {
+    #[serde(borrow)]
+    value: Option<Str<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct GatewaySpec<'a> {
+    #[serde(borrow)]
+    gateway_class_name: Option<Str<'a>>,
+    #[serde(borrow)]
+    listeners: Option<Vec<WireListener<'a>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireListener<'a> {
+    #[serde(borrow)]
+    name: Str<'a>,
+    #[serde(borrow)]
+    protocol: Str<'a>,
+    port: u16,
+    #[serde(borrow)]
+    hostname: Option<Str<'a>>,
+    #[serde(borrow)]
+    tls: Option<WireListenerTls<'a>>,
+    #[serde(borrow)]
+    allowed_routes: Option<AllowedRoutes<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireListenerTls<'a> {
+    #[serde(borrow)]
+    mode: Option<Str<'a>>,
+    #[serde(borrow)]
+    certificate_refs: Option<Vec<&'a RawValue>>,
+    #[serde(borrow)]
+    options: Option<StrMap<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct AllowedRoutes<'a> {
+    #[serde(borrow)]
+    namespaces: Option<RouteNamespaces<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RouteNamespaces<'a> {
+    #[serde(borrow)]
+    from: Option<Str<'a>>,
+    #[serde(borrow)]
+    selector: Option<WireSelector<'a>>,
+}
+
+impl Projection for Gateway {
+    type Wire<'a> = WireGateway<'a>;
+
+    fn project(wire: WireGateway<'_>, interner: &mut Interner) -> Projected<Self> {
+        let meta = Self::meta(wire.metadata, interner)?;
+        let (class, listeners) = wire.spec.map_or((None, None), |spec| {
+            (spec.gateway_class_name, spec.listeners)
+        });
+        let class = interner.string(class.as_deref().unwrap_or_default());
+        let listeners = listeners
+            .unwrap_or_default()
+            .into_iter()
+            .map(|l| listener(l, interner));
+        let listeners = listeners.collect::<Result<_, _>>()?;
+        let addresses = wire.status.and_then(|status| status.addresses);
+        let addresses = addresses.into_iter().flatten();
+        let addresses = addresses.filter_map(|address| address.value);
+        let gateway = Self {
+            class,
+            listeners,
+            addresses: addresses.map(|value| interner.string(&value)).collect(),
+        };
+        Ok((meta, gateway))
+    }
+}
+
+fn listener(wire: WireListener<'_>, interner: &mut Interner) -> Result<Listener, &'static str> {
+    let namespaces = wire.allowed_routes.and_then(|routes| routes.namespaces);
+    let from = match namespaces {
+        None => RoutesFrom::Same,
+        Some(RouteNamespaces { from, selector }) => match from.as_deref().unwrap_or("Same") {
+            "Same" => RoutesFrom::Same,
+            "All" => RoutesFrom::All,
+            "None" => RoutesFrom::None,
+            "Selector" => RoutesFrom::Selector(selector.unwrap_or_default().project(interner)?),
+            _ => return Err("allowedRoutes.namespaces.from has an unknown value"),
+        },
+    };
+    Ok(Listener {
+        name: interner.string(&wire.name),
+        protocol: interner.string(&wire.protocol),
+        port: wire.port,
+        hostname: wire.hostname.map(|host| interner.string(&host)),
+        tls: wire.tls.map(|tls| ListenerTls {
+            passthrough: tls.mode.as_deref() == Some("Passthrough"),
+            certificates: tls.certificate_refs.map_or(0, |refs| refs.len())
+                + tls.options.map_or(0, |options| options.0.len()),
+        }),
+        from,
+    })
+}
+
+/// The object on the wire.
+#[derive(Debug, Deserialize)]
+pub struct WireRoute<'a> {
+    #[serde(borrow)]
+    metadata: WireMeta<'a>,
+    #[serde(borrow)]
+    spec: Option<RouteSpec<'a>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RouteSpec<'a> {
+    #[serde(borrow)]
+    parent_refs: Option<Vec<ParentRef<'a>>>,
+    #[serde(borrow)]
+    hostnames: Option<Vec<Str<'a>>>,
+    #[serde(borrow)]
+    rules: Option<Vec<RouteRule<'a>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ParentRef<'a> {
+    #[serde(borrow)]
+    kind: Option<Str<'a>>,
+    #[serde(borrow)]
+    namespace: Option<Str<'a>>,
+    #[serde(borrow)]
+    name: Str<'a>,
+    #[serde(borrow)]
+    section_name: Option<Str<'a>>,
+    port: Option<u16>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RouteRule<'a> {
+    #[serde(borrow)]
+    filters: Option<Vec<Filter<'a>>>,
+    #[serde(borrow)]
+    backend_refs: Option<Vec<BackendRef<'a>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Filter<'a> {
+    #[serde(borrow)]
+    request_redirect: Option<Redirect<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Redirect<'a> {
+    #[serde(borrow)]
+    scheme: Option<Str<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct BackendRef<'a> {
+    #[serde(borrow)]
+    kind: Option<Str<'a>>,
+    #[serde(borrow)]
+    namespace: Option<Str<'a>>,
+    #[serde(borrow)]
+    name: Str<'a>,
+}
+
+impl RouteRule<'_> {
+    fn redirects(&self) -> bool {
+        let filters = self.filters.iter().flatten();
+        let mut redirects = filters.filter_map(|filter| filter.request_redirect.as_ref());
+        redirects.any(|redirect| redirect.scheme.as_deref() == Some("https"))
+    }
+}
+
+impl Projection for HttpRoute {
+    type Wire<'a> = WireRoute<'a>;
+
+    fn project(wire: WireRoute<'_>, interner: &mut Interner) -> Projected<Self> {
+        let meta = Self::meta(wire.metadata, interner)?;
+        let spec = wire.spec.unwrap_or_default();
+        let rules = spec.rules.unwrap_or_default();
+        let own = |namespace: Option<&Str<'_>>, interner: &mut Interner| {
+            namespace.map_or_else(|| meta.namespace.clone(), |ns| interner.string(ns))
+        };
+        let parents = spec.parent_refs.unwrap_or_default();
+        let gateways = parents
+            .iter()
+            .filter(|p| p.kind.as_deref().is_none_or(|k| k == "Gateway"));
+        let parents = gateways.map(|parent| Parent {
+            namespace: own(parent.namespace.as_ref(), interner),
+            gateway: interner.string(&parent.name),
+            section: parent
+                .section_name
+                .as_deref()
+                .map(|name| interner.string(name)),
+            port: parent.port,
+        });
+        let parents = parents.collect();
+        let backends = rules
+            .iter()
+            .flat_map(|rule| rule.backend_refs.iter().flatten());
+        let services = backends.filter(|b| b.kind.as_deref().is_none_or(|k| k == "Service"));
+        let services = services.map(|b| {
+            (
+                own(b.namespace.as_ref(), interner),
+                interner.string(&b.name),
+            )
+        });
+        let route = Self {
+            services: services.collect(),
+            parents,
+            hostnames: syms(spec.hostnames, interner),
+            redirects_only: !rules.is_empty() && rules.iter().all(RouteRule::redirects),
+        };
+        Ok((meta, route))
+    }
+}
