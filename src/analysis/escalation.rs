@@ -148,7 +148,7 @@ impl Analysis for Escalation {
         };
         self.epoch = last.epoch;
         let view = View::new(inventory, rights);
-        wire::rewire(&mut self.graph, &view, changed, shaken);
+        wire::rewire(&mut self.graph, &view, changed, &shaken);
     }
 
     fn settle(&mut self, _: &Inventory, affected: &mut BTreeSet<Subject>) {
@@ -172,9 +172,10 @@ impl Analysis for Escalation {
             };
             let accounts = Goal::Accounts(space);
             let reached = self.direct.goal(&self.graph, accounts, Guise::Own);
-            let moved = match reached.is_reached() {
-                true => self.privileged.insert(name.clone()),
-                false => **name != *"kube-system" && self.privileged.remove(name),
+            let moved = if reached.is_reached() {
+                self.privileged.insert(name.clone())
+            } else {
+                **name != *"kube-system" && self.privileged.remove(name)
             };
             if moved {
                 affected.insert(Subject::namespace(name));

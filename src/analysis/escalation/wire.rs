@@ -60,7 +60,7 @@ pub(super) fn rewire(
     graph: &mut Graph,
     view: &View<'_>,
     changed: Changed,
-    shaken: BTreeSet<Ground>,
+    shaken: &BTreeSet<Ground>,
 ) {
     let mut todo = BTreeSet::new();
     let subjects = match changed {

@@ -83,15 +83,12 @@ impl Climber<'_> {
             return;
         }
         let roles = &self.inventory.tables.roles;
-        let namespace = match place {
-            Place::In(namespace) => {
-                steps.rest_on(Ground::RolesIn(namespace.clone()));
-                Some(&**namespace)
-            }
-            _ => {
-                steps.rest_on(Ground::AnyRole);
-                None
-            }
+        let namespace = if let Place::In(namespace) = place {
+            steps.rest_on(Ground::RolesIn(namespace.clone()));
+            Some(&**namespace)
+        } else {
+            steps.rest_on(Ground::AnyRole);
+            None
         };
         roles.within(namespace, |role| {
             if bind.is_for(&role.meta.name) {

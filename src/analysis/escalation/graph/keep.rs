@@ -218,7 +218,7 @@ impl Graph {
     /// Whose edges depend on something that has changed.
     pub(in crate::analysis::escalation) fn take_shaken(
         &mut self,
-        changed: BTreeSet<Ground>,
+        changed: &BTreeSet<Ground>,
     ) -> BTreeSet<NodeId> {
         let own = std::mem::take(&mut self.news.grounds);
         let grounds = changed.iter().chain(&own);

@@ -254,21 +254,24 @@ impl Chain {
                 };
                 links[from][to] ^= true;
                 let (place, name) = (format!("c{to}"), format!("{from}-{group}"));
-                let holder = match group {
-                    true => format!("Group system:serviceaccounts:c{from}"),
-                    false => format!("ServiceAccount c{from}/x"),
+                let holder = if group {
+                    format!("Group system:serviceaccounts:c{from}")
+                } else {
+                    format!("ServiceAccount c{from}/x")
                 };
-                match links[from][to] {
-                    true => bind(world, &place, &name, "link", &holder),
-                    false => world.delete(Kind::RoleBinding, &place, &name),
+                if links[from][to] {
+                    bind(world, &place, &name, "link", &holder);
+                } else {
+                    world.delete(Kind::RoleBinding, &place, &name);
                 }
             }
             Turn::Admin(who) => {
                 self.admin[who] ^= true;
                 let (name, holder) = (format!("a{who}"), format!("ServiceAccount c{who}/x"));
-                match self.admin[who] {
-                    true => bind(world, "", &name, "cluster-admin", &holder),
-                    false => world.delete(Kind::ClusterRoleBinding, "", &name),
+                if self.admin[who] {
+                    bind(world, "", &name, "cluster-admin", &holder);
+                } else {
+                    world.delete(Kind::ClusterRoleBinding, "", &name);
                 }
             }
         }
@@ -345,7 +348,7 @@ fn bindings_that_name_made_up_namespaces_make_no_change_a_change_of_everything()
         pod(&mut world, "shop", "web", phase);
         let mut affected = BTreeSet::new();
         world.analyses.settle(&world.inventory, &mut |_, subjects| {
-            affected.extend(subjects)
+            affected.extend(subjects);
         });
         assert_eq!(affected, BTreeSet::new());
     }
