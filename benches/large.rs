@@ -51,7 +51,7 @@ fn meta(kind: u32, number: u32, namespace: Option<String>, name: &str) -> Value 
     meta
 }
 
-fn namespace(number: u32) -> Value {
+pub(crate) fn namespace(number: u32) -> Value {
     let mut meta = meta(1, number, None, &team(number));
     meta["labels"] = json!({
         "kubernetes.io/metadata.name": team(number), "tenant": format!("t{}", number % 100),
@@ -131,7 +131,7 @@ fn network_policy(number: u32) -> Value {
     json!({ "metadata": meta(4, number, Some(team(namespace)), &name), "spec": spec })
 }
 
-fn account(number: u32) -> Value {
+pub(crate) fn account(number: u32) -> Value {
     let name = format!("account-{number}");
     json!({ "metadata": meta(5, number, Some(team(number)), &name) })
 }

@@ -10,6 +10,7 @@ mod operator;
 mod pods;
 mod processing;
 mod putback;
+mod rbac;
 mod scale;
 mod stats;
 mod verdicts;
@@ -37,11 +38,12 @@ struct Figure {
 /// A name for `BENCH=`, and what it measures.
 type Bench = (&'static str, fn() -> Result<Vec<Figure>>);
 
-const BENCHES: [Bench; 7] = [
+const BENCHES: [Bench; 8] = [
     ("pods", pods::measure),
     ("verdicts", verdicts::measure),
     ("scale", scale::measure),
     ("network", network::measure),
+    ("rbac", rbac::measure),
     ("processing", processing::measure),
     ("putback", putback::measure),
     ("idle", idle::measure),

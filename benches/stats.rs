@@ -22,6 +22,12 @@ impl Samples {
         sorted.get(index).copied().unwrap_or_default()
     }
 
+    /// Their mean.
+    pub(crate) fn mean(&self) -> Duration {
+        let count = u32::try_from(self.0.len()).unwrap_or(u32::MAX).max(1);
+        self.0.iter().sum::<Duration>() / count
+    }
+
     /// Median and 99th percentile, for the table.
     pub(crate) fn summary(&self) -> String {
         let (p50, p99) = (self.percentile(50), self.percentile(99));

@@ -52,6 +52,19 @@ pub struct Rights {
     epoch: u64,
     /// The identities about which the last of these said something else.
     changed: BTreeSet<Subject>,
+    /// The roles about which it did.
+    changed_roles: BTreeSet<Name>,
+}
+
+/// What was said otherwise when the rights were last settled with something to do.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Last<'a> {
+    /// How often that was.
+    pub(super) epoch: u64,
+    /// About whom.
+    pub(super) identities: &'a BTreeSet<Subject>,
+    /// Roles, by namespace and name, that allow or aggregate something else, or are there or not.
+    pub(super) roles: &'a BTreeSet<Name>,
 }
 
 /// A role that exists, or that a binding refers to.
@@ -176,6 +189,7 @@ impl Analysis for Rights {
         if self.pending.is_empty() {
             return;
         }
+        self.changed_roles.clear();
         let mut touched = BTreeSet::new();
         let mut bindings = Vec::new();
         let mut cluster_roles = false;
@@ -208,7 +222,9 @@ impl Rights {
         let object = role(inventory, name);
         if object.is_some_and(|object| object.spec.aggregates.is_some()) {
             self.aggregates.insert(name.1.clone());
-        } else if name.0.is_empty() {
+            return;
+        }
+        if name.0.is_empty() {
             self.aggregates.remove(&name.1);
         }
         let powers = object.map(|object| Powers::of(object.spec.rules.iter()));
@@ -228,7 +244,11 @@ impl Rights {
         };
         let exists = powers.is_some();
         let powers = powers.unwrap_or_default();
-        if entry.powers != powers || entry.exists != exists {
+        let other = entry.powers != powers || entry.exists != exists;
+        if other || entry.sources != sources {
+            self.changed_roles.insert(name.clone());
+        }
+        if other {
             let bound = entry.bindings.iter();
             let bound = bound.filter_map(|binding| self.bindings.at(*binding));
             touched.extend(bound.flat_map(|(_, bound)| bound.identities.iter().copied()));
@@ -358,9 +378,13 @@ impl Rights {
         })
     }
 
-    /// How often it was settled, and about whom it said something else the last time.
-    pub(super) const fn last(&self) -> (u64, &BTreeSet<Subject>) {
-        (self.epoch, &self.changed)
+    /// What was said otherwise the last time.
+    pub(super) const fn last(&self) -> Last<'_> {
+        Last {
+            epoch: self.epoch,
+            identities: &self.changed,
+            roles: &self.changed_roles,
+        }
     }
 
     /// Everyone whom a binding names, in order.

@@ -1,0 +1,285 @@
+//! Whose edges are worked out anew, and what they are.
+
+use std::collections::BTreeSet;
+
+use super::{
+    Who,
+    aims::{Aim, Ground, Hold, How, Place, Steps},
+    climb::{Climber, may_matter},
+    graph::{Edge, Goal, Graph, NodeId, Presence, Wires},
+};
+use crate::{
+    analysis::{
+        rbac::accounts_of,
+        rights::{Grant, Rights},
+    },
+    controls::{Subject, SubjectKind},
+    inventory::Inventory,
+};
+
+/// Whose rights have changed.
+pub(super) enum Changed {
+    These(BTreeSet<Subject>),
+    Everyones,
+}
+
+/// What edges are worked out from.
+pub(super) struct View<'a> {
+    inventory: &'a Inventory,
+    rights: &'a Rights,
+    eks: bool,
+    /// What everybody holds who is authenticated, and every account.
+    authenticated: Vec<Grant<'a>>,
+    accounts: Vec<Grant<'a>>,
+}
+
+/// Bindings that EKS creates in every cluster.
+pub(super) const EKS: [&str; 3] = [
+    "eks:addon-cluster-admin",
+    "eks:addon-manager",
+    "eks:node-bootstrapper",
+];
+
+/// Whether it is a group that more than the accounts of one namespace are in by definition.
+pub(super) fn is_everybody(subject: &Subject) -> bool {
+    let groups = ["system:authenticated", "system:serviceaccounts"];
+    subject.kind == SubjectKind::Group && groups.contains(&&*subject.name)
+}
+
+fn hold<'a>(grant: &Grant<'a>) -> Hold<'a> {
+    Hold {
+        place: Place::of(grant.namespace),
+        powers: grant.powers,
+        role: Some((grant.role_namespace, grant.role)),
+    }
+}
+
+/// Works the edges out of everyone whose rights have changed, and of everyone whose edges depend on
+/// something else that has.
+pub(super) fn rewire(
+    graph: &mut Graph,
+    view: &View<'_>,
+    changed: Changed,
+    shaken: &BTreeSet<Ground>,
+) {
+    let mut todo = BTreeSet::new();
+    let subjects = match changed {
+        Changed::These(subjects) => with_members(graph, subjects),
+        Changed::Everyones => {
+            todo.extend(graph.nodes().map(|(node, _, _)| node));
+            everyone(graph, view.rights)
+        }
+    };
+    // Who is there is known before any edge is made: edges lead only to whoever is.
+    for subject in subjects {
+        if view.rights.grants(&subject).next().is_some() {
+            let node = graph.node(&subject);
+            graph.set_held(node, true);
+            todo.insert(node);
+        } else if let Some(node) = graph.find(&Who::Identity(subject)) {
+            graph.set_held(node, false);
+            graph.connect(node, Wires::default());
+        }
+    }
+    let mut open: Vec<NodeId> = todo.into_iter().collect();
+    open.extend(graph.take_shaken(shaken));
+    // The roles that may be bound by name, and what these lead to in turn, are found on the way.
+    while let Some(node) = open.pop() {
+        let Some((who, _)) = graph.at(node) else {
+            continue;
+        };
+        let wires = match who.clone() {
+            Who::Identity(subject) => view.identity(graph, &subject, &mut open),
+            role @ Who::Role(_) => view.role(graph, &role, &mut open),
+        };
+        graph.connect(node, wires);
+    }
+    graph.drop_loose_roles();
+}
+
+/// Identities, and the accounts that are in the groups among them: what a group holds may be the
+/// other half of a step.
+fn with_members(graph: &Graph, changed: BTreeSet<Subject>) -> BTreeSet<Subject> {
+    let spaces = changed.iter().filter_map(accounts_of);
+    let spaces = spaces.filter_map(|namespace| graph.find_space(&namespace.into()));
+    let accounts = spaces.flat_map(|space| graph.accounts(space));
+    let members = accounts.filter_map(|node| match graph.at(*node)?.0 {
+        Who::Identity(subject) => Some(subject.clone()),
+        Who::Role(_) => None,
+    });
+    let members: Vec<Subject> = members.collect();
+    changed.into_iter().chain(members).collect()
+}
+
+/// Everyone whom a binding names or named.
+fn everyone(graph: &Graph, rights: &Rights) -> BTreeSet<Subject> {
+    let held = graph.nodes().filter_map(|(_, who, entry)| match who {
+        Who::Identity(subject) if entry.held => Some(subject),
+        _ => None,
+    });
+    rights.identities().chain(held).cloned().collect()
+}
+
+impl<'a> View<'a> {
+    pub(super) fn new(inventory: &'a Inventory, rights: &'a Rights) -> Self {
+        let tables = &inventory.tables.cluster_role_bindings;
+        let group = |name: &str| {
+            let group = Subject::named(SubjectKind::Group, name);
+            rights.grants(&group).collect()
+        };
+        Self {
+            inventory,
+            rights,
+            eks: EKS.iter().any(|name| tables.get("", name).is_some()),
+            authenticated: group("system:authenticated"),
+            accounts: group("system:serviceaccounts"),
+        }
+    }
+
+    /// What an identity holds by the groups that it is in by definition.
+    fn by_groups(&self, subject: &Subject) -> Vec<Hold<'a>> {
+        let anonymous = ["system:anonymous", "system:unauthenticated"];
+        if anonymous.contains(&&*subject.name) {
+            return Vec::new();
+        }
+        let mut holds: Vec<Hold<'a>> = Vec::new();
+        let account = subject.object_kind().is_some();
+        if account {
+            let group = format!("system:serviceaccounts:{}", subject.namespace);
+            let group = Subject::named(SubjectKind::Group, group);
+            holds.extend(self.rights.grants(&group).map(|grant| hold(&grant)));
+        }
+        if account || accounts_of(subject).is_some() {
+            holds.extend(self.accounts.iter().map(hold));
+        }
+        holds.extend(self.authenticated.iter().map(hold));
+        holds
+    }
+
+    fn climb(&self, own: Vec<Hold<'a>>, more: Vec<Hold<'a>>) -> Steps {
+        let climber = Climber {
+            inventory: self.inventory,
+            rights: self.rights,
+            eks: self.eks,
+            own,
+            more,
+        };
+        climber.steps()
+    }
+
+    /// The edges of an identity.
+    fn identity(&self, graph: &mut Graph, subject: &Subject, open: &mut Vec<NodeId>) -> Wires {
+        let all: Vec<Grant<'_>> = self.rights.grants(subject).collect();
+        let mut wires = Wires {
+            admin: all.iter().any(Grant::is_cluster_admin),
+            ..Wires::default()
+        };
+        // Cluster administrators have nothing to climb.
+        if wires.admin || !may_matter(self.rights.things(subject)) {
+            return wires;
+        }
+        let groups = self.by_groups(subject);
+        let (marked, custom): (Vec<_>, Vec<_>) = all.iter().partition(|grant| grant.marked);
+        for (own, rest, default) in [(&custom, &marked, false), (&marked, &custom, true)] {
+            if own.is_empty() {
+                continue;
+            }
+            let own = own.iter().map(|grant| hold(grant)).collect();
+            let rest = rest.iter().map(|grant| hold(grant));
+            let steps = self.climb(own, rest.chain(groups.iter().cloned()).collect());
+            self.wire(graph, steps, default, (&mut wires, open));
+        }
+        wires
+    }
+
+    /// The edges of whoever is bound to a role.
+    fn role(&self, graph: &mut Graph, who: &Who, open: &mut Vec<NodeId>) -> Wires {
+        let mut wires = Wires::default();
+        let Who::Role(role) = who else {
+            return wires;
+        };
+        let ground = Ground::Role(role.home.clone(), role.name.clone());
+        wires.grounds.insert(ground);
+        let Some(powers) = self.rights.role(&role.home, &role.name) else {
+            return wires;
+        };
+        let own = Hold {
+            place: role.place.clone(),
+            powers,
+            role: Some((&role.home, &role.name)),
+        };
+        wires.admin = own.is_cluster_admin();
+        if !wires.admin {
+            let steps = self.climb(vec![own], Vec::new());
+            self.wire(graph, steps, false, (&mut wires, open));
+        }
+        wires
+    }
+
+    fn wire(
+        &self,
+        graph: &mut Graph,
+        steps: Steps,
+        default: bool,
+        (wires, open): (&mut Wires, &mut Vec<NodeId>),
+    ) {
+        wires.grounds.extend(steps.grounds);
+        for step in steps.list {
+            let Some(goal) = self.goal(graph, &step.aim, (&mut wires.grounds, open)) else {
+                continue;
+            };
+            // Tokens are made of accounts that exist only.
+            let exists = |node| {
+                let entry = graph.at(node).map(|(_, entry)| entry);
+                entry.is_some_and(|entry| entry.presence != Presence::Absent)
+            };
+            if step.how == How::RequestToken
+                && let Goal::One(node) = goal
+                && !exists(node)
+            {
+                continue;
+            }
+            wires.edges.push(Edge {
+                how: step.how,
+                place: step.place,
+                goal,
+                default,
+            });
+        }
+    }
+
+    /// What an aim is in the graph; `None` where nobody is there.
+    fn goal(
+        &self,
+        graph: &mut Graph,
+        aim: &Aim,
+        (grounds, open): (&mut BTreeSet<Ground>, &mut Vec<NodeId>),
+    ) -> Option<Goal> {
+        Some(match aim {
+            Aim::Admin => Goal::Admin,
+            Aim::AnyUser => Goal::AnyUser,
+            Aim::AnyCertified => Goal::AnyCertified,
+            Aim::Accounts(Place::In(namespace)) => Goal::Accounts(graph.space(namespace)),
+            Aim::Accounts(_) => Goal::AnyAccount,
+            Aim::Impersonable(Place::In(namespace)) => Goal::Impersonable(graph.space(namespace)),
+            Aim::Impersonable(_) => Goal::AnyImpersonable,
+            Aim::Live(Place::In(namespace)) => Goal::Live(graph.space(namespace)),
+            Aim::Live(_) => Goal::AnyLive,
+            Aim::Node(Place::In(namespace)) => Goal::Node(graph.space(namespace)),
+            Aim::Node(_) => Goal::AnyNode,
+            Aim::Identity(subject) => {
+                grounds.insert(Ground::Who(subject.clone()));
+                Goal::One(graph.find(&Who::Identity(subject.clone()))?)
+            }
+            Aim::Role(role) => {
+                grounds.insert(Ground::Role(role.home.clone(), role.name.clone()));
+                self.rights.role(&role.home, &role.name)?;
+                let (node, new) = graph.role(&Who::Role(role.clone()));
+                if new {
+                    open.push(node);
+                }
+                Goal::One(node)
+            }
+        })
+    }
+}
