@@ -256,12 +256,17 @@ impl Rule {
             }
         }
         self.settled = true;
-        let count = work.len();
+        let (count, rows) = (work.len(), self.table.len());
         let judged = work.into_iter().map(|(subject, cause)| {
             let moved = dirty.scopes.contains(&subject.namespace);
             self.judge(view, subject, cause, moved)
         });
-        (count, judged.filter(|judged| !judged.is_quiet()).collect())
+        let judged = judged.filter(|judged| !judged.is_quiet()).collect();
+        if self.table.len() > rows * 2 {
+            // Rows that came one by one, in order, leave every node of the tree half empty.
+            self.table = std::mem::take(&mut self.table).into_iter().collect();
+        }
+        (count, judged)
     }
 
     /// Adds the population of one namespace or of all, and the rows that may have left it.
