@@ -4,7 +4,10 @@ mod identities;
 mod pods;
 mod roles;
 
-use super::aims::{Hold, Place, Steps};
+use super::{
+    aims::{Hold, Place, Steps},
+    graph::Graph,
+};
 use crate::{
     analysis::rights::{Power, Rights, Thing, Verbs},
     inventory::{Inventory, Sym},
@@ -14,6 +17,8 @@ use crate::{
 pub(super) struct Climber<'a> {
     pub(super) inventory: &'a Inventory,
     pub(super) rights: &'a Rights,
+    /// Where there are accounts of a name.
+    pub(super) graph: &'a Graph,
     /// Whether the cluster is one of EKS.
     pub(super) eks: bool,
     /// Powers of which at least one must be used.

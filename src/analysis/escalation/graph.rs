@@ -12,7 +12,11 @@ use super::{
     Who,
     aims::{Ground, How, Place},
 };
-use crate::{analysis::rights::keyed::Keyed, inventory::Sym};
+use crate::{
+    analysis::rights::keyed::Keyed,
+    controls::Subject,
+    inventory::{Kind, Sym},
+};
 
 /// Number of a node.
 pub(super) type NodeId = u32;
@@ -166,6 +170,9 @@ pub(super) struct Graph {
     sources: BTreeMap<Goal, Vec<NodeId>>,
     /// Whose edges depend on what.
     grounds: BTreeMap<Ground, BTreeSet<NodeId>>,
+    /// In which namespaces there is an account of a name: most names are in many, so that to look
+    /// through all accounts for one takes milliseconds.
+    homes: BTreeMap<Sym, Vec<SpaceId>>,
     everyone: Option<NodeId>,
     all_accounts: Option<NodeId>,
     unauthenticated: Option<NodeId>,
@@ -252,6 +259,17 @@ impl Graph {
         self.spaces
             .at(space)
             .map_or(&[], |(_, space)| &space.accounts)
+    }
+
+    /// The namespaces in which an account of this name exists or is named by a binding.
+    pub(super) fn homes(&self, name: &Sym) -> impl Iterator<Item = &Sym> {
+        let homes = self.homes.get(name).into_iter().flatten();
+        let names = homes.filter_map(|space| Some(self.space_at(*space)?.0));
+        let there = move |namespace: &&Sym| {
+            let account = Subject::object(Kind::ServiceAccount, namespace, name);
+            self.find(&Who::Identity(account)).is_some()
+        };
+        names.filter(there)
     }
 
     /// Who has an edge to a goal.

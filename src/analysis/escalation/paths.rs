@@ -58,6 +58,7 @@ impl Escalation {
         let climber = Climber {
             inventory,
             rights,
+            graph: &self.graph,
             eks: false,
             own: vec![own],
             more: Vec::new(),

@@ -156,10 +156,11 @@ impl<'a> View<'a> {
         holds
     }
 
-    fn climb(&self, own: Vec<Hold<'a>>, more: Vec<Hold<'a>>) -> Steps {
+    fn climb<'b>(&'b self, graph: &'b Graph, own: Vec<Hold<'b>>, more: Vec<Hold<'b>>) -> Steps {
         let climber = Climber {
             inventory: self.inventory,
             rights: self.rights,
+            graph,
             eks: self.eks,
             own,
             more,
@@ -186,7 +187,7 @@ impl<'a> View<'a> {
             }
             let own = own.iter().map(|grant| hold(grant)).collect();
             let rest = rest.iter().map(|grant| hold(grant));
-            let steps = self.climb(own, rest.chain(groups.iter().cloned()).collect());
+            let steps = self.climb(graph, own, rest.chain(groups.iter().cloned()).collect());
             self.wire(graph, steps, default, (&mut wires, open));
         }
         wires
@@ -210,7 +211,7 @@ impl<'a> View<'a> {
         };
         wires.admin = own.is_cluster_admin();
         if !wires.admin {
-            let steps = self.climb(vec![own], Vec::new());
+            let steps = self.climb(graph, vec![own], Vec::new());
             self.wire(graph, steps, false, (&mut wires, open));
         }
         wires

@@ -1,7 +1,5 @@
 //! Steps by being taken for somebody else.
 
-use std::collections::BTreeSet;
-
 use super::{Climber, Found, WRITE};
 use crate::{
     analysis::{
@@ -74,14 +72,7 @@ impl Climber<'_> {
                 continue;
             }
             steps.rest_on(Ground::Named(name.clone()));
-            let accounts = self.inventory.tables.service_accounts.iter();
-            let accounts = accounts.filter(|account| account.meta.name == *name);
-            let mut homes: BTreeSet<&Sym> = accounts.map(|a| &a.meta.namespace).collect();
-            let named = self.rights.identities().filter(|subject| {
-                subject.object_kind() == Some(Kind::ServiceAccount) && subject.name == *name
-            });
-            homes.extend(named.map(|subject| &subject.namespace));
-            for namespace in homes {
+            for namespace in self.graph.homes(name) {
                 one(steps, namespace, name);
             }
         }
