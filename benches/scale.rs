@@ -52,29 +52,6 @@ pub(crate) fn child() -> Result<String> {
     large::each(&mut |kind, object| {
         drive.apply(Event::Line(kind, large::line("ADDED", &object)));
     });
-    eprintln!("inventory {} MiB", stats::resident("self")? >> 20);
-    if std::env::var_os("EACH").is_some() {
-        for registered in REGISTRY {
-            let before = stats::resident("self")?;
-            let began = Instant::now();
-            drive.policy(
-                registered.info.id,
-                &json!({ "controls": { registered.info.field: {} } }),
-            )?;
-            let first = began.elapsed();
-            let held = stats::resident("self")?.saturating_sub(before);
-            let began = Instant::now();
-            drive.wait(601);
-            eprintln!(
-                "{:45} +{:5.1} MiB first {:?} wait {:?}",
-                registered.info.id,
-                held as f64 / 1048576.0,
-                first,
-                began.elapsed()
-            );
-        }
-        return Ok(String::new());
-    }
     let controls: serde_json::Map<String, Value> = REGISTRY
         .iter()
         .map(|registered| (registered.info.field.to_owned(), json!({})))

@@ -148,7 +148,7 @@ fn install(cluster: &Cluster) -> Result<PathBuf> {
 fn apply_baseline(cluster: &Cluster) {
     let file = root().join("examples/policies/soc2-baseline.yaml");
     let file = file.to_string_lossy();
-    let ours = include_str!("demo/policy.yaml").replace("API-SERVER", &cluster.apiserver().url());
+    let ours = include_str!("demo/policy.yaml").replace("API-SERVER", cluster.apiserver().url());
     let patch = [
         "patch",
         "--local",
