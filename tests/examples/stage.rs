@@ -100,13 +100,9 @@ impl Stage {
         }
     }
 
-    /// Plays, from now on, a network that heeds policies, for the pods of the network probe.
-    pub(super) fn play_network(&mut self) {
-        self.network = Some(Network::play(self.cluster.kubeconfig().to_owned()));
-    }
-
-    /// Applies an example, installs the chart, and runs the operator with what the chart grants.
-    pub(super) fn run(&mut self, example: &str) {
+    /// Applies an example, installs the chart, and runs the operator with what the chart grants. The
+    /// network between the pods of its probe is played.
+    pub(super) fn run(&mut self, example: &str, network: Node) {
         self.apply(example);
         let bound = "--for=jsonpath={.status.phase}=Bound";
         let bound = ["wait", "pvc", "--all", "-A", bound];
@@ -116,6 +112,8 @@ impl Stage {
         let kubeconfig = self.install();
         self.store_and_read();
         self.apply("policy");
+        let admin = self.cluster.kubeconfig().to_owned();
+        self.network = Some(Network::play(admin, network));
         let replica = Replica::with("probity-0", NAMESPACE.to_owned(), kubeconfig);
         let replica = replica.with_args(&["--probe-namespace=probity-probe", "--probe-image=p"]);
         let program = replica.start();
@@ -216,42 +214,50 @@ impl Stage {
             .collect()
     }
 
-    /// Transitions in the evidence log.
-    fn transitions(&self) -> Vec<(Finding, Option<String>)> {
+    /// What the evidence log said of each subject, in order; nothing once it has left.
+    fn verdicts(&self) -> Vec<(Finding, Option<String>)> {
         let (replica, _) = self.operator.as_ref().unwrap();
-        let names = self.addresses();
-        let transitions = replica.said("transition");
-        let read = transitions.iter().map(|entry| {
-            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-            let subject = &entry["subject"];
-            let name = text(&subject["name"]);
-            let name = names.get(&name).map_or(name, |name| (*name).to_owned());
-            let name = match subject["namespace"].as_str() {
-                Some(namespace) => format!("{namespace}/{name}"),
-                None => name,
-            };
-            let subject = format!("{} {name}", text(&subject["kind"]));
-            let control = text(&entry["control"]);
-            let outcome = entry["to"].as_str().map(str::to_owned);
-            (Finding { control, subject }, outcome)
-        });
-        read.collect()
+        let mut said = Vec::new();
+        for entry in replica.log() {
+            match entry["type"].as_str() {
+                Some("transition") => {
+                    let outcome = entry["to"].as_str().map(str::to_owned);
+                    said.push((self.finding(&entry, &entry["subject"]), outcome));
+                }
+                Some("population") => {
+                    let left = entry["left"].as_array().into_iter().flatten();
+                    said.extend(left.map(|subject| (self.finding(&entry, subject), None)));
+                }
+                _ => {}
+            }
+        }
+        said
     }
 
-    /// What fails now.
-    pub(super) fn failing(&self) -> BTreeSet<Finding> {
-        let now: BTreeMap<Finding, Option<String>> = self.transitions().into_iter().collect();
-        let failing = now
-            .into_iter()
-            .filter(|(_, to)| to.as_deref() == Some("Fail"));
-        failing.map(|(finding, _)| finding).collect()
+    fn finding(&self, entry: &Value, subject: &Value) -> Finding {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let name = text(&subject["name"]);
+        let names = self.addresses();
+        let name = names.get(&name).map_or(name, |name| (*name).to_owned());
+        let name = match subject["namespace"].as_str() {
+            Some(namespace) => format!("{namespace}/{name}"),
+            None => name,
+        };
+        Finding {
+            control: text(&entry["control"]),
+            subject: format!("{} {name}", text(&subject["kind"])),
+        }
+    }
+
+    /// What has an outcome now.
+    pub(super) fn now(&self, outcome: &str) -> BTreeSet<Finding> {
+        let now: BTreeMap<Finding, Option<String>> = self.verdicts().into_iter().collect();
+        having(now, outcome)
     }
 
     /// What ever had an outcome.
     pub(super) fn ever(&self, outcome: &str) -> BTreeSet<Finding> {
-        let all = self.transitions().into_iter();
-        let such = all.filter(|(_, to)| to.as_deref() == Some(outcome));
-        such.map(|(finding, _)| finding).collect()
+        having(self.verdicts(), outcome)
     }
 
     /// The log as people read it, without what passes, for the reader of a failed test.
@@ -259,7 +265,7 @@ impl Stage {
         let (replica, program) = self.operator.as_ref().unwrap();
         let text = replica.log_text();
         let lines = text.lines().filter(|line| line.contains(" transition "));
-        let lines: Vec<&str> = lines.filter(|line| !line.contains("→ Pass:")).collect();
+        let lines: Vec<&str> = lines.collect();
         format!("{}\n{}", lines.join("\n"), program.tail())
     }
 
@@ -270,21 +276,31 @@ impl Stage {
     }
 }
 
-/// A network that heeds policies, on a thread of its own.
+fn having(
+    verdicts: impl IntoIterator<Item = (Finding, Option<String>)>,
+    outcome: &str,
+) -> BTreeSet<Finding> {
+    let such = verdicts
+        .into_iter()
+        .filter(|(_, to)| to.as_deref() == Some(outcome));
+    such.map(|(finding, _)| finding).collect()
+}
+
+/// A network that heeds policies or doesn't, on a thread of its own.
 struct Network {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Network {
-    fn play(kubeconfig: PathBuf) -> Self {
+    fn play(kubeconfig: PathBuf, node: Node) -> Self {
         let (stop, stopped) = oneshot::channel();
         let play = move || {
             let runtime = Builder::new_current_thread().enable_all().build();
             runtime.unwrap().block_on(async {
                 let connection = client::connect(Some(&kubeconfig), None).unwrap();
                 tokio::select! {
-                    () = play(&connection.client, Node::Enforces) => {}
+                    () = play(&connection.client, node) => {}
                     _ = stopped => {}
                 }
             });
