@@ -84,7 +84,8 @@ impl Servers {
     }
 
     fn configure(&self, config: &str) {
-        fs::write(self.cluster.folder().join("encryption.yaml"), config).unwrap();
+        let file = self.cluster.apiserver().encryption_config();
+        fs::write(file, config).unwrap();
     }
 
     fn secret(&self, name: &str) {

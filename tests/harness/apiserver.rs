@@ -17,6 +17,7 @@ pub(crate) struct ApiServer {
     url: String,
     kubeconfig: PathBuf,
     audit_log: PathBuf,
+    encryption_config: PathBuf,
 }
 
 /// What several API servers of one cluster share.
@@ -43,12 +44,13 @@ impl ApiServer {
         let url = format!("https://127.0.0.1:{port}");
         let audit_log = setting.folder.join(format!("{name}.audit.log"));
         let kubeconfig = setting.folder.join(format!("{name}.kubeconfig"));
+        let encryption_config = setting.folder.join(format!("{name}.encryption.yaml"));
         let admin = Credential::Certificate(setting.admin);
         kubeconfig::write(&kubeconfig, &url, &setting.certs.ca, &admin)?;
         let service = Service::start(
             name,
             setting.bin.join("kube-apiserver"),
-            args(setting, port, &audit_log)?,
+            args(setting, port, &audit_log, &encryption_config)?,
             setting.folder,
         )?;
         Ok(Self {
@@ -56,6 +58,7 @@ impl ApiServer {
             url,
             kubeconfig,
             audit_log,
+            encryption_config,
         })
     }
 
@@ -80,6 +83,11 @@ impl ApiServer {
         &self.audit_log
     }
 
+    /// The file with the encryption configuration, where there is one.
+    pub(crate) fn encryption_config(&self) -> &Path {
+        &self.encryption_config
+    }
+
     /// A client of this server as administrator. Needs a Tokio runtime around it.
     pub(crate) async fn client(&self) -> Result<Client> {
         kubeconfig::client(&self.kubeconfig).await
@@ -100,6 +108,11 @@ impl ApiServer {
         self.service.kill();
     }
 
+    /// Kills the server if it runs and starts it on the same port, without waiting for it.
+    pub(crate) fn begin_restart(&self) -> Result<()> {
+        self.service.restart()
+    }
+
     /// Kills the server if it runs, starts it on the same port and waits until it is ready.
     pub(crate) fn restart(&self) -> Result<()> {
         self.service.restart()?;
@@ -112,7 +125,12 @@ impl ApiServer {
     }
 }
 
-fn args(setting: Setting<'_>, port: u16, audit_log: &Path) -> Result<Vec<String>> {
+fn args(
+    setting: Setting<'_>,
+    port: u16,
+    audit_log: &Path,
+    encryption_config: &Path,
+) -> Result<Vec<String>> {
     let Setting {
         folder,
         certs,
@@ -142,9 +160,9 @@ fn args(setting: Setting<'_>, port: u16, audit_log: &Path) -> Result<Vec<String>
         "--allow-privileged=true".to_owned(),
     ];
     if let Some(config) = &options.encryption_config {
-        let path = folder.join("encryption.yaml");
-        write(&path, config)?;
-        args.push(format!("--encryption-provider-config={}", path.display()));
+        write(encryption_config, config)?;
+        let path = encryption_config.display();
+        args.push(format!("--encryption-provider-config={path}"));
     }
     if let Some(policy) = &options.audit_policy {
         let path = folder.join("audit-policy.yaml");

@@ -349,17 +349,23 @@ impl Cluster {
 
     /// Starts another API server on the same etcd, with the same options, and waits for it.
     pub(crate) fn second_apiserver(&self) -> Result<ApiServer> {
+        let server = self.another_apiserver(&self.options)?;
+        server.wait_ready()?;
+        Ok(server)
+    }
+
+    /// Starts another API server on the same etcd, with options of its own, without waiting for
+    /// it: it may be one that never gets ready.
+    pub(crate) fn another_apiserver(&self, options: &Options) -> Result<ApiServer> {
         let setting = Setting {
             bin: &self.bin,
             folder: self.folder(),
             certs: &self.certs,
             admin: &self.admin,
             etcd_url: &self.etcd_url,
-            options: &self.options,
+            options,
         };
-        let server = ApiServer::start(&format!("kube-apiserver-{}", self.next()), setting)?;
-        server.wait_ready()?;
-        Ok(server)
+        ApiServer::start(&format!("kube-apiserver-{}", self.next()), setting)
     }
 
     /// Stops the API server: connections stay open and nothing is answered.

@@ -72,8 +72,8 @@ fn build(folder: &Path, group: Group) -> Result<()> {
     }
 }
 
-/// The folder with the CRDs (one YAML file each) of a neighbour: `velero`, `cert-manager` or
-/// `snapshot`. `kubectl apply --server-side -f` takes it as it is.
+/// The folder with the CRDs of a neighbour, by its name in `tests/cluster/crds/modules.txt`.
+/// `kubectl apply --server-side -f` takes it as it is.
 pub(crate) fn crds(neighbour: &str) -> Result<PathBuf> {
     let folder = ensure(Group::Crds)?.join("crds").join(neighbour);
     if folder.is_dir() {

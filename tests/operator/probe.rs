@@ -22,7 +22,7 @@ const NAMESPACE: &str = "probity-probe";
 
 /// What a node does about policies, and pods.
 #[derive(Clone, Copy, PartialEq)]
-enum Node {
+pub(crate) enum Node {
     Enforces,
     OnlyIngress,
     EnforcesNothing,
@@ -32,7 +32,7 @@ enum Node {
 }
 
 /// Plays the kubelet until the end.
-async fn play(client: &Client, node: Node) {
+pub(crate) async fn play(client: &Client, node: Node) {
     let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
     let policies: Api<NetworkPolicy> = Api::namespaced(client.clone(), NAMESPACE);
     let mut stuck = false;

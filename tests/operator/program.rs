@@ -53,6 +53,7 @@ pub(crate) struct Replica {
     kubeconfig: PathBuf,
     folder: TempDir,
     data: PathBuf,
+    more: Vec<String>,
 }
 
 impl Replica {
@@ -78,12 +79,19 @@ impl Replica {
             kubeconfig,
             folder,
             data,
+            more: Vec::new(),
         }
     }
 
     /// Runs as another user.
     pub(crate) fn acting_as(mut self, kubeconfig: PathBuf) -> Self {
         self.kubeconfig = kubeconfig;
+        self
+    }
+
+    /// Is started with more arguments.
+    pub(crate) fn with_args(mut self, args: &[&str]) -> Self {
+        self.more.extend(args.iter().map(ToString::to_string));
         self
     }
 
@@ -109,7 +117,8 @@ impl Replica {
             &format!("--metrics-address=127.0.0.1:{port}"),
             &format!("--replica={}", self.name),
         ];
-        let args: Vec<String> = args.map(str::to_owned).into();
+        let mut args: Vec<String> = args.map(str::to_owned).into();
+        args.extend(self.more.iter().cloned());
         let output = self.folder.path().join("output.log");
         let process = Process::spawn(&self.name, &file(), &args, &output).unwrap();
         Program { process, port }

@@ -53,7 +53,7 @@ impl RestoreRtoMet {
         criteria: &["A1.3"],
         severity: Severity::Medium,
         strength: Strength::Operating,
-        rule_version: 1,
+        rule_version: 2,
         reads: READS,
         subjects: &[],
         derives: &[Derived::Recovery],
@@ -219,6 +219,23 @@ mod tests {
             ..control
         };
         assert_eq!(reason(&mut world, &by_class), "RtoMet");
+    }
+
+    #[test]
+    fn a_claim_that_the_same_job_verified_hides_no_slower_restore() {
+        let control = RestoreRtoMet {
+            default_rto: Period::minutes(60),
+            ..RestoreRtoMet::default()
+        };
+        let claim = json!({
+            "metadata": {
+                "name": "copy", "namespace": "shop-test",
+                "creationTimestamp": "2026-05-30T11:20:00Z",
+            },
+            "spec": { "dataSource": { "kind": "VolumeSnapshot", "name": "s" } },
+        });
+        let mut world = restored().with(Kind::Claim, claim);
+        assert_eq!(reason(&mut world, &control), "RtoExceeded");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Restore tests, as they are found in the objects of every tool.
 
-use std::time::Duration;
+use std::{cmp::Reverse, time::Duration};
 
 use jiff::Timestamp;
 
@@ -58,9 +58,11 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// The test that ended last.
+    /// The test that ended last. A Job that verified a Restore may also have verified a claim beside
+    /// it: the one that began first took as long as the whole.
     pub(super) fn newest(&self) -> Option<&Test> {
-        self.tests.iter().max_by_key(|test| test.ended)
+        let key = |test: &&Test| (test.ended, Reverse(test.began));
+        self.tests.iter().max_by_key(key)
     }
 
     /// Why the last restore shows nothing.
