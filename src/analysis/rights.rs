@@ -221,11 +221,13 @@ impl Rights {
     fn set_role(&mut self, inventory: &Inventory, name: &Name, touched: &mut BTreeSet<u32>) {
         let object = role(inventory, name);
         if object.is_some_and(|object| object.spec.aggregates.is_some()) {
-            self.aggregates.insert(name.1.clone());
+            if self.aggregates.insert(name.1.clone()) {
+                self.changed_roles.insert(name.clone());
+            }
             return;
         }
-        if name.0.is_empty() {
-            self.aggregates.remove(&name.1);
+        if name.0.is_empty() && self.aggregates.remove(&name.1) {
+            self.changed_roles.insert(name.clone());
         }
         let powers = object.map(|object| Powers::of(object.spec.rules.iter()));
         self.put_powers(name, powers, Box::default(), touched);

@@ -173,6 +173,11 @@ pub enum Observation {
 }
 
 impl Observation {
+    /// Whether making it writes something, if only for a moment.
+    pub const fn writes(self) -> bool {
+        matches!(self, Self::EncryptionCanary | Self::NetworkProbe)
+    }
+
     /// Name in the chart.
     pub const fn as_str(self) -> &'static str {
         match self {

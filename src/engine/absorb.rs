@@ -25,6 +25,11 @@ impl Engine {
         if rule.blind.is_some() {
             return 0;
         }
+        let control = rule.key.control;
+        self.close_gap(control, now);
+        let Some(rule) = self.rules.get_mut(&id) else {
+            return 0;
+        };
         let view = View {
             inventory: &self.inventory,
             analyses: &self.analyses,
@@ -295,7 +300,12 @@ impl Engine {
         }
         let end = match &deviation {
             Some(deviation) if deviation.mended => End::PutBack,
-            Some(_) if self.mending.is_ours(subject, instance.info.inputs()) => End::PutBack,
+            Some(_)
+                if end == End::SubjectGone
+                    && self.mending.is_ours(subject, instance.info.inputs()) =>
+            {
+                End::PutBack
+            }
             _ => end,
         };
         if deviation.is_some()

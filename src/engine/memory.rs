@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::instance::Deviation;
+use super::{instance::Deviation, lasting::Lasting};
 use crate::{
     controls::{Kept, Subject, Target},
     evidence::{
@@ -25,7 +25,7 @@ use crate::{
 pub(super) struct Known {
     pub(super) outcome: Outcome,
     pub(super) deviation: Option<Deviation>,
-    reference: SubjectRef,
+    pub(super) reference: SubjectRef,
 }
 
 /// A row by policy, control and subject.
@@ -37,12 +37,14 @@ pub struct Memory {
     rows: BTreeMap<RowKey, Known>,
     kept: BTreeMap<(String, String), Value>,
     enforce_since: BTreeMap<(Sym, String), Timestamp>,
-    policies: BTreeMap<Sym, String>,
+    /// Hash of each policy's spec, and whether it was suspended.
+    policies: BTreeMap<Sym, (String, bool)>,
     policy_uids: BTreeMap<Sym, Sym>,
     latched: BTreeMap<(Sym, String), Option<String>>,
     releases: BTreeMap<Sym, Option<String>>,
     intents: BTreeMap<u64, SubjectRef>,
     truces: Vec<(SubjectRef, Timestamp)>,
+    pub(super) lasting: Lasting,
     last: Option<Timestamp>,
     epoch: Option<u64>,
     stopped: bool,
@@ -53,6 +55,7 @@ impl Memory {
     pub fn recall(&mut self, entry: Entry) {
         self.last = Some(entry.time);
         self.stopped = matches!(entry.body, Body::Stop(_));
+        self.lasting.note(&entry.body);
         match entry.body {
             Body::Population(population) => {
                 for policy in &population.policies {
@@ -158,6 +161,9 @@ impl Memory {
             self.rows.retain(|(policy, _, _), _| *policy != said.policy);
             return;
         }
+        if said.change == Change::Suspended {
+            self.forget_passing(&said.policy);
+        }
         for (control, since) in said.enforcing_since {
             self.enforce_since
                 .insert((uid.clone(), control.to_string()), since);
@@ -166,8 +172,29 @@ impl Memory {
             .insert(said.policy.clone(), said.limits_release);
         self.policy_uids.insert(said.policy, uid.clone());
         if let Some(hash) = said.new_hash {
-            self.policies.insert(uid, hash);
+            let suspended = match said.change {
+                Change::Suspended => true,
+                Change::Updated => self.policies.get(&uid).is_some_and(|known| known.1),
+                Change::Created | Change::Resumed | Change::Deleted => false,
+            };
+            self.policies.insert(uid, (hash, suspended));
         }
+    }
+
+    /// Forgets what passed under a policy: while it is suspended nothing is drift.
+    pub(super) fn forget_passing(&mut self, policy: &str) {
+        self.rows
+            .retain(|(of, _, _), known| &**of != policy || known.deviation.is_some());
+    }
+
+    /// Takes what failed under a policy: control, and what was known of each subject.
+    pub(super) fn take_failing(&mut self, policy: &str) -> Vec<(String, Known)> {
+        let ours =
+            |(of, ..): &RowKey, known: &mut Known| &**of == policy && known.deviation.is_some();
+        let taken = self.rows.extract_if(.., ours);
+        taken
+            .map(|((_, control, _), known)| (control, known))
+            .collect()
     }
 
     /// When the last entry was written, and whether that was a stop in good order.
@@ -257,12 +284,14 @@ impl Memory {
         self.enforce_since.get(&key).copied()
     }
 
-    pub(super) fn policy_hash(&self, uid: &Sym) -> Option<String> {
+    /// The hash of a policy's spec as the log has it, and whether it was suspended.
+    pub(super) fn policy(&self, uid: &Sym) -> Option<(String, bool)> {
         self.policies.get(uid).cloned()
     }
 
-    pub(super) fn remember_policy(&mut self, uid: &Sym, hash: &str) {
-        self.policies.insert(uid.clone(), hash.to_owned());
+    pub(super) fn remember_policy(&mut self, uid: &Sym, hash: &str, suspended: bool) {
+        self.policies
+            .insert(uid.clone(), (hash.to_owned(), suspended));
     }
 
     /// Brakes that were latched, with the `release` value in force at that time.

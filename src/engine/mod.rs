@@ -22,6 +22,7 @@ mod flights;
 mod heartbeat;
 mod instance;
 mod intake;
+mod lasting;
 mod limits;
 mod look;
 mod memory;
@@ -97,6 +98,8 @@ pub struct Engine {
     last_id: u32,
     /// Rules with something to judge.
     uncertain: BTreeSet<RuleId>,
+    /// The rule that was last judged as a whole.
+    judged_last: RuleId,
     /// Rows to plan anew in this round.
     plans: BTreeSet<(u32, Subject)>,
     /// Policies that joined an instance which others use already.
@@ -150,6 +153,7 @@ impl Engine {
             keys: BTreeMap::new(),
             last_id: 0,
             uncertain: BTreeSet::new(),
+            judged_last: RuleId::default(),
             plans: BTreeSet::new(),
             newcomers: Vec::new(),
             again: Vec::new(),
@@ -179,9 +183,20 @@ impl Engine {
     /// Further things that must be observed.
     pub fn needed_observations(&self) -> BTreeSet<Observation> {
         let rules = self.rules.values();
-        rules
-            .flat_map(|rule| rule.control.info().observes.iter().copied())
-            .collect()
+        let needed = rules.flat_map(|rule| {
+            let observes = rule.control.info().observes.iter().copied();
+            observes.filter(|observation| !observation.writes() || self.is_active(rule))
+        });
+        needed.collect()
+    }
+
+    /// Whether a policy that is not suspended uses a rule.
+    fn is_active(&self, rule: &Rule) -> bool {
+        let mut instances = rule
+            .instances
+            .iter()
+            .filter_map(|id| self.instances.get(id));
+        instances.any(|instance| !instance.key.suspended)
     }
 
     /// What is known of the cluster.
@@ -194,10 +209,12 @@ impl Engine {
         &mut self.observed
     }
 
-    /// The parameters of a control in each policy that switches it on, as JSON.
+    /// The parameters of a control in each policy that switches it on and is not suspended, as
+    /// JSON.
     pub fn parameters_of(&self, control: &str) -> Vec<serde_json::Value> {
         let policies = self.policies.values();
         policies
+            .filter(|policy| !policy.spec.suspend)
             .filter_map(|policy| {
                 let registered = crate::controls::registry::find(control)?;
                 Some((registered.enabled)(&policy.spec.controls)?.parameters)
@@ -263,7 +280,9 @@ impl Engine {
         self.due(now);
         self.settle();
         self.judge(now);
-        self.mending.clear();
+        if self.is_settled() {
+            self.mending.clear();
+        }
         for (id, subject) in std::mem::take(&mut self.plans) {
             self.plan(id, &subject, now);
         }
@@ -298,18 +317,31 @@ impl Engine {
         }
     }
 
-    /// Judges what is uncertain; when everything is, a part of it. The rest follows at once, in
-    /// rounds of its own: so a full pass neither holds up what changes meanwhile, nor has its
-    /// records in memory all together.
+    /// Judges what is uncertain: first what changed, and of what is judged as a whole only a part.
+    /// The rest follows at once, in rounds of its own: so a full pass neither holds up what changes
+    /// meanwhile, nor has its records in memory all together.
     fn judge(&mut self, now: Now) {
         let mut left = MOST_JUDGED;
         // Introducing an instance may bring back what was kept, and with it another verdict.
         for _ in 0..3 {
-            for id in std::mem::take(&mut self.uncertain) {
+            let (whole, parts): (Vec<RuleId>, Vec<RuleId>) = std::mem::take(&mut self.uncertain)
+                .into_iter()
+                .partition(|id| {
+                    self.rules
+                        .get(id)
+                        .is_some_and(|rule| rule.dirty.all.is_some())
+                });
+            for id in parts {
+                self.evaluate(id, now);
+            }
+            // Where the last round stopped, so that each gets its turn.
+            let next = whole.partition_point(|id| *id <= self.judged_last);
+            for &id in whole.iter().cycle().skip(next).take(whole.len()) {
                 if left == 0 {
                     self.uncertain.insert(id);
                 } else {
                     left = left.saturating_sub(self.evaluate(id, now));
+                    self.judged_last = id;
                 }
             }
             for (id, subject, cause) in std::mem::take(&mut self.again) {
@@ -423,6 +455,7 @@ impl Engine {
     /// Appends an entry, if this replica leads.
     fn say(&mut self, body: Body) {
         if self.leading {
+            self.memory.lasting.note(&body);
             self.out.entries.push(body);
         }
     }

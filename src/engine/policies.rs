@@ -250,12 +250,12 @@ impl Engine {
         let Some(policy) = self.policies.get(name) else {
             return;
         };
-        let remembered = self.memory.policy_hash(&policy.uid);
-        let before = old.map(|old| old.spec_hash.clone()).or(remembered);
+        let old = old.map(|old| (old.spec_hash.clone(), old.spec.suspend));
+        let (before, was_suspended) = old.or_else(|| self.memory.policy(&policy.uid)).unzip();
         if before.as_ref() == Some(&policy.spec_hash) {
             return;
         }
-        let was_suspended = old.is_some_and(|old| old.spec.suspend);
+        let was_suspended = was_suspended == Some(true);
         let change = match (&before, was_suspended, policy.spec.suspend) {
             (None, _, _) => Change::Created,
             (Some(_), false, true) => Change::Suspended,
@@ -282,8 +282,8 @@ impl Engine {
             limits_release: policy.spec.limits.release.clone(),
         };
         let uid = policy.uid.clone();
-        let hash = policy.spec_hash.clone();
-        self.memory.remember_policy(&uid, &hash);
+        let (hash, suspended) = (policy.spec_hash.clone(), policy.spec.suspend);
+        self.memory.remember_policy(&uid, &hash, suspended);
         self.say(Body::PolicyChange(said));
     }
 
@@ -372,21 +372,66 @@ impl Engine {
         match (began, suspended) {
             (None, true) => {
                 policy.suspended_at = Some(now.wall);
-                self.say(gap(name, now.wall, None));
+                self.memory.forget_passing(name);
+                self.begin_suspension(name);
             }
             (Some(from), false) => {
                 policy.suspended_at = None;
                 self.say(gap(name, from, Some(now.wall)));
             }
-            _ => {}
+            (None, false) => self.close_gap(&scope_of(name), now),
+            (Some(_), true) => {}
         }
     }
+
+    /// Says at the begin of a term whether a policy is suspended, as far as that is news.
+    pub(super) fn suspension_lasts(&mut self, name: &Sym, now: Now) {
+        let policy = self.policies.get(name);
+        if policy.is_some_and(|policy| policy.suspended_at.is_some()) {
+            self.begin_suspension(name);
+        } else {
+            self.close_gap(&scope_of(name), now);
+        }
+    }
+
+    /// Says that a policy is suspended, unless the log has it, and ends what failed under it when
+    /// the log last heard of it.
+    pub(super) fn begin_suspension(&mut self, name: &Sym) {
+        let known = self.memory.lasting.gap(&scope_of(name)).map(|gap| gap.from);
+        let policy = self.policies.get_mut(name).filter(|_| self.leading);
+        let Some(began) = policy.and_then(|policy| policy.suspended_at.as_mut()) else {
+            return;
+        };
+        match known {
+            Some(from) => *began = from,
+            None => {
+                let from = *began;
+                self.say(gap(name, from, None));
+            }
+        }
+        for (control, known) in self.memory.take_failing(name) {
+            self.say_forgotten(name, &control, known);
+        }
+    }
+
+    /// Ends a gap of the log that lasts no longer.
+    pub(super) fn close_gap(&mut self, scope: &str, now: Now) {
+        if let Some(open) = self.memory.lasting.gap(scope).filter(|_| self.leading) {
+            let to = Some(now.wall);
+            let closed = Gap { to, ..open.clone() };
+            self.say(Body::Gap(closed));
+        }
+    }
+}
+
+fn scope_of(policy: &str) -> String {
+    format!("policy {policy}")
 }
 
 /// The time in which a policy is suspended, as far as it is known.
 pub(super) fn gap(policy: &str, from: Timestamp, to: Option<Timestamp>) -> Body {
     Body::Gap(Gap {
-        scope: format!("policy {policy}"),
+        scope: scope_of(policy),
         from,
         to,
         cause: "the policy is suspended".to_owned(),

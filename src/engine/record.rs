@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     Engine, Measure, Notice, NoticeKind, Now,
     instance::{Deviation, Instance, Key},
+    memory::Known,
     rule::RuleId,
 };
 use crate::{
@@ -92,7 +93,8 @@ impl Engine {
                 // It failed when we last looked, and has gone on failing as far as we know.
                 Some(deviation) => **open = deviation.clone(),
                 // It passed when we last looked: it drifted while nobody did.
-                None => open.cause = Cause::Object,
+                None if known.outcome != Outcome::Fail => open.cause = Cause::Object,
+                None => {}
             }
             cause = open.cause;
         }
@@ -245,6 +247,35 @@ impl Engine {
             said.deviation = Some(deviation.id);
             self.say(Body::Transition(said));
         }
+    }
+
+    /// Says that a failure ended with the suspension of a policy that nobody noticed when it began.
+    pub(super) fn say_forgotten(&mut self, policy: &Sym, control: &str, known: Known) {
+        let used = self.policies.get(policy).and_then(|p| p.control(control));
+        let instance = used.and_then(|used| self.instances.get(&used.instance));
+        let (Some(instance), Some(deviation)) = (instance, known.deviation) else {
+            return;
+        };
+        let said = Transition {
+            policies: vec![policy.clone()],
+            control: instance.info.id.into(),
+            rule_version: instance.info.rule_version,
+            params_hash: instance.key.params_hash.to_string(),
+            scope_hash: instance.key.scope_hash.to_string(),
+            subject: known.reference,
+            owner: None,
+            from: Some(known.outcome),
+            to: None,
+            strength: instance.info.strength,
+            reason: "Suspended".into(),
+            message: "the policy is suspended".to_owned(),
+            severity: self.severity(instance),
+            cause: Cause::Policy,
+            ended: Some(End::PolicySuspended),
+            opened: Some(deviation.opened),
+            deviation: Some(deviation.id),
+        };
+        self.say(Body::Transition(said));
     }
 
     #[allow(

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Names a rule as long as the engine runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct RuleId(pub(super) u32);
 
 /// What tells rules apart.

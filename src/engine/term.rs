@@ -1,6 +1,6 @@
 //! Terms: what a replica does when it begins to lead, and when it no longer does.
 
-use super::{Engine, Measure, Now, memory, policies, record};
+use super::{Engine, Measure, Now, memory, record};
 use crate::{
     evidence::body::{self, Body},
     inventory::{MOST_PATHS, Sym},
@@ -66,31 +66,37 @@ impl Engine {
 
     /// Says what began while nobody led and still lasts: suspensions, pauses, blindness.
     fn say_what_lasts(&mut self, now: Now) {
-        let suspended = self.policies.iter();
-        let suspended: Vec<Body> = suspended
-            .filter_map(|(name, policy)| Some(policies::gap(name, policy.suspended_at?, None)))
-            .collect();
-        let blind = self.rules.values().filter(|rule| rule.settled);
-        let blind: Vec<Body> = blind
-            .filter_map(|rule| {
-                let (why, since) = rule.blind.clone()?;
-                Some(rule.gap(since, None, why))
+        let names: Vec<Sym> = self.policies.keys().cloned().collect();
+        for name in names {
+            self.suspension_lasts(&name, now);
+        }
+        let mut said = Vec::new();
+        for rule in self.rules.values_mut().filter(|rule| rule.settled) {
+            let known = self.memory.lasting.gap(rule.key.control);
+            match (&mut rule.blind, known) {
+                (Some((_, since)), Some(known)) => *since = known.from,
+                (Some((why, since)), None) => {
+                    let (why, since) = (why.clone(), *since);
+                    said.push(rule.gap(since, None, why));
+                }
+                (None, Some(known)) => {
+                    let (from, to, why) = (known.from, Some(now.wall), known.cause.clone());
+                    said.push(rule.gap(from, to, why));
+                }
+                (None, None) => {}
+            }
+        }
+        let paused = self.pauses.iter().filter(|(target, pause)| {
+            pause.until > now.wall && self.memory.lasting.paused(target) != Some(pause.until)
+        });
+        said.extend(paused.map(|(target, pause)| {
+            Body::Pause(body::Pause {
+                target: target.clone(),
+                until: Some(pause.until),
+                who: pause.who.clone(),
             })
-            .collect();
-        let paused = self
-            .pauses
-            .iter()
-            .filter(|(_, pause)| pause.until > now.wall);
-        let paused: Vec<Body> = paused
-            .map(|(target, pause)| {
-                Body::Pause(body::Pause {
-                    target: target.clone(),
-                    until: Some(pause.until),
-                    who: pause.who.clone(),
-                })
-            })
-            .collect();
-        for body in suspended.into_iter().chain(blind).chain(paused) {
+        }));
+        for body in said {
             self.say(body);
         }
     }
@@ -125,7 +131,8 @@ impl Engine {
         for id in ids {
             let members = self.members(id);
             let instance = self.instances.get_mut(&id);
-            let Some(instance) = instance.filter(|instance| !instance.key.suspended) else {
+            // Of others the log knows what it knew.
+            let Some(instance) = instance.filter(|instance| instance.introduced) else {
                 continue;
             };
             instance.introduced = false;

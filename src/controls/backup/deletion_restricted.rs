@@ -89,7 +89,8 @@ impl DeletionRestricted {
                  tool's; accounts that run no workload of their own, such as K8up's \
                  `pod-executor`, are to be listed. A Velero location without a credential of its \
                  own counts with Secret `cloud-credentials`; Secrets that K8up's schedules name \
-                 are not known. Deleting a location, a schedule or a bucket is not seen here. \
+                 are not known. A tool's account may read the credentials of another tool. \
+                 Deleting a location, a schedule or a bucket is not seen here. \
                  Holders of cluster-admin are NotApplicable: rbac-cluster-admin-allowlist judges \
                  them. Grants by other authorizers are not visible.",
     };

@@ -339,8 +339,9 @@ impl Control for ClusterAdminAllowlist {
                 let group = format!("system:serviceaccounts:{}", change.namespace);
                 Touched::Subject(Subject::named(SubjectKind::Group, group))
             }
-            // It gives nobody the cluster; whom else it affects, the analysis names.
-            Kind::RoleBinding => Touched::Nothing,
+            // It gives nobody the cluster, and whom it affects, the analysis names; unless it can't
+            // be decoded.
+            Kind::RoleBinding => Touched::Namespace(change.namespace.clone()),
             // Who is the last person with a grant may have changed.
             _ => Touched::All,
         }

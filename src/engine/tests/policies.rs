@@ -77,6 +77,23 @@ fn a_status_stays_within_its_bound() {
 }
 
 #[test]
+fn a_suspended_policy_has_nothing_observed_that_writes() {
+    let mut drive = Drive::new();
+    let controls = json!({ "encSecretsAtRestActive": {}, "encCertificatesValid": {} });
+    drive.policy(1, json!({ "controls": controls }));
+    let canary = crate::controls::Observation::EncryptionCanary;
+    assert!(drive.engine.needed_observations().contains(&canary));
+    drive.policy(2, json!({ "controls": controls, "suspend": true }));
+    assert!(!drive.engine.needed_observations().contains(&canary));
+    assert!(
+        drive
+            .engine
+            .parameters_of("enc-secrets-at-rest-active")
+            .is_empty()
+    );
+}
+
+#[test]
 fn what_changes_need_not_wait_until_everything_is_judged() {
     let mut drive = Drive::new();
     for n in 0..=MOST_JUDGED {
@@ -95,6 +112,19 @@ fn what_changes_need_not_wait_until_everything_is_judged() {
     assert_eq!(drive.engine.next_due(drive.now()), Some(drive.mono));
     drive.round();
     assert_eq!((judged(&drive), drive.engine.is_settled()), (2, true));
+    // All is judged again, the lower rule first; a change of the higher one comes before it.
+    let named = |id: &str| {
+        json!({ "metadata": { "name": id, "labels":
+        { "pod-security.kubernetes.io/enforce": "restricted" } } })
+    };
+    drive.wait(601);
+    assert!(!drive.engine.is_settled());
+    let before = drive.said.len();
+    drive.put(Kind::Namespace, named("n-7"));
+    let told = drive.said[before..]
+        .iter()
+        .any(|record| matches!(&record.body, Body::Transition(said) if said.to == PASS));
+    assert!(told, "{:#?}", &drive.said[before..]);
 }
 
 #[test]

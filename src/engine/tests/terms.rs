@@ -97,6 +97,68 @@ fn what_began_while_nobody_led_is_said_when_somebody_does() {
 }
 
 #[test]
+fn what_fails_while_suspended_is_no_drift_after_a_restart_either() {
+    let mut suspended = enforce();
+    suspended["suspend"] = json!(true);
+    let mut drive = Drive::new();
+    drive.namespace("shop");
+    drive.deny("shop");
+    drive.policy(1, enforce());
+    drive.policy(2, suspended.clone());
+    let mut again = Drive::with_memory(drive.memory());
+    again.namespace("shop");
+    again.policy(2, suspended);
+    again.lead(2);
+    again.wait(60);
+    again.policy(3, enforce());
+    assert!(again.actions.is_empty());
+    assert_eq!(again.status().enforcement.unwrap().proposed_existing, 1);
+    let memory = again.memory();
+    assert!(
+        memory.lasting.gap("policy soc2").is_none(),
+        "the gap has ended"
+    );
+    let gaps = again.bodies().filter_map(|body| match body {
+        Body::Gap(gap) if gap.scope == "policy soc2" => Some((gap.from, gap.to)),
+        _ => None,
+    });
+    let began = "2026-06-01T12:00:00Z".parse().unwrap();
+    let ended = Some("2026-06-01T12:01:00Z".parse().unwrap());
+    assert_eq!(gaps.collect::<Vec<_>>(), [(began, ended)]);
+}
+
+#[test]
+fn a_suspension_that_nobody_led_through_ends_failures_all_the_same() {
+    let mut drive = Drive::new();
+    drive.namespace("shop");
+    drive.policy(1, enforce());
+    drive.apply(Event::Following);
+    let mut suspended = enforce();
+    suspended["suspend"] = json!(true);
+    drive.policy(2, suspended);
+    drive.lead(2);
+    let last = drive.transitions().pop().unwrap();
+    assert_eq!(
+        (last.0, last.1, last.3),
+        (FAIL, None, Some(End::PolicySuspended))
+    );
+    drive.policy(3, enforce());
+    assert_eq!(drive.count("gap"), 3, "nobody led, and the suspension");
+    let changes: Vec<_> = drive
+        .bodies()
+        .filter_map(|body| match body {
+            Body::PolicyChange(said) => Some(said.change),
+            _ => None,
+        })
+        .collect();
+    use crate::evidence::words::Change;
+    assert_eq!(
+        changes,
+        [Change::Created, Change::Suspended, Change::Resumed]
+    );
+}
+
+#[test]
 fn what_a_follower_saw_is_kept_in_the_log_once_it_leads() {
     let mut drive = Drive::with_memory(Memory::default());
     drive.namespace("shop");

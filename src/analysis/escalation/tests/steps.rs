@@ -197,6 +197,37 @@ fn a_role_that_aggregates_is_widened_by_its_sources() {
 }
 
 #[test]
+fn a_role_that_begins_to_aggregate_can_be_widened_from_then_on() {
+    let mut world = world();
+    let rules = json!([rule("get example.com widgets")]);
+    let meta = json!({ "name": "crd-view" });
+    world.put(
+        Kind::ClusterRole,
+        json!({ "metadata": meta, "rules": rules }),
+    );
+    bind(&mut world, "", "v", "crd-view", "User dev");
+    give(
+        &mut world,
+        "",
+        "User dev",
+        &["escalate,create rbac.authorization.k8s.io clusterroles"],
+    );
+    assert_eq!(path(&mut world, "User dev"), None);
+    // It selects nothing yet: what the role holds stays the same.
+    let selectors = json!([{ "matchLabels": { "nobody": "has" } }]);
+    let aggregates = json!({
+        "metadata": meta, "rules": [], "aggregationRule": { "clusterRoleSelectors": selectors },
+    });
+    world.put(Kind::ClusterRole, aggregates);
+    assert!(path(&mut world, "User dev").is_some());
+    world.put(
+        Kind::ClusterRole,
+        json!({ "metadata": meta, "rules": rules }),
+    );
+    assert_eq!(path(&mut world, "User dev"), None);
+}
+
+#[test]
 fn the_config_map_of_eks_counts_on_eks() {
     let mut world = world();
     give(
