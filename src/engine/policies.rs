@@ -402,12 +402,11 @@ impl Engine {
         let Some(began) = policy.and_then(|policy| policy.suspended_at.as_mut()) else {
             return;
         };
-        match known {
-            Some(from) => *began = from,
-            None => {
-                let from = *began;
-                self.say(gap(name, from, None));
-            }
+        if let Some(from) = known {
+            *began = from;
+        } else {
+            let from = *began;
+            self.say(gap(name, from, None));
         }
         for (control, known) in self.memory.take_failing(name) {
             self.say_forgotten(name, &control, known);

@@ -1,6 +1,7 @@
 //! What a term begins with: what the log remembers.
 
 use super::*;
+use crate::evidence::words::Change;
 
 #[test]
 fn drift_that_nobody_saw_is_drift_all_the_same() {
@@ -151,7 +152,6 @@ fn a_suspension_that_nobody_led_through_ends_failures_all_the_same() {
             _ => None,
         })
         .collect();
-    use crate::evidence::words::Change;
     assert_eq!(
         changes,
         [Change::Created, Change::Suspended, Change::Resumed]
