@@ -141,14 +141,14 @@ impl Engine {
         let said = match (was, blinded) {
             (None, Some(why)) if settled => Some(rule.gap(now.wall, None, why)),
             (None, Some(_)) => None,
-            (Some((why, from)), None) => {
+            (Some(_), None) => {
                 // Everything may have changed meanwhile; what failed then drifted then.
                 rule.dirty.all = Some(if settled {
                     Cause::Object
                 } else {
                     Cause::Policy
                 });
-                settled.then(|| rule.gap(from, Some(now.wall), why))
+                None
             }
             (Some((old, _)), Some(new)) if old != new => None,
             (Some(_), Some(_)) | (None, None) => return,

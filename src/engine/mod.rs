@@ -22,6 +22,7 @@ mod flights;
 mod heartbeat;
 mod instance;
 mod intake;
+mod judge;
 mod lasting;
 mod limits;
 mod look;
@@ -72,7 +73,7 @@ pub use self::{
     record::OWNER_LABEL,
 };
 use crate::{
-    analysis::{Analyses, Derived},
+    analysis::Analyses,
     api::ControlPolicyStatus,
     controls::{Observation, Subject, Touched},
     evidence::{Record, body::Body, words::Cause},
@@ -129,8 +130,6 @@ pub struct Engine {
 const HEARTBEAT: Duration = Duration::from_mins(1);
 /// Everything is judged again so often, in case something was missed.
 const FULL_PASS: Duration = Duration::from_mins(10);
-/// Subjects that are judged in one round before what just changed gets its turn again.
-const MOST_JUDGED: usize = 5_000;
 /// Status writes of one policy are at least so far apart.
 const STATUS_EVERY: Duration = Duration::from_secs(2);
 /// So long a status waits for more to change.
@@ -314,74 +313,6 @@ impl Engine {
             changed,
             gone,
             next: self.next_due(now),
-        }
-    }
-
-    /// Judges what is uncertain: first what changed, and of what is judged as a whole only a part.
-    /// The rest follows at once, in rounds of its own: so a full pass neither holds up what changes
-    /// meanwhile, nor has its records in memory all together.
-    fn judge(&mut self, now: Now) {
-        let mut left = MOST_JUDGED;
-        // Introducing an instance may bring back what was kept, and with it another verdict.
-        for _ in 0..3 {
-            let (whole, parts): (Vec<RuleId>, Vec<RuleId>) = std::mem::take(&mut self.uncertain)
-                .into_iter()
-                .partition(|id| {
-                    self.rules
-                        .get(id)
-                        .is_some_and(|rule| rule.dirty.all.is_some())
-                });
-            for id in parts {
-                self.evaluate(id, now);
-            }
-            // Where the last round stopped, so that each gets its turn.
-            let next = whole.partition_point(|id| *id <= self.judged_last);
-            for &id in whole.iter().cycle().skip(next).take(whole.len()) {
-                if left == 0 {
-                    self.uncertain.insert(id);
-                } else {
-                    left = left.saturating_sub(self.evaluate(id, now));
-                    self.judged_last = id;
-                }
-            }
-            for (id, subject, cause) in std::mem::take(&mut self.again) {
-                self.dirty(id, Touched::Subject(subject), cause);
-            }
-            if self.uncertain.is_empty() || left == 0 {
-                break;
-            }
-        }
-    }
-
-    /// Whether the last round has judged all there was to judge.
-    pub fn is_settled(&self) -> bool {
-        self.uncertain.is_empty()
-    }
-
-    /// Has the analyses work out what has changed.
-    fn settle(&mut self) {
-        let (rules, uncertain) = (&mut self.rules, &mut self.uncertain);
-        self.analyses
-            .settle(&self.inventory, &mut |derived, subjects| {
-                for (id, rule) in rules.iter_mut() {
-                    rule.affect(derived, &subjects);
-                    if !rule.dirty.is_empty() {
-                        uncertain.insert(*id);
-                    }
-                }
-            });
-        for lost in self.analyses.take_lost() {
-            self.judge_all_of(lost);
-        }
-    }
-
-    /// Has everything judged again that rests on an analysis.
-    fn judge_all_of(&mut self, derived: Derived) {
-        for (id, rule) in &mut self.rules {
-            if rule.control.info().derives.contains(&derived) {
-                rule.dirty.mark(Touched::All, Cause::Object);
-                self.uncertain.insert(*id);
-            }
         }
     }
 

@@ -367,20 +367,15 @@ impl Engine {
         let Some(policy) = self.policies.get_mut(name) else {
             return;
         };
-        let began = policy.suspended_at;
-        let suspended = policy.spec.suspend;
-        match (began, suspended) {
-            (None, true) => {
+        if policy.spec.suspend {
+            if policy.suspended_at.is_none() {
                 policy.suspended_at = Some(now.wall);
                 self.memory.forget_passing(name);
                 self.begin_suspension(name);
             }
-            (Some(from), false) => {
-                policy.suspended_at = None;
-                self.say(gap(name, from, Some(now.wall)));
-            }
-            (None, false) => self.close_gap(&scope_of(name), now),
-            (Some(_), true) => {}
+        } else {
+            policy.suspended_at = None;
+            self.close_gap(&scope_of(name), now);
         }
     }
 

@@ -208,6 +208,15 @@ impl Rule {
         }
     }
 
+    /// Takes out that everything is to be judged, if what changed can be judged before that.
+    pub(super) fn put_off(&mut self) -> Option<Cause> {
+        let dirty = &self.dirty;
+        let changed = !(dirty.subjects.is_empty() && dirty.namespaces.is_empty());
+        // A part of a population must not be taken for all of it.
+        let complete = self.settled && self.fresh.is_empty() && self.blind.is_none();
+        self.dirty.all.take_if(|_| changed && complete)
+    }
+
     /// The first kind that it reads and that can't be used, as a sentence.
     pub(super) fn blinded_by(&self, inventory: &Inventory) -> Option<String> {
         self.inputs.iter().find_map(|kind| {

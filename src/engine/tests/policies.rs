@@ -1,7 +1,8 @@
 //! Policies, their statuses, and what can't be seen.
 
+use super::super::judge::MOST_JUDGED;
 use super::*;
-use crate::analysis::failing;
+use crate::analysis::{Derived, failing};
 
 #[test]
 fn a_kind_that_cannot_be_read_makes_everything_unknown() {
@@ -112,19 +113,25 @@ fn what_changes_need_not_wait_until_everything_is_judged() {
     assert_eq!(drive.engine.next_due(drive.now()), Some(drive.mono));
     drive.round();
     assert_eq!((judged(&drive), drive.engine.is_settled()), (2, true));
-    // All is judged again, the lower rule first; a change of the higher one comes before it.
-    let named = |id: &str| {
-        json!({ "metadata": { "name": id, "labels":
-        { "pod-security.kubernetes.io/enforce": "restricted" } } })
-    };
+    let both = json!({ "netNamespaceDefaultDeny": { "directions": ["Ingress", "Egress"] } });
+    drive.policy_named("strict", 1, json!({ "controls": both }));
+    // All is judged again, one rule a round; a change of the last of them does not wait for it.
     drive.wait(601);
     assert!(!drive.engine.is_settled());
-    let before = drive.said.len();
-    drive.put(Kind::Namespace, named("n-7"));
-    let told = drive.said[before..]
-        .iter()
-        .any(|record| matches!(&record.body, Body::Transition(said) if said.to == PASS));
-    assert!(told, "{:#?}", &drive.said[before..]);
+    let before = drive.transitions().len();
+    drive.put(
+        Kind::NetworkPolicy,
+        json!({
+            "metadata": { "name": "deny", "namespace": "n-7" },
+            "spec": { "podSelector": {}, "policyTypes": ["Ingress", "Egress"] },
+        }),
+    );
+    assert!(!drive.engine.is_settled());
+    let told = drive.transitions().split_off(before);
+    assert_eq!(
+        told,
+        [(FAIL, PASS, Why::Object, Some(End::FixedByOthers)); 2]
+    );
 }
 
 #[test]
