@@ -8,7 +8,10 @@ use std::{
 use clap::Args;
 
 use super::Failure;
-use crate::evidence::{Body, Entry, Reader, body::SubjectRef};
+use crate::evidence::{
+    Body, Entry, Reader,
+    body::{ObjectChange, SubjectRef},
+};
 
 /// Arguments of `probity log`.
 #[derive(Debug, Args)]
@@ -66,6 +69,21 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(explain(&error)),
         _ => Ok(()),
     }
+}
+
+/// What happened to an object with which people take part.
+fn object_change(said: &ObjectChange) -> String {
+    let namespace = said
+        .namespace
+        .as_deref()
+        .map_or_else(String::new, |namespace| format!("{namespace}/"));
+    format!(
+        "{} {namespace}{} {} by {}",
+        said.kind,
+        said.name,
+        said.step,
+        said.who.as_deref().unwrap_or("?")
+    )
 }
 
 /// One entry in one line.
@@ -150,6 +168,20 @@ fn text(entry: &Entry) -> String {
                 said.who.as_deref().unwrap_or("?")
             )
         }
+        Body::Exception(said)
+        | Body::Attestation(said)
+        | Body::Review(said)
+        | Body::Response(said)
+        | Body::Period(said) => object_change(said),
+        Body::Scope(said) => format!(
+            "{} {} namespaces, {} left out",
+            said.control,
+            said.included,
+            said.excluded.len()
+        ),
+        Body::Export(said) => format!("{} {}", said.of, said.digest),
+        Body::Epoch(said) => format!("{}: {}", said.origin, said.cause),
+        Body::KeyChange(said) => format!("{} instead of {}", said.new, said.old),
         Body::Spilled(said) => format!("a large {}", said.of),
     };
     format!(

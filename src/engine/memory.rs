@@ -116,6 +116,15 @@ impl Memory {
             | Body::Heartbeat(_)
             | Body::Gap(_)
             | Body::Pause(_)
+            | Body::Exception(_)
+            | Body::Attestation(_)
+            | Body::Review(_)
+            | Body::Response(_)
+            | Body::Period(_)
+            | Body::Scope(_)
+            | Body::Export(_)
+            | Body::Epoch(_)
+            | Body::KeyChange(_)
             | Body::Spilled(_) => {}
         }
     }

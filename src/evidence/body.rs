@@ -4,6 +4,9 @@
 //! Never a Secret's value, a credential or a matched token in here.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod people;
+mod tree;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,6 +15,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::people::{Excluded, Export, ObjectChange, Scope};
+pub use self::tree::{Anchored, Epoch, KeyChange};
 use super::blob::BlobRef;
 use super::words::{Action, ActionResult, BrakeState, Cause, Change, End, Freshness};
 use crate::verdict::{Outcome, Severity, Strength};
@@ -400,6 +405,24 @@ pub enum Body {
     Contended(Contended),
     /// See [`Pause`].
     Pause(Pause),
+    /// A `ControlException` or `ClusterControlException`; see [`ObjectChange`].
+    Exception(ObjectChange),
+    /// An `Attestation`; see [`ObjectChange`].
+    Attestation(ObjectChange),
+    /// An `AccessReview`; see [`ObjectChange`].
+    Review(ObjectChange),
+    /// A `DeviationResponse`; see [`ObjectChange`].
+    Response(ObjectChange),
+    /// An `AuditPeriod`; see [`ObjectChange`].
+    Period(ObjectChange),
+    /// See [`Scope`].
+    Scope(Scope),
+    /// See [`Export`].
+    Export(Export),
+    /// See [`Epoch`].
+    Epoch(Epoch),
+    /// See [`KeyChange`].
+    KeyChange(KeyChange),
     /// See [`Spilled`].
     Spilled(Spilled),
 }
@@ -422,8 +445,32 @@ impl Body {
             Self::Brake(_) => "brake",
             Self::Contended(_) => "contended",
             Self::Pause(_) => "pause",
+            Self::Exception(_) => "exception",
+            Self::Attestation(_) => "attestation",
+            Self::Review(_) => "review",
+            Self::Response(_) => "response",
+            Self::Period(_) => "period",
+            Self::Scope(_) => "scope",
+            Self::Export(_) => "export",
+            Self::Epoch(_) => "epoch",
+            Self::KeyChange(_) => "keyChange",
             Self::Spilled(_) => "spilled",
         }
+    }
+
+    /// Whether some of its values may be kept as blobs.
+    pub(super) const fn has_contents(&self) -> bool {
+        matches!(
+            self,
+            Self::PolicyChange(_)
+                | Self::Intent(_)
+                | Self::Kept(_)
+                | Self::Exception(_)
+                | Self::Attestation(_)
+                | Self::Review(_)
+                | Self::Response(_)
+                | Self::Period(_)
+        )
     }
 
     /// The values in it that may be kept as blobs.
@@ -432,6 +479,11 @@ impl Body {
             Self::PolicyChange(change) => change.spec.iter_mut().collect(),
             Self::Intent(intent) => intent.before.iter_mut().chain(&mut intent.after).collect(),
             Self::Kept(kept) => vec![&mut kept.value],
+            Self::Exception(said)
+            | Self::Attestation(said)
+            | Self::Review(said)
+            | Self::Response(said)
+            | Self::Period(said) => said.spec.iter_mut().chain(&mut said.decision).collect(),
             _ => Vec::new(),
         }
     }
@@ -460,5 +512,9 @@ into_body!(
     Kept(Kept),
     Brake(Brake),
     Contended(Contended),
-    Pause(Pause)
+    Pause(Pause),
+    Scope(Scope),
+    Export(Export),
+    Epoch(Epoch),
+    KeyChange(KeyChange)
 );

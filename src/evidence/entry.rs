@@ -133,10 +133,7 @@ pub(super) fn encode(record: &Record, seq: u64) -> Result<Encoded, LogError> {
 fn spill_contents(body: &Body) -> Result<(Cow<'_, Body>, Vec<Blob>), LogError> {
     let mut blobs = Vec::new();
     let mut body = Cow::Borrowed(body);
-    if !matches!(
-        *body,
-        Body::PolicyChange(_) | Body::Intent(_) | Body::Kept(_)
-    ) {
+    if !body.has_contents() {
         return Ok((body, blobs));
     }
     for content in body.to_mut().contents_mut() {

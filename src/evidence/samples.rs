@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::body::{
-    ActionOutcome, Body, Brake, Contended, ControlCounts, Gap, Heartbeat, Intent, Kept,
-    KindFreshness, Pause, PolicyChange, Population, Position, Start, Stop, SubjectRef, Term,
-    Transition,
+    ActionOutcome, Anchored, Body, Brake, Contended, ControlCounts, Epoch, Excluded, Export, Gap,
+    Heartbeat, Intent, Kept, KeyChange, KindFreshness, ObjectChange, Pause, PolicyChange,
+    Population, Position, Scope, Start, Stop, SubjectRef, Term, Transition,
 };
-use super::words::{Action, ActionResult, BrakeState, Cause, Change, End, Freshness};
+use super::words::{Action, ActionResult, BrakeState, Cause, Change, End, Freshness, Step};
 use crate::verdict::{Outcome, Severity, Strength};
 
 pub(super) fn time(second: i64) -> Timestamp {
@@ -179,5 +179,61 @@ pub(super) fn bodies() -> Vec<Body> {
             who: None,
         }
         .into(),
+        Body::Exception(change("ControlException", Step::Approved)),
+        Body::Attestation(change("Attestation", Step::Created)),
+        Body::Review(change("AccessReview", Step::Decided)),
+        Body::Response(change("DeviationResponse", Step::Changed)),
+        Body::Period(change("AuditPeriod", Step::Deleted)),
+        Scope {
+            policies: vec!["soc2".into()],
+            control: control(),
+            scope_hash: "ff".to_owned(),
+            included: 3,
+            excluded: vec![Excluded {
+                namespace: "kube-system".into(),
+                reason: "a system namespace".into(),
+            }],
+        }
+        .into(),
+        Export {
+            of: "AuditPeriod/2026-h1".to_owned(),
+            digest: "ab".to_owned(),
+            who: None,
+        }
+        .into(),
+        Epoch {
+            origin: "probity.dev/k-1/probity-0/20260101T000000Z".to_owned(),
+            key: "probity.dev/k-1/probity-0/20260101T000000Z+00000000+AQ==".to_owned(),
+            cause: "the folder was empty".into(),
+            before: Some(Anchored {
+                origin: "probity.dev/k-1/probity-0/20250101T000000Z".to_owned(),
+                size: 7,
+                root: "AA==".to_owned(),
+                source: "EvidenceLog/probity-0".to_owned(),
+            }),
+        }
+        .into(),
+        KeyChange {
+            old: "o+00000000+AQ==".to_owned(),
+            new: "o+00000001+AQ==".to_owned(),
+        }
+        .into(),
     ]
+}
+
+fn change(kind: &'static str, step: Step) -> ObjectChange {
+    ObjectChange {
+        kind: kind.into(),
+        namespace: Some("shop".into()),
+        name: "legacy".into(),
+        uid: "x-1".into(),
+        generation: 1,
+        step,
+        who: Some("alice".to_owned()),
+        old_hash: None,
+        new_hash: Some("ee".to_owned()),
+        spec: Some(json!({"control": "enc-ingress-tls"}).into()),
+        decision: None,
+        expires: Some(time(3600)),
+    }
 }

@@ -45,6 +45,28 @@ words! {
 }
 
 words! {
+    /// What happened to an object with which people take part.
+    Step {
+        /// It is new, or new to us.
+        Created,
+        /// Its spec changed.
+        Changed,
+        /// Somebody approved it.
+        Approved,
+        /// Somebody refused it.
+        Rejected,
+        /// A person decided something in it, such as rows of a review.
+        Decided,
+        /// What it asked for was seen done.
+        Verified,
+        /// It ended by itself.
+        Expired,
+        /// It is gone.
+        Deleted,
+    }
+}
+
+words! {
     /// Why an outcome changed. Only `Object` and `Time` are drift.
     Cause {
         /// An object changed.
@@ -159,6 +181,7 @@ mod tests {
         }
         check!(
             Change,
+            Step,
             Cause,
             End,
             Freshness,

@@ -1,0 +1,44 @@
+//! What an entry says about the log itself.
+
+use serde::{Deserialize, Serialize};
+
+use super::Word;
+
+/// The first entry of every log epoch: which log this is, who signs it, and what was before it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Epoch {
+    /// Name of the log: the first line of its checkpoints.
+    pub origin: String,
+    /// Verifier key of the signer, as C2SP signed notes write it.
+    pub key: String,
+    /// Why a new log begins.
+    pub cause: Word,
+    /// The last that is known of the log before: what was anchored outside of its volume, or what its folder holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Anchored>,
+}
+
+/// A tree head that is known from outside of the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Anchored {
+    /// Name of the log.
+    pub origin: String,
+    /// Entries.
+    pub size: u64,
+    /// RFC 6962 root hash, in base64 as in a checkpoint.
+    pub root: String,
+    /// Where it was found.
+    pub source: String,
+}
+
+/// The log is signed with another key from the next checkpoint on. The old key signs a checkpoint that covers this.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyChange {
+    /// Verifier key until now.
+    pub old: String,
+    /// Verifier key from now on.
+    pub new: String,
+}
