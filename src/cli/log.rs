@@ -182,6 +182,7 @@ fn text(entry: &Entry) -> String {
         Body::Export(said) => format!("{} {}", said.of, said.digest),
         Body::Epoch(said) => format!("{}: {}", said.origin, said.cause),
         Body::KeyChange(said) => format!("{} instead of {}", said.new, said.old),
+        Body::Pruned(said) => format!("entries before {}: {}", said.before, said.rule),
         Body::Spilled(said) => format!("a large {}", said.of),
     };
     format!(

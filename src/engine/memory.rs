@@ -125,6 +125,7 @@ impl Memory {
             | Body::Export(_)
             | Body::Epoch(_)
             | Body::KeyChange(_)
+            | Body::Pruned(_)
             | Body::Spilled(_) => {}
         }
     }

@@ -62,6 +62,8 @@ use self::{
     rule::{Rule, RuleId, RuleKey},
     timers::Timers,
 };
+pub(crate) use crate::evidence::blob::hex;
+
 pub use self::{
     events::{Config, Event, Measure, Notice, NoticeKind, Now, Round, Series},
     flights::{Action, ActionResult, Failure, FailureKind, Step},
@@ -422,15 +424,4 @@ pub(crate) fn digest(value: &serde_json::Value) -> String {
     let bytes = crate::evidence::canonical::value_to_vec(value)
         .unwrap_or_else(|_| value.to_string().into_bytes());
     hex(&Sha256::digest(&bytes))
-}
-
-/// Bytes as lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}"); // a String can always be written
-            text
-        })
 }

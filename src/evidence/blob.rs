@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::error::{At, LogError};
-use super::storage::Storage;
+use super::storage::{self, Storage};
 
 /// Values with more canonical bytes than this become blobs.
 pub const MAX_INLINE: usize = 32 * 1024;
@@ -57,12 +57,7 @@ impl Blob {
         let path = folder.join(&self.name);
         // A whole file under this name can only have come from the rename below; its folder may still be unsynced.
         if fs::read(&path).map_or(true, |existing| existing != self.bytes) {
-            let unfinished = folder.join(format!("{}.unfinished", self.name));
-            let mut file = storage.open(&unfinished).at("create", &unfinished)?;
-            file.truncate(0).at("truncate", &unfinished)?;
-            file.write_at(0, &self.bytes).at("write to", &unfinished)?;
-            file.sync().at("sync", &unfinished)?;
-            fs::rename(&unfinished, &path).at("rename", &unfinished)?;
+            storage::replace(storage, &path, &self.bytes)?;
         }
         storage.sync_dir(&folder).at("sync", &folder)
     }
@@ -99,18 +94,21 @@ impl BlobRef {
 
 /// SHA-256 of some bytes in a row, in lower-case hex.
 pub(super) fn sha256_hex(parts: &[&[u8]]) -> String {
-    use std::fmt::Write;
     let mut hasher = Sha256::new();
     for part in parts {
         hasher.update(part);
     }
-    hasher
-        .finalize()
-        .iter()
-        .fold(String::with_capacity(64), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}"); // writing to a String can't fail
-            hex
-        })
+    hex(&hasher.finalize())
+}
+
+/// Bytes in lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    let mut hex = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        let _ = write!(hex, "{byte:02x}"); // writing to a String can't fail
+    }
+    hex
 }
 
 fn is_digest(name: &str) -> bool {

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::people::{Excluded, Export, ObjectChange, Scope};
-pub use self::tree::{Anchored, Epoch, KeyChange};
+pub use self::tree::{Anchored, Epoch, KeyChange, Pruned};
 use super::blob::BlobRef;
 use super::words::{Action, ActionResult, BrakeState, Cause, Change, End, Freshness};
 use crate::verdict::{Outcome, Severity, Strength};
@@ -423,6 +423,8 @@ pub enum Body {
     Epoch(Epoch),
     /// See [`KeyChange`].
     KeyChange(KeyChange),
+    /// See [`Pruned`].
+    Pruned(Pruned),
     /// See [`Spilled`].
     Spilled(Spilled),
 }
@@ -454,6 +456,7 @@ impl Body {
             Self::Export(_) => "export",
             Self::Epoch(_) => "epoch",
             Self::KeyChange(_) => "keyChange",
+            Self::Pruned(_) => "pruned",
             Self::Spilled(_) => "spilled",
         }
     }
@@ -471,6 +474,21 @@ impl Body {
                 | Self::Response(_)
                 | Self::Period(_)
         )
+    }
+
+    /// The values in it that may be kept as blobs.
+    pub fn contents(&self) -> Vec<&Content> {
+        match self {
+            Self::PolicyChange(change) => change.spec.iter().collect(),
+            Self::Intent(intent) => intent.before.iter().chain(&intent.after).collect(),
+            Self::Kept(kept) => vec![&kept.value],
+            Self::Exception(said)
+            | Self::Attestation(said)
+            | Self::Review(said)
+            | Self::Response(said)
+            | Self::Period(said) => said.spec.iter().chain(&said.decision).collect(),
+            _ => Vec::new(),
+        }
     }
 
     /// The values in it that may be kept as blobs.
@@ -516,5 +534,6 @@ into_body!(
     Scope(Scope),
     Export(Export),
     Epoch(Epoch),
-    KeyChange(KeyChange)
+    KeyChange(KeyChange),
+    Pruned(Pruned)
 );

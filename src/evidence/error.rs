@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::canonical::CanonicalError;
 use super::frame::MAX_ENTRY;
+use super::note::NoteError;
 
 /// Why the log can't be opened, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +69,17 @@ pub enum LogError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The private key can't be used.
+    #[error("the signing key {} can't be used: {reason}", path.display())]
+    Key {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A log can't have this name, or a key is wrong.
+    #[error(transparent)]
+    Note(#[from] NoteError),
     /// A blob that an entry refers to is missing or changed.
     #[error("the blob {name} {reason}: restore {} from a copy", path.display())]
     Blob {
@@ -94,8 +106,20 @@ impl LogError {
             Self::Group(_) => "Group",
             Self::Canonical(_) => "Canonical",
             Self::Entry { .. } => "Entry",
+            Self::Key { .. } => "Key",
+            Self::Note(_) => "Note",
             Self::Blob { .. } => "Blob",
         }
+    }
+
+    /// Whether what was durable has changed, as against a disk that fails.
+    pub(super) const fn is_damage(&self) -> bool {
+        matches!(self, Self::Corrupt { .. })
+    }
+
+    /// Whether a file is not there.
+    pub(super) fn is_missing_file(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 
     /// Whether the batch itself is at fault: it will never be taken, while others are.

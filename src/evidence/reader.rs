@@ -6,30 +6,56 @@ use serde_json::Value;
 
 use super::body::{Body, Content};
 use super::entry::Entry;
+use super::epochs;
 use super::error::LogError;
-use super::segment::{Frames, RawEntry};
+use super::raw::RawEntries;
+use super::segment::RawEntry;
 
-/// The entries of a log, in order, up to its durable tail. After an error it ends.
+/// The entries of a data folder, log after log, up to the durable tail. Numbers start again with each log, whose first entry
+/// says which it is. After an error it ends.
 #[derive(Debug)]
 pub struct Reader {
     dir: PathBuf,
-    frames: Frames,
+    entries: RawEntries,
+    later: std::vec::IntoIter<PathBuf>,
     failed: bool,
 }
 
 impl Reader {
-    /// All entries of the log in a folder.
-    pub fn open(dir: &Path) -> Result<Self, LogError> {
-        Self::open_from(dir, 0)
-    }
-
-    /// The entries from number `seq` on. Segments before it are not read.
-    pub fn open_from(dir: &Path, seq: u64) -> Result<Self, LogError> {
+    /// All entries in a data folder, or in the folder of one log.
+    pub fn open(data: &Path) -> Result<Self, LogError> {
+        let mut logs = epochs::list(data)?.into_iter();
+        let dir = logs.next().unwrap_or_else(|| data.to_owned());
         Ok(Self {
-            dir: dir.to_owned(),
-            frames: Frames::open(dir, seq)?,
+            entries: RawEntries::open(&dir, 0)?,
+            dir,
+            later: logs,
             failed: false,
         })
+    }
+
+    /// The entries of the latest log, from number `seq` on. What is before is not read.
+    pub fn open_from(data: &Path, seq: u64) -> Result<Self, LogError> {
+        let dir = epochs::list(data)?.pop().unwrap_or_else(|| data.to_owned());
+        Ok(Self {
+            entries: RawEntries::open(&dir, seq)?,
+            dir,
+            later: Vec::new().into_iter(),
+            failed: false,
+        })
+    }
+
+    fn step(&mut self) -> Result<Option<Entry>, LogError> {
+        loop {
+            if let Some(raw) = self.entries.next().transpose()? {
+                return self.decode(&raw).map(Some);
+            }
+            let Some(dir) = self.later.next() else {
+                return Ok(None);
+            };
+            self.entries = RawEntries::open(&dir, 0)?;
+            self.dir = dir;
+        }
     }
 
     fn decode(&self, raw: &RawEntry) -> Result<Entry, LogError> {
@@ -51,9 +77,9 @@ impl Iterator for Reader {
         if self.failed {
             return None;
         }
-        let entry = self.frames.next()?.and_then(|raw| self.decode(&raw));
-        self.failed = entry.is_err();
-        Some(entry)
+        let entry = self.step().transpose();
+        self.failed = matches!(entry, Some(Err(_)));
+        entry
     }
 }
 

@@ -36,6 +36,14 @@ impl Recovered {
         }
     }
 
+    /// The same, in a data folder with earlier logs.
+    pub(super) fn of(self, data: &Path) -> Self {
+        Self {
+            dir: data.to_owned(),
+            ..self
+        }
+    }
+
     /// All entries, to rebuild state from.
     pub fn entries(&self) -> Result<Reader, LogError> {
         Reader::open(&self.dir)

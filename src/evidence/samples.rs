@@ -6,7 +6,7 @@ use serde_json::json;
 use super::body::{
     ActionOutcome, Anchored, Body, Brake, Contended, ControlCounts, Epoch, Excluded, Export, Gap,
     Heartbeat, Intent, Kept, KeyChange, KindFreshness, ObjectChange, Pause, PolicyChange,
-    Population, Position, Scope, Start, Stop, SubjectRef, Term, Transition,
+    Population, Position, Pruned, Scope, Start, Stop, SubjectRef, Term, Transition,
 };
 use super::words::{Action, ActionResult, BrakeState, Cause, Change, End, Freshness, Step};
 use crate::verdict::{Outcome, Severity, Strength};
@@ -211,6 +211,12 @@ pub(super) fn bodies() -> Vec<Body> {
                 root: "AA==".to_owned(),
                 source: "EvidenceLog/probity-0".to_owned(),
             }),
+        }
+        .into(),
+        Pruned {
+            before: 256,
+            until: time(0),
+            rule: "400 days".to_owned(),
         }
         .into(),
         KeyChange {

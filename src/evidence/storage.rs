@@ -1,8 +1,10 @@
 //! The few file operations whose failure the log must survive, behind a trait so that tests can make them fail.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
+
+use super::error::{At, LogError};
 
 /// Where the log's files are.
 pub trait Storage: Send {
@@ -12,6 +14,10 @@ pub trait Storage: Send {
     fn open(&self, path: &Path) -> io::Result<Box<dyn StoredFile>>;
     /// Makes the names in a folder durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// Gives a file another name, replacing what has it.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file.
+    fn remove(&self, path: &Path) -> io::Result<()>;
 }
 
 /// One open file.
@@ -48,6 +54,44 @@ impl Storage for Disk {
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         File::open(path)?.sync_all()
     }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+}
+
+/// Puts a whole file under a name, durably up to the name itself: [`Storage::sync_dir`] makes that durable. Whoever looks
+/// sees the file before or after, never a part of it.
+pub(super) fn replace(storage: &dyn Storage, path: &Path, bytes: &[u8]) -> Result<(), LogError> {
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(".unfinished");
+    let unfinished = Path::new(&unfinished);
+    let mut file = storage.open(unfinished).at("create", unfinished)?;
+    file.truncate(0).at("truncate", unfinished)?;
+    file.write_at(0, bytes).at("write to", unfinished)?;
+    file.sync().at("sync", unfinished)?;
+    storage.rename(unfinished, path).at("rename", unfinished)
+}
+
+/// Creates the folders down to `folder` below `root`, durably.
+pub(super) fn create_folders(
+    storage: &dyn Storage,
+    root: &Path,
+    folder: &Path,
+) -> Result<(), LogError> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(folder).at("create", folder)?;
+    let made = folder.ancestors().skip(1);
+    for parent in made.take_while(|parent| parent.starts_with(root)) {
+        storage.sync_dir(parent).at("sync", parent)?;
+    }
+    Ok(())
 }
 
 impl StoredFile for File {
@@ -82,9 +126,27 @@ pub(super) mod faulty {
         pub(crate) dir_error: Option<usize>,
         /// Syncs that succeeded.
         pub(crate) syncs: usize,
+        /// Steps that still succeed; without a number, all do.
+        pub(crate) steps: Option<usize>,
+    }
+
+    impl Faulty {
+        /// Takes a step, unless the process is dead.
+        fn step(&self) -> io::Result<()> {
+            match &mut self.0.lock().unwrap().steps {
+                Some(0) => Err(io::Error::other("killed")),
+                Some(left) => {
+                    *left -= 1;
+                    Ok(())
+                }
+                None => Ok(()),
+            }
+        }
     }
 
     /// A disk that fails as planned.
+    ///
+    /// Once `steps` are used up, every step fails: what is on the disk then is what a killed process leaves.
     #[derive(Clone, Default)]
     pub(crate) struct Faulty(pub(crate) Arc<Mutex<Plan>>);
 
@@ -97,23 +159,37 @@ pub(super) mod faulty {
 
     impl Storage for Faulty {
         fn create(&self, path: &Path) -> io::Result<Box<dyn StoredFile>> {
+            self.step()?;
             Ok(Box::new(FaultyFile(Disk.create(path)?, self.clone())))
         }
 
         fn open(&self, path: &Path) -> io::Result<Box<dyn StoredFile>> {
+            self.step()?;
             Ok(Box::new(FaultyFile(Disk.open(path)?, self.clone())))
         }
 
         fn sync_dir(&self, path: &Path) -> io::Result<()> {
+            self.step()?;
             if hit(&mut self.0.lock().unwrap().dir_error) {
                 return Err(io::Error::other("EIO on the folder"));
             }
             Disk.sync_dir(path)
         }
+
+        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+            self.step()?;
+            Disk.rename(from, to)
+        }
+
+        fn remove(&self, path: &Path) -> io::Result<()> {
+            self.step()?;
+            Disk.remove(path)
+        }
     }
 
     impl StoredFile for FaultyFile {
         fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+            self.1.step()?;
             let planned = self.1.0.lock().unwrap().no_space.take();
             match planned {
                 Some((1, partial)) => {
@@ -130,10 +206,12 @@ pub(super) mod faulty {
         }
 
         fn truncate(&mut self, length: u64) -> io::Result<()> {
+            self.1.step()?;
             self.0.truncate(length)
         }
 
         fn sync(&mut self) -> io::Result<()> {
+            self.1.step()?;
             if hit(&mut self.1.0.lock().unwrap().sync_error) {
                 return Err(io::Error::other("EIO"));
             }

@@ -19,8 +19,9 @@ use super::frame::{self, HEADER, MAX_ENTRY, MAX_FRAME};
 use super::segment::{self, End, Frames, RawEntry};
 use super::storage::{Disk, Storage, StoredFile};
 
-/// Size at which a new segment is started.
-pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+/// Size at which a new segment is started. Segments are kept until all of their entries are in whole bundles: small ones are
+/// sealed soon.
+pub const SEGMENT_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Zeros are laid out this far ahead, so that most syncs have no file size to write.
 const AHEAD: u64 = 1024 * 1024;
@@ -330,7 +331,7 @@ fn create(storage: &dyn Storage, dir: &Path, first: u64, limit: u64) -> Result<S
     })
 }
 
-fn lock(dir: &Path) -> Result<File, LogError> {
+pub(super) fn lock(dir: &Path) -> Result<File, LogError> {
     let path = dir.join("lock");
     let file = OpenOptions::new()
         .write(true)

@@ -6,6 +6,7 @@
 //! reopening, has them in the log in that order, without a hole.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::future::Future;
 use std::ops::Range;
 use std::path::Path;
@@ -21,6 +22,8 @@ use tokio::sync::oneshot;
 use super::entry::{Encoded, Record, encode};
 use super::error::{At, LogError};
 use super::frame::HEADER;
+use super::publisher::{Published, Publisher};
+use super::publishing::Publishing;
 use super::recovered::Recovered;
 use super::store::{MAX_UNSYNCED, Scan, Store};
 
@@ -82,12 +85,15 @@ pub struct Log {
     queue: Option<SyncSender<Message>>,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+    publishing: Option<Publishing>,
+    /// Held until all of that has ended.
+    _lock: Option<File>,
 }
 
 #[derive(Default)]
 struct Shared {
     /// Entries that are durable.
-    durable: AtomicU64,
+    durable: Arc<AtomicU64>,
     /// Why the log takes nothing. Locked while a batch is sent, so that none slips in between a failure and its discovery.
     failure: Mutex<Option<Arc<LogError>>>,
 }
@@ -126,16 +132,22 @@ impl Batch {
 }
 
 impl Log {
-    /// Opens the log in a folder, or creates it, and starts its writer. Checks every frame, so it takes its time.
+    /// Opens the log in a folder, or creates it, and starts its writer: segments only, nothing is published. Checks every
+    /// frame, so it takes its time.
     pub fn open(dir: &Path) -> Result<(Self, Recovered), LogError> {
         let (store, scan) = Store::open(dir)?;
-        Self::start(store, scan)
+        Self::start(store, scan, None, None)
     }
 
-    fn start(store: Store, scan: Scan) -> Result<(Self, Recovered), LogError> {
+    pub(super) fn start(
+        store: Store,
+        scan: Scan,
+        publisher: Option<Publisher>,
+        lock: Option<File>,
+    ) -> Result<(Self, Recovered), LogError> {
         let recovered = Recovered::new(store.dir(), store.next_seq(), scan);
         let shared = Arc::new(Shared {
-            durable: AtomicU64::new(store.next_seq()),
+            durable: Arc::new(AtomicU64::new(store.next_seq())),
             failure: Mutex::new(None),
         });
         let (queue, messages) = sync_channel(QUEUE);
@@ -148,11 +160,17 @@ impl Log {
             .name("evidence".to_owned())
             .spawn(move || writer.run(&messages))
             .at("start a writer for", &dir)?;
+        let publishing = publisher
+            .map(|publisher| Publishing::start(publisher, Arc::clone(&shared.durable)))
+            .transpose()
+            .at("start a publisher for", &dir)?;
         Ok((
             Self {
                 queue: Some(queue),
                 shared,
                 thread: Some(thread),
+                publishing,
+                _lock: lock,
             },
             recovered,
         ))
@@ -205,6 +223,16 @@ impl Log {
         self.shared.durable.load(Ordering::Acquire)
     }
 
+    /// The last checkpoint, if this log is published.
+    pub fn published(&self) -> Option<Published> {
+        self.publishing.as_ref()?.latest()
+    }
+
+    /// Why the log could not be published, if that failed last.
+    pub fn publish_failure(&self) -> Option<Arc<LogError>> {
+        self.publishing.as_ref()?.failure()
+    }
+
     /// Whether the log takes entries.
     pub fn healthy(&self) -> bool {
         self.failure().is_none()
@@ -234,6 +262,7 @@ impl Log {
                 .failure()
                 .get_or_insert_with(|| Arc::new(LogError::Stopped));
         }
+        self.publishing = None;
     }
 }
 

@@ -1,5 +1,6 @@
 //! What an entry says about the log itself.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Word;
@@ -31,6 +32,18 @@ pub struct Anchored {
     pub root: String,
     /// Where it was found.
     pub source: String,
+}
+
+/// Entries are about to be removed because they are older than what is kept. Their hashes stay in the tree.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pruned {
+    /// All entries before this one.
+    pub before: u64,
+    /// They were logged before this time.
+    pub until: Timestamp,
+    /// By which rule, such as `400 days after the end of AuditPeriod/2026-h1`.
+    pub rule: String,
 }
 
 /// The log is signed with another key from the next checkpoint on. The old key signs a checkpoint that covers this.

@@ -26,7 +26,7 @@ fn ids(dir: &Path) -> Vec<u64> {
 fn faulty(dir: &Path, limit: u64) -> (Log, Faulty) {
     let storage = Faulty::default();
     let (store, scan) = Store::open_on(dir, Box::new(storage.clone()), limit).unwrap();
-    (Log::start(store, scan).unwrap().0, storage)
+    (Log::start(store, scan, None, None).unwrap().0, storage)
 }
 
 fn reopen(log: &Log) -> Result<(), Arc<LogError>> {

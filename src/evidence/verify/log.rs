@@ -1,0 +1,382 @@
+//! Checks one log.
+
+use std::fs;
+use std::path::Path;
+
+use super::bundles::{Checked, Span, below};
+use super::facts::{self, Fact};
+use super::heads::Heads;
+use super::story::{Oddity, Story};
+use super::{LogReport, Problem, Trust};
+use crate::evidence::blob::BlobRef;
+use crate::evidence::body::Epoch;
+use crate::evidence::checkpoint::Checkpoint;
+use crate::evidence::epochs;
+use crate::evidence::error::{At, LogError};
+use crate::evidence::merkle::{Edge, Hashes, WholeTile};
+use crate::evidence::note::{Note, VerifierKey};
+use crate::evidence::raw;
+use crate::evidence::sealed::{self, CHECKPOINT, TileFiles};
+use crate::evidence::segment::{self, Frames};
+use crate::evidence::tile::{self, BUNDLE, Of, Tile};
+
+/// Checks the log in `dir`, which follows the one of which `before` tells.
+pub(super) fn verify(
+    dir: &Path,
+    data: &Path,
+    trust: &Trust,
+    before: Option<&LogReport>,
+    progress: &(dyn Fn(u64, u64) + Sync),
+) -> Result<LogReport, LogError> {
+    let mut report = LogReport::default();
+    if !dir.is_dir() {
+        fs::read_dir(dir).at("read", dir)?;
+    }
+    let Some((head, key)) = open_head(dir, data, trust, &mut report)? else {
+        return Ok(report);
+    };
+    let mut log = Log {
+        dir,
+        data,
+        heads: Heads::gather(dir, data, &key, &trust.anchors, &mut report)?,
+        report,
+        edge: Edge::default(),
+        story: Story::default(),
+        size: head.size,
+    };
+    log.report.first = raw::first_kept(dir)?;
+    log.pruned()?;
+    log.sealed(progress);
+    log.compare_root(&head);
+    log.compare_edge()?;
+    log.segments()?;
+    log.first_entry(&key, before);
+    Ok(log.finish())
+}
+
+pub(super) struct Log<'a> {
+    pub(super) dir: &'a Path,
+    pub(super) data: &'a Path,
+    heads: Heads<'a>,
+    pub(super) report: LogReport,
+    pub(super) edge: Edge,
+    story: Story,
+    pub(super) size: u64,
+}
+
+/// Reads the checkpoint and finds the key that signed it.
+fn open_head(
+    dir: &Path,
+    data: &Path,
+    trust: &Trust,
+    report: &mut LogReport,
+) -> Result<Option<(Checkpoint, VerifierKey)>, LogError> {
+    let path = dir.join(CHECKPOINT);
+    let mut wrong = |what: String| {
+        report.add(Problem {
+            entry: None,
+            file: below(data, &path),
+            byte: None,
+            what,
+        });
+        Ok(None)
+    };
+    let Some(bytes) = sealed::read(&path)? else {
+        return wrong("there is no checkpoint: this is no log, or its head was removed".to_owned());
+    };
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let claimed = Note::parse(&text).and_then(|note| Checkpoint::parse(note.text));
+    let claimed = match claimed {
+        Ok(claimed) => claimed,
+        Err(error) => return wrong(error.to_string()),
+    };
+    let keys = match trust.keys.is_empty() {
+        false => trust.keys.clone(),
+        // Whoever brings no key gets the log's own: then it is consistent, not more.
+        true => match epochs::first_entry(dir) {
+            Ok(Some(epoch)) => VerifierKey::parse(&epoch.key).into_iter().collect(),
+            Ok(None) | Err(_) => Vec::new(),
+        },
+    };
+    let mut refused =
+        "its first entry, which names its key, can't be read: give the key with --key".to_owned();
+    for key in keys {
+        let opened = key
+            .named(&claimed.origin)
+            .and_then(|key| Checkpoint::open(&text, &key).map(|head| (head, key)));
+        match opened {
+            Ok((head, key)) => {
+                report.origin.clone_from(&head.origin);
+                report.size = head.size;
+                report.root = head.root_text();
+                report.key = key.to_string();
+                return Ok(Some((head, key)));
+            }
+            Err(error) => refused = error.to_string(),
+        }
+    }
+    wrong(refused)
+}
+
+impl Log<'_> {
+    pub(super) fn problem(&mut self, entry: Option<u64>, file: &Path, what: String) {
+        self.report.add(Problem {
+            entry,
+            file: below(self.data, file),
+            byte: None,
+            what,
+        });
+    }
+
+    /// Takes the hashes of what retention has removed from the tiles above it.
+    fn pruned(&mut self) -> Result<(), LogError> {
+        let mut tiles = TileFiles::new(self.dir, self.size);
+        for index in 0..self.report.first / BUNDLE {
+            match tiles.hash(1, index) {
+                Ok(hash) => {
+                    let whole = self.edge.push_tile(hash).unwrap_or_default();
+                    self.compare_tiles(&whole);
+                    self.heads.compare(&self.edge, &mut self.report);
+                }
+                Err(error) if error.is_damage() => {
+                    self.report.add_error(&error, self.data);
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks what is in bundles.
+    fn sealed(&mut self, progress: &(dyn Fn(u64, u64) + Sync)) {
+        let span = Span {
+            dir: self.dir,
+            data: self.data,
+            first: self.report.first / BUNDLE,
+            size: self.size,
+        };
+        let size = self.size;
+        span.read(|checked| {
+            self.take(checked);
+            progress(self.edge.size(), size);
+        });
+    }
+
+    fn take(&mut self, checked: Checked) {
+        for problem in checked.problems {
+            self.report.add(problem);
+        }
+        for leaf in checked.leaves {
+            let whole = self.edge.push(leaf);
+            // Whoever read the bundle has compared the lowest tile.
+            self.compare_tiles(whole.get(1..).unwrap_or_default());
+            self.heads.compare(&self.edge, &mut self.report);
+        }
+        for fact in &checked.facts {
+            self.tell(fact);
+        }
+    }
+
+    fn tell(&mut self, fact: &Fact) {
+        if let Some(Oddity { entry, what }) = self.story.tell(fact) {
+            let file = sealed::bundle_path(self.dir, Tile::whole(Of::Entries, entry / BUNDLE));
+            self.problem(Some(entry), &file, what);
+        }
+        for blob in &fact.blobs {
+            self.blob(fact.seq, blob);
+        }
+    }
+
+    fn blob(&mut self, seq: u64, blob: &BlobRef) {
+        if let Err(error) = blob.load(self.dir) {
+            let what = match &error {
+                LogError::Blob { name, reason, .. } => format!("its blob {name} {reason}"),
+                other => other.to_string(),
+            };
+            self.problem(Some(seq), &blob.path(self.dir), what);
+        }
+    }
+
+    fn compare_tiles(&mut self, whole: &[WholeTile]) {
+        for WholeTile {
+            level,
+            index,
+            hashes,
+        } in whole
+        {
+            let tiles = TileFiles::new(self.dir, self.size);
+            match tiles.tile(*level, *index, hashes.len()) {
+                Ok(found) if found == *hashes => {}
+                Ok(_) => {
+                    let path = self
+                        .dir
+                        .join(Tile::whole(Of::Hashes(*level), *index).path());
+                    let what = "its hashes are not those of the tiles below it".to_owned();
+                    self.problem(None, &path, what);
+                }
+                Err(error) => self.report.add_error(&error, self.data),
+            }
+        }
+    }
+
+    /// Checks the segments: that they say the same as the bundles, and what comes behind those.
+    fn segments(&mut self) -> Result<(), LogError> {
+        let Some((first, _)) = segment::list(self.dir)?.into_iter().next() else {
+            return Ok(());
+        };
+        let mut bundle: Option<(u64, Vec<Vec<u8>>)> = None;
+        let mut end = first;
+        let mut frames = Frames::open(self.dir, first)?;
+        for entry in frames.by_ref() {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) if error.is_damage() => {
+                    self.report.add_error(&error, self.data);
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            };
+            end = entry.seq + 1;
+            if entry.seq >= self.size {
+                self.unsigned(entry.seq, &entry.bytes);
+                continue;
+            }
+            let index = entry.seq / BUNDLE;
+            if bundle.as_ref().is_none_or(|(read, _)| *read != index) {
+                bundle = Some((index, self.entries_of(index)));
+            }
+            let at = usize::try_from(entry.seq % BUNDLE).unwrap_or(0);
+            let sealed = bundle.as_ref().and_then(|(_, entries)| entries.get(at));
+            if sealed.is_some_and(|sealed| *sealed != entry.bytes) {
+                let what = "the segment has another entry here than the bundle".to_owned();
+                self.problem(Some(entry.seq), &self.dir.join(segment::WAL), what);
+            }
+        }
+        let (torn, last) = frames
+            .end()
+            .map_or((0, self.dir.join(segment::WAL)), |end| {
+                (end.torn, end.path.clone())
+            });
+        if torn > 0 {
+            self.report.remarks.push(format!(
+                "{torn} bytes of an interrupted write follow the last entry"
+            ));
+        }
+        if end < self.size {
+            let what = format!(
+                "the segments end before entry {end}, and the checkpoint covers {}: the end was cut off",
+                self.size
+            );
+            self.problem(Some(end), &last, what);
+        }
+        Ok(())
+    }
+
+    /// The entries of a bundle; none of one that can't be read, which was said before.
+    pub(super) fn entries_of(&self, index: u64) -> Vec<Vec<u8>> {
+        let width = (self.size - index * BUNDLE).min(BUNDLE);
+        let tile = Tile {
+            of: Of::Entries,
+            index,
+            width: u16::try_from(width).unwrap_or(256),
+        };
+        let Ok(Some(bundle)) = sealed::read_bundle(self.dir, tile) else {
+            return Vec::new();
+        };
+        tile::entries(&bundle.bytes)
+            .map_while(|entry| entry.ok().map(<[u8]>::to_vec))
+            .collect()
+    }
+
+    fn unsigned(&mut self, seq: u64, bytes: &[u8]) {
+        self.report.unsigned += 1;
+        match facts::read(seq, bytes) {
+            Ok(fact) => self.tell(&fact),
+            Err(what) => self.problem(Some(seq), &self.dir.join(segment::WAL), what),
+        }
+    }
+
+    /// Checks what the first entry says of this log and of the one before.
+    fn first_entry(&mut self, key: &VerifierKey, before: Option<&LogReport>) {
+        if self.report.first > 0 {
+            return; // retention has removed it
+        }
+        let Ok(Some(epoch)) = epochs::first_entry(self.dir) else {
+            let what = "the log does not begin with the entry that names it".to_owned();
+            self.problem(Some(0), self.dir, what);
+            return;
+        };
+        if epoch.origin != key.name() {
+            let what = format!(
+                "its first entry is that of the log {}: it was taken from there",
+                epoch.origin
+            );
+            self.problem(Some(0), self.dir, what);
+        }
+        if VerifierKey::parse(&epoch.key).as_ref() != Ok(key) {
+            let what = format!("its first entry names the key {}", epoch.key);
+            self.problem(Some(0), self.dir, what);
+        }
+        self.compare_with_before(&epoch, before);
+    }
+
+    fn compare_with_before(&mut self, epoch: &Epoch, before: Option<&LogReport>) {
+        let Some(committed) = &epoch.before else {
+            if before.is_some() {
+                let what = "another log is before it, to which it does not commit".to_owned();
+                self.problem(Some(0), self.dir, what);
+            }
+            return;
+        };
+        match before {
+            Some(before) if before.origin == committed.origin => {
+                if before.size < committed.size {
+                    self.report.remarks.push(format!(
+                        "entries {} to {} of {} are lost: {}",
+                        before.size,
+                        committed.size - 1,
+                        committed.origin,
+                        epoch.cause
+                    ));
+                }
+            }
+            _ => self.report.remarks.push(format!(
+                "it continues {}, of which {} entries were known to {}, and which is not here: {}",
+                committed.origin, committed.size, committed.source, epoch.cause
+            )),
+        }
+    }
+
+    fn finish(mut self) -> LogReport {
+        let ending = std::mem::take(&mut self.story).finish();
+        for Oddity { entry, what } in ending.silences {
+            let file = sealed::bundle_path(self.dir, Tile::whole(Of::Entries, entry / BUNDLE));
+            self.problem(Some(entry), &file, what);
+        }
+        self.report.open_intents = ending.open_intents;
+        if ending.open_intents > 0 {
+            let open = ending.open_intents;
+            self.report.remarks.push(format!(
+                "{open} writes were announced whose outcome the log does not know yet"
+            ));
+        }
+        if ending.steps_back > 0 {
+            let steps_back = ending.steps_back;
+            self.report.remarks.push(format!(
+                "the clock went back by more than five seconds {steps_back} times"
+            ));
+        }
+        if ending.pruned < self.report.first {
+            let file = sealed::bundle_path(self.dir, Tile::whole(Of::Entries, 0));
+            let what = format!(
+                "the entries before {} are missing, and no entry says that retention has removed them",
+                self.report.first
+            );
+            self.problem(Some(0), &file, what);
+        }
+        let (size, pruned) = (self.size, self.report.first);
+        self.heads.finish(size, pruned, &mut self.report);
+        self.report
+    }
+}

@@ -1,0 +1,57 @@
+//! Checks a log, without a cluster and without trust in whoever made it: a folder, a key, and heads that are known from
+//! elsewhere.
+//!
+//! ```text
+//! bundles ─► two threads: unpack, hash leaves, read each entry ─► in order: tiles, roots, heads, story
+//! segments (what is not sealed yet) ───────────────────────────►
+//! ```
+//!
+//! Nothing is repaired and nothing is written.
+
+mod bundles;
+mod edge;
+mod facts;
+mod heads;
+mod log;
+mod report;
+mod story;
+
+use std::path::Path;
+
+use super::body::Anchored;
+use super::epochs;
+use super::error::LogError;
+use super::note::VerifierKey;
+
+pub use self::report::{LogReport, Problem, Report};
+
+/// What is known from elsewhere.
+#[derive(Clone, Debug, Default)]
+pub struct Trust {
+    /// Keys of which the auditor knows that they are the operator's. Without any, the log's own words are taken, which the
+    /// report says.
+    pub keys: Vec<VerifierKey>,
+    /// Heads of these logs that were seen before, elsewhere.
+    pub anchors: Vec<Anchored>,
+}
+
+/// Checks all logs in a data folder. `progress` hears how many of all entries are done.
+///
+/// Fails only if nothing can be read at all; what is wrong with a log is in the report.
+pub fn verify(
+    data: &Path,
+    trust: &Trust,
+    progress: &(dyn Fn(u64, u64) + Sync),
+) -> Result<Report, LogError> {
+    let mut report = Report::default();
+    for dir in epochs::list(data)? {
+        let before = report.logs.last();
+        let log = log::verify(&dir, data, trust, before, progress)?;
+        report.logs.push(log);
+    }
+    report.conclude(trust);
+    Ok(report)
+}
+
+#[cfg(test)]
+mod tests;

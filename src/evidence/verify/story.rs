@@ -1,0 +1,135 @@
+//! Whether the entries of a log, one after another, make sense: silence is explained, and every write has its intent.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::facts::{Fact, Says};
+use crate::evidence::body::Body;
+
+/// A leader writes a heartbeat a minute. So long without any entry is silence.
+const SILENCE: SignedDuration = SignedDuration::from_secs(180);
+
+/// Time may step back so far: clocks are corrected.
+const STEP_BACK: SignedDuration = SignedDuration::from_secs(5);
+
+/// A silence that no gap has explained yet.
+#[derive(Clone, Copy)]
+struct Silence {
+    seq: u64,
+    from: Timestamp,
+    to: Timestamp,
+}
+
+/// What is remembered between entries.
+#[derive(Default)]
+pub(super) struct Story {
+    last: Option<Timestamp>,
+    /// Whether this replica leads, and so must not be silent.
+    leads: bool,
+    silences: Vec<Silence>,
+    intents: BTreeMap<u64, u64>,
+    last_intent: Option<u64>,
+    step_backs: u64,
+    /// Before which entry the log says that retention has removed all.
+    pruned: u64,
+}
+
+/// What is left at the end.
+pub(super) struct Ending {
+    /// Silences that nothing explains.
+    pub(super) silences: Vec<Oddity>,
+    /// Intents without an outcome.
+    pub(super) open_intents: u64,
+    /// How often the clock went back.
+    pub(super) steps_back: u64,
+    /// Before which entry the log says that retention has removed all.
+    pub(super) pruned: u64,
+}
+
+/// Something that makes no sense.
+pub(super) struct Oddity {
+    pub(super) entry: u64,
+    pub(super) what: String,
+}
+
+impl Story {
+    /// Takes in the next entry.
+    pub(super) fn tell(&mut self, fact: &Fact) -> Option<Oddity> {
+        self.time(fact);
+        let Says::Body(body) = &fact.says else {
+            return None;
+        };
+        match &**body {
+            Body::Term(_) => self.leads = true,
+            Body::Start(_) | Body::Stop(_) | Body::Epoch(_) => self.leads = false,
+            Body::Gap(gap) => {
+                let to = gap.to.unwrap_or(Timestamp::MAX);
+                if gap.scope == "all" || gap.scope == "log" {
+                    self.silences.retain(|silence| {
+                        !(gap.from <= silence.from + SILENCE && to + SILENCE >= silence.to)
+                    });
+                }
+            }
+            Body::Pruned(pruned) => self.pruned = self.pruned.max(pruned.before),
+            Body::Intent(intent) => return self.intent(fact.seq, intent.id),
+            Body::Outcome(outcome) => {
+                if self.intents.remove(&outcome.intent).is_none() {
+                    return Some(Oddity {
+                        entry: fact.seq,
+                        what: format!(
+                            "it is the outcome of intent {}, which the log does not hold",
+                            outcome.intent
+                        ),
+                    });
+                }
+            }
+            _ => {}
+        }
+        None
+    }
+
+    fn time(&mut self, fact: &Fact) {
+        if let Some(last) = self.last {
+            if fact.time + STEP_BACK < last {
+                self.step_backs += 1;
+            }
+            if self.leads && fact.time.duration_since(last) > SILENCE {
+                self.silences.push(Silence {
+                    seq: fact.seq,
+                    from: last,
+                    to: fact.time,
+                });
+            }
+        }
+        self.last = Some(fact.time);
+    }
+
+    fn intent(&mut self, seq: u64, id: u64) -> Option<Oddity> {
+        let again = self.intents.insert(id, seq).is_some();
+        let backwards = self.last_intent.is_some_and(|last| id <= last);
+        self.last_intent = self.last_intent.max(Some(id));
+        (again || backwards).then(|| Oddity {
+            entry: seq,
+            what: format!("intent {id} is not newer than the ones before: it was replayed"),
+        })
+    }
+
+    /// What is left at the end.
+    pub(super) fn finish(self) -> Ending {
+        let silences = self.silences.iter().map(|silence| Oddity {
+            entry: silence.seq,
+            what: format!(
+                "nothing was logged from {} to {}, and no gap says why: heartbeats are missing",
+                silence.from, silence.to
+            ),
+        });
+        Ending {
+            silences: silences.collect(),
+            open_intents: self.intents.len() as u64,
+            steps_back: self.step_backs,
+            pruned: self.pruned,
+        }
+    }
+}
