@@ -373,7 +373,8 @@ impl Operator {
                 *inventory.freshness.of(*kind) != Availability::Listing
                     && *inventory.freshness.of(*kind) != Availability::Unwatched
             });
-            self.health.set_ready(self.feeds.is_synced(OwnKind::Policy) && listed);
+            self.health
+                .set_ready(self.feeds.is_synced(OwnKind::Policy) && listed);
         }
         self.health.turned();
     }

@@ -55,8 +55,6 @@ pub(super) fn stands() -> Rule {
 
 /// The rule that what was decided about stays as it was.
 pub(super) fn settles_spec() -> Rule {
-    Rule::new(
-        "!has(oldSelf.status) || !has(oldSelf.status.decision) || self.spec == oldSelf.spec",
-    )
-    .message("it is decided, and what was decided about stays: delete the object and ask anew")
+    Rule::new("!has(oldSelf.status) || !has(oldSelf.status.decision) || self.spec == oldSelf.spec")
+        .message("it is decided, and what was decided about stays: delete the object and ask anew")
 }

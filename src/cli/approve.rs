@@ -49,7 +49,9 @@ pub(super) async fn run(arguments: Arguments, verdict: DecisionVerdict) -> Resul
     let object = parse(kind, &found)?;
     if let Some(decision) = object.decision() {
         let (verdict, by) = (decision.verdict.as_str(), &decision.by);
-        return Err(format!("{what} is {verdict} by {by} already: a decision stands"));
+        return Err(format!(
+            "{what} is {verdict} by {by} already: a decision stands"
+        ));
     }
     let by = myself(connection.client.clone()).await?;
     if object.requester() == Some(&by) {
@@ -73,14 +75,17 @@ pub(super) async fn run(arguments: Arguments, verdict: DecisionVerdict) -> Resul
         "status": { "decision": decision },
     });
     let (parameters, patch) = (PatchParams::default(), Patch::Merge(patch));
-    within(deadline::WRITE, objects.patch_status(name, &parameters, &patch))
-        .await
-        .map_err(|error| match error {
-            CallError::Conflict { .. } => {
-                format!("{what} was changed meanwhile: look at it again, then decide")
-            }
-            error => format!("{what} was not decided: {error}"),
-        })?;
+    within(
+        deadline::WRITE,
+        objects.patch_status(name, &parameters, &patch),
+    )
+    .await
+    .map_err(|error| match error {
+        CallError::Conflict { .. } => {
+            format!("{what} was changed meanwhile: look at it again, then decide")
+        }
+        error => format!("{what} was not decided: {error}"),
+    })?;
     println!("{what}: {} by {}", decision.verdict.as_str(), decision.by);
     Ok(())
 }
@@ -125,9 +130,7 @@ pub(super) fn resource(kind: PeopleKind) -> ApiResource {
 
 /// An object of a kind, of any origin.
 pub(super) fn parse(kind: PeopleKind, object: &DynamicObject) -> Result<PeopleObject, Failure> {
-    let explain = |error: serde_json::Error| {
-        format!("a {} can't be read: {error}", kind.kind())
-    };
+    let explain = |error: serde_json::Error| format!("a {} can't be read: {error}", kind.kind());
     let text = serde_json::to_string(object).map_err(explain)?;
     kind.parse(&text).map_err(explain)
 }

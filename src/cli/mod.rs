@@ -73,9 +73,7 @@ pub async fn main() -> Result<(), Failure> {
     match Cli::parse().command {
         Command::Run(arguments) => Box::pin(run::run(arguments)).await,
         Command::Diff(arguments) => diff::run(arguments).await,
-        Command::Approve(arguments) => {
-            approve::run(arguments, DecisionVerdict::Approved).await
-        }
+        Command::Approve(arguments) => approve::run(arguments, DecisionVerdict::Approved).await,
         Command::Reject(arguments) => approve::run(arguments, DecisionVerdict::Rejected).await,
         Command::Log(arguments) => log::run(&arguments),
         Command::Controls(arguments) => controls::run(&arguments),

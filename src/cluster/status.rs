@@ -27,10 +27,7 @@ pub async fn write_status(
 
 /// Writes what the operator sees of an object with which people take part. What people decided
 /// stands beside it and is left alone. An object that is gone needs none.
-pub async fn write_remark(
-    client: &kube::Client,
-    remark: &Remark,
-) -> Result<(), CallError> {
+pub async fn write_remark(client: &kube::Client, remark: &Remark) -> Result<(), CallError> {
     let key = &remark.key;
     let place = Place {
         group: api::GROUP,

@@ -371,11 +371,7 @@ impl Engine {
         let ((wall, mono), (ends, status)) = (self.timers.next(), self.people_next());
         let wall = wall.into_iter().chain(ends).min().map(|at| now.later(at));
         let own = [Some(self.heartbeat_at), Some(self.full_pass_at)];
-        [wall, mono, status]
-            .into_iter()
-            .chain(own)
-            .flatten()
-            .min()
+        [wall, mono, status].into_iter().chain(own).flatten().min()
     }
 
     fn dirty(&mut self, id: RuleId, touched: Touched, cause: Cause) {

@@ -22,9 +22,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 pub(super) use self::exceptions::Exceptions;
-pub use self::statuses::Remark;
-pub(super) use self::known::Known;
 use self::exceptions::{Exception, State};
+pub(super) use self::known::Known;
+pub use self::statuses::Remark;
 use super::{Engine, Now, digest};
 use crate::{
     api::{DecisionVerdict, ExceptionKind, PeopleKind, PeopleObject},
@@ -163,7 +163,13 @@ impl Engine {
     }
 
     /// Takes in that an object is gone.
-    pub(super) fn person_withdrew(&mut self, kind: PeopleKind, namespace: &str, name: &str, now: Now) {
+    pub(super) fn person_withdrew(
+        &mut self,
+        kind: PeopleKind,
+        namespace: &str,
+        name: &str,
+        now: Now,
+    ) {
         let key = ObjectKey {
             kind,
             namespace: namespace.into(),
@@ -222,7 +228,13 @@ impl Engine {
     /// Judges an exception anew, and has what it covers or covered judged again.
     fn exception_changed(&mut self, key: &ObjectKey, now: Now) {
         let before = self.people.exceptions.remove(key);
-        if let Some((_, State { until: Some(at), .. })) = &before {
+        if let Some((
+            _,
+            State {
+                until: Some(at), ..
+            },
+        )) = &before
+        {
             self.people.wakes.remove(&(*at, key.clone()));
         }
         let mut after = None;

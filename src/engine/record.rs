@@ -106,13 +106,15 @@ impl Engine {
             moves.joined.push(self.subject_ref(subject));
         }
         if before.unwrap_or(Outcome::Pass) != verdict.outcome {
-            let ended = closed.as_ref().filter(|_| open.is_none()).map(|closed| {
-                match verdict.outcome {
-                    Outcome::Excepted => End::Excepted,
-                    _ if closed.mended => End::PutBack,
-                    _ => End::FixedByOthers,
-                }
-            });
+            let ended =
+                closed
+                    .as_ref()
+                    .filter(|_| open.is_none())
+                    .map(|closed| match verdict.outcome {
+                        Outcome::Excepted => End::Excepted,
+                        _ if closed.mended => End::PutBack,
+                        _ => End::FixedByOthers,
+                    });
             let cause = if before.is_some() {
                 caused(before, verdict.outcome, Cause::Object)
             } else {

@@ -326,10 +326,12 @@ impl Rule {
         let said = self.table.get(&subject);
         let kept = said.and_then(|said| said.kept.clone());
         let before = said.map(|said| Arc::clone(&said.verdict));
-        let verdict = self.verdict(view, &subject, kept.as_deref()).map(|verdict| {
-            view.exceptions
-                .consider(self.key.control, &subject, view.inventory, verdict)
-        });
+        let verdict = self
+            .verdict(view, &subject, kept.as_deref())
+            .map(|verdict| {
+                view.exceptions
+                    .consider(self.key.control, &subject, view.inventory, verdict)
+            });
         let (verdict, news) = match (verdict, &before) {
             (None, _) => (None, self.table.remove(&subject).is_some()),
             (Some(verdict), Some(before)) if **before == verdict => {

@@ -5,7 +5,11 @@ use std::time::Instant;
 use super::{Input, LOG_RETRY, Operator};
 use crate::{
     api::{ControlPolicyStatus, EvidencePosition},
-    cluster::{apply, client::CallError, status::{write_remark, write_status}},
+    cluster::{
+        apply,
+        client::CallError,
+        status::{write_remark, write_status},
+    },
     engine::{Action, ActionResult, Event, Now, Remark, Round, Step},
     evidence::{
         Record,

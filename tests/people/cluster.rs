@@ -73,8 +73,10 @@ impl People {
             let binding = format!("{name}-{number}");
             let role = format!("--clusterrole={role}");
             let user = format!("--user={name}");
-            self.cluster
-                .kubectl_ok(&["create", "clusterrolebinding", &binding, &role, &user], None);
+            self.cluster.kubectl_ok(
+                &["create", "clusterrolebinding", &binding, &role, &user],
+                None,
+            );
         }
         self.cluster.kubeconfig_for(name, &[]).unwrap()
     }
@@ -85,8 +87,14 @@ impl People {
             self.cluster
                 .kubectl_ok(&["create", "serviceaccount", name, "-n", namespace], None);
             let account = format!("--serviceaccount={namespace}:{name}");
-            let bind = ["create", "clusterrolebinding", name, "--clusterrole=cluster-admin"];
-            self.cluster.kubectl_ok(&[&bind[..], &[&account]].concat(), None);
+            let bind = [
+                "create",
+                "clusterrolebinding",
+                name,
+                "--clusterrole=cluster-admin",
+            ];
+            self.cluster
+                .kubectl_ok(&[&bind[..], &[&account]].concat(), None);
         }
         let token = self
             .cluster
@@ -133,7 +141,15 @@ impl People {
 
     /// What is there.
     pub(crate) fn get(&self, place: &Place<'_>) -> Value {
-        let args = ["get", place.kind, place.name, "-n", place.namespace, "-o", "json"];
+        let args = [
+            "get",
+            place.kind,
+            place.name,
+            "-n",
+            place.namespace,
+            "-o",
+            "json",
+        ];
         serde_json::from_str(&self.cluster.kubectl_ok(&args, None)).unwrap()
     }
 

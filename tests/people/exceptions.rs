@@ -34,12 +34,16 @@ fn counts(people: &People, wanted: &Value) {
 #[test]
 fn an_exception_is_approved_accepts_a_failure_and_expires_by_itself() {
     let people = People::start();
-    people.cluster.kubectl_ok(&["create", "namespace", "shop"], None);
+    people
+        .cluster
+        .kubectl_ok(&["create", "namespace", "shop"], None);
     let alice = people.user("alice", &["probity-requester"]);
     let bob = people.user("bob", &["probity-approver"]);
     let replica = people.operator();
     let mut program = replica.start();
-    people.cluster.kubectl_ok(&["apply", "-f", "-"], Some(POLICY));
+    people
+        .cluster
+        .kubectl_ok(&["apply", "-f", "-"], Some(POLICY));
     counts(&people, &json!({ "fail": 1, "excepted": 0 }));
     let expires = Timestamp::now() + SignedDuration::from_secs(25);
     let mut object = exception("legacy", "shop");
@@ -47,10 +51,19 @@ fn an_exception_is_approved_accepts_a_failure_and_expires_by_itself() {
     people.create(&alice, &object);
     let place = named("shop", "legacy");
     let phase = |wanted: &str| {
-        people.becomes(&place, |object| object["status"]["observed"]["phase"] == *wanted)
+        people.becomes(&place, |object| {
+            object["status"]["observed"]["phase"] == *wanted
+        })
     };
     phase("Pending");
-    let approve = ["approve", "controlexception/legacy", "-n", "shop", "--comment", "agreed"];
+    let approve = [
+        "approve",
+        "controlexception/legacy",
+        "-n",
+        "shop",
+        "--comment",
+        "agreed",
+    ];
     let approved = people.probity(&bob, &approve);
     assert_eq!(approved.code, Some(0), "{}", approved.stderr);
     assert!(approved.stdout.contains("net-namespace-default-deny"));
@@ -107,7 +120,12 @@ fn while_nobody_looks(people: &People, replica: &crate::operator::program::Repli
     let causes: Vec<_> = transitions.iter().map(|said| &said["cause"]).collect();
     assert_eq!(causes, ["Policy", "Exception", "Exception", "Exception"]);
     assert_eq!(transitions[1]["ended"], "Excepted");
-    assert!(people.cluster.kubectl_ok(&["get", "lease", "-n", NAMESPACE], None).contains("probity"));
+    assert!(
+        people
+            .cluster
+            .kubectl_ok(&["get", "lease", "-n", NAMESPACE], None)
+            .contains("probity")
+    );
 }
 
 /// Name, step and user of all that the log says of exceptions.

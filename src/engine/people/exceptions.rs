@@ -6,9 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::ObjectKey;
 use crate::{
-    api::{
-        Decision, DecisionVerdict, ExceptionKind, ExceptionPhase, Exemption, PeopleObject,
-    },
+    api::{Decision, DecisionVerdict, ExceptionKind, ExceptionPhase, Exemption, PeopleObject},
     controls::{Subject, Verdict, registry},
     engine::events::ExceptionBounds,
     inventory::{
@@ -140,7 +138,8 @@ impl Exception {
             return state(ExceptionPhase::Rejected, None, message);
         }
         let undecided = self.break_glass && self.decision.is_none();
-        let after = |span: SignedDuration| self.created.saturating_add(span).unwrap_or(Timestamp::MAX);
+        let after =
+            |span: SignedDuration| self.created.saturating_add(span).unwrap_or(Timestamp::MAX);
         let (swept, overdue) = (after(bounds.break_glass), after(bounds.unapproved));
         if undecided && now >= overdue {
             let message = "it was in force without approval, and nobody has approved it since";
@@ -150,7 +149,11 @@ impl Exception {
         }
         if now >= self.expires {
             let until = undecided.then_some(overdue);
-            return state(ExceptionPhase::Expired, until, "its time is over".to_owned());
+            return state(
+                ExceptionPhase::Expired,
+                until,
+                "its time is over".to_owned(),
+            );
         }
         if let Some((had, is)) = self.other_rule() {
             let message = format!("it is about version {had} of the rule, which is now {is}");
@@ -169,7 +172,11 @@ impl Exception {
             None => {
                 let message = "it does nothing before somebody else than the requester approves \
                                it: probity approve";
-                let until = if undecided { overdue.min(self.expires) } else { self.expires };
+                let until = if undecided {
+                    overdue.min(self.expires)
+                } else {
+                    self.expires
+                };
                 let mut state = state(ExceptionPhase::Pending, Some(until), message.to_owned());
                 state.glass_swept = undecided;
                 state
@@ -186,22 +193,28 @@ impl Exception {
         if let Err(why) = &self.covers {
             return Some(format!("spec.selector can't be used: {why}"));
         }
-        let latest = self.created.saturating_add(bounds.longest).unwrap_or(Timestamp::MAX);
+        let latest = self
+            .created
+            .saturating_add(bounds.longest)
+            .unwrap_or(Timestamp::MAX);
         if self.expires > latest {
-            return Some(format!("expiresAt is later than {latest}, which is the latest"));
+            return Some(format!(
+                "expiresAt is later than {latest}, which is the latest"
+            ));
         }
         let decision = self.decision.as_ref()?;
         if decision.by == self.requested_by {
             return Some("who asks can't approve".to_owned());
         }
-        (decision.generation != self.generation).then(|| {
-            "it was changed after it was approved: make another exception".to_owned()
-        })
+        (decision.generation != self.generation)
+            .then(|| "it was changed after it was approved: make another exception".to_owned())
     }
 
     /// The version of the rule that it is about and the one there is, where these differ.
     fn other_rule(&self) -> Option<(u32, u32)> {
-        let had = self.rule_version.filter(|_| self.kind == ExceptionKind::FalsePositive)?;
+        let had = self
+            .rule_version
+            .filter(|_| self.kind == ExceptionKind::FalsePositive)?;
         let is = registry::find(&self.control)?.info.rule_version;
         (had != is).then_some((had, is))
     }
@@ -220,7 +233,9 @@ impl Exception {
             }
             Ok(Covers::Selected(selector, within)) => {
                 let namespace = &subject.namespace;
-                within.as_ref().is_none_or(|within| within.contains(namespace))
+                within
+                    .as_ref()
+                    .is_none_or(|within| within.contains(namespace))
                     && subject.object_kind().is_some_and(|kind| {
                         inventory
                             .meta(kind, subject.object_namespace(), &subject.name)
@@ -240,7 +255,7 @@ fn covers(
     match &exemption.selector {
         Some(selector) => WireSelector::parse(&selector.to_string(), interner)
             .map(|selector| Covers::Selected(selector, within))
-            .map_err(|error| error.to_string()),
+            .map_err(|error| error.clone()),
         None => Ok(Covers::Named(named)),
     }
 }
@@ -253,7 +268,10 @@ pub(in crate::engine) struct Exceptions {
 
 impl Exceptions {
     pub(super) fn insert(&mut self, key: ObjectKey, exception: Exception, state: State) {
-        let of = self.by_control.entry(exception.control.clone()).or_default();
+        let of = self
+            .by_control
+            .entry(exception.control.clone())
+            .or_default();
         of.insert(key, (exception, state));
     }
 
@@ -272,7 +290,10 @@ impl Exceptions {
 
     /// The exceptions of a control.
     pub(super) fn of(&self, control: &str) -> impl Iterator<Item = &ObjectKey> {
-        self.by_control.get(control).into_iter().flat_map(BTreeMap::keys)
+        self.by_control
+            .get(control)
+            .into_iter()
+            .flat_map(BTreeMap::keys)
     }
 
     pub(super) fn get(&self, key: &ObjectKey) -> Option<&(Exception, State)> {

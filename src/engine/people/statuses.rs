@@ -43,7 +43,11 @@ impl Engine {
     pub(in crate::engine) fn excepted_changed(&mut self, control: &str, now: Now) {
         let keys: Vec<ObjectKey> = self.people.exceptions.of(control).cloned().collect();
         for key in keys {
-            let first = self.people.objects.get(&key).is_some_and(|held| held.sent.is_none());
+            let first = self
+                .people
+                .objects
+                .get(&key)
+                .is_some_and(|held| held.sent.is_none());
             let wait = if first { STATUS_SOON } else { COUNTS_EVERY };
             self.remark_by(&key, now.mono + wait);
         }
@@ -75,7 +79,8 @@ impl Engine {
             let Some(held) = self.people.objects.get_mut(&key) else {
                 continue;
             };
-            if held.sent.as_ref() == Some(&observed) || there(&held.object) == Some(observed.clone())
+            if held.sent.as_ref() == Some(&observed)
+                || there(&held.object) == Some(observed.clone())
             {
                 continue; // quiet when nothing changed
             }
@@ -122,8 +127,7 @@ impl Engine {
         let covered = rows.filter(|(subject, row)| {
             row.verdict.outcome == Outcome::Excepted && exception.covers(&self.inventory, subject)
         });
-        let subjects: std::collections::BTreeSet<_> =
-            covered.map(|(subject, _)| subject).collect();
+        let subjects: std::collections::BTreeSet<_> = covered.map(|(subject, _)| subject).collect();
         subjects.len()
     }
 }

@@ -189,7 +189,12 @@ fn it_covers_what_it_names_and_nothing_else() {
     let labelled = json!({ "metadata": { "name": "pay", "labels": { "team": "pay" } } });
     drive.put(Kind::Namespace, labelled);
     assert_eq!(drive.status().summary.failing, 0);
-    assert_eq!(drive.engine.exceptions_in_force(ExceptionKind::AcceptedRisk), 3);
+    assert_eq!(
+        drive
+            .engine
+            .exceptions_in_force(ExceptionKind::AcceptedRisk),
+        3
+    );
 }
 
 #[test]
@@ -217,10 +222,13 @@ fn an_exception_of_another_control_or_that_is_refused_or_self_approved_does_noth
 
 #[test]
 fn a_false_positive_ends_when_the_rule_has_another_version() {
-    let info = crate::controls::registry::find("net-namespace-default-deny").unwrap().info;
-    for (version, phase, failing_subjects) in
-        [(info.rule_version, "Active", 0), (info.rule_version + 1, "RuleChanged", 1)]
-    {
+    let info = crate::controls::registry::find("net-namespace-default-deny")
+        .unwrap()
+        .info;
+    for (version, phase, failing_subjects) in [
+        (info.rule_version, "Active", 0),
+        (info.rule_version + 1, "RuleChanged", 1),
+    ] {
         let mut drive = failing();
         let mut object = approved();
         object["spec"]["kind"] = json!("FalsePositive");
@@ -234,7 +242,10 @@ fn a_false_positive_ends_when_the_rule_has_another_version() {
 #[test]
 fn a_broken_glass_works_for_eight_hours_and_is_unapproved_after_three_days() {
     let mut drive = failing();
-    put(&mut drive, &exception(&json!({ "spec": { "breakGlass": true } })));
+    put(
+        &mut drive,
+        &exception(&json!({ "spec": { "breakGlass": true } })),
+    );
     assert_eq!(drive.status().summary.failing, 0, "at once");
     assert_eq!(observed(&mut drive)["phase"], "BreakGlass");
     drive.wait(8 * HOUR);
@@ -292,7 +303,10 @@ fn an_exception_that_began_or_ended_while_nobody_looked_is_the_cause() {
     last.namespace("shop");
     last.policy(1, observe());
     last.lead(3);
-    assert_eq!(last.transitions(), [(EXCEPTED, FAIL, Cause::Exception, None)]);
+    assert_eq!(
+        last.transitions(),
+        [(EXCEPTED, FAIL, Cause::Exception, None)]
+    );
 }
 
 #[test]
@@ -324,11 +338,18 @@ fn a_status_is_written_when_it_changes_and_only_then() {
     crate::engine::tests::merge(&mut object, &decided("Approved", "bob"));
     put(&mut drive, &object);
     let active = observed(&mut drive);
-    assert_eq!((&active["phase"], &active["subjects"]), (&json!("Active"), &json!(1)));
+    assert_eq!(
+        (&active["phase"], &active["subjects"]),
+        (&json!("Active"), &json!(1))
+    );
     assert!(active["decidedAt"].is_string());
     let key = drive.remarks.last().unwrap().key.clone();
     let before = drive.remarks.len();
     drive.apply(Event::RemarkFailed(key));
     drive.wait(10);
-    assert_eq!(drive.remarks.len(), before + 1, "what failed is tried again");
+    assert_eq!(
+        drive.remarks.len(),
+        before + 1,
+        "what failed is tried again"
+    );
 }
