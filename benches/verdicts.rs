@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use probity::{
-    engine::{Config, Engine, Event, Memory, Now, OWNER_LABEL, Round},
+    engine::{Config, Engine, Event, ExceptionBounds, Memory, Now, OWNER_LABEL, Round},
     evidence::body::Term,
     inventory::Kind,
 };
@@ -64,6 +64,7 @@ impl Drive {
             own_namespace: "probity-system".to_owned(),
             log: "probity-0".to_owned(),
             owner_label: OWNER_LABEL.to_owned(),
+            exceptions: ExceptionBounds::default(),
         };
         let mut drive = Self {
             engine: Engine::new(config, Memory::default()),

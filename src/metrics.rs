@@ -8,6 +8,7 @@ use prometheus::{
 };
 
 use crate::{
+    api::ExceptionKind,
     controls::REGISTRY,
     engine::{Engine, Measure},
     inventory::Inventory,
@@ -41,6 +42,7 @@ pub struct Metrics {
     leader: IntGauge,
     requests: IntCounterVec,
     policies: IntGauge,
+    exceptions_active: IntGaugeVec,
     last_round: Gauge,
 }
 
@@ -192,6 +194,11 @@ impl Metrics {
                 &["verb", "result"],
             )?,
             policies: one("policies", "Policies that are held.")?,
+            exceptions_active: by(
+                "exceptions_active",
+                "Exceptions that accept failures now, by kind.",
+                &["kind"],
+            )?,
             last_round,
             registry,
         })
@@ -376,6 +383,15 @@ impl Metrics {
     /// Notes how many policies are held.
     pub fn policies(&self, held: usize) {
         self.policies.set(i64::try_from(held).unwrap_or(i64::MAX));
+    }
+
+    /// Notes how many exceptions are in force.
+    pub fn exceptions(&self, engine: &Engine) {
+        for kind in ExceptionKind::ALL {
+            let count = i64::try_from(engine.exceptions_in_force(kind)).unwrap_or(i64::MAX);
+            let gauge = self.exceptions_active.with_label_values(&[kind.as_str()]);
+            gauge.set(count);
+        }
     }
 
     /// Counts a request to the API server.

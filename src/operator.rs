@@ -25,7 +25,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use self::{
-    feed::PolicyFeed,
+    feed::{Feeds, OwnKind},
     watches::{Source, Watches},
 };
 use crate::{
@@ -35,7 +35,7 @@ use crate::{
         lease::{Candidate, Leadership, Term},
         watch::{LostReason, WatchItem},
     },
-    engine::{ActionResult, Engine, Event, Now},
+    engine::{ActionResult, Engine, Event, Now, ObjectKey},
     evidence::{
         Record,
         body::{self, Body},
@@ -62,6 +62,8 @@ pub(crate) enum Input {
     Action(u64, ActionResult),
     /// A status could not be written.
     StatusFailed(Sym),
+    /// What is seen of an object with which people take part could not be written.
+    RemarkFailed(ObjectKey),
     /// A probe has come to an end.
     Found(crate::engine::Finding),
     /// A metadata-only list of a kind, and whether it is the second look.
@@ -120,7 +122,7 @@ pub struct Operator {
     inbox: mpsc::Receiver<Input>,
     sender: mpsc::Sender<Input>,
     watches: Watches,
-    feed: PolicyFeed,
+    feeds: Feeds,
     notices: mpsc::Sender<feed::Addressed>,
     origin: Instant,
     log_retry_at: Duration,
@@ -150,7 +152,7 @@ impl Operator {
         let notices = feed::publish(connection.client.clone(), publisher, metrics.clone());
         Self {
             watches: Watches::new(connection.client.clone(), watched),
-            feed: PolicyFeed::default(),
+            feeds: Feeds::default(),
             origin: Instant::now(),
             log_retry_at: Duration::ZERO,
             observers: observe::Observers::default(),
@@ -178,7 +180,7 @@ impl Operator {
         let mut stop = std::pin::pin!(stop);
         let mut next = Duration::ZERO;
         self.engine.observed_mut().server_minor = Some(self.options.server_minor);
-        self.watches.watch_policies();
+        self.watch_own();
         loop {
             let wait = next.saturating_sub(self.origin.elapsed()).min(TURN);
             let first = tokio::select! {
@@ -248,6 +250,9 @@ impl Operator {
                 self.engine
                     .apply(Event::StatusFailed(name.to_string()), now);
             }
+            Input::RemarkFailed(key) => {
+                self.engine.apply(Event::RemarkFailed(key), now);
+            }
             Input::Found(finding) => self.engine.apply(Event::Found(finding), now),
             Input::Listed {
                 kind,
@@ -261,11 +266,15 @@ impl Operator {
     }
 
     fn watched(&mut self, item: WatchItem<Source>, now: Now) {
-        let Source::Kind(kind) = item.key() else {
-            for event in self.feed.take(item) {
-                self.engine.apply(event, now);
+        let kind = match item.key() {
+            Source::Kind(kind) => kind,
+            Source::Own(kind) => {
+                for event in self.feeds.take(kind, item) {
+                    self.engine.apply(event, now);
+                }
+                self.watch_own();
+                return;
             }
-            return;
         };
         if !self.watches.is_watching(kind) {
             return; // it was stopped while this was on its way
@@ -282,6 +291,14 @@ impl Operator {
             },
         };
         self.engine.apply(event, now);
+    }
+
+    /// Follows our own kinds. Policies wait for what people say to be known: else a failure that
+    /// is accepted would be taken for one that is not.
+    fn watch_own(&mut self) {
+        let settled = self.feeds.people_settled();
+        let kinds = OwnKind::all().filter(|kind| settled || *kind != OwnKind::Policy);
+        kinds.for_each(|kind| self.watches.watch_own(kind));
     }
 
     /// Tells the engine whether we lead.
@@ -349,13 +366,15 @@ impl Operator {
         });
         if self.observers.second_passed(now.mono) {
             self.metrics.inventory(self.engine.inventory(), now.mono);
-            self.metrics.policies(self.feed.len());
+            self.metrics.policies(self.feeds.len(OwnKind::Policy));
+            self.metrics.exceptions(&self.engine);
             let inventory = self.engine.inventory();
             let listed = needed.iter().all(|kind| {
                 *inventory.freshness.of(*kind) != Availability::Listing
                     && *inventory.freshness.of(*kind) != Availability::Unwatched
             });
-            self.health.set_ready(self.feed.is_synced() && listed);
+            self.health
+                .set_ready(self.feeds.is_synced(OwnKind::Policy) && listed);
         }
         self.health.turned();
     }

@@ -16,4 +16,5 @@ mod harness;
 mod house;
 mod network;
 mod operator;
+mod people;
 mod rbac;

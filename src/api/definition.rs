@@ -1,17 +1,42 @@
 //! The `CustomResourceDefinition`s, with what their Rust types can't say.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 use kube::CustomResourceExt;
 
-use super::ControlPolicy;
+use super::{ClusterControlException, ControlException, ControlPolicy};
 use crate::controls::{Info, REGISTRY};
 
 /// Every definition, by file name.
 pub fn definitions() -> Vec<(&'static str, CustomResourceDefinition)> {
-    let mut policy = ControlPolicy::crd();
-    for version in &mut policy.spec.versions {
+    let controls = |schema: &mut JSONSchemaProps| {
+        for info in REGISTRY.iter().map(|registered| registered.info) {
+            document(schema, info);
+        }
+    };
+    vec![
+        (
+            "probity.dev_clustercontrolexceptions.yaml",
+            described(ClusterControlException::crd(), name_controls),
+        ),
+        (
+            "probity.dev_controlexceptions.yaml",
+            described(ControlException::crd(), name_controls),
+        ),
+        (
+            "probity.dev_controlpolicies.yaml",
+            described(ControlPolicy::crd(), controls),
+        ),
+    ]
+}
+
+/// A definition with what its Rust type can't say.
+fn described(
+    mut definition: CustomResourceDefinition,
+    more: impl Fn(&mut JSONSchemaProps),
+) -> CustomResourceDefinition {
+    for version in &mut definition.spec.versions {
         if let Some(schema) = version
             .schema
             .as_mut()
@@ -19,13 +44,24 @@ pub fn definitions() -> Vec<(&'static str, CustomResourceDefinition)> {
         {
             // Else `kubectl explain` shows how the type was derived.
             schema.description = field(schema, "spec").and_then(|spec| spec.description.clone());
-            for info in REGISTRY.iter().map(|registered| registered.info) {
-                document(schema, info);
-            }
+            more(schema);
             tidy(schema);
         }
     }
-    vec![("probity.dev_controlpolicies.yaml", policy)]
+    definition
+}
+
+/// Has the API server refuse ids of controls that there are not.
+fn name_controls(root: &mut JSONSchemaProps) {
+    let control = field(root, "spec").and_then(|spec| field(spec, "control"));
+    if let Some(control) = control {
+        let mut ids: Vec<_> = REGISTRY
+            .iter()
+            .map(|registered| registered.info.id)
+            .collect();
+        ids.sort_unstable();
+        control.enum_ = Some(ids.into_iter().map(|id| JSON(id.into())).collect());
+    }
 }
 
 /// The schema of the field of a policy that switches a control on.

@@ -1,14 +1,24 @@
 //! The API `probity.dev/v1alpha1`: inert data, from which the CRDs are generated.
 
+pub mod cluster_control_exception;
+pub mod control_exception;
 pub mod controls;
+pub mod decision;
 pub mod definition;
+pub mod exception;
+pub mod people;
 pub mod period;
 pub mod policy;
 pub mod status;
 
 pub use self::{
+    cluster_control_exception::{ClusterControlException, ClusterControlExceptionSpec},
+    control_exception::{ControlException, ControlExceptionSpec},
     controls::{Controls, Setting},
+    decision::{Decision, DecisionVerdict},
     definition::definitions,
+    exception::{ExceptionKind, ExceptionPhase, ExceptionStatus, Exemption, ObservedException},
+    people::{PeopleKind, PeopleObject},
     period::Period,
     policy::{Change, ControlPolicy, ControlPolicySpec, Existing, Limits, Mode, ScopeSpec},
     status::{

@@ -242,11 +242,17 @@ pub struct Change {
 pub(crate) struct LabelSelectorSchema {
     /// Labels that must have exactly these values.
     #[schemars(extend("maxProperties" = 32))]
-    match_labels: Option<std::collections::BTreeMap<String, String>>,
+    match_labels: Option<std::collections::BTreeMap<String, LabelValueSchema>>,
     /// Further requirements, all of which must hold.
     #[schemars(length(max = 32))]
     match_expressions: Option<Vec<LabelExpressionSchema>>,
 }
+
+/// The value of a label.
+#[derive(JsonSchema)]
+#[allow(dead_code, reason = "only its schema is used")]
+#[schemars(inline)]
+struct LabelValueSchema(#[schemars(length(max = 63))] String);
 
 /// One requirement of a label selector.
 #[derive(JsonSchema)]

@@ -9,14 +9,17 @@ use clap::Args;
 use jiff::Timestamp;
 use kube::api::ListParams;
 
-use super::{Connect, Failure};
+use super::{
+    Connect, Failure,
+    approve::{parse, resource},
+};
 use crate::{
-    api::ControlPolicy,
+    api::{ControlPolicy, PeopleKind, PeopleObject},
     cluster::{
-        client::{self, deadline, within},
+        client::{self, CallError, deadline, within},
         watch::{self, Resource, WatchItem, WatchOptions},
     },
-    engine::{Config, Engine, Event, Memory, Now, OWNER_LABEL, Standing},
+    engine::{Config, Engine, Event, ExceptionBounds, Memory, Now, OWNER_LABEL, Standing},
     evidence::body::Term,
     inventory::{Availability, Kind},
 };
@@ -43,6 +46,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         own_namespace: arguments.namespace,
         log: "diff".to_owned(),
         owner_label: OWNER_LABEL.to_owned(),
+        exceptions: ExceptionBounds::default(),
     };
     let mut engine = Engine::new(config, Memory::default());
     engine.observed_mut().server_minor = Some(version.minor);
@@ -59,6 +63,9 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let policies = within(deadline::LIST, policies.list(&ListParams::default()))
         .await
         .map_err(|error| format!("policies can't be read: {error}"))?;
+    for object in people(&connection.client).await? {
+        engine.apply(Event::People(object), now());
+    }
     for policy in policies {
         engine.apply(Event::Policy(Box::new(policy)), now());
     }
@@ -73,6 +80,25 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     settle(&mut engine, &now);
     print(&engine);
     Ok(())
+}
+
+/// What people say: exceptions. A kind that is not served has no objects.
+async fn people(client: &kube::Client) -> Result<Vec<PeopleObject>, Failure> {
+    let mut objects = Vec::new();
+    for kind in PeopleKind::ALL {
+        let all: kube::Api<kube::api::DynamicObject> =
+            kube::Api::all_with(client.clone(), &resource(kind));
+        let listed = match within(deadline::LIST, all.list(&ListParams::default())).await {
+            Err(CallError::NotFound) => continue,
+            listed => {
+                listed.map_err(|error| format!("{} can't be read: {error}", kind.plural()))?
+            }
+        };
+        for object in listed {
+            objects.push(parse(kind, &object)?);
+        }
+    }
+    Ok(objects)
 }
 
 /// Lists every kind that the policies need, once.

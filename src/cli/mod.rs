@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand.
 #![allow(clippy::print_stdout, reason = "printing is what commands are for")]
 
+mod approve;
 mod baseline;
 mod controls;
 mod crds;
@@ -14,6 +15,8 @@ mod run;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+use crate::api::DecisionVerdict;
 
 /// Keeps SOC 2 controls operating on Kubernetes, and proves that they did.
 #[derive(Debug, Parser)]
@@ -29,6 +32,10 @@ enum Command {
     Run(run::Arguments),
     /// List what Enforce would do now, without doing it.
     Diff(diff::Arguments),
+    /// Approve what somebody else asked for, such as an exception.
+    Approve(approve::Arguments),
+    /// Refuse what somebody else asked for.
+    Reject(approve::Arguments),
     /// Print the evidence log.
     Log(log::Arguments),
     /// List the controls.
@@ -66,6 +73,8 @@ pub async fn main() -> Result<(), Failure> {
     match Cli::parse().command {
         Command::Run(arguments) => Box::pin(run::run(arguments)).await,
         Command::Diff(arguments) => diff::run(arguments).await,
+        Command::Approve(arguments) => approve::run(arguments, DecisionVerdict::Approved).await,
+        Command::Reject(arguments) => approve::run(arguments, DecisionVerdict::Rejected).await,
         Command::Log(arguments) => log::run(&arguments),
         Command::Controls(arguments) => controls::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),

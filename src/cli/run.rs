@@ -12,7 +12,7 @@ use crate::{
         client::{self, Connection, deadline, within},
         lease::{LeaseConfig, LeaseTiming, campaign},
     },
-    engine::{Config, Engine, Memory, OWNER_LABEL},
+    engine::{Config, Engine, ExceptionBounds, Memory, OWNER_LABEL},
     evidence::{Log, body::Start, journal::Journal},
     metrics::Metrics,
     operator::{Operator, Options, ProbePlace},
@@ -49,6 +49,15 @@ pub(super) struct Arguments {
     /// Label of namespaces that names the owner of what is in them.
     #[arg(long, value_name = "LABEL", default_value = OWNER_LABEL)]
     owner_label: String,
+    /// Days after their creation at which exceptions end at the latest.
+    #[arg(
+        long,
+        value_name = "DAYS",
+        env = "PROBITY_LONGEST_EXCEPTION",
+        default_value_t = 90,
+        value_parser = clap::value_parser!(u16).range(1..=3650)
+    )]
+    longest_exception: u16,
     /// Seconds for which a lease that is not renewed keeps others from leading.
     #[arg(long, value_name = "SECONDS", default_value_t = 5.0)]
     lease_duration: f64,
@@ -109,6 +118,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
             own_namespace: namespace.clone(),
             log: arguments.replica.clone(),
             owner_label: arguments.owner_label,
+            exceptions: ExceptionBounds::of_days(arguments.longest_exception),
         },
         memory.0,
     );

@@ -1,11 +1,12 @@
-//! Writing the status of a policy.
+//! Writing statuses: of policies, and of objects with which people take part.
 
 use http::Method;
 use serde_json::{Value, json};
 
 use super::client::CallError;
-use super::request::{JSON_PATCH, Place, build, send};
+use super::request::{JSON_PATCH, MERGE, Place, build, send};
 use crate::api::{self, ControlPolicyStatus};
+use crate::engine::Remark;
 use crate::inventory::meta::MANAGER;
 
 /// Puts a policy's status in the place of the one before. A policy that is gone needs none: that is no failure.
@@ -18,6 +19,26 @@ pub async fn write_status(
         message: error.to_string(),
     })?;
     let request = build(Method::PATCH, &uri(name), JSON_PATCH, &body)?;
+    match send(client, request).await {
+        Ok(_) | Err(CallError::NotFound) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes what the operator sees of an object with which people take part. What people decided
+/// stands beside it and is left alone. An object that is gone needs none.
+pub async fn write_remark(client: &kube::Client, remark: &Remark) -> Result<(), CallError> {
+    let key = &remark.key;
+    let place = Place {
+        group: api::GROUP,
+        version: api::VERSION,
+        plural: key.kind.plural(),
+        namespace: &key.namespace,
+        name: &key.name,
+    };
+    let uri = format!("{}/status?fieldManager={MANAGER}", place.path());
+    let body = json!({ "status": { "observed": remark.observed } });
+    let request = build(Method::PATCH, &uri, MERGE, &body)?;
     match send(client, request).await {
         Ok(_) | Err(CallError::NotFound) => Ok(()),
         Err(error) => Err(error),

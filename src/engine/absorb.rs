@@ -34,6 +34,7 @@ impl Engine {
             inventory: &self.inventory,
             analyses: &self.analyses,
             observed: &self.observed,
+            exceptions: &self.people.exceptions,
             now: now.wall,
         };
         let before = rule.sight();
@@ -212,9 +213,10 @@ impl Engine {
         let Some(instance) = self.instances.get_mut(&id) else {
             return;
         };
-        let (subject, cause) = (&judged.subject, judged.cause);
+        let subject = &judged.subject;
         let old = instance.rows.remove(subject);
         let outcome = verdict.outcome;
+        let cause = caused(before.map(|verdict| verdict.outcome), outcome, judged.cause);
         let unchanged = before.is_some_and(|b| b.outcome == outcome && b.reason == verdict.reason);
         let before = before.map(|verdict| verdict.outcome);
         let deviation = old.as_ref().and_then(|row| row.deviation.clone());
@@ -329,13 +331,20 @@ impl Engine {
             instance.last_outcome = Some(outcome);
             instance.outcome_since = now.wall;
         }
+        let excepted = before.of(Outcome::Excepted) != instance.counts.of(Outcome::Excepted);
+        let control = instance.key.control;
         let urgent = outcome_changed
+            || excepted
             || before.of(Outcome::Fail) != instance.counts.of(Outcome::Fail)
             || before.of(Outcome::Unknown) != instance.counts.of(Outcome::Unknown);
         if before == instance.counts && !urgent {
             return;
         }
-        for name in instance.policies.clone() {
+        let policies = instance.policies.clone();
+        if excepted {
+            self.excepted_changed(control, now);
+        }
+        for name in policies {
             if urgent {
                 self.status_soon(&name, now);
             } else {
@@ -343,6 +352,17 @@ impl Engine {
             }
             self.out.changed.insert(name);
         }
+    }
+}
+
+/// Why an outcome changed: whatever else changes at the same time, only an exception makes a
+/// failure accepted, or no longer so.
+pub(super) const fn caused(before: Option<Outcome>, after: Outcome, cause: Cause) -> Cause {
+    match (before, after) {
+        (Some(Outcome::Fail), Outcome::Excepted) | (Some(Outcome::Excepted), Outcome::Fail) => {
+            Cause::Exception
+        }
+        _ => cause,
     }
 }
 

@@ -234,6 +234,7 @@ impl Engine {
         };
         let kept = rule.kept(subject);
         let (observed, target) = (&self.observed, remedy.target());
+        let exceptions = &self.people.exceptions;
         let change = target.change();
         let analyses = &mut self.analyses;
         let look = |inventory: &crate::inventory::Inventory| {
@@ -243,6 +244,7 @@ impl Engine {
                 inventory,
                 analyses,
                 observed,
+                exceptions,
                 now: now.wall,
             };
             rule.verdict(view, subject, kept)

@@ -7,9 +7,9 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Action, ActionResult, Finding};
+use super::{Action, ActionResult, Finding, ObjectKey, Remark};
 use crate::{
-    api::{ControlPolicy, ControlPolicyStatus},
+    api::{ControlPolicy, ControlPolicyStatus, PeopleKind, PeopleObject},
     controls::Subject,
     evidence::{
         Record,
@@ -53,6 +53,39 @@ pub struct Config {
     pub log: String,
     /// Label of namespaces that names the owner.
     pub owner_label: String,
+    /// How long exceptions may last.
+    pub exceptions: ExceptionBounds,
+}
+
+/// How long exceptions may last, from their creation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExceptionBounds {
+    /// The latest end.
+    pub longest: SignedDuration,
+    /// How long one works that nobody has approved, if it says that it is an emergency.
+    pub break_glass: SignedDuration,
+    /// When such a one must have been approved.
+    pub unapproved: SignedDuration,
+}
+
+impl ExceptionBounds {
+    /// With a latest end in so many days.
+    pub fn of_days(longest: u16) -> Self {
+        Self {
+            longest: SignedDuration::from_hours(i64::from(longest) * 24),
+            ..Self::default()
+        }
+    }
+}
+
+impl Default for ExceptionBounds {
+    fn default() -> Self {
+        Self {
+            longest: SignedDuration::from_hours(90 * 24),
+            break_glass: SignedDuration::from_hours(8),
+            unapproved: SignedDuration::from_hours(72),
+        }
+    }
 }
 
 /// Something that happened.
@@ -80,6 +113,14 @@ pub enum Event {
     Policy(Box<ControlPolicy>),
     /// A policy is gone.
     PolicyDeleted(String),
+    /// An object with which people take part is new or changed.
+    People(PeopleObject),
+    /// Such an object is gone: its kind, its namespace (empty where it is in none) and its name.
+    PeopleGone(PeopleKind, String, String),
+    /// All objects of such a kind have been read.
+    PeopleListed(PeopleKind),
+    /// What is seen of such an object could not be written: it is due again.
+    RemarkFailed(ObjectKey),
     /// A probe has come to an end.
     Found(Finding),
     /// What became of a step of an action.
@@ -103,6 +144,8 @@ pub struct Round {
     pub actions: Vec<Action>,
     /// Statuses to write, by policy.
     pub statuses: Vec<(Sym, ControlPolicyStatus)>,
+    /// What to write into the statuses of objects with which people take part.
+    pub remarks: Vec<Remark>,
     /// Events to publish.
     pub notices: Vec<Notice>,
     /// What to count.

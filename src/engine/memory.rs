@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{instance::Deviation, lasting::Lasting};
+use super::{instance::Deviation, lasting::Lasting, people::Known as KnownPeople};
 use crate::{
     controls::{Kept, Subject, Target},
     evidence::{
@@ -45,6 +45,7 @@ pub struct Memory {
     intents: BTreeMap<u64, SubjectRef>,
     truces: Vec<(SubjectRef, Timestamp)>,
     pub(super) lasting: Lasting,
+    pub(super) people: KnownPeople,
     last: Option<Timestamp>,
     epoch: Option<u64>,
     stopped: bool,
@@ -56,6 +57,7 @@ impl Memory {
         self.last = Some(entry.time);
         self.stopped = matches!(entry.body, Body::Stop(_));
         self.lasting.note(&entry.body);
+        self.people.note(&entry.body);
         match entry.body {
             Body::Population(population) => {
                 for policy in &population.policies {

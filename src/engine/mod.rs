@@ -30,6 +30,7 @@ mod memory;
 mod mending;
 mod observed;
 mod owners;
+mod people;
 mod plan;
 mod policies;
 mod record;
@@ -58,6 +59,7 @@ use self::{
     intake::Pause,
     limits::{Brake, Budget},
     mending::Mending,
+    people::People,
     policies::Policy,
     rule::{Rule, RuleId, RuleKey},
     timers::Timers,
@@ -65,12 +67,13 @@ use self::{
 pub(crate) use crate::evidence::blob::hex;
 
 pub use self::{
-    events::{Config, Event, Measure, Notice, NoticeKind, Now, Round, Series},
+    events::{Config, Event, ExceptionBounds, Measure, Notice, NoticeKind, Now, Round, Series},
     flights::{Action, ActionResult, Failure, FailureKind, Step},
     memory::Memory,
     observed::{
         Canary, CanaryRun, Cilium, Finding, NetworkProbe, Observed, Password, Route, Served,
     },
+    people::{ObjectKey, Remark},
     plan::{Hold, PAUSE, Standing},
     record::OWNER_LABEL,
 };
@@ -91,6 +94,7 @@ pub struct Engine {
     analyses: Analyses,
     observed: Observed,
     policies: BTreeMap<Sym, Policy>,
+    people: People,
     rules: BTreeMap<RuleId, Rule>,
     rule_ids: BTreeMap<RuleKey, RuleId>,
     /// Rules by the kinds that they make us watch.
@@ -147,6 +151,7 @@ impl Engine {
             analyses: Analyses::default(),
             observed: Observed::default(),
             policies: BTreeMap::new(),
+            people: People::default(),
             rules: BTreeMap::new(),
             rule_ids: BTreeMap::new(),
             readers: BTreeMap::new(),
@@ -262,6 +267,12 @@ impl Engine {
             Event::Repaired(kind, objects, since) => self.repaired(kind, objects, since, now),
             Event::Policy(policy) => self.policy_applied(&policy, now),
             Event::PolicyDeleted(name) => self.policy_deleted(&name),
+            Event::People(object) => self.person_acted(object, now),
+            Event::PeopleGone(kind, namespace, name) => {
+                self.person_withdrew(kind, &namespace, &name, now);
+            }
+            Event::PeopleListed(kind) => self.people_listed(kind),
+            Event::RemarkFailed(key) => self.remark_failed(&key, now),
             Event::Found(finding) => self.found(finding),
             Event::Action(id, result) => self.action_result(id, result, now),
             Event::Leading(term) => self.lead(term, now),
@@ -289,6 +300,7 @@ impl Engine {
         }
         self.heartbeat(now);
         let statuses = self.statuses(now); // may have something to tell, so before the rest
+        let remarks = self.remarks(now);
         if !self.out.entries.is_empty() {
             self.said_at = Some(now.wall);
         }
@@ -310,6 +322,7 @@ impl Engine {
                 .collect(),
             actions,
             statuses,
+            remarks,
             notices,
             measures,
             changed,
@@ -328,6 +341,7 @@ impl Engine {
 
     /// Marks what is due by itself.
     fn due(&mut self, now: Now) {
+        self.people_due(now); // before rechecks: an exception that ends is the cause
         for (id, subject) in self.timers.due_rechecks(now.wall) {
             self.dirty(id, Touched::Subject(subject), Cause::Time);
         }
@@ -356,12 +370,10 @@ impl Engine {
         if !self.is_settled() {
             return Some(now.mono);
         }
-        let (wall, mono) = self.timers.next();
-        let wall = wall.map(|at| now.later(at));
-        [wall, mono, Some(self.heartbeat_at), Some(self.full_pass_at)]
-            .into_iter()
-            .flatten()
-            .min()
+        let ((wall, mono), (ends, status)) = (self.timers.next(), self.people_next());
+        let wall = wall.into_iter().chain(ends).min().map(|at| now.later(at));
+        let own = [Some(self.heartbeat_at), Some(self.full_pass_at)];
+        [wall, mono, status].into_iter().chain(own).flatten().min()
     }
 
     fn dirty(&mut self, id: RuleId, touched: Touched, cause: Cause) {
@@ -389,6 +401,7 @@ impl Engine {
     fn say(&mut self, body: Body) {
         if self.leading {
             self.memory.lasting.note(&body);
+            self.memory.people.note(&body);
             self.out.entries.push(body);
         }
     }

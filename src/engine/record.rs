@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Engine, Measure, Notice, NoticeKind, Now,
+    absorb::caused,
     instance::{Deviation, Instance, Key},
     memory::Known,
     rule::RuleId,
@@ -92,6 +93,7 @@ impl Engine {
             match &known.deviation {
                 // It failed when we last looked, and has gone on failing as far as we know.
                 Some(deviation) => **open = deviation.clone(),
+                None if known.outcome == Outcome::Excepted => open.cause = Cause::Exception,
                 // It passed when we last looked: it drifted while nobody did.
                 None if known.outcome != Outcome::Fail => open.cause = Cause::Object,
                 None => {}
@@ -104,15 +106,17 @@ impl Engine {
             moves.joined.push(self.subject_ref(subject));
         }
         if before.unwrap_or(Outcome::Pass) != verdict.outcome {
-            let ended = closed.as_ref().filter(|_| open.is_none()).map(|closed| {
-                if closed.mended {
-                    End::PutBack
-                } else {
-                    End::FixedByOthers
-                }
-            });
+            let ended =
+                closed
+                    .as_ref()
+                    .filter(|_| open.is_none())
+                    .map(|closed| match verdict.outcome {
+                        Outcome::Excepted => End::Excepted,
+                        _ if closed.mended => End::PutBack,
+                        _ => End::FixedByOthers,
+                    });
             let cause = if before.is_some() {
-                Cause::Object
+                caused(before, verdict.outcome, Cause::Object)
             } else {
                 cause
             };
@@ -383,6 +387,7 @@ impl Engine {
             (_, Outcome::Fail) => (NoticeKind::Warning, "ControlFailed"),
             (Some(Outcome::Fail), Outcome::Pass) => (NoticeKind::Normal, "ControlPassed"),
             (Some(_), Outcome::Unknown) => (NoticeKind::Warning, "ControlUnknown"),
+            (Some(Outcome::Fail), Outcome::Excepted) => (NoticeKind::Normal, "ControlExcepted"),
             _ => return,
         };
         let said = if verdict.message.is_empty() {

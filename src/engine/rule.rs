@@ -11,7 +11,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::Observed;
+use super::{Observed, people::Exceptions};
 use crate::{
     analysis::{Analyses, Derived},
     controls::{Context, Control, Kept, Scope, ScopeUse, Subject, SubjectKind, Touched, Verdict},
@@ -101,6 +101,7 @@ pub(super) struct View<'a> {
     pub(super) inventory: &'a Inventory,
     pub(super) analyses: &'a Analyses,
     pub(super) observed: &'a Observed,
+    pub(super) exceptions: &'a Exceptions,
     pub(super) now: Timestamp,
 }
 
@@ -325,7 +326,12 @@ impl Rule {
         let said = self.table.get(&subject);
         let kept = said.and_then(|said| said.kept.clone());
         let before = said.map(|said| Arc::clone(&said.verdict));
-        let verdict = self.verdict(view, &subject, kept.as_deref());
+        let verdict = self
+            .verdict(view, &subject, kept.as_deref())
+            .map(|verdict| {
+                view.exceptions
+                    .consider(self.key.control, &subject, view.inventory, verdict)
+            });
         let (verdict, news) = match (verdict, &before) {
             (None, _) => (None, self.table.remove(&subject).is_some()),
             (Some(verdict), Some(before)) if **before == verdict => {
@@ -492,6 +498,7 @@ mod tests {
             inventory: &inventory,
             analyses: &Analyses::default(),
             observed: &observed,
+            exceptions: &Exceptions::default(),
             now: Timestamp::UNIX_EPOCH,
         };
         rule.judge_dirty(view);

@@ -55,6 +55,7 @@ impl Engine {
             self.status_soon(name, now);
             self.out.changed.insert(name.clone());
         }
+        self.introduce_people(now);
         self.say_what_lasts(now);
         let ids: Vec<u32> = self.instances.keys().copied().collect();
         for id in ids {

@@ -18,26 +18,28 @@ mod scopes;
 mod terms;
 
 /// From, to, cause and end of a transition.
-type Said = (Option<Outcome>, Option<Outcome>, Why, Option<End>);
+pub(super) type Said = (Option<Outcome>, Option<Outcome>, Why, Option<End>);
 
 /// An engine, its time, and all that it has said.
-struct Drive {
-    engine: Engine,
-    wall: Timestamp,
-    mono: Duration,
+pub(super) struct Drive {
+    pub(super) engine: Engine,
+    pub(super) wall: Timestamp,
+    pub(super) mono: Duration,
     versions: u64,
     said: Vec<Record>,
-    actions: Vec<Action>,
+    pub(super) actions: Vec<Action>,
     statuses: BTreeMap<String, ControlPolicyStatus>,
+    pub(super) remarks: Vec<Remark>,
     objects: BTreeMap<(Kind, String, String), Value>,
 }
 
 impl Drive {
-    fn with_memory(memory: Memory) -> Self {
+    pub(super) fn with_memory(memory: Memory) -> Self {
         let config = Config {
             own_namespace: "probity-system".into(),
             log: "probity-0".into(),
             owner_label: OWNER_LABEL.into(),
+            exceptions: ExceptionBounds::default(),
         };
         let mut drive = Self {
             engine: Engine::new(config, memory),
@@ -47,6 +49,7 @@ impl Drive {
             said: Vec::new(),
             actions: Vec::new(),
             statuses: BTreeMap::new(),
+            remarks: Vec::new(),
             objects: BTreeMap::new(),
         };
         for kind in Kind::ALL {
@@ -56,13 +59,13 @@ impl Drive {
         drive
     }
 
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut drive = Self::with_memory(Memory::default());
         drive.lead(1);
         drive
     }
 
-    fn lead(&mut self, epoch: u64) {
+    pub(super) fn lead(&mut self, epoch: u64) {
         let term = body::Term {
             holder: "probity-0".into(),
             epoch,
@@ -72,7 +75,7 @@ impl Drive {
         self.round();
     }
 
-    fn now(&self) -> Now {
+    pub(super) fn now(&self) -> Now {
         Now {
             wall: self.wall,
             mono: self.mono,
@@ -80,22 +83,23 @@ impl Drive {
         }
     }
 
-    fn apply(&mut self, event: Event) {
+    pub(super) fn apply(&mut self, event: Event) {
         let now = self.now();
         self.engine.apply(event, now);
     }
 
-    fn round(&mut self) {
+    pub(super) fn round(&mut self) {
         let now = self.now();
         let round = self.engine.round(now);
         self.said.extend(round.records);
         self.actions.extend(round.actions);
+        self.remarks.extend(round.remarks);
         for (name, status) in round.statuses {
             self.statuses.insert(name.to_string(), status);
         }
     }
 
-    fn wait(&mut self, seconds: u64) {
+    pub(super) fn wait(&mut self, seconds: u64) {
         self.wall += SignedDuration::from_secs(i64::try_from(seconds).unwrap());
         self.mono += Duration::from_secs(seconds);
         for kind in Kind::ALL {
@@ -104,7 +108,7 @@ impl Drive {
         self.round();
     }
 
-    fn policy(&mut self, generation: i64, spec: impl Into<Value>) {
+    pub(super) fn policy(&mut self, generation: i64, spec: impl Into<Value>) {
         self.policy_named("soc2", generation, spec);
     }
 
@@ -122,7 +126,7 @@ impl Drive {
     }
 
     /// An object is there, or is as given from now on.
-    fn put(&mut self, kind: Kind, mut object: Value) {
+    pub(super) fn put(&mut self, kind: Kind, mut object: Value) {
         self.versions += 1;
         let meta = &mut object["metadata"];
         let key = (
@@ -153,11 +157,11 @@ impl Drive {
         self.round();
     }
 
-    fn namespace(&mut self, name: &str) {
+    pub(super) fn namespace(&mut self, name: &str) {
         self.put(Kind::Namespace, json!({ "metadata": { "name": name } }));
     }
 
-    fn deny(&mut self, namespace: &str) {
+    pub(super) fn deny(&mut self, namespace: &str) {
         let meta = json!({ "name": "deny", "namespace": namespace });
         self.put(
             Kind::NetworkPolicy,
@@ -165,7 +169,7 @@ impl Drive {
         );
     }
 
-    fn delete(&mut self, kind: Kind, namespace: &str, name: &str) {
+    pub(super) fn delete(&mut self, kind: Kind, namespace: &str, name: &str) {
         self.delete_at_once(kind, &[namespace.to_owned()], name);
     }
 
@@ -181,7 +185,7 @@ impl Drive {
     }
 
     /// Plays an API server that accepts everything: all actions, until nothing is left to do.
-    fn serve(&mut self) -> usize {
+    pub(super) fn serve(&mut self) -> usize {
         let mut writes = 0;
         while let Some(action) = self.actions.pop() {
             let target = action.remedy.target().clone();
@@ -229,11 +233,11 @@ impl Drive {
         writes
     }
 
-    fn bodies(&self) -> impl Iterator<Item = &Body> {
+    pub(super) fn bodies(&self) -> impl Iterator<Item = &Body> {
         self.said.iter().map(|record| &record.body)
     }
 
-    fn transitions(&self) -> Vec<Said> {
+    pub(super) fn transitions(&self) -> Vec<Said> {
         let bodies = self.bodies().filter_map(|body| match body {
             Body::Transition(said) => Some((said.from, said.to, said.cause, said.ended)),
             _ => None,
@@ -246,7 +250,7 @@ impl Drive {
     }
 
     /// What the log would remember of what was said.
-    fn memory(&self) -> Memory {
+    pub(super) fn memory(&self) -> Memory {
         let mut memory = Memory::default();
         for (seq, record) in self.said.iter().enumerate() {
             let seq = u64::try_from(seq).unwrap();
@@ -260,13 +264,13 @@ impl Drive {
         memory
     }
 
-    fn status(&mut self) -> ControlPolicyStatus {
+    pub(super) fn status(&mut self) -> ControlPolicyStatus {
         self.wait(3);
         self.statuses["soc2"].clone()
     }
 }
 
-fn merge(object: &mut Value, patch: &Value) {
+pub(super) fn merge(object: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else {
         *object = patch.clone();
         return;
@@ -280,13 +284,13 @@ fn merge(object: &mut Value, patch: &Value) {
     }
 }
 
-fn enforce() -> Value {
+pub(super) fn enforce() -> Value {
     json!({ "mode": "Enforce", "controls": { "netNamespaceDefaultDeny": {} } })
 }
 
-fn observe() -> Value {
+pub(super) fn observe() -> Value {
     json!({ "controls": { "netNamespaceDefaultDeny": {} } })
 }
 
-const FAIL: Option<Outcome> = Some(Outcome::Fail);
-const PASS: Option<Outcome> = Some(Outcome::Pass);
+pub(super) const FAIL: Option<Outcome> = Some(Outcome::Fail);
+pub(super) const PASS: Option<Outcome> = Some(Outcome::Pass);

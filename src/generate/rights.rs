@@ -6,6 +6,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use serde::Serialize;
 
 use crate::{
+    api::PeopleKind,
     controls::{Family, Info},
     inventory::Kind,
 };
@@ -19,6 +20,8 @@ const READ: [&str; 3] = ["get", "list", "watch"];
 pub(super) struct Rights {
     /// Our own resources.
     own: Vec<String>,
+    /// Those of them that people ask for, and other people decide about.
+    people: Vec<&'static str>,
     /// What is observed beside objects.
     observes: BTreeSet<&'static str>,
     /// What is read, whatever is enforced.
@@ -52,6 +55,7 @@ impl Rights {
                 .iter()
                 .map(|(_, definition)| definition.spec.names.plural.clone())
                 .collect(),
+            people: PeopleKind::ALL.map(PeopleKind::plural).into(),
             observes: infos
                 .iter()
                 .flat_map(|info| info.observes)

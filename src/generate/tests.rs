@@ -143,7 +143,9 @@ fn definitions_fit_into_an_annotation() {
     }
     for (file, yaml) in api::crds().unwrap() {
         assert!(yaml.len() < 256 * 1024, "{file} has {} bytes", yaml.len());
-        assert!(yaml.contains("minProperties: 1"), "{file}");
+        if file == "probity.dev_controlpolicies.yaml" {
+            assert!(yaml.contains("minProperties: 1"), "{file}");
+        }
     }
 }
 

@@ -5,8 +5,12 @@ use std::time::Instant;
 use super::{Input, LOG_RETRY, Operator};
 use crate::{
     api::{ControlPolicyStatus, EvidencePosition},
-    cluster::{apply, client::CallError, status::write_status},
-    engine::{Action, ActionResult, Event, Now, Round, Step},
+    cluster::{
+        apply,
+        client::CallError,
+        status::{write_remark, write_status},
+    },
+    engine::{Action, ActionResult, Event, Now, Remark, Round, Step},
     evidence::{
         Record,
         journal::{Answer, Durable, News},
@@ -21,6 +25,7 @@ impl Operator {
             records,
             actions,
             statuses,
+            remarks,
             notices,
             measures,
             changed,
@@ -39,6 +44,9 @@ impl Operator {
             status.evidence = Some(position.clone());
             self.engine.status_sent(&name, position);
             self.write_status(name, status);
+        }
+        for remark in remarks {
+            self.write_remark(remark);
         }
         for notice in notices {
             // Followers judge too, but only the leader speaks. A full queue drops Events, never
@@ -124,6 +132,27 @@ impl Operator {
             if let Err(error) = written {
                 tracing::warn!(policy = %name, %error, "The status was not written; trying again");
                 let _ = sender.send(Input::StatusFailed(name)).await;
+            }
+        });
+    }
+
+    fn write_remark(&self, remark: Remark) {
+        let Some(term) = self.term.clone() else {
+            return;
+        };
+        let (client, sender) = (self.connection.client.clone(), self.sender.clone());
+        let metrics = self.metrics.clone();
+        tokio::spawn(async move {
+            if !term.is_live() {
+                return;
+            }
+            let written = write_remark(&client, &remark).await;
+            let result = written.as_ref().map_or_else(CallError::category, |()| "Ok");
+            metrics.request("status", result);
+            if let Err(error) = written {
+                let (kind, name) = (remark.key.kind.kind(), &remark.key.name);
+                tracing::warn!(kind, %name, %error, "The status was not written; trying again");
+                let _ = sender.send(Input::RemarkFailed(remark.key)).await;
             }
         });
     }

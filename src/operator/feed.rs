@@ -1,7 +1,7 @@
-//! From watch items of policies to events, and from notices to Kubernetes Events.
+//! From watch items of our own kinds to events, and from notices to Kubernetes Events.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::watches::Source;
 use crate::{
-    api::ControlPolicy,
+    api::PeopleKind,
     cluster::{
         client::CallError,
         events::Publisher,
@@ -31,12 +31,101 @@ const NOTICES: usize = 1024;
 /// A notice with the uids of its subject and its policy.
 pub(super) type Addressed = (Notice, Option<String>, Option<String>);
 
-/// Follows the policies.
-#[derive(Debug, Default)]
-pub(super) struct PolicyFeed {
-    known: BTreeSet<String>,
-    listed: BTreeSet<String>,
+/// One of our own kinds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum OwnKind {
+    /// Policies.
+    Policy,
+    /// Objects with which people take part.
+    People(PeopleKind),
+}
+
+impl OwnKind {
+    /// Every kind. Policies come last: nothing is judged before what else matters is known.
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        let people = PeopleKind::ALL.into_iter().map(Self::People);
+        people.chain([Self::Policy])
+    }
+
+    /// The resource, and whether it is in namespaces.
+    pub(super) const fn resource(self) -> (&'static str, bool) {
+        match self {
+            Self::Policy => ("controlpolicies", false),
+            Self::People(kind) => (kind.plural(), kind.is_namespaced()),
+        }
+    }
+
+    /// The event that an object is there as it is.
+    fn put(self, object: &RawValue) -> serde_json::Result<Event> {
+        Ok(match self {
+            Self::Policy => Event::Policy(Box::new(serde_json::from_str(object.get())?)),
+            Self::People(kind) => Event::People(kind.parse(object.get())?),
+        })
+    }
+
+    /// The event that an object is gone.
+    fn gone(self, (namespace, name): Name) -> Event {
+        match self {
+            Self::Policy => Event::PolicyDeleted(name),
+            Self::People(kind) => Event::PeopleGone(kind, namespace, name),
+        }
+    }
+
+    /// The event that all objects have been read, where somebody waits for it.
+    fn listed(self) -> Option<Event> {
+        match self {
+            Self::Policy => None,
+            Self::People(kind) => Some(Event::PeopleListed(kind)),
+        }
+    }
+}
+
+/// Namespace (empty where there is none) and name.
+type Name = (String, String);
+
+/// Follows one of our own kinds.
+#[derive(Debug)]
+struct Feed {
+    kind: OwnKind,
+    known: BTreeSet<Name>,
+    listed: BTreeSet<Name>,
     synced: bool,
+    /// Whether it was tried at all: then a kind that is not served holds up nothing.
+    tried: bool,
+}
+
+/// Follows all of our own kinds.
+#[derive(Debug)]
+pub(super) struct Feeds(BTreeMap<OwnKind, Feed>);
+
+impl Default for Feeds {
+    fn default() -> Self {
+        Self(OwnKind::all().map(|kind| (kind, Feed::new(kind))).collect())
+    }
+}
+
+impl Feeds {
+    /// The events that follow from a watch item.
+    pub(super) fn take(&mut self, kind: OwnKind, item: WatchItem<Source>) -> Vec<Event> {
+        let feed = self.0.entry(kind).or_insert_with(|| Feed::new(kind));
+        feed.take(item)
+    }
+
+    /// Whether all objects of a kind have been read once.
+    pub(super) fn is_synced(&self, kind: OwnKind) -> bool {
+        self.0.get(&kind).is_some_and(|feed| feed.synced)
+    }
+
+    /// Whether all that people say has been read once, or can't be.
+    pub(super) fn people_settled(&self) -> bool {
+        let people = self.0.values().filter(|feed| feed.kind != OwnKind::Policy);
+        people.into_iter().all(|feed| feed.synced || feed.tried)
+    }
+
+    /// How many objects of a kind there are.
+    pub(super) fn len(&self, kind: OwnKind) -> usize {
+        self.0.get(&kind).map_or(0, |feed| feed.known.len())
+    }
 }
 
 #[derive(Deserialize)]
@@ -60,12 +149,28 @@ struct Named {
 
 #[derive(Deserialize)]
 struct NamedMeta {
+    #[serde(default)]
+    namespace: String,
     name: String,
 }
 
-impl PolicyFeed {
-    /// The events that follow from a watch item.
-    pub(super) fn take(&mut self, item: WatchItem<Source>) -> Vec<Event> {
+fn name_of(object: &RawValue) -> Option<Name> {
+    let named: Named = serde_json::from_str(object.get()).ok()?;
+    Some((named.metadata.namespace, named.metadata.name))
+}
+
+impl Feed {
+    const fn new(kind: OwnKind) -> Self {
+        Self {
+            kind,
+            known: BTreeSet::new(),
+            listed: BTreeSet::new(),
+            synced: false,
+            tried: false,
+        }
+    }
+
+    fn take(&mut self, item: WatchItem<Source>) -> Vec<Event> {
         match item {
             WatchItem::Restart { .. } => {
                 self.listed.clear();
@@ -79,20 +184,21 @@ impl PolicyFeed {
                     .filter_map(|item| self.put(item))
                     .collect(),
                 Err(error) => {
-                    tracing::error!(%error, "A list of policies can't be read");
+                    tracing::error!(%error, kind = self.kind.resource().0, "A list can't be read");
                     Vec::new()
                 }
             },
             WatchItem::Synced { .. } => {
                 self.synced = true;
-                let gone: Vec<String> = self.known.difference(&self.listed).cloned().collect();
+                let gone: Vec<Name> = self.known.difference(&self.listed).cloned().collect();
                 self.known.clone_from(&self.listed);
-                gone.into_iter().map(Event::PolicyDeleted).collect()
+                let gone = gone.into_iter().map(|name| self.kind.gone(name));
+                gone.chain(self.kind.listed()).collect()
             }
             WatchItem::Event { line, .. } => self.line(&line),
             WatchItem::Alive { .. } => Vec::new(),
             WatchItem::Lost { reason, .. } => {
-                complain(&reason);
+                self.complain(&reason);
                 Vec::new()
             }
         }
@@ -102,64 +208,59 @@ impl PolicyFeed {
         let line: Line<'_> = match serde_json::from_slice(line) {
             Ok(line) => line,
             Err(error) => {
-                tracing::error!(%error, "An event of a policy can't be read");
+                tracing::error!(%error, kind = self.kind.resource().0, "An event can't be read");
                 return Vec::new();
             }
         };
         match line.kind.as_str() {
             "ADDED" | "MODIFIED" => self.put(line.object).into_iter().collect(),
-            "DELETED" => match serde_json::from_str::<Named>(line.object.get()) {
-                Ok(Named { metadata }) => {
-                    self.known.remove(&metadata.name);
-                    vec![Event::PolicyDeleted(metadata.name)]
-                }
-                Err(_) => Vec::new(),
-            },
+            "DELETED" => {
+                let gone = name_of(line.object).map(|name| {
+                    self.known.remove(&name);
+                    self.kind.gone(name)
+                });
+                gone.into_iter().collect()
+            }
             _ => Vec::new(),
         }
     }
 
     fn put(&mut self, object: &RawValue) -> Option<Event> {
-        match serde_json::from_str::<ControlPolicy>(object.get()) {
-            Ok(policy) => {
-                let name = policy.metadata.name.clone()?;
-                self.known.insert(name.clone());
-                self.listed.insert(name);
-                Some(Event::Policy(Box::new(policy)))
+        let name = name_of(object)?;
+        let event = self.kind.put(object);
+        self.listed.insert(name.clone());
+        match event {
+            Ok(event) => {
+                self.known.insert(name);
+                Some(event)
             }
             Err(error) => {
-                // The API server checks the schema, so this is a policy of another version. What
+                // The API server checks the schema, so this is an object of another version. What
                 // it said before stays in force.
-                if let Ok(named) = serde_json::from_str::<Named>(object.get()) {
-                    let name = named.metadata.name;
-                    tracing::error!(policy = name, %error, "A policy can't be read; its last readable version stays in force");
-                    self.listed.insert(name);
-                }
+                let kind = self.kind.resource().0;
+                let (namespace, name) = name;
+                tracing::error!(kind, namespace, name, %error, "An object can't be read; its last readable version stays in force");
                 None
             }
         }
     }
 
-    /// Whether all policies have been read once.
-    pub(super) const fn is_synced(&self) -> bool {
-        self.synced
-    }
-
-    /// How many there are.
-    pub(super) fn len(&self) -> usize {
-        self.known.len()
-    }
-}
-
-fn complain(reason: &LostReason) {
-    match reason {
-        LostReason::Missing => tracing::warn!(
-            "The ControlPolicy CRD is not installed: install the chart, or apply the files in crds/; waiting"
-        ),
-        LostReason::Forbidden { message } => {
-            tracing::warn!(%message, "Policies can't be read; waiting for the right");
+    fn complain(&mut self, reason: &LostReason) {
+        let kind = self.kind.resource().0;
+        match reason {
+            LostReason::Missing => {
+                tracing::warn!(
+                    kind,
+                    "A CRD of Probity is not installed: install the chart, or apply the files in crds/; waiting"
+                );
+                self.tried = true;
+            }
+            LostReason::Forbidden { message } => {
+                tracing::warn!(%message, kind, "Objects can't be read; waiting for the right");
+                self.tried = true;
+            }
+            LostReason::Disconnected { .. } | LostReason::Expired => {}
         }
-        LostReason::Disconnected { .. } | LostReason::Expired => {}
     }
 }
 

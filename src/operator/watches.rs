@@ -1,9 +1,10 @@
-//! Which watches run: one per kind that some policy needs, and one for the policies.
+//! Which watches run: one per kind that some policy needs, and one for each kind of our own.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::{sync::mpsc::Sender, task::JoinHandle};
 
+use super::feed::OwnKind;
 use crate::{
     cluster::watch::{self, Resource, WatchItem, WatchOptions},
     inventory::Kind,
@@ -12,8 +13,8 @@ use crate::{
 /// What a watch is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Source {
-    /// Policies.
-    Policies,
+    /// One of our own kinds.
+    Own(OwnKind),
     /// A kind that controls read.
     Kind(Kind),
 }
@@ -21,12 +22,10 @@ pub(crate) enum Source {
 impl Source {
     pub(crate) fn resource(self) -> Resource {
         match self {
-            Self::Policies => Resource::new(
-                crate::api::GROUP,
-                crate::api::VERSION,
-                "controlpolicies",
-                false,
-            ),
+            Self::Own(kind) => {
+                let (plural, namespaced) = kind.resource();
+                Resource::new(crate::api::GROUP, crate::api::VERSION, plural, namespaced)
+            }
             Self::Kind(kind) => {
                 let info = kind.info();
                 Resource::new(info.group, info.version, info.plural, info.is_namespaced())
@@ -53,8 +52,11 @@ impl Watches {
         }
     }
 
-    pub(super) fn watch_policies(&mut self) {
-        self.start(Source::Policies);
+    /// Watches one of our own kinds, if it is not watched already.
+    pub(super) fn watch_own(&mut self, kind: OwnKind) {
+        if !self.running.contains_key(&Source::Own(kind)) {
+            self.start(Source::Own(kind));
+        }
     }
 
     /// Starts and stops watches so that just the needed kinds are watched; returns those that

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use probity::api::definitions;
 use probity::controls::{Family, Info, REGISTRY};
 use probity::inventory::Kind;
 use serde_json::Value;
@@ -85,15 +86,15 @@ fn declared_reads() -> BTreeSet<String> {
         ["get", "list", "watch"].map(|verb| format!("{verb} {}/{}", kind.group, kind.plural))
     });
     // Our own API, and Events about subjects.
-    let own = [
-        "get probity.dev/controlpolicies",
-        "list probity.dev/controlpolicies",
-        "watch probity.dev/controlpolicies",
-        "patch probity.dev/controlpolicies/status",
-        "create events.k8s.io/events",
-        "patch events.k8s.io/events",
-    ];
-    rights.chain(own.map(str::to_owned)).collect()
+    let own = definitions().into_iter().flat_map(|(_, definition)| {
+        let plural = definition.spec.names.plural;
+        let read = ["get", "list", "watch"].map(|verb| format!("{verb} probity.dev/{plural}"));
+        [format!("patch probity.dev/{plural}/status")]
+            .into_iter()
+            .chain(read)
+    });
+    let events = ["create", "patch"].map(|verb| format!("{verb} events.k8s.io/events"));
+    rights.chain(own).chain(events).collect()
 }
 
 #[test]

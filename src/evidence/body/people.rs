@@ -39,6 +39,9 @@ pub struct ObjectChange {
     /// What was decided, from the status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<Content>,
+    /// Why it ended by itself, or what was seen done, in one word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Word>,
     /// When it ends by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<Timestamp>,

@@ -1,0 +1,117 @@
+//! The objects with which people take part, as one type: who asked, who decided, and what.
+
+use jiff::Timestamp;
+use kube::api::ObjectMeta;
+use serde_json::Value;
+
+use super::{ClusterControlException, ControlException, Decision};
+
+/// Kind of an object with which people take part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PeopleKind {
+    /// `ControlException`.
+    Exception,
+    /// `ClusterControlException`.
+    ClusterException,
+}
+
+impl PeopleKind {
+    /// Every kind.
+    pub const ALL: [Self; 2] = [Self::Exception, Self::ClusterException];
+
+    /// The kind.
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Exception => "ControlException",
+            Self::ClusterException => "ClusterControlException",
+        }
+    }
+
+    /// The resource.
+    pub const fn plural(self) -> &'static str {
+        match self {
+            Self::Exception => "controlexceptions",
+            Self::ClusterException => "clustercontrolexceptions",
+        }
+    }
+
+    /// Whether its objects are in namespaces.
+    pub const fn is_namespaced(self) -> bool {
+        matches!(self, Self::Exception)
+    }
+
+    /// The kind with this name.
+    pub fn find(kind: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.kind() == kind)
+    }
+
+    /// Reads an object of this kind.
+    pub fn parse(self, json: &str) -> serde_json::Result<PeopleObject> {
+        Ok(match self {
+            Self::Exception => PeopleObject::Exception(Box::new(serde_json::from_str(json)?)),
+            Self::ClusterException => {
+                PeopleObject::ClusterException(Box::new(serde_json::from_str(json)?))
+            }
+        })
+    }
+}
+
+/// An object with which people take part.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PeopleObject {
+    /// An exception in one namespace.
+    Exception(Box<ControlException>),
+    /// An exception anywhere.
+    ClusterException(Box<ClusterControlException>),
+}
+
+impl PeopleObject {
+    /// Its kind.
+    pub const fn kind(&self) -> PeopleKind {
+        match self {
+            Self::Exception(_) => PeopleKind::Exception,
+            Self::ClusterException(_) => PeopleKind::ClusterException,
+        }
+    }
+
+    /// Its metadata.
+    pub const fn meta(&self) -> &ObjectMeta {
+        match self {
+            Self::Exception(object) => &object.metadata,
+            Self::ClusterException(object) => &object.metadata,
+        }
+    }
+
+    /// Its spec, as it is hashed and logged.
+    pub fn spec(&self) -> Value {
+        let spec = match self {
+            Self::Exception(object) => serde_json::to_value(&object.spec),
+            Self::ClusterException(object) => serde_json::to_value(&object.spec),
+        };
+        spec.unwrap_or_default() // what was read from JSON can be written as JSON
+    }
+
+    /// Who asked for it, as admission compared it with the authenticated user.
+    pub fn requester(&self) -> Option<&str> {
+        match self {
+            Self::Exception(object) => Some(&object.spec.exemption.requested_by),
+            Self::ClusterException(object) => Some(&object.spec.exemption.requested_by),
+        }
+    }
+
+    /// What was decided about it as a whole.
+    pub fn decision(&self) -> Option<&Decision> {
+        match self {
+            Self::Exception(object) => object.status.as_ref()?.decision.as_ref(),
+            Self::ClusterException(object) => object.status.as_ref()?.decision.as_ref(),
+        }
+    }
+
+    /// When it ends by itself.
+    pub fn expires(&self) -> Option<Timestamp> {
+        match self {
+            Self::Exception(object) => Some(object.spec.exemption.expires_at.0),
+            Self::ClusterException(object) => Some(object.spec.exemption.expires_at.0),
+        }
+    }
+}

@@ -1,0 +1,389 @@
+//! The objects with which people take part, as the engine holds them: what the log is told of
+//! them, what follows from them for verdicts, and what their statuses say.
+//!
+//! ```text
+//! PeopleObject ─► Held ─┬─► steps: created, changed, approved, expired, deleted ─► log
+//!                       ├─► exceptions: which failures are accepted             ─► rules
+//!                       └─► statuses: where it stands                           ─► API server
+//! ```
+
+mod exceptions;
+mod known;
+mod statuses;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+pub(super) use self::exceptions::Exceptions;
+use self::exceptions::{Exception, State};
+pub(super) use self::known::Known;
+pub use self::statuses::Remark;
+use super::{Engine, Now, digest};
+use crate::{
+    api::{DecisionVerdict, ExceptionKind, PeopleKind, PeopleObject},
+    evidence::{
+        body::{Body, ObjectChange, Word},
+        words::{Cause, Step},
+    },
+    inventory::Sym,
+};
+
+/// What names an object: its kind, its namespace (empty outside of namespaces) and its name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ObjectKey {
+    /// Kind.
+    pub kind: PeopleKind,
+    /// Namespace; empty where it is in none.
+    pub namespace: Sym,
+    /// Name.
+    pub name: Sym,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct People {
+    objects: BTreeMap<ObjectKey, Held>,
+    /// Kinds that have been read whole: of these an object that is not there is gone.
+    listed: BTreeSet<PeopleKind>,
+    pub(super) exceptions: Exceptions,
+    /// When an object changes by itself.
+    wakes: BTreeSet<(Timestamp, ObjectKey)>,
+    /// Objects whose status is due, and when.
+    due: BTreeMap<ObjectKey, Duration>,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Held {
+    object: PeopleObject,
+    facts: Facts,
+    /// Where it stands, if it is an exception.
+    state: Option<State>,
+    /// What was last asked to be written into its status.
+    sent: Option<Value>,
+}
+
+/// What the log is told of an object.
+#[derive(Debug, Clone, PartialEq)]
+struct Facts {
+    uid: String,
+    generation: u64,
+    hash: String,
+    who: Option<String>,
+    expires: Option<Timestamp>,
+    decision: Option<Decided>,
+    /// Why it has ended by itself.
+    ended: Option<&'static str>,
+}
+
+/// A decision, as the log is told of it.
+#[derive(Debug, Clone, PartialEq)]
+struct Decided {
+    step: Step,
+    by: Option<String>,
+    content: Value,
+    hash: String,
+}
+
+impl Facts {
+    fn of(object: &PeopleObject) -> Self {
+        let meta = object.meta();
+        let decision = object.decision().map(|decision| {
+            let content = serde_json::to_value(decision).unwrap_or_default();
+            Decided {
+                step: match decision.verdict {
+                    DecisionVerdict::Approved => Step::Approved,
+                    DecisionVerdict::Rejected => Step::Rejected,
+                },
+                by: Some(decision.by.clone()),
+                hash: digest(&content),
+                content,
+            }
+        });
+        Self {
+            uid: meta.uid.clone().unwrap_or_default(),
+            generation: meta
+                .generation
+                .and_then(|generation| u64::try_from(generation).ok())
+                .unwrap_or_default(),
+            hash: digest(&object.spec()),
+            who: object.requester().map(str::to_owned),
+            expires: object.expires(),
+            decision,
+            ended: None,
+        }
+    }
+}
+
+/// The type of entry that tells of a kind.
+const fn body(kind: PeopleKind, said: ObjectChange) -> Body {
+    match kind {
+        PeopleKind::Exception | PeopleKind::ClusterException => Body::Exception(said),
+    }
+}
+
+impl Engine {
+    /// Takes in an object that is new or changed.
+    pub(super) fn person_acted(&mut self, object: PeopleObject, now: Now) {
+        let meta = object.meta();
+        let Some(name) = meta.name.as_deref() else {
+            return;
+        };
+        let namespace = meta.namespace.as_deref().unwrap_or_default();
+        let key = ObjectKey {
+            kind: object.kind(),
+            namespace: self.inventory.interner.string(namespace),
+            name: self.inventory.interner.string(name),
+        };
+        let facts = Facts::of(&object);
+        let old = self.people.objects.remove(&key);
+        if let Some(old) = &old
+            && old.facts.uid != facts.uid
+        {
+            self.say_object_gone(&key);
+        }
+        let sent = old.filter(|old| old.facts.uid == facts.uid);
+        let held = Held {
+            sent: sent.and_then(|old| old.sent),
+            state: None,
+            object,
+            facts,
+        };
+        self.people.objects.insert(key.clone(), held);
+        self.exception_changed(&key, now);
+        self.say_steps(&key);
+        self.remark_soon(&key, now);
+    }
+
+    /// Takes in that an object is gone.
+    pub(super) fn person_withdrew(
+        &mut self,
+        kind: PeopleKind,
+        namespace: &str,
+        name: &str,
+        now: Now,
+    ) {
+        let key = ObjectKey {
+            kind,
+            namespace: namespace.into(),
+            name: name.into(),
+        };
+        if self.people.objects.remove(&key).is_none() {
+            return;
+        }
+        self.people.due.remove(&key);
+        self.exception_changed(&key, now);
+        self.say_object_gone(&key);
+    }
+
+    /// Takes in that all objects of a kind have been read: what the log knows beside them is gone.
+    pub(super) fn people_listed(&mut self, kind: PeopleKind) {
+        self.people.listed.insert(kind);
+        self.say_objects_gone(kind);
+    }
+
+    /// Says at the begin of a term what is news to the log.
+    pub(super) fn introduce_people(&mut self, now: Now) {
+        let keys: Vec<ObjectKey> = self.people.objects.keys().cloned().collect();
+        for key in &keys {
+            self.say_steps(key);
+            self.remark_soon(key, now);
+        }
+        for kind in self.people.listed.clone() {
+            self.say_objects_gone(kind);
+        }
+    }
+
+    /// Marks what changes by itself.
+    pub(super) fn people_due(&mut self, now: Now) {
+        while let Some((at, _)) = self.people.wakes.first()
+            && *at <= now.wall
+            && let Some((_, key)) = self.people.wakes.pop_first()
+        {
+            self.exception_changed(&key, now);
+            self.say_steps(&key);
+            self.remark_soon(&key, now);
+        }
+    }
+
+    /// When something is due by itself: on the wall clock, and on the monotonic one.
+    pub(super) fn people_next(&self) -> (Option<Timestamp>, Option<Duration>) {
+        let wake = self.people.wakes.first().map(|(at, _)| *at);
+        let status = self.people.due.values().min().copied();
+        (wake, status.filter(|_| self.leading))
+    }
+
+    /// How many exceptions of a kind accept failures now.
+    pub fn exceptions_in_force(&self, kind: ExceptionKind) -> usize {
+        self.people.exceptions.in_force(kind)
+    }
+
+    /// Judges an exception anew, and has what it covers or covered judged again.
+    fn exception_changed(&mut self, key: &ObjectKey, now: Now) {
+        let before = self.people.exceptions.remove(key);
+        if let Some((
+            _,
+            State {
+                until: Some(at), ..
+            },
+        )) = &before
+        {
+            self.people.wakes.remove(&(*at, key.clone()));
+        }
+        let mut after = None;
+        if let Some(held) = self.people.objects.get_mut(key) {
+            let exception = Exception::of(key, &held.object, &mut self.inventory.interner);
+            let state = exception.state(&self.config.exceptions, now.wall);
+            held.facts.ended = state.ended();
+            held.state = Some(state.clone());
+            if let Some(at) = state.until {
+                self.people.wakes.insert((at, key.clone()));
+            }
+            after = Some((exception, state));
+        }
+        let in_force = |of: &&(Exception, State)| of.1.in_force;
+        let was = before.as_ref().filter(in_force).map(|of| &of.0);
+        let is = after.as_ref().filter(in_force).map(|of| &of.0);
+        if was != is {
+            let concerned = was.into_iter().chain(is).cloned();
+            for exception in concerned.collect::<Vec<_>>() {
+                self.judge_covered(&exception);
+            }
+        }
+        if let Some((exception, state)) = after {
+            self.people.exceptions.insert(key.clone(), exception, state);
+        }
+    }
+
+    /// Has the subjects judged again that an exception is about.
+    fn judge_covered(&mut self, exception: &Exception) {
+        let Self {
+            rules,
+            uncertain,
+            inventory,
+            ..
+        } = self;
+        for (id, rule) in rules.iter_mut() {
+            if rule.key.control != exception.control {
+                continue;
+            }
+            let table = rule.table.keys();
+            let covered = table.filter(|subject| exception.covers(inventory, subject));
+            for subject in covered.cloned().collect::<Vec<_>>() {
+                let touched = crate::controls::Touched::Subject(subject);
+                rule.dirty.mark(touched, Cause::Exception);
+                uncertain.insert(*id);
+            }
+        }
+    }
+
+    /// Tells the log what it does not know of an object yet.
+    fn say_steps(&mut self, key: &ObjectKey) {
+        if !self.leading {
+            return;
+        }
+        let Some(held) = self.people.objects.get(key) else {
+            return;
+        };
+        let known = self.memory.people.get(key);
+        if known.is_some_and(|known| known.uid != held.facts.uid) {
+            self.say_object_gone(key); // another object of this name, of whose end nobody knew
+        }
+        let Some(held) = self.people.objects.get(key) else {
+            return;
+        };
+        let steps = self.memory.people.steps(key, &held.facts);
+        let said: Vec<Body> = steps
+            .into_iter()
+            .map(|step| body(key.kind, change(key, held, &step)))
+            .collect();
+        for said in said {
+            self.say(said);
+        }
+    }
+
+    fn say_objects_gone(&mut self, kind: PeopleKind) {
+        if !self.leading {
+            return;
+        }
+        let known = self.memory.people.keys(kind);
+        for key in known {
+            if !self.people.objects.contains_key(&key) {
+                self.say_object_gone(&key);
+            }
+        }
+    }
+
+    fn say_object_gone(&mut self, key: &ObjectKey) {
+        let Some(known) = self.memory.people.get(key).filter(|_| self.leading) else {
+            return;
+        };
+        let said = ObjectChange {
+            step: Step::Deleted,
+            old_hash: known.hash.clone(),
+            uid: known.uid.as_str().into(),
+            generation: known.generation,
+            ..nothing(key)
+        };
+        self.say(body(key.kind, said));
+    }
+}
+
+/// One step of an object, and what the log knew before.
+#[derive(Debug, Clone, PartialEq)]
+struct News {
+    step: Step,
+    old_hash: Option<String>,
+}
+
+fn change(key: &ObjectKey, held: &Held, news: &News) -> ObjectChange {
+    let facts = &held.facts;
+    let mut said = ObjectChange {
+        uid: facts.uid.as_str().into(),
+        generation: facts.generation,
+        step: news.step,
+        old_hash: news.old_hash.clone(),
+        new_hash: Some(facts.hash.clone()),
+        expires: facts.expires,
+        ..nothing(key)
+    };
+    match news.step {
+        Step::Created | Step::Changed => {
+            said.who.clone_from(&facts.who);
+            said.spec = Some(held.object.spec().into());
+        }
+        Step::Expired => said.reason = facts.ended.map(Word::from),
+        Step::Approved | Step::Rejected | Step::Decided => {
+            let decision = facts.decision.as_ref();
+            said.who = decision.and_then(|decision| decision.by.clone());
+            said.decision = decision.map(|decision| decision.content.clone().into());
+        }
+        Step::Verified | Step::Deleted => {}
+    }
+    said
+}
+
+fn nothing(key: &ObjectKey) -> ObjectChange {
+    ObjectChange {
+        kind: key.kind.kind().into(),
+        namespace: (!key.namespace.is_empty()).then(|| key.namespace.clone()),
+        name: key.name.clone(),
+        uid: "".into(),
+        generation: 0,
+        step: Step::Created,
+        who: None,
+        old_hash: None,
+        new_hash: None,
+        spec: None,
+        decision: None,
+        reason: None,
+        expires: None,
+    }
+}
