@@ -64,6 +64,7 @@ impl Drive {
             own_namespace: "probity-system".to_owned(),
             log: "probity-0".to_owned(),
             owner_label: OWNER_LABEL.to_owned(),
+            sandbox: None,
         };
         let mut drive = Self {
             engine: Engine::new(config, Memory::default()),

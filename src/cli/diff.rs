@@ -43,6 +43,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         own_namespace: arguments.namespace,
         log: "diff".to_owned(),
         owner_label: OWNER_LABEL.to_owned(),
+        sandbox: None,
     };
     let mut engine = Engine::new(config, Memory::default());
     engine.observed_mut().server_minor = Some(version.minor);

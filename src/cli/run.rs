@@ -66,6 +66,9 @@ pub(super) struct Arguments {
     /// Image with this program, for the pods of the network probe.
     #[arg(long, value_name = "IMAGE", env = "PROBITY_PROBE_IMAGE")]
     probe_image: Option<String>,
+    /// Namespace that restore drills may make, and delete.
+    #[arg(long, value_name = "NAME", env = "PROBITY_DRILL_NAMESPACE")]
+    drill_namespace: Option<String>,
     /// Format of the operator's own log.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
@@ -109,6 +112,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
             own_namespace: namespace.clone(),
             log: arguments.replica.clone(),
             owner_label: arguments.owner_label,
+            sandbox: arguments.drill_namespace,
         },
         memory.0,
     );

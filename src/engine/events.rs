@@ -7,7 +7,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Action, ActionResult, Finding};
+use super::{Action, ActionResult, DrillWrite, Finding};
 use crate::{
     api::{ControlPolicy, ControlPolicyStatus},
     controls::Subject,
@@ -53,6 +53,8 @@ pub struct Config {
     pub log: String,
     /// Label of namespaces that names the owner.
     pub owner_label: String,
+    /// Name of the namespace that restore drills may make; `None` where none may.
+    pub sandbox: Option<String>,
 }
 
 /// Something that happened.
@@ -101,6 +103,8 @@ pub struct Round {
     pub records: Vec<Record>,
     /// For the API server, each after the records are durable where it writes.
     pub actions: Vec<Action>,
+    /// Writes of a restore drill, likewise.
+    pub drills: Vec<DrillWrite>,
     /// Statuses to write, by policy.
     pub statuses: Vec<(Sym, ControlPolicyStatus)>,
     /// Events to publish.
@@ -120,6 +124,7 @@ pub struct Round {
 pub(super) struct Out {
     pub(super) entries: Vec<Body>,
     pub(super) actions: Vec<Action>,
+    pub(super) drills: Vec<DrillWrite>,
     pub(super) notices: Vec<Notice>,
     pub(super) measures: Vec<Measure>,
     pub(super) changed: BTreeSet<Sym>,

@@ -16,6 +16,7 @@
 mod absorb;
 mod act;
 mod conditions;
+mod drill;
 mod events;
 mod fights;
 mod flights;
@@ -51,6 +52,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use self::{
+    drill::Drills,
     events::Out,
     fights::Fights,
     flights::Flights,
@@ -63,11 +65,13 @@ use self::{
     timers::Timers,
 };
 pub use self::{
+    drill::{DrillCall, DrillWrite, Spot},
     events::{Config, Event, Measure, Notice, NoticeKind, Now, Round, Series},
     flights::{Action, ActionResult, Failure, FailureKind, Step},
     memory::Memory,
     observed::{
-        Canary, CanaryRun, Cilium, Finding, NetworkProbe, Observed, Password, Route, Served,
+        Canary, CanaryRun, Cilium, DrillNote, Finding, NetworkProbe, Observed, Password, Route,
+        Served,
     },
     plan::{Hold, PAUSE, Standing},
     record::OWNER_LABEL,
@@ -113,6 +117,7 @@ pub struct Engine {
     fights: Fights,
     flights: Flights,
     mending: Mending,
+    drills: Drills,
     memory: Memory,
     leading: bool,
     /// When the last entry was said.
@@ -162,6 +167,7 @@ impl Engine {
             fights: Fights::default(),
             flights: Flights::default(),
             mending: Mending::default(),
+            drills: Drills::default(),
             leading: false,
             said_at: None,
             log: Ok(()),
@@ -176,7 +182,9 @@ impl Engine {
 
     /// Kinds that must be watched for the policies there are.
     pub fn needed_kinds(&self) -> BTreeSet<Kind> {
-        self.readers.keys().copied().collect()
+        let mut kinds: BTreeSet<Kind> = self.readers.keys().copied().collect();
+        kinds.extend(self.drill_kinds());
+        kinds
     }
 
     /// Further things that must be observed.
@@ -277,6 +285,7 @@ impl Engine {
     /// Judges what is dirty or due, and says what to do about it.
     pub fn round(&mut self, now: Now) -> Round {
         self.due(now);
+        self.drill(now);
         self.settle();
         self.judge(now);
         if self.is_settled() {
@@ -293,6 +302,7 @@ impl Engine {
         let Out {
             entries,
             actions,
+            drills,
             notices,
             measures,
             changed,
@@ -307,6 +317,7 @@ impl Engine {
                 })
                 .collect(),
             actions,
+            drills,
             statuses,
             notices,
             measures,
@@ -356,10 +367,17 @@ impl Engine {
         }
         let (wall, mono) = self.timers.next();
         let wall = wall.map(|at| now.later(at));
-        [wall, mono, Some(self.heartbeat_at), Some(self.full_pass_at)]
-            .into_iter()
-            .flatten()
-            .min()
+        let drill = self.drill_due(now);
+        [
+            wall,
+            mono,
+            drill,
+            Some(self.heartbeat_at),
+            Some(self.full_pass_at),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     fn dirty(&mut self, id: RuleId, touched: Touched, cause: Cause) {

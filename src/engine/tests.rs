@@ -12,6 +12,7 @@ use crate::{
     inventory::Availability,
 };
 
+mod drills;
 mod enforcing;
 mod policies;
 mod scopes;
@@ -28,6 +29,7 @@ struct Drive {
     versions: u64,
     said: Vec<Record>,
     actions: Vec<Action>,
+    drills: Vec<DrillWrite>,
     statuses: BTreeMap<String, ControlPolicyStatus>,
     objects: BTreeMap<(Kind, String, String), Value>,
 }
@@ -38,6 +40,7 @@ impl Drive {
             own_namespace: "probity-system".into(),
             log: "probity-0".into(),
             owner_label: OWNER_LABEL.into(),
+            sandbox: Some("probity-drill".into()),
         };
         let mut drive = Self {
             engine: Engine::new(config, memory),
@@ -46,6 +49,7 @@ impl Drive {
             versions: 100,
             said: Vec::new(),
             actions: Vec::new(),
+            drills: Vec::new(),
             statuses: BTreeMap::new(),
             objects: BTreeMap::new(),
         };
@@ -90,6 +94,7 @@ impl Drive {
         let round = self.engine.round(now);
         self.said.extend(round.records);
         self.actions.extend(round.actions);
+        self.drills.extend(round.drills);
         for (name, status) in round.statuses {
             self.statuses.insert(name.to_string(), status);
         }
