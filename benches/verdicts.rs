@@ -65,6 +65,7 @@ impl Drive {
             log: "probity-0".to_owned(),
             owner_label: OWNER_LABEL.to_owned(),
             exceptions: ExceptionBounds::default(),
+            sandbox: None,
         };
         let mut drive = Self {
             engine: Engine::new(config, Memory::default()),

@@ -27,7 +27,7 @@ use std::{
 
 use jiff::Timestamp;
 
-pub use self::velero::{Server, server};
+pub use self::velero::{Server, in_namespaces, server};
 use self::{
     index::{Index, Named},
     keys::{Key, keys},

@@ -47,6 +47,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         log: "diff".to_owned(),
         owner_label: OWNER_LABEL.to_owned(),
         exceptions: ExceptionBounds::default(),
+        sandbox: None,
     };
     let mut engine = Engine::new(config, Memory::default());
     engine.observed_mut().server_minor = Some(version.minor);

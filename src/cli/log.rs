@@ -168,6 +168,13 @@ fn text(entry: &Entry) -> String {
                 said.who.as_deref().unwrap_or("?")
             )
         }
+        Body::Drill(said) => format!(
+            "{} of namespace {} {}{}",
+            said.restore,
+            said.namespace,
+            if said.passed { "passed" } else { "failed" },
+            after_colon(&said.message)
+        ),
         Body::Exception(said)
         | Body::Attestation(said)
         | Body::Review(said)

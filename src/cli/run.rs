@@ -75,6 +75,9 @@ pub(super) struct Arguments {
     /// Image with this program, for the pods of the network probe.
     #[arg(long, value_name = "IMAGE", env = "PROBITY_PROBE_IMAGE")]
     probe_image: Option<String>,
+    /// Namespace that restore drills may make, and delete.
+    #[arg(long, value_name = "NAME", env = "PROBITY_DRILL_NAMESPACE")]
+    drill_namespace: Option<String>,
     /// Format of the operator's own log.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
@@ -119,6 +122,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
             log: arguments.replica.clone(),
             owner_label: arguments.owner_label,
             exceptions: ExceptionBounds::of_days(arguments.longest_exception),
+            sandbox: arguments.drill_namespace,
         },
         memory.0,
     );

@@ -34,18 +34,18 @@ pub async fn write(
     action: Action,
 ) -> (u64, ActionResult) {
     let result = if action.step == Step::Write {
-        write_within(&client, &term, durable, &action).await
+        under(&term, durable, carry_out(&client, &action)).await
     } else {
         carry_out(&client, &action).await
     };
     (action.id, result)
 }
 
-async fn write_within(
-    client: &kube::Client,
+/// Makes a write once the records that announce it are durable, and only as long as the term lives.
+pub(super) async fn under(
     term: &Term,
     durable: Option<Durable>,
-    action: &Action,
+    write: impl Future<Output = ActionResult>,
 ) -> ActionResult {
     let announced = tokio::select! {
         announced = announced(durable) => announced,
@@ -62,7 +62,7 @@ async fn write_within(
     }
     tokio::select! {
         biased; // an answer that is here counts
-        result = carry_out(client, action) => result,
+        result = write => result,
         () = term.ended() => failed(FailureKind::Ambiguous, "leadership ended before the answer came"),
     }
 }
@@ -144,7 +144,7 @@ fn judged(action: &Action) -> Result<(Uid, u64), Failure> {
 }
 
 /// A merge patch that conflicts where the object is not the one that was judged.
-fn guarded(patch: &Value, (uid, version): (Uid, u64)) -> Result<Value, Failure> {
+pub(super) fn guarded(patch: &Value, (uid, version): (Uid, u64)) -> Result<Value, Failure> {
     let malformed = || Failure {
         kind: FailureKind::Rejected,
         message: "the patch is not an object, or sets metadata to something that is none"
@@ -199,7 +199,7 @@ fn result(action: &Action, answer: Value) -> ActionResult {
 }
 
 /// What a failure of the call means for the remedy.
-fn classify(step: Step, error: &CallError) -> Failure {
+pub(super) fn classify(step: Step, error: &CallError) -> Failure {
     let message = error.to_string();
     let kind = if REFUSALS.iter().any(|part| message.contains(part)) && !is_breakdown(error) {
         // A policy or webhook chooses its code freely: 401, 409 and 422 mean no more than 403 then.

@@ -12,6 +12,7 @@
 //!   cilium     whether Cilium encrypts                                          (uses servers)
 //!   tls        what a TLS server shows to its clients
 //!   network_probe  two pods and a policy between them
+//!   drill      the writes of a restore drill                             (uses apply, request)
 //!   events     Kubernetes Events about subjects, few and deduplicated           (uses request)
 //! ```
 //!
@@ -23,6 +24,7 @@ pub mod apply;
 pub mod canary;
 pub mod cilium;
 pub mod client;
+pub mod drill;
 pub mod events;
 pub mod lease;
 pub mod network_probe;

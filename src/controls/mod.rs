@@ -170,12 +170,17 @@ pub enum Observation {
     NetworkProbe,
     /// Whether the password of Velero's repositories is the built-in one.
     RepositoryPassword,
+    /// A Velero Restore into a sandbox, where a policy asks for it. The engine runs it.
+    RestoreDrill,
 }
 
 impl Observation {
     /// Whether making it writes something, if only for a moment.
     pub const fn writes(self) -> bool {
-        matches!(self, Self::EncryptionCanary | Self::NetworkProbe)
+        matches!(
+            self,
+            Self::EncryptionCanary | Self::NetworkProbe | Self::RestoreDrill
+        )
     }
 
     /// Name in the chart.
@@ -187,6 +192,7 @@ impl Observation {
             Self::CiliumConfig => "CiliumConfig",
             Self::NetworkProbe => "NetworkProbe",
             Self::RepositoryPassword => "RepositoryPassword",
+            Self::RestoreDrill => "RestoreDrill",
         }
     }
 
@@ -215,6 +221,11 @@ impl Observation {
                 "Reads the Secret `velero-repo-credentials` in Velero's namespace, where the chart \
                  sets `velero.readRepositoryPassword`; compares it in memory and keeps whether it \
                  is the built-in one."
+            }
+            Self::RestoreDrill => {
+                "Where the policy sets `drill` and the chart `drill.enabled`: creates and deletes a \
+                 namespace of its own with a quota and a network policy, and creates, annotates and \
+                 deletes its own Velero Restores."
             }
         }
     }

@@ -16,6 +16,8 @@ pub struct Scope {
     pub exclude: Vec<String>,
     /// The namespace that Probity runs in: out of scope unless included by name.
     pub own: String,
+    /// The namespace that restore drills make: while it is theirs, likewise.
+    pub sandbox: Option<String>,
 }
 
 impl Scope {
@@ -25,13 +27,23 @@ impl Scope {
             return false;
         }
         let named = self.include.iter().any(|name| name == namespace);
-        if !named && (!self.include.is_empty() || self.is_system(namespace)) {
+        let others = || self.is_system(namespace) || self.is_sandbox(inventory, namespace);
+        if !named && (!self.include.is_empty() || others()) {
             return false;
         }
         self.selector.is_empty()
             || inventory
                 .meta(crate::inventory::Kind::Namespace, "", namespace)
                 .is_some_and(|meta| self.selector.matches(&meta.labels))
+    }
+
+    /// Whether a restore drill made the namespace. Of one that is gone some objects may still be
+    /// known.
+    fn is_sandbox(&self, inventory: &Inventory, namespace: &str) -> bool {
+        self.sandbox.as_deref() == Some(namespace)
+            && inventory
+                .meta(crate::inventory::Kind::Namespace, "", namespace)
+                .is_none_or(|meta| meta.labels.get(super::backup::drill::DRILL).is_some())
     }
 
     /// Whether the namespace is the system's or our own.

@@ -182,6 +182,9 @@ impl Engine {
 
     /// Takes in what became of a step.
     pub(super) fn action_result(&mut self, id: u64, result: ActionResult, now: Now) {
+        if self.drills.awaits(id) {
+            return self.drill_answered(id, result, now);
+        }
         let Some(flight) = self.flights.get_mut(id) else {
             return;
         };
@@ -420,7 +423,7 @@ impl Engine {
         }
     }
 
-    fn finish(
+    pub(super) fn finish(
         &mut self,
         intent: u64,
         result: words::ActionResult,

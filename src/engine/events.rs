@@ -7,7 +7,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Action, ActionResult, Finding, ObjectKey, Remark};
+use super::{Action, ActionResult, DrillWrite, Finding, ObjectKey, Remark};
 use crate::{
     api::{ControlPolicy, ControlPolicyStatus, PeopleKind, PeopleObject},
     controls::Subject,
@@ -55,6 +55,8 @@ pub struct Config {
     pub owner_label: String,
     /// How long exceptions may last.
     pub exceptions: ExceptionBounds,
+    /// Name of the namespace that restore drills may make; `None` where none may.
+    pub sandbox: Option<String>,
 }
 
 /// How long exceptions may last, from their creation.
@@ -142,6 +144,8 @@ pub struct Round {
     pub records: Vec<Record>,
     /// For the API server, each after the records are durable where it writes.
     pub actions: Vec<Action>,
+    /// Writes of a restore drill, likewise.
+    pub drills: Vec<DrillWrite>,
     /// Statuses to write, by policy.
     pub statuses: Vec<(Sym, ControlPolicyStatus)>,
     /// What to write into the statuses of objects with which people take part.
@@ -163,6 +167,7 @@ pub struct Round {
 pub(super) struct Out {
     pub(super) entries: Vec<Body>,
     pub(super) actions: Vec<Action>,
+    pub(super) drills: Vec<DrillWrite>,
     pub(super) notices: Vec<Notice>,
     pub(super) measures: Vec<Measure>,
     pub(super) changed: BTreeSet<Sym>,

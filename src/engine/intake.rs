@@ -7,7 +7,7 @@ use super::{
     rule::{self, RuleId},
 };
 use crate::{
-    controls::{Target, Touched},
+    controls::{Observation, Target, Touched},
     evidence::{
         body::{self, Body},
         words::Cause,
@@ -147,6 +147,11 @@ impl Engine {
     pub(super) fn found(&mut self, finding: Finding) {
         let observation = finding.observation();
         self.observed.take(finding);
+        self.wake_observers(observation);
+    }
+
+    /// Has the verdicts that rest on an observation judged again.
+    pub(super) fn wake_observers(&mut self, observation: Observation) {
         let rules = self.rules.iter();
         let observing: Vec<RuleId> = rules
             .filter(|(_, rule)| rule.control.info().observes.contains(&observation))

@@ -44,6 +44,8 @@ pub struct Memory {
     releases: BTreeMap<Sym, Option<String>>,
     intents: BTreeMap<u64, SubjectRef>,
     truces: Vec<(SubjectRef, Timestamp)>,
+    /// The last restore drill of each namespace: when it ended, and what happened.
+    drills: BTreeMap<Sym, (Timestamp, String)>,
     pub(super) lasting: Lasting,
     pub(super) people: KnownPeople,
     last: Option<Timestamp>,
@@ -113,6 +115,9 @@ impl Memory {
             }
             Body::Term(said) => self.epoch = self.epoch.max(Some(said.epoch)),
             Body::Contended(said) => self.truces.push((said.subject, said.until)),
+            Body::Drill(said) => {
+                self.drills.insert(said.namespace, (said.to, said.message));
+            }
             Body::Start(_)
             | Body::Stop(_)
             | Body::Heartbeat(_)
@@ -237,6 +242,11 @@ impl Memory {
 
     pub(super) fn take_intents(&mut self) -> Vec<(u64, SubjectRef)> {
         std::mem::take(&mut self.intents).into_iter().collect()
+    }
+
+    /// The last restore drill of each namespace: when it ended, and what happened.
+    pub(super) fn take_drills(&mut self) -> BTreeMap<Sym, (Timestamp, String)> {
+        std::mem::take(&mut self.drills)
     }
 
     /// Truces that last beyond `now`, by the object that they are about.

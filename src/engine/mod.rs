@@ -16,6 +16,7 @@
 mod absorb;
 mod act;
 mod conditions;
+mod drill;
 mod events;
 mod fights;
 mod flights;
@@ -52,6 +53,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use self::{
+    drill::Drills,
     events::Out,
     fights::Fights,
     flights::Flights,
@@ -67,11 +69,13 @@ use self::{
 pub(crate) use crate::evidence::blob::hex;
 
 pub use self::{
+    drill::{DrillCall, DrillWrite, Spot},
     events::{Config, Event, ExceptionBounds, Measure, Notice, NoticeKind, Now, Round, Series},
     flights::{Action, ActionResult, Failure, FailureKind, Step},
     memory::Memory,
     observed::{
-        Canary, CanaryRun, Cilium, Finding, NetworkProbe, Observed, Password, Route, Served,
+        Canary, CanaryRun, Cilium, DrillNote, Finding, NetworkProbe, Observed, Password, Route,
+        Served,
     },
     people::{ObjectKey, Remark},
     plan::{Hold, PAUSE, Standing},
@@ -119,6 +123,7 @@ pub struct Engine {
     fights: Fights,
     flights: Flights,
     mending: Mending,
+    drills: Drills,
     memory: Memory,
     leading: bool,
     /// When the last entry was said.
@@ -169,6 +174,7 @@ impl Engine {
             fights: Fights::default(),
             flights: Flights::default(),
             mending: Mending::default(),
+            drills: Drills::default(),
             leading: false,
             said_at: None,
             log: Ok(()),
@@ -183,7 +189,9 @@ impl Engine {
 
     /// Kinds that must be watched for the policies there are.
     pub fn needed_kinds(&self) -> BTreeSet<Kind> {
-        self.readers.keys().copied().collect()
+        let mut kinds: BTreeSet<Kind> = self.readers.keys().copied().collect();
+        kinds.extend(self.drill_kinds());
+        kinds
     }
 
     /// Further things that must be observed.
@@ -290,6 +298,7 @@ impl Engine {
     /// Judges what is dirty or due, and says what to do about it.
     pub fn round(&mut self, now: Now) -> Round {
         self.due(now);
+        self.drill(now);
         self.settle();
         self.judge(now);
         if self.is_settled() {
@@ -307,6 +316,7 @@ impl Engine {
         let Out {
             entries,
             actions,
+            drills,
             notices,
             measures,
             changed,
@@ -321,6 +331,7 @@ impl Engine {
                 })
                 .collect(),
             actions,
+            drills,
             statuses,
             remarks,
             notices,
@@ -372,7 +383,8 @@ impl Engine {
         }
         let ((wall, mono), (ends, status)) = (self.timers.next(), self.people_next());
         let wall = wall.into_iter().chain(ends).min().map(|at| now.later(at));
-        let own = [Some(self.heartbeat_at), Some(self.full_pass_at)];
+        let drill = self.drill_due(now);
+        let own = [drill, Some(self.heartbeat_at), Some(self.full_pass_at)];
         [wall, mono, status].into_iter().chain(own).flatten().min()
     }
 

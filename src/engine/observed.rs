@@ -28,6 +28,8 @@ pub struct Observed {
     pub network_probe: Option<NetworkProbe>,
     /// Passwords of backup repositories, by namespace; `None` until somebody looked.
     pub repository_passwords: Option<BTreeMap<Sym, Password>>,
+    /// The last restore drill of each namespace.
+    pub drills: BTreeMap<Sym, DrillNote>,
     /// Minor version of the API server, from `/version`; `None` until the shell has read it.
     pub server_minor: Option<u32>,
 }
@@ -139,6 +141,15 @@ pub enum Canary {
     },
     /// Nobody can tell; the sentence says why and who would know.
     Unclear(String),
+}
+
+/// What is said of the last restore drill of a namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DrillNote {
+    /// Since when it is so.
+    pub at: Timestamp,
+    /// What it does, did, or what keeps it from beginning.
+    pub said: String,
 }
 
 /// One run of the network probe.

@@ -131,6 +131,7 @@ impl Engine {
             include: spec.scope.include.clone(),
             exclude: spec.scope.exclude.clone(),
             own: self.config.own_namespace.clone(),
+            sandbox: self.config.sandbox.clone(),
         });
         let scope_value = serde_json::to_value(&spec.scope).unwrap_or_default();
         let scope_hash: Sym = digest(&scope_value).into();

@@ -35,6 +35,7 @@ impl Engine {
                 resource_version: None,
             }));
         }
+        self.recall_drills(now);
         for (policy, control, release) in self.memory.take_latched() {
             if let Some(registered) = crate::controls::registry::find(&control) {
                 self.latch_again(policy, registered.info.id, release);
@@ -123,11 +124,15 @@ impl Engine {
             let target = self.target_ref(&target);
             self.memory.remember_intent(id, target);
         }
+        if let Some((id, target)) = self.drills.abandon() {
+            self.memory.remember_intent(id, target);
+        }
         if let Some(last) = self.said_at {
             self.memory.ended(last);
         }
         self.out.entries.clear();
         self.out.actions.clear();
+        self.out.drills.clear();
         let ids: Vec<u32> = self.instances.keys().copied().collect();
         for id in ids {
             let members = self.members(id);

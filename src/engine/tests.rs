@@ -12,6 +12,7 @@ use crate::{
     inventory::Availability,
 };
 
+mod drills;
 mod enforcing;
 mod policies;
 mod scopes;
@@ -28,6 +29,7 @@ pub(super) struct Drive {
     versions: u64,
     said: Vec<Record>,
     pub(super) actions: Vec<Action>,
+    drills: Vec<DrillWrite>,
     statuses: BTreeMap<String, ControlPolicyStatus>,
     pub(super) remarks: Vec<Remark>,
     objects: BTreeMap<(Kind, String, String), Value>,
@@ -40,6 +42,7 @@ impl Drive {
             log: "probity-0".into(),
             owner_label: OWNER_LABEL.into(),
             exceptions: ExceptionBounds::default(),
+            sandbox: Some("probity-drill".into()),
         };
         let mut drive = Self {
             engine: Engine::new(config, memory),
@@ -48,6 +51,7 @@ impl Drive {
             versions: 100,
             said: Vec::new(),
             actions: Vec::new(),
+            drills: Vec::new(),
             statuses: BTreeMap::new(),
             remarks: Vec::new(),
             objects: BTreeMap::new(),
@@ -94,6 +98,7 @@ impl Drive {
         self.said.extend(round.records);
         self.actions.extend(round.actions);
         self.remarks.extend(round.remarks);
+        self.drills.extend(round.drills);
         for (name, status) in round.statuses {
             self.statuses.insert(name.to_string(), status);
         }

@@ -4,6 +4,7 @@
 //! Never a Secret's value, a credential or a matched token in here.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod drill;
 mod people;
 mod tree;
 
@@ -15,6 +16,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::drill::{CameBack, Drill};
 pub use self::people::{Excluded, Export, ObjectChange, Scope};
 pub use self::tree::{Anchored, Epoch, KeyChange, Pruned};
 use super::blob::BlobRef;
@@ -405,6 +407,8 @@ pub enum Body {
     Contended(Contended),
     /// See [`Pause`].
     Pause(Pause),
+    /// See [`Drill`].
+    Drill(Drill),
     /// A `ControlException` or `ClusterControlException`; see [`ObjectChange`].
     Exception(ObjectChange),
     /// An `Attestation`; see [`ObjectChange`].
@@ -447,6 +451,7 @@ impl Body {
             Self::Brake(_) => "brake",
             Self::Contended(_) => "contended",
             Self::Pause(_) => "pause",
+            Self::Drill(_) => "drill",
             Self::Exception(_) => "exception",
             Self::Attestation(_) => "attestation",
             Self::Review(_) => "review",
@@ -531,6 +536,7 @@ into_body!(
     Brake(Brake),
     Contended(Contended),
     Pause(Pause),
+    Drill(Drill),
     Scope(Scope),
     Export(Export),
     Epoch(Epoch),

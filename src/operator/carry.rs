@@ -8,9 +8,10 @@ use crate::{
     cluster::{
         apply,
         client::CallError,
+        drill,
         status::{write_remark, write_status},
     },
-    engine::{Action, ActionResult, Event, Now, Remark, Round, Step},
+    engine::{Action, ActionResult, DrillWrite, Event, Now, Remark, Round, Step},
     evidence::{
         Record,
         journal::{Answer, Durable, News},
@@ -24,6 +25,7 @@ impl Operator {
         let Round {
             records,
             actions,
+            drills,
             statuses,
             remarks,
             notices,
@@ -35,6 +37,9 @@ impl Operator {
         let durable = self.append(records);
         for action in actions {
             self.act(action, durable.clone(), now);
+        }
+        for write in drills {
+            self.drill(write, durable.clone());
         }
         for (name, mut status) in statuses {
             let position = EvidencePosition {
@@ -111,6 +116,22 @@ impl Operator {
                     "Ok"
                 },
             );
+            // The loop is gone only when the operator stops; the restart resolves the intent.
+            let _ = sender.send(Input::Action(id, result)).await;
+        });
+    }
+
+    /// Sends a write of a restore drill to the API server, under the term.
+    fn drill(&self, write: DrillWrite, durable: Option<Durable>) {
+        let Some(term) = self.term.clone() else {
+            return;
+        };
+        let (client, sender) = (self.connection.client.clone(), self.sender.clone());
+        let metrics = self.metrics.clone();
+        tokio::spawn(async move {
+            let (id, result) = drill::write(client, term, durable, write).await;
+            let failed = matches!(result, ActionResult::Failed(_));
+            metrics.request("drill", if failed { "Failed" } else { "Ok" });
             // The loop is gone only when the operator stops; the restart resolves the intent.
             let _ = sender.send(Input::Action(id, result)).await;
         });

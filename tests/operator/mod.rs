@@ -10,6 +10,7 @@ mod chart;
 mod command_line;
 mod contention;
 mod crashes;
+mod drill;
 mod encryption;
 mod enforcement;
 mod limits;

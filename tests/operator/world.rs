@@ -73,12 +73,16 @@ impl Deref for Turn {
 impl World {
     /// Starts a control plane and installs our CRD.
     pub(crate) fn start() -> Self {
-        let options = Options {
+        Self::start_with(Options {
             audit_policy: Some(AUDIT.to_owned()),
             controller_manager: false,
             scheduler: false,
             ..Options::default()
-        };
+        })
+    }
+
+    /// Starts a control plane of one's own.
+    pub(crate) fn start_with(options: Options) -> Self {
         let cluster = Cluster::start(options).unwrap();
         let runtime = runtime();
         let client = runtime.block_on(cluster.client()).unwrap();

@@ -47,6 +47,11 @@ subjects:
 {{- .Values.networkProbe.namespace | default (printf "%s-probe" (include "probity.fullname" .)) }}
 {{- end }}
 
+{{- /* The namespace that restore drills make. */}}
+{{- define "probity.sandbox" -}}
+{{- .Values.drill.namespace | default (printf "%s-drill" (include "probity.fullname" .)) }}
+{{- end }}
+
 {{- /* The one lease and the one canary: their names are the program's, not the release's. */}}
 {{- define "probity.lease" -}}probity{{- end }}
 {{- define "probity.canary" -}}probity-canary{{- end }}

@@ -90,7 +90,7 @@ impl<'a> Server<'a> {
 }
 
 /// Whether a filter of namespaces lets one through.
-pub(super) fn in_namespaces(filter: &Filter, namespace: &str) -> bool {
+pub fn in_namespaces(filter: &Filter, namespace: &str) -> bool {
     covers(&filter.included, &filter.excluded, namespace)
 }
 

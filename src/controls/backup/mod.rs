@@ -5,6 +5,7 @@ mod common;
 mod control_plane_state;
 mod coverage;
 mod deletion_restricted;
+pub mod drill;
 mod encrypted;
 #[cfg(test)]
 mod fixtures;

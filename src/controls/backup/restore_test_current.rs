@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{
     classes::{members, population},
     common::{beyond, later, say, yes},
+    drill::Drill,
     restores::{READS, Test, of_class},
 };
 use crate::{analysis::Derived, api::Period, controls::prelude::*};
@@ -22,6 +23,12 @@ pub struct RestoreTestCurrent {
     /// Whether a Velero Restore counts only with a Job that verified it.
     #[serde(default = "yes")]
     pub require_verify_job: bool,
+
+    /// Restore drills that Probity runs itself: each restores the newest Velero Backup of a
+    /// namespace into a sandbox, and deletes it again. The chart grants the rights with
+    /// `drill.enabled`. Absent means none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill: Option<Drill>,
 }
 
 fn quarter() -> Period {
@@ -33,6 +40,7 @@ impl Default for RestoreTestCurrent {
         Self {
             max_age: quarter(),
             require_verify_job: yes(),
+            drill: None,
         }
     }
 }
@@ -47,11 +55,11 @@ impl RestoreTestCurrent {
         criteria: &["A1.3", "A1.2", "CC7.5"],
         severity: Severity::Critical,
         strength: Strength::Operating,
-        rule_version: 1,
+        rule_version: 2,
         reads: READS,
         subjects: &[],
         derives: &[Derived::Recovery],
-        observes: &[],
+        observes: &[Observation::RestoreDrill],
         writes: &[],
         scope: ScopeUse::InRule,
         what: "For each backup class (label `probity.dev/backup-class` of a claim or database \
@@ -63,9 +71,16 @@ impl RestoreTestCurrent {
                such a Job in a namespace with a claim made of a snapshot or backup, or with a K8up \
                Restore that succeeded. A Restore is of the class that its label \
                `probity.dev/restore-test` names, else of those whose claims its Backup holds, or \
-               whose Job ran in its target namespace.",
+               whose Job ran in its target namespace. With `drill`, Probity runs such tests itself, one \
+               at a time: a namespace with a Pod Security level, a quota and a policy that denies \
+               all traffic, then a Velero Restore of the newest complete Backup of one namespace \
+               into it, without hooks and without anything that acts by itself. It has passed once \
+               the Restore is Completed without errors and warnings, every claim that came back is \
+               bound and, with `requireVerifyJob`, such a Job succeeded in the sandbox for each \
+               class. Then, at the latest after `ttl`, the sandbox is deleted.",
         why: "A backup that was never restored is a hope.",
-        fix: "Nothing is written. The proposal is the command that starts a test.",
+        fix: "Nothing of yours is written. The proposal is the command that starts a test; with \
+              `drill` Probity starts tests itself, in every mode.",
         by_hand: "Restore a backup into a namespace of its own (`velero restore create \
                   --from-backup … --namespace-mappings shop:shop-test`), and run a Job with the \
                   label `probity.dev/restore-test: CLASS` there that reads the data and fails if \
@@ -75,7 +90,16 @@ impl RestoreTestCurrent {
                  of how many it was, so rotate through them. Velero deletes a Restore with its \
                  Backup, and a sandbox goes with its Jobs: a test that was seen stays known from \
                  the log until it is too old. What a Job checks is its author's choice. A Restore \
-                 with warnings counts only by an exception. Probity starts no tests by itself.",
+                 with warnings counts only by an exception. A drill's claims are found by what came back, \
+                 not by what the Backup should hold; it binds no claim of a storage class that waits \
+                 for its first consumer unless `pods` lets some be restored, brings volumes that \
+                 were backed up as files or by Velero's own snapshots back only with \
+                 `volumes: All`, and has nothing but Velero's Backups to restore. Restored pods run \
+                 with the Secrets that were backed up, and the hooks that their annotations name; \
+                 that no traffic leaves the sandbox is for the network plugin to enforce (see \
+                 `net-policy-enforced`). Volumes whose reclaim policy is Retain outlive the sandbox; \
+                 the log says how many. While a drill owns the sandbox, it is out of every scope \
+                 that does not name it. A drill that was broken off is tried again after an hour.",
     };
 
     fn judge_class(&self, context: &Context<'_>, class: &str, members: usize) -> Verdict {
@@ -89,7 +113,8 @@ impl RestoreTestCurrent {
         };
         let operating = Strength::Operating;
         let Some(seen) = seen else {
-            let message = found.newest_miss().map_or_else(
+            let why = found.newest_miss().map(str::to_owned);
+            let message = why.or_else(|| self.drills(context, class)).map_or_else(
                 || "no restore of this class is known".to_owned(),
                 |why| format!("no restore test of this class is known: {why}"),
             );
@@ -103,6 +128,29 @@ impl RestoreTestCurrent {
         Verdict::pass(operating, "RestoreTested", seen.message.clone())
             .recheck(beyond(until))
             .keeping(seen.keep())
+    }
+
+    /// What is said of the drills of the namespaces that hold the class.
+    fn drills(&self, context: &Context<'_>, class: &str) -> Option<String> {
+        let drill = self.drill.as_ref()?;
+        let members = members(context, class);
+        let namespaces = members.iter().map(|member| &*member.meta().namespace);
+        let mut namespaces: Vec<&str> = namespaces.collect();
+        namespaces.sort_unstable();
+        namespaces.dedup();
+        namespaces.retain(|namespace| drill.namespaces.iter().any(|asked| asked == namespace));
+        let Some(first) = namespaces.first() else {
+            return Some("`drill` names no namespace that holds it".to_owned());
+        };
+        let noted = namespaces.iter().filter_map(|namespace| {
+            let note = context.observed.drills.get(*namespace)?;
+            Some((
+                note.at,
+                format!("the drill of namespace {namespace}: {}", note.said),
+            ))
+        });
+        let newest = noted.max_by_key(|(at, _)| *at).map(|(_, said)| said);
+        Some(newest.unwrap_or_else(|| format!("the drill of namespace {first} has not begun yet")))
     }
 }
 
@@ -185,7 +233,7 @@ impl Control for RestoreTestCurrent {
         if self.max_age.duration().is_zero() {
             return Err("maxAge is zero: write how long ago a test may have ended".into());
         }
-        Ok(())
+        self.drill.as_ref().map_or(Ok(()), Drill::check)
     }
 
     fn affected(&self, _: Derived, subject: &Subject) -> Touched {

@@ -5,10 +5,16 @@ use std::{cmp::Reverse, time::Duration};
 use jiff::Timestamp;
 
 use crate::{
-    analysis::backup::{Protectable, RESTORE_TEST, Recovery, class_subject, points},
-    controls::Context,
+    analysis::backup::{Protectable, RESTORE_TEST, Recovery, class_subject, in_namespaces, points},
+    controls::{
+        Context,
+        backup::drill::{DRILL, DrillResult, Share},
+    },
     inventory::{
-        Inventory, Kind, Meta, Object, Sym, Uid, cnpg::Database, velero::Restore, workload::Job,
+        Inventory, Kind, Meta, Object, Sym, Uid,
+        cnpg::Database,
+        velero::{Filter, Restore},
+        workload::Job,
     },
 };
 
@@ -118,7 +124,10 @@ fn velero(
 ) {
     let (meta, spec) = (&restore.meta, &restore.spec);
     let source = spec.backup.as_deref();
-    let parts = Parts::of(inventory, recovery, &meta.namespace, source, class);
+    let parts = Parts::of(inventory, recovery, restore, class);
+    if meta.labels.get(DRILL).is_some() {
+        return drill(restore, &parts, class, needs_job, found);
+    }
     let labelled = meta.labels.get(RESTORE_TEST);
     let targets = |namespace: &Sym| spec.mapping.iter().any(|(_, new)| new == namespace);
     let near = |job: &Object<Job>| targets(&job.meta.namespace);
@@ -171,6 +180,55 @@ fn velero(
     });
 }
 
+/// A Restore that a drill made: it shows what the drill found, and nothing before.
+fn drill(
+    restore: &Object<Restore>,
+    parts: &Parts,
+    class: &str,
+    needs_job: bool,
+    found: &mut Found,
+) {
+    let (meta, spec) = (&restore.meta, &restore.spec);
+    let began = spec.started.unwrap_or_else(|| meta.created_at());
+    let what = format!("Restore {}/{}", meta.namespace, meta.name);
+    let Some(result) = DrillResult::of(meta) else {
+        if parts.of_class > 0 {
+            let miss = format!("the drill of {what} is not over");
+            found.misses.push((began, miss));
+        }
+        return;
+    };
+    let share = result.claims.get(class).copied();
+    if share.is_none() && parts.of_class == 0 {
+        return;
+    }
+    let Share { bound, all } = share.unwrap_or_default();
+    let verified = result.verified.get(class);
+    let miss = match verified {
+        _ if !result.passed => Some(format!("failed: {}", result.said)),
+        _ if all == 0 => Some("brought no claim of the class back".to_owned()),
+        None if needs_job => Some("was not verified by a Job".to_owned()),
+        _ => None,
+    };
+    if let Some(miss) = miss {
+        found
+            .misses
+            .push((began, format!("the drill of {what} {miss}")));
+        return;
+    }
+    found.tests.push(Test {
+        what,
+        uid: meta.uid,
+        source: format!("Backup {}", spec.backup.as_deref().unwrap_or_default()),
+        shows: parts.shows,
+        began,
+        ended: result.ended,
+        verified_by: verified.map(|job| format!("Job {job}")),
+        bytes: parts.bytes,
+        claims: bound,
+    });
+}
+
 /// When a Velero Restore completed in a way that shows something; `Err` is why it shows nothing.
 fn completed(restore: &Object<Restore>) -> Result<Timestamp, String> {
     let spec = &restore.spec;
@@ -215,14 +273,19 @@ impl Parts {
     fn of(
         inventory: &Inventory,
         recovery: &Recovery,
-        namespace: &str,
-        backup: Option<&str>,
+        restore: &Object<Restore>,
         class: &str,
     ) -> Self {
         let mut sum = Self::default();
         let backups = &inventory.tables.velero_backups;
-        let Some(backup) = backup.and_then(|name| backups.get(namespace, name)) else {
+        let backup = restore.spec.backup.as_deref();
+        let Some(backup) = backup.and_then(|name| backups.get(&restore.meta.namespace, name))
+        else {
             return sum;
+        };
+        let restored = Filter {
+            included: restore.spec.included.clone(),
+            excluded: Box::default(),
         };
         sum.shows = backup.spec.started;
         for (kind, namespace, name) in recovery.parts(&backup.meta) {
@@ -230,6 +293,7 @@ impl Parts {
                 continue;
             };
             let claim = recovery.claim_of(inventory, &part.spec);
+            let claim = claim.filter(|claim| in_namespaces(&restored, &claim.meta.namespace));
             if claim.is_some_and(|claim| Protectable::Claim(claim).backup_class() == class) {
                 sum.of_class += 1;
                 sum.bytes = sum.bytes.saturating_add(part.spec.bytes);

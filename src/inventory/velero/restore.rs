@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::WireProgress;
+use super::{REASON_LIMIT, WireProgress};
 use crate::inventory::{
     Projected, Projection,
     intern::{Interner, Sym},
@@ -36,6 +36,8 @@ pub struct Restore {
     pub errors: u64,
     /// Objects restored, once it has ended.
     pub items: u64,
+    /// Why Velero refused it or gave up, cut short.
+    pub failure: Option<Sym>,
 }
 
 /// The object on the wire.
@@ -75,6 +77,10 @@ struct WireRestoreStatus<'a> {
     completion_timestamp: Option<Str<'a>>,
     warnings: Option<u64>,
     errors: Option<u64>,
+    #[serde(borrow)]
+    failure_reason: Option<Str<'a>>,
+    #[serde(borrow)]
+    validation_errors: Option<Vec<Str<'a>>>,
     progress: Option<WireProgress>,
 }
 
@@ -86,6 +92,9 @@ impl Projection for Restore {
         let spec = wire.spec.unwrap_or_default();
         let status = wire.status.unwrap_or_default();
         let completed = time(status.completion_timestamp.as_ref());
+        let errors = status.validation_errors.iter().flatten();
+        let failure = status.failure_reason.as_deref();
+        let failure = failure.or_else(|| errors.map(|error| &**error).next());
         let mapping = spec.namespace_mapping.unwrap_or_default().0;
         let restore = Self {
             backup: sym(spec.backup_name.as_ref(), interner),
@@ -106,6 +115,10 @@ impl Projection for Restore {
                 .filter(|_| completed.is_some())
                 .and_then(|progress| progress.items_restored)
                 .unwrap_or_default(),
+            failure: failure.map(|text| {
+                let end = text.floor_char_boundary(REASON_LIMIT);
+                interner.string(&text[..end])
+            }),
         };
         Ok((meta, restore))
     }

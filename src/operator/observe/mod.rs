@@ -64,7 +64,10 @@ impl Observers {
                 Observation::RepositoryPassword => {
                     repository_password::turn(&mut self.repository_password, turn);
                 }
-                Observation::EncryptionCanary | Observation::NetworkProbe => {}
+                // The engine runs drills: each of their writes has an intent in the log.
+                Observation::RestoreDrill
+                | Observation::EncryptionCanary
+                | Observation::NetworkProbe => {}
             }
         }
         self.entropy.turn(turn);

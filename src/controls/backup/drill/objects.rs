@@ -1,0 +1,93 @@
+//! What a drill creates: the sandbox, what bounds it, and the Restore.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{DRILL, Drill, DrillVolumes, EXPIRES, SOURCE};
+use crate::inventory::{
+    meta::{MANAGED_BY, MANAGER},
+    namespace::PSA_ENFORCE,
+};
+
+/// Name of the quota and of the network policy in the sandbox.
+const BOUNDS: &str = "restore-drill";
+
+/// What comes back without pods. Nothing in this list acts by itself: no Ingress that takes over
+/// a host, no custom resource that another operator would act on, no policy that would open the
+/// sandbox.
+const DATA: [&str; 2] = [
+    "persistentvolumeclaims",
+    "volumesnapshots.snapshot.storage.k8s.io",
+];
+/// What pods need beside it.
+const PODS: [&str; 4] = ["pods", "configmaps", "secrets", "serviceaccounts"];
+/// The volumes of restored claims. Velero restores no others while namespaces are named.
+const VOLUMES: &str = "persistentvolumes";
+
+/// The sandbox.
+pub fn namespace(drill: &Drill, name: &str, id: &str, source: &str, ends: Timestamp) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {
+            "name": name,
+            "labels": {
+                MANAGED_BY: MANAGER, DRILL: id,
+                PSA_ENFORCE: drill.pod_security.as_str(),
+            },
+            "annotations": { SOURCE: source, EXPIRES: ends.to_string() },
+        },
+    })
+}
+
+/// What the sandbox may use.
+pub fn quota(drill: &Drill, id: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": { "name": BOUNDS, "labels": { MANAGED_BY: MANAGER, DRILL: id } },
+        "spec": { "hard": {
+            "pods": drill.pods.to_string(),
+            "requests.storage": drill.storage,
+            "services": "0",
+        } },
+    })
+}
+
+/// Nothing reaches the sandbox, and nothing in it reaches anything.
+pub fn deny(id: &str) -> Value {
+    json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": { "name": BOUNDS, "labels": { MANAGED_BY: MANAGER, DRILL: id } },
+        "spec": { "podSelector": {}, "policyTypes": ["Ingress", "Egress"] },
+    })
+}
+
+/// The Restore of one namespace of a Backup into the sandbox.
+pub fn restore(drill: &Drill, sandbox: &str, id: &str, source: &str, backup: &str) -> Value {
+    let mut resources = DATA.to_vec();
+    if drill.pods > 0 {
+        resources.extend(PODS);
+    }
+    let mut spec = json!({
+        "backupName": backup,
+        "includedNamespaces": [source],
+        "namespaceMapping": { source: sandbox },
+        "restorePVs": true,
+        "existingResourcePolicy": "none",
+        "hooks": {},
+        "itemOperationTimeout": format!("{}s", drill.ttl.duration().as_secs()),
+    });
+    match drill.volumes {
+        DrillVolumes::Snapshots => spec["includeClusterResources"] = false.into(),
+        DrillVolumes::All => resources.push(VOLUMES),
+    }
+    spec["includedResources"] = resources.into();
+    json!({
+        "apiVersion": "velero.io/v1",
+        "kind": "Restore",
+        "metadata": { "name": id, "labels": { MANAGED_BY: MANAGER, DRILL: id } },
+        "spec": spec,
+    })
+}

@@ -1,0 +1,580 @@
+//! Restore drills, with the test as API server and as Velero.
+
+use super::*;
+use crate::controls::backup::drill::{DRILL, RESULT, SOURCE};
+
+const SANDBOX: &str = "probity-drill";
+
+fn asks(change: Value) -> Value {
+    let mut control = json!({
+        "requireVerifyJob": false,
+        "drill": { "namespaces": ["shop"], "ttl": "1h" },
+    });
+    merge(&mut control, &change);
+    json!({ "controls": { "backupRestoreTestCurrent": control } })
+}
+
+/// A claim with a backup of it.
+fn staged(memory: Memory) -> Drive {
+    let mut drive = Drive::with_memory(memory);
+    drive.namespace("shop");
+    drive.put(Kind::Claim, claim("shop", true));
+    backup(&mut drive, "nightly-1", "2026-06-01T01:00:00Z", "Completed");
+    drive
+}
+
+/// The same, and a policy that asks for a drill of its namespace.
+fn drive(memory: Memory, change: Value) -> Drive {
+    let mut drive = staged(memory);
+    drive.policy(1, asks(change));
+    drive.lead(1);
+    drive
+}
+
+fn backup(drive: &mut Drive, name: &str, started: &str, phase: &str) {
+    let backup = json!({
+        "metadata": { "name": name, "namespace": "velero" },
+        "spec": { "includedNamespaces": ["shop"] },
+        "status": { "phase": phase, "startTimestamp": started, "completionTimestamp": started },
+    });
+    drive.put(Kind::VeleroBackup, backup);
+}
+
+fn claim(namespace: &str, bound: bool) -> Value {
+    json!({
+        "metadata": { "name": "data", "namespace": namespace },
+        "spec": { "storageClassName": "fast", "volumeName": if bound { json!("pv") } else { json!(null) } },
+        "status": { "phase": if bound { "Bound" } else { "Pending" } },
+    })
+}
+
+impl Drive {
+    /// The write that waits for an answer.
+    fn write(&mut self) -> DrillWrite {
+        let mut writes = std::mem::take(&mut self.drills);
+        assert_eq!(writes.len(), 1, "{writes:?}");
+        let write = writes.remove(0);
+        let last = self.bodies().filter(|body| body.kind() == "intent").last();
+        match last {
+            Some(Body::Intent(intent)) => assert_eq!(intent.id, write.id),
+            other => panic!("no intent before {write:?}: {other:?}"),
+        }
+        write
+    }
+
+    /// Does what a write asks for, and shows it.
+    fn carry_out(&mut self, write: &DrillWrite) {
+        let kind = match write.spot.kind {
+            "Namespace" => Some(Kind::Namespace),
+            "Restore" => Some(Kind::VeleroRestore),
+            _ => None,
+        };
+        let (namespace, name) = (
+            write.spot.namespace.to_string(),
+            write.spot.name.to_string(),
+        );
+        if let Some(kind) = kind {
+            let key = (kind, namespace.clone(), name.clone());
+            match &write.call {
+                DrillCall::Create(manifest) => {
+                    let mut object = manifest.clone();
+                    if !namespace.is_empty() {
+                        object["metadata"]["namespace"] = json!(namespace);
+                    }
+                    object["metadata"]["creationTimestamp"] = json!(self.wall.to_string());
+                    self.put(kind, object);
+                }
+                DrillCall::Merge(patch, ..) => {
+                    let mut object = self.objects[&key].clone();
+                    merge(&mut object, patch);
+                    self.put(kind, object);
+                }
+                DrillCall::Delete(_) => self.delete(kind, &namespace, &name),
+            }
+        }
+        self.apply(Event::Action(
+            write.id,
+            ActionResult::Written(Some(self.versions)),
+        ));
+        self.round();
+    }
+
+    fn refuse(&mut self, write: &DrillWrite, kind: FailureKind) {
+        let failure = Failure {
+            kind,
+            message: "no".into(),
+        };
+        self.apply(Event::Action(write.id, ActionResult::Failed(failure)));
+        self.round();
+    }
+
+    /// Begins a drill, and carries out so many of its writes.
+    fn begin(&mut self, writes: usize) -> Vec<DrillWrite> {
+        self.wait(3);
+        let mut made = Vec::new();
+        for _ in 0..writes {
+            let write = self.write();
+            self.carry_out(&write);
+            made.push(write);
+        }
+        made
+    }
+
+    /// Velero says this of the only Restore.
+    fn velero(&mut self, status: Value) {
+        let mut objects = self.objects.iter();
+        let found = objects.find(|((kind, ..), _)| *kind == Kind::VeleroRestore);
+        let mut restore = found.unwrap().1.clone();
+        restore["status"] = status;
+        self.put(Kind::VeleroRestore, restore);
+    }
+
+    /// Carries out what the clean-up asks for, until it asks for nothing more.
+    fn clean_up(&mut self) -> Vec<(&'static str, DrillCall)> {
+        let mut done = Vec::new();
+        for _ in 0..8 {
+            while !self.drills.is_empty() {
+                let write = self.write();
+                self.carry_out(&write);
+                done.push((write.spot.kind, write.call));
+            }
+            self.wait(3);
+        }
+        done
+    }
+
+    fn said_of_drills(&self) -> Vec<body::Drill> {
+        let bodies = self.bodies().filter_map(|body| match body {
+            Body::Drill(said) => Some(said.clone()),
+            _ => None,
+        });
+        bodies.collect()
+    }
+
+    fn verdict_of_fast(&mut self) -> String {
+        let status = self.status();
+        let control = &status.controls[0];
+        format!("{:?} {:?}", control.outcome, control.violations)
+    }
+
+    fn there(&self, kind: Kind) -> usize {
+        let of = self
+            .objects
+            .keys()
+            .filter(|(of, _, name)| *of == kind && name != "shop");
+        of.count()
+    }
+}
+
+fn completed() -> Value {
+    json!({
+        "phase": "Completed", "startTimestamp": "2026-06-01T12:00:00Z",
+        "completionTimestamp": "2026-06-01T12:05:00Z",
+        "progress": { "itemsRestored": 3, "totalItems": 3 },
+    })
+}
+
+#[test]
+fn a_sandbox_is_bounded_before_anything_is_restored_into_it() {
+    let mut drive = drive(Memory::default(), json!({}));
+    backup(
+        &mut drive,
+        "nightly-2",
+        "2026-06-01T02:00:00Z",
+        "PartiallyFailed",
+    );
+    let made = drive.begin(4);
+    let kinds: Vec<&str> = made.iter().map(|write| write.spot.kind).collect();
+    assert_eq!(
+        kinds,
+        ["Namespace", "ResourceQuota", "NetworkPolicy", "Restore"]
+    );
+    let DrillCall::Create(namespace) = &made[0].call else {
+        panic!()
+    };
+    assert_eq!(namespace["metadata"]["name"], SANDBOX);
+    assert_eq!(namespace["metadata"]["annotations"][SOURCE], "shop");
+    let DrillCall::Create(restore) = &made[3].call else {
+        panic!()
+    };
+    let spec = &restore["spec"];
+    assert_eq!(spec["backupName"], "nightly-1");
+    assert_eq!(spec["includedNamespaces"], json!(["shop"]));
+    assert_eq!(spec["namespaceMapping"], json!({ "shop": SANDBOX }));
+    assert_eq!(spec["includeClusterResources"], false);
+    let resources = spec["includedResources"].as_array().unwrap();
+    assert!(!resources.contains(&json!("pods")) && !resources.contains(&json!("secrets")));
+    // Velero takes its time: nothing is done meanwhile, and no second drill begins.
+    drive.wait(600);
+    assert!(drive.drills.is_empty());
+}
+
+#[test]
+fn what_came_back_is_judged_recorded_and_cleaned_up() {
+    let mut drive = drive(Memory::default(), json!({}));
+    assert!(drive.verdict_of_fast().contains("drill"));
+    drive.begin(0);
+    while drive.there(Kind::VeleroRestore) == 0 {
+        let write = drive.write();
+        drive.carry_out(&write);
+    }
+    drive.velero(completed());
+    assert!(drive.drills.is_empty(), "no claim has come back");
+    let said = drive.clean_up();
+    assert!(said.iter().any(|(kind, _)| *kind == "Restore"), "{said:?}");
+}
+
+#[test]
+fn a_drill_passes_once_every_claim_is_bound() {
+    let mut drive = drive(Memory::default(), json!({}));
+    drive.begin(4);
+    drive.put(Kind::Claim, claim(SANDBOX, false));
+    drive.velero(completed());
+    drive.wait(60);
+    assert!(drive.drills.is_empty());
+    drive.put(Kind::Claim, claim(SANDBOX, true));
+    drive.round();
+    let record = drive.write();
+    let DrillCall::Merge(patch, ..) = &record.call else {
+        panic!("{record:?}")
+    };
+    let result = patch["metadata"]["annotations"][RESULT].as_str().unwrap();
+    assert!(result.contains("\"passed\":true"), "{result}");
+    drive.carry_out(&record);
+    let done = drive.clean_up();
+    assert!(
+        matches!(&done[..], [("Namespace", DrillCall::Delete(_))]),
+        "{done:?}"
+    );
+    let said = drive.said_of_drills();
+    assert_eq!(said.len(), 1);
+    assert!(said[0].passed);
+    let came_back = said[0].came_back.clone().unwrap();
+    assert_eq!(
+        (came_back.items, came_back.claims, came_back.bound),
+        (3, 1, 1)
+    );
+    drive.delete(Kind::Claim, SANDBOX, "data");
+    let verdict = drive.verdict_of_fast();
+    assert!(verdict.starts_with("Pass"), "{verdict}");
+    assert_eq!(drive.count("intent"), drive.count("outcome"));
+    // The next one is due a month later, not before.
+    drive.wait(29 * 24 * 3600);
+    drive.wait(3);
+    assert!(drive.drills.is_empty());
+    drive.wait(2 * 24 * 3600);
+    drive.wait(3);
+    assert_eq!(drive.write().spot.kind, "Namespace");
+}
+
+#[test]
+fn a_claim_that_stays_unbound_fails_although_velero_is_content() {
+    let mut drive = drive(Memory::default(), json!({}));
+    drive.begin(4);
+    drive.put(Kind::Claim, claim(SANDBOX, false));
+    drive.velero(completed());
+    drive.wait(3600);
+    drive.round();
+    drive.clean_up();
+    let said = drive.said_of_drills();
+    assert!(
+        !said[0].passed && said[0].message.contains("0 of 1 claims are bound"),
+        "{said:?}"
+    );
+    drive.delete(Kind::Claim, SANDBOX, "data");
+    let verdict = drive.verdict_of_fast();
+    assert!(
+        verdict.starts_with("Fail") && verdict.contains("claims are bound"),
+        "{verdict}"
+    );
+}
+
+#[test]
+fn a_restore_with_errors_or_warnings_shows_nothing() {
+    for (status, words) in [
+        (
+            json!({ "phase": "PartiallyFailed", "errors": 2 }),
+            "is PartiallyFailed, 0 items restored, 2 errors",
+        ),
+        (
+            json!({ "phase": "FailedValidation", "validationErrors": ["backup not found"] }),
+            "backup not found",
+        ),
+        (with_warning(), "1 warnings"),
+    ] {
+        let mut drive = drive(Memory::default(), json!({}));
+        drive.begin(4);
+        drive.put(Kind::Claim, claim(SANDBOX, true));
+        drive.velero(status);
+        let done = drive.clean_up();
+        // Velero's own log of it stays: only the sandbox goes.
+        assert!(
+            done.iter()
+                .all(|(kind, call)| *kind == "Namespace" || matches!(call, DrillCall::Merge(..)))
+        );
+        assert_eq!(drive.there(Kind::Namespace), 0);
+        let said = drive.said_of_drills();
+        assert!(
+            !said[0].passed && said[0].message.contains(words),
+            "{said:?}"
+        );
+        let verdict = drive.verdict_of_fast();
+        assert!(verdict.contains(words), "{verdict}");
+    }
+}
+
+fn with_warning() -> Value {
+    let mut status = completed();
+    status["warnings"] = json!(1);
+    status
+}
+
+#[test]
+fn where_a_job_has_to_verify_it_is_waited_for() {
+    let mut drive = drive(Memory::default(), json!({ "requireVerifyJob": true }));
+    drive.begin(4);
+    drive.put(Kind::Claim, claim(SANDBOX, true));
+    drive.velero(completed());
+    drive.wait(60);
+    assert!(drive.drills.is_empty());
+    let job = |kind: &str| {
+        json!({
+            "metadata": { "name": "verify", "namespace": SANDBOX, "labels": { "probity.dev/restore-test": "fast" } },
+            "status": {
+                "completionTime": "2026-06-01T12:10:00Z",
+                "conditions": [{ "type": kind, "status": "True" }],
+            },
+        })
+    };
+    drive.put(Kind::Job, job("Complete"));
+    drive.round();
+    drive.clean_up();
+    assert!(drive.said_of_drills()[0].passed);
+    drive.delete(Kind::Claim, SANDBOX, "data");
+    drive.delete(Kind::Job, SANDBOX, "verify");
+    assert!(drive.verdict_of_fast().starts_with("Pass"));
+
+    let mut drive = super::drills::drive(Memory::default(), json!({ "requireVerifyJob": true }));
+    drive.begin(4);
+    drive.put(Kind::Claim, claim(SANDBOX, true));
+    drive.velero(completed());
+    drive.put(Kind::Job, job("Failed"));
+    drive.round();
+    drive.clean_up();
+    let said = drive.said_of_drills();
+    assert!(
+        said[0]
+            .message
+            .contains("Job probity-drill/verify, which verifies it, failed"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn where_velero_never_answers_the_restore_goes_before_the_sandbox() {
+    let mut drive = drive(Memory::default(), json!({}));
+    drive.begin(4);
+    drive.wait(3601);
+    let done = drive.clean_up();
+    let kinds: Vec<&str> = done.iter().map(|(kind, _)| *kind).collect();
+    assert_eq!(kinds, ["Restore", "Namespace"]);
+    assert!(
+        done.iter()
+            .all(|(_, call)| matches!(call, DrillCall::Delete(_)))
+    );
+    let said = drive.said_of_drills();
+    assert!(
+        said[0].message.contains("ttl") && said[0].message.contains("which is New"),
+        "{said:?}"
+    );
+    let verdict = drive.verdict_of_fast();
+    assert!(
+        verdict.starts_with("Fail") && verdict.contains("which is New"),
+        "{verdict}"
+    );
+    // What the log says is known after a restart, and no second try comes before its time.
+    let mut again = super::drills::drive(drive.memory(), json!({}));
+    again.wait(3);
+    assert!(again.drills.is_empty());
+    assert!(again.verdict_of_fast().contains("which is New"));
+}
+
+#[test]
+fn a_write_that_is_refused_ends_the_drill_and_says_why() {
+    for (kind, written, words) in [
+        (FailureKind::Forbidden, 0, "set drill.enabled in the chart"),
+        (FailureKind::Forbidden, 3, "forbids to create Restore"),
+        (FailureKind::Superseded, 0, "is there already"),
+        (FailureKind::Ambiguous, 1, "could not be created"),
+    ] {
+        let mut drive = drive(Memory::default(), json!({}));
+        drive.begin(written);
+        let write = drive.write();
+        drive.refuse(&write, kind);
+        drive.clean_up();
+        assert_eq!(drive.there(Kind::Namespace), 0, "{words}");
+        let said = drive.said_of_drills();
+        assert!(said[0].message.contains(words), "{said:?}");
+        assert!(drive.verdict_of_fast().contains(words));
+        assert_eq!(drive.count("intent"), drive.count("outcome"));
+        // It is tried again, but not at once.
+        drive.wait(1800);
+        assert!(drive.drills.is_empty());
+        drive.wait(1800);
+        drive.wait(3);
+        assert_eq!(drive.write().spot.kind, "Namespace");
+    }
+}
+
+#[test]
+fn a_namespace_of_that_name_that_no_drill_made_is_left_alone() {
+    let mut drive = staged(Memory::default());
+    let labels = json!({ "team": "shop" });
+    drive.put(
+        Kind::Namespace,
+        json!({ "metadata": { "name": SANDBOX, "labels": labels } }),
+    );
+    drive.policy(1, asks(json!({})));
+    drive.lead(1);
+    drive.wait(120);
+    drive.wait(3);
+    assert!(drive.drills.is_empty());
+    assert!(drive.verdict_of_fast().contains("that no drill made"));
+    drive.delete(Kind::Namespace, "", SANDBOX);
+    drive.wait(61);
+    drive.wait(3);
+    assert_eq!(drive.write().spot.kind, "Namespace");
+}
+
+#[test]
+fn a_policy_that_is_gone_or_suspended_ends_the_drill() {
+    for suspended in [false, true] {
+        let mut drive = drive(Memory::default(), json!({}));
+        drive.begin(4);
+        if suspended {
+            let mut spec = asks(json!({}));
+            spec["suspend"] = json!(true);
+            drive.policy(2, spec);
+        } else {
+            drive.apply(Event::PolicyDeleted("soc2".into()));
+        }
+        drive.wait(3);
+        let done = drive.clean_up();
+        let kinds: Vec<&str> = done.iter().map(|(kind, _)| *kind).collect();
+        assert_eq!(kinds, ["Restore", "Namespace"]);
+        assert!(drive.said_of_drills()[0].message.contains("no policy asks"));
+        assert!(drive.engine.needed_kinds().is_empty() != suspended);
+    }
+}
+
+#[test]
+fn what_a_crash_leaves_behind_is_cleaned_up_whatever_policies_say() {
+    for written in 1..=4 {
+        for asked in [false, true] {
+            let mut drive = drive(Memory::default(), json!({}));
+            drive.begin(written);
+            let mut again = Drive::with_memory(drive.memory());
+            for ((kind, ..), object) in &drive.objects {
+                again.put(*kind, object.clone());
+            }
+            if asked {
+                again.policy(1, asks(json!({})));
+            }
+            again.lead(2);
+            assert!(again.engine.needed_kinds().contains(&Kind::Namespace));
+            let done = again.clean_up();
+            let kinds: Vec<&str> = done.iter().map(|(kind, _)| *kind).collect();
+            let wanted: &[&str] = if written == 4 {
+                &["Restore", "Namespace"]
+            } else {
+                &["Namespace"]
+            };
+            assert_eq!(kinds, wanted, "after {written} writes, asked: {asked}");
+            let said = again.said_of_drills();
+            assert_eq!(said.len(), 1, "{said:?}");
+            assert!(said[0].message.contains("in the middle"));
+            assert_eq!(&*said[0].namespace, "shop");
+            assert_eq!(again.there(Kind::Namespace), 0);
+            if !asked {
+                assert!(again.engine.needed_kinds().is_empty());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_end_of_a_term_ends_the_drill_and_the_next_one_cleans_up() {
+    let mut drive = drive(Memory::default(), json!({}));
+    drive.begin(2);
+    let open = drive.write();
+    drive.apply(Event::Following);
+    drive.round();
+    drive.apply(Event::Action(open.id, ActionResult::Written(Some(7))));
+    drive.wait(60);
+    assert!(drive.drills.is_empty(), "a follower writes nothing");
+    drive.lead(2);
+    drive.wait(3);
+    let unresolved = drive.bodies().any(|body| {
+        matches!(body, Body::Outcome(said) if said.intent == open.id
+            && said.result == crate::evidence::words::ActionResult::Unresolved)
+    });
+    assert!(unresolved);
+    let done = drive.clean_up();
+    assert!(
+        matches!(&done[..], [("Namespace", DrillCall::Delete(_))]),
+        "{done:?}"
+    );
+    assert_eq!(drive.said_of_drills().len(), 1);
+}
+
+#[test]
+fn a_clean_up_that_fails_is_tried_until_it_works() {
+    let mut drive = drive(Memory::default(), json!({}));
+    drive.begin(2);
+    let write = drive.write();
+    drive.refuse(&write, FailureKind::Rejected);
+    for _ in 0..5 {
+        let write = drive.write();
+        assert!(matches!(write.call, DrillCall::Delete(_)), "{write:?}");
+        drive.refuse(&write, FailureKind::Transient);
+        drive.wait(100);
+    }
+    drive.clean_up();
+    assert_eq!(drive.there(Kind::Namespace), 0);
+    assert_eq!(drive.said_of_drills().len(), 1);
+    assert_eq!(drive.count("intent"), drive.count("outcome"));
+}
+
+#[test]
+fn two_namespaces_take_turns() {
+    let both = json!({ "drill": { "namespaces": ["shop", "bank"] } });
+    let mut drive = drive(Memory::default(), both);
+    drive.begin(1);
+    drive.wait(600);
+    let write = drive.write();
+    assert_eq!(write.spot.kind, "ResourceQuota");
+    drive.refuse(&write, FailureKind::Rejected);
+    drive.clean_up();
+    // The other one has no backup, which is said; it does not stand in the way.
+    let drills = &drive.engine.observed_mut().drills;
+    assert!(
+        drills["bank"].said.contains("no complete Velero Backup"),
+        "{drills:?}"
+    );
+}
+
+#[test]
+fn a_restore_of_a_drill_shows_nothing_before_its_drill_is_over() {
+    let mut drive = drive(Memory::default(), json!({}));
+    let restore = json!({
+        "metadata": { "name": "probity-drill-1", "namespace": "velero", "labels": {
+            DRILL: "probity-drill-1", "app.kubernetes.io/managed-by": "probity",
+            "probity.dev/restore-test": "fast",
+        } },
+        "spec": { "backupName": "nightly-1", "namespaceMapping": { "shop": SANDBOX } },
+        "status": completed(),
+    });
+    drive.put(Kind::VeleroRestore, restore);
+    let verdict = drive.verdict_of_fast();
+    assert!(verdict.starts_with("Fail"), "{verdict}");
+}
