@@ -5,13 +5,13 @@ use std::process::ExitCode;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     match probity::cli::main().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
+        Ok(code) => code,
+        Err((failure, code)) => {
             #[allow(clippy::print_stderr, reason = "the one place where a failure is told")]
             {
                 eprintln!("probity: {failure}");
             }
-            ExitCode::FAILURE
+            code
         }
     }
 }

@@ -38,6 +38,11 @@ pub struct Metrics {
     deviations_open: IntGaugeVec,
     evidence_entries: IntCounter,
     evidence_failing: IntGauge,
+    evidence_size: IntGauge,
+    evidence_checkpoint: Gauge,
+    evidence_anchor: GaugeVec,
+    evidence_anchor_failing: IntGaugeVec,
+    evidence_broken: IntGauge,
     evidence_sync: Histogram,
     leader: IntGauge,
     requests: IntCounterVec,
@@ -105,6 +110,19 @@ impl Metrics {
             "Entries given to the evidence log.",
         )?;
         registry.register(Box::new(evidence_entries.clone()))?;
+        let evidence_checkpoint = Gauge::new(
+            "evidence_last_checkpoint_timestamp_seconds",
+            "When a checkpoint was last seen that covers more than the one before.",
+        )?;
+        registry.register(Box::new(evidence_checkpoint.clone()))?;
+        let evidence_anchor = GaugeVec::new(
+            Opts::new(
+                "evidence_anchor_age_seconds",
+                "Time since a checkpoint was last kept there.",
+            ),
+            &["target"],
+        )?;
+        registry.register(Box::new(evidence_anchor.clone()))?;
         let last_round = Gauge::new(
             "last_round_timestamp_seconds",
             "When the engine last went round.",
@@ -185,6 +203,21 @@ impl Metrics {
             evidence_failing: one(
                 "evidence_failing",
                 "1 while the evidence log can't be written.",
+            )?,
+            evidence_size: one(
+                "evidence_log_size",
+                "Entries that the last checkpoint of the evidence log covers.",
+            )?,
+            evidence_checkpoint,
+            evidence_anchor,
+            evidence_anchor_failing: by(
+                "evidence_anchor_failing",
+                "1 while checkpoints can't be kept there.",
+                &["target"],
+            )?,
+            evidence_broken: one(
+                "evidence_log_broken",
+                "1 if the log could not continue the one before: lost, rolled back, rewritten or damaged.",
             )?,
             evidence_sync: seconds("evidence_sync_seconds", "Wait until entries are durable.")?,
             leader: one("leader", "1 while this replica leads.")?,
@@ -373,6 +406,33 @@ impl Metrics {
     /// Notes whether the log can be written.
     pub fn log_failing(&self, failing: bool) {
         self.evidence_failing.set(i64::from(failing));
+    }
+
+    /// Notes whether the log had to begin anew.
+    pub fn log_broken(&self, broken: bool) {
+        self.evidence_broken.set(i64::from(broken));
+    }
+
+    /// Notes the size of the last checkpoint.
+    pub fn published(&self, size: u64, now: jiff::Timestamp) {
+        let size = i64::try_from(size).unwrap_or(i64::MAX);
+        if self.evidence_size.get() != size {
+            self.evidence_size.set(size);
+            self.evidence_checkpoint
+                .set(now.as_duration().as_secs_f64());
+        }
+    }
+
+    /// Notes how long ago a checkpoint was kept at a kind of place, and whether that fails now.
+    pub fn anchor(&self, target: &str, age: Option<Duration>, failing: bool) {
+        if let Some(age) = age {
+            self.evidence_anchor
+                .with_label_values(&[target])
+                .set(age.as_secs_f64());
+        }
+        self.evidence_anchor_failing
+            .with_label_values(&[target])
+            .set(i64::from(failing));
     }
 
     /// Notes whether this replica leads.

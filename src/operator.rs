@@ -10,6 +10,7 @@
 //! Everything that decides is in the engine; everything that waits is in a task of its own. The
 //! loop itself waits for nothing but its inbox and the next time that something is due.
 
+mod anchors;
 mod carry;
 mod feed;
 mod observe;
@@ -24,11 +25,13 @@ use std::{
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
+pub use self::anchors::Anchoring;
 use self::{
     feed::{Feeds, OwnKind},
     watches::{Source, Watches},
 };
 use crate::{
+    api::AnchorStatus,
     cluster::{
         client::Connection,
         events::Publisher,
@@ -73,6 +76,8 @@ pub(crate) enum Input {
         suspects: Option<Vec<(Sym, Sym)>>,
         since: Timestamp,
     },
+    /// What became of a checkpoint that was to be kept elsewhere.
+    Anchored(Vec<AnchorStatus>),
 }
 
 /// What woke the loop.
@@ -94,6 +99,8 @@ pub struct Options {
     pub server_minor: u32,
     /// What the log is to say at the start.
     pub start: body::Start,
+    /// Where heads of the log are kept.
+    pub anchoring: Anchoring,
     /// Where the network probe may run; absent means nowhere.
     pub probe: Option<ProbePlace>,
 }
@@ -127,6 +134,7 @@ pub struct Operator {
     origin: Instant,
     log_retry_at: Duration,
     observers: observe::Observers,
+    anchors: anchors::Anchors,
     started: bool,
     policies: BTreeMap<Sym, String>,
 }
@@ -156,6 +164,7 @@ impl Operator {
             origin: Instant::now(),
             log_retry_at: Duration::ZERO,
             observers: observe::Observers::default(),
+            anchors: anchors::Anchors::new(options.anchoring.clone()),
             started: false,
             policies: BTreeMap::new(),
             term: None,
@@ -254,6 +263,9 @@ impl Operator {
                 self.engine.apply(Event::RemarkFailed(key), now);
             }
             Input::Found(finding) => self.engine.apply(Event::Found(finding), now),
+            Input::Anchored(anchors) => {
+                self.anchors.kept(&anchors, now.mono);
+            }
             Input::Listed {
                 kind,
                 listed,
@@ -365,6 +377,12 @@ impl Operator {
             now,
         });
         if self.observers.second_passed(now.mono) {
+            self.anchors
+                .turn(&self.journal, &self.connection, &self.sender, now.mono);
+            self.anchors.measure(&self.metrics, now.mono);
+            if let Some(published) = self.journal.published() {
+                self.metrics.published(published.checkpoint.size, now.wall);
+            }
             self.metrics.inventory(self.engine.inventory(), now.mono);
             self.metrics.policies(self.feeds.len(OwnKind::Policy));
             self.metrics.exceptions(&self.engine);
@@ -431,10 +449,14 @@ impl Operator {
         self.term = None;
         self.candidate.release().await;
         let journal = self.journal;
-        tokio::task::spawn_blocking(move || journal.close())
+        let closed = tokio::task::spawn_blocking(move || journal.close())
             .await
             .map_err(|error| error.to_string())?
-            .map_err(|error: Arc<_>| error.to_string())
+            .map_err(|error: Arc<_>| error.to_string())?;
+        if let Some(published) = closed {
+            self.anchors.last(&self.connection, published).await;
+        }
+        Ok(())
     }
 }
 

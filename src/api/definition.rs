@@ -5,7 +5,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube::CustomResourceExt;
 
-use super::{ClusterControlException, ControlException, ControlPolicy};
+use super::{ClusterControlException, ControlException, ControlPolicy, EvidenceLog};
 use crate::controls::{Info, REGISTRY};
 
 /// Every definition, by file name.
@@ -27,6 +27,10 @@ pub fn definitions() -> Vec<(&'static str, CustomResourceDefinition)> {
         (
             "probity.dev_controlpolicies.yaml",
             described(ControlPolicy::crd(), controls),
+        ),
+        (
+            "probity.dev_evidencelogs.yaml",
+            described(EvidenceLog::crd(), |_| {}),
         ),
     ]
 }

@@ -5,6 +5,7 @@ pub mod control_exception;
 pub mod controls;
 pub mod decision;
 pub mod definition;
+pub mod evidence_log;
 pub mod exception;
 pub mod people;
 pub mod period;
@@ -17,6 +18,7 @@ pub use self::{
     controls::{Controls, Setting},
     decision::{Decision, DecisionVerdict},
     definition::definitions,
+    evidence_log::{AnchorStatus, EvidenceLog, EvidenceLogSpec, EvidenceLogStatus},
     exception::{ExceptionKind, ExceptionPhase, ExceptionStatus, Exemption, ObservedException},
     people::{PeopleKind, PeopleObject},
     period::Period,

@@ -11,8 +11,9 @@ mod generate;
 mod log;
 mod probe;
 mod run;
+mod verify;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -38,6 +39,8 @@ enum Command {
     Reject(approve::Arguments),
     /// Print the evidence log.
     Log(log::Arguments),
+    /// Check an evidence log, without a cluster: exit code 0 if it is whole and unchanged, 1 if not.
+    Verify(verify::Arguments),
     /// List the controls.
     Controls(controls::Arguments),
     /// Tell what a control checks, why it matters, and how to mend what fails.
@@ -68,14 +71,30 @@ struct Connect {
 /// Why a command failed: one line that says what to do.
 type Failure = String;
 
-/// Parses the arguments and runs the command.
-pub async fn main() -> Result<(), Failure> {
-    match Cli::parse().command {
+/// Parses the arguments and runs the command. Returns the exit code, with the failure if there is one: 1, or for `verify`,
+/// whose 1 says that a log is not whole, 2.
+pub async fn main() -> Result<ExitCode, (Failure, ExitCode)> {
+    let command = Cli::parse().command;
+    if let Command::Verify(arguments) = &command {
+        return match verify::run(arguments) {
+            Ok(true) => Ok(ExitCode::SUCCESS),
+            Ok(false) => Ok(ExitCode::FAILURE),
+            Err(failure) => Err((failure, ExitCode::from(2))),
+        };
+    }
+    let done = Box::pin(run(command)).await;
+    done.map(|()| ExitCode::SUCCESS)
+        .map_err(|failure| (failure, ExitCode::FAILURE))
+}
+
+async fn run(command: Command) -> Result<(), Failure> {
+    match command {
         Command::Run(arguments) => Box::pin(run::run(arguments)).await,
         Command::Diff(arguments) => diff::run(arguments).await,
         Command::Approve(arguments) => approve::run(arguments, DecisionVerdict::Approved).await,
         Command::Reject(arguments) => approve::run(arguments, DecisionVerdict::Rejected).await,
         Command::Log(arguments) => log::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments).map(drop),
         Command::Controls(arguments) => controls::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Crds => crds::run(),

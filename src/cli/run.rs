@@ -1,21 +1,33 @@
 //! `probity run`: the operator.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::{Args, ValueEnum};
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc::UnboundedReceiver,
+};
 
 use super::{Connect, Failure};
 use crate::{
     cluster::{
+        anchors::{self, Places},
         client::{self, Connection, deadline, within},
         lease::{LeaseConfig, LeaseTiming, campaign},
     },
     engine::{Config, Engine, ExceptionBounds, Memory, OWNER_LABEL},
-    evidence::{Log, body::Start, journal::Journal},
+    evidence::{
+        Answer, Identity, LogError, Position, body::Start, epochs, journal::Journal,
+        key::PrivateKey,
+    },
     metrics::Metrics,
-    operator::{Operator, Options, ProbePlace},
+    operator::{Anchoring, Operator, Options, ProbePlace},
     server::{self, Health},
 };
 
@@ -32,6 +44,20 @@ pub(super) struct Arguments {
         default_value = "/data"
     )]
     data_dir: PathBuf,
+    /// Address at which the evidence log is served, for auditors' tools; on loopback, it is reached
+    /// by port-forward.
+    #[arg(long, value_name = "ADDRESS")]
+    log_address: Option<SocketAddr>,
+    /// File with the Ed25519 key that signs the log, as PKCS#8 PEM; else one in the data folder.
+    #[arg(long, value_name = "FILE", env = "PROBITY_SIGNING_KEY")]
+    signing_key: Option<PathBuf>,
+    /// Namespace for a `ConfigMap` with the latest checkpoint of the log.
+    #[arg(long, value_name = "NAME")]
+    anchor_namespace: Option<String>,
+    /// Folder for checkpoints of the log, on a file system that the cluster's administrators can't
+    /// change.
+    #[arg(long, value_name = "DIR")]
+    anchor_dir: Option<PathBuf>,
     /// Namespace that Probity runs in; else the one of the kubeconfig or pod.
     #[arg(long, value_name = "NAME", env = "POD_NAMESPACE")]
     namespace: Option<String>,
@@ -97,7 +123,10 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     trace(arguments.log_format);
     let timing = timing(arguments.lease_duration)?;
     let listener = server::bind(arguments.metrics_address).await?;
-    let (memory, journal) = open_log(&arguments.data_dir)?;
+    let log_listener = match arguments.log_address {
+        Some(address) => Some(server::log::bind(address).await?),
+        None => None,
+    };
     let connect = &arguments.connect;
     let connection = client::connect(connect.kubeconfig.as_deref(), connect.context.as_deref())
         .map_err(|error| error.to_string())?;
@@ -108,14 +137,36 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         .namespace
         .unwrap_or_else(|| connection.namespace.clone());
     tracing::info!(server = version.git_version, namespace, "Connected");
+    let cluster = cluster_uid(&connection).await;
+    let places = Places {
+        replica: arguments.replica.clone(),
+        namespace: namespace.clone(),
+        config_map: arguments.anchor_namespace,
+        folder: arguments.anchor_dir,
+    };
+    let key = arguments.signing_key.as_deref();
+    let Opened {
+        memory,
+        previous_end,
+        journal,
+        anchoring,
+        dir,
+    } = open_log(
+        &arguments.data_dir,
+        key,
+        places,
+        &connection.client,
+        &cluster,
+    )
+    .await?;
     let lease = LeaseConfig {
         namespace: namespace.clone(),
         name: "probity".to_owned(),
         replica: arguments.replica.clone(),
         timing,
-        first_term: memory.0.epoch().map_or(0, |epoch| epoch + 1),
+        first_term: memory.epoch().map_or(0, |epoch| epoch + 1),
     };
-    let start = start(&connection, &arguments.replica, memory.1).await?;
+    let start = start(cluster, &arguments.replica, previous_end)?;
     let engine = Engine::new(
         Config {
             own_namespace: namespace.clone(),
@@ -124,13 +175,17 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
             exceptions: ExceptionBounds::of_days(arguments.longest_exception),
             sandbox: arguments.drill_namespace,
         },
-        memory.0,
+        memory,
     );
     let (metrics, health) = (
         Metrics::new().map_err(|error| error.to_string())?,
         Health::default(),
     );
     let serving = tokio::spawn(server::serve(listener, metrics.clone(), health.clone()));
+    let serving_log = match log_listener {
+        Some(listener) => Some(tokio::spawn(server::log::serve(listener, dir))),
+        None => None,
+    };
     let candidate = campaign(connection.client.clone(), lease);
     let options = Options {
         replica: arguments.replica,
@@ -138,6 +193,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         verify_every: Duration::from_secs(arguments.verify_every),
         server_minor: version.minor,
         start,
+        anchoring,
         probe: arguments
             .probe_namespace
             .zip(arguments.probe_image)
@@ -148,27 +204,64 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     );
     let result = Box::pin(operator.run(asked_to_stop()?)).await;
     serving.abort();
+    if let Some(serving) = serving_log {
+        serving.abort();
+    }
     result
 }
 
-/// The memory with the log's end, and the journal with its answers.
-type Opened = (
-    (Memory, Option<crate::evidence::Position>),
-    (
-        Journal,
-        tokio::sync::mpsc::UnboundedReceiver<crate::evidence::Answer>,
-    ),
-);
+/// The log, and what it says.
+struct Opened {
+    memory: Memory,
+    previous_end: Option<Position>,
+    journal: (Journal, UnboundedReceiver<Answer>),
+    anchoring: Anchoring,
+    /// Its folder.
+    dir: PathBuf,
+}
 
-/// Opens the log and recalls what it says.
-fn open_log(folder: &std::path::Path) -> Result<Opened, Failure> {
+/// Compares the log with what is known of it elsewhere, opens it, and recalls what it says.
+async fn open_log(
+    data: &Path,
+    key: Option<&Path>,
+    places: Places,
+    client: &kube::Client,
+    cluster: &str,
+) -> Result<Opened, Failure> {
+    let (known, problems) = anchors::known(client, &places).await;
+    for problem in problems {
+        tracing::warn!(
+            problem,
+            "The log can't be compared with a checkpoint that may be kept there"
+        );
+    }
     let explain = |error: &dyn std::fmt::Display| {
         format!(
             "the evidence log in {} can't be used: {error}",
-            folder.display()
+            data.display()
         )
     };
-    let (log, recovered) = Log::open(folder).map_err(|error| explain(&error))?;
+    let key = signing_key(data, key).map_err(|error| explain(&error))?;
+    let identity = Identity {
+        cluster,
+        replica: &places.replica,
+    };
+    let opened = epochs::open(data, identity, &key, &known, Timestamp::now())
+        .map_err(|error| explain(&error))?;
+    let epochs::Opened {
+        log,
+        recovered,
+        begun,
+        first,
+        dir,
+    } = opened;
+    match begun {
+        Some(epoch) if epoch.before.is_some() => {
+            tracing::error!(log = epoch.origin, cause = %epoch.cause, "A new log begins: the one before could not go on");
+        }
+        Some(epoch) => tracing::info!(log = epoch.origin, key = epoch.key, "A log begins"),
+        None => {}
+    }
     if let Some(torn) = &recovered.torn {
         tracing::warn!(
             ?torn,
@@ -179,7 +272,39 @@ fn open_log(folder: &std::path::Path) -> Result<Opened, Failure> {
     for entry in recovered.entries().map_err(|error| explain(&error))? {
         memory.recall(entry.map_err(|error| explain(&error))?);
     }
-    Ok(((memory, recovered.previous_end), Journal::new(log)))
+    let published = log.published();
+    let origin = published.map_or_else(String::new, |head| head.checkpoint.origin);
+    let signer = key.signer(&origin).map_err(|error| explain(&error))?;
+    Ok(Opened {
+        memory,
+        previous_end: recovered.previous_end,
+        journal: Journal::new(log),
+        anchoring: Anchoring {
+            places,
+            key: signer.verifier().to_string(),
+            epoch: first,
+        },
+        dir,
+    })
+}
+
+/// The key that signs the log: the file that was given, or one in the data folder, which is made if need be.
+fn signing_key(data: &Path, given: Option<&Path>) -> Result<PrivateKey, LogError> {
+    if let Some(path) = given {
+        return PrivateKey::read(path)?.ok_or_else(|| LogError::Key {
+            path: path.to_owned(),
+            reason: "there is no such file".to_owned(),
+        });
+    }
+    let path = data.join("key");
+    if let Some(key) = PrivateKey::read(&path)? {
+        return Ok(key);
+    }
+    std::fs::create_dir_all(data).map_err(|error| LogError::Key {
+        path: data.to_owned(),
+        reason: error.to_string(),
+    })?;
+    PrivateKey::create(&path)
 }
 
 fn timing(seconds: f64) -> Result<LeaseTiming, Failure> {
@@ -189,20 +314,23 @@ fn timing(seconds: f64) -> Result<LeaseTiming, Failure> {
         .map_err(|error| format!("--lease-duration: {error}"))
 }
 
-/// What the log says at the start of a process.
-async fn start(
-    connection: &Connection,
-    identity: &str,
-    previous_end: Option<crate::evidence::Position>,
-) -> Result<Start, Failure> {
+/// The uid of kube-system, which stands for the cluster. Without the right to read it, it stays unknown.
+async fn cluster_uid(connection: &Connection) -> String {
     let namespaces: kube::Api<k8s_openapi::api::core::v1::Namespace> =
         kube::Api::all(connection.client.clone());
-    // The uid of kube-system stands for the cluster. Without the right to read it, it stays unknown.
     let cluster = within(deadline::READ, namespaces.get_metadata("kube-system")).await;
-    let cluster = cluster
+    cluster
         .ok()
         .and_then(|object| object.metadata.uid)
-        .unwrap_or_default();
+        .unwrap_or_default()
+}
+
+/// What the log says at the start of a process.
+fn start(
+    cluster: String,
+    identity: &str,
+    previous_end: Option<Position>,
+) -> Result<Start, Failure> {
     Ok(Start {
         version: env!("CARGO_PKG_VERSION").into(),
         binary_digest: own_digest()?,

@@ -64,6 +64,10 @@ pub struct Opened {
     pub recovered: Recovered,
     /// The log that begins now, if one does.
     pub begun: Option<Epoch>,
+    /// How the log begins, unless retention has removed that.
+    pub first: Option<Epoch>,
+    /// Its folder.
+    pub dir: PathBuf,
 }
 
 /// The logs in a data folder, oldest first. A folder that is a log itself is the only one.
@@ -108,11 +112,14 @@ pub fn open(
         },
     };
     let (store, scan, publisher) = opened;
+    let dir = store.dir().to_owned();
     let (log, recovered) = Log::start(store, scan, Some(publisher), Some(lock))?;
     Ok(Opened {
         log,
         recovered: recovered.of(data),
         begun,
+        first: first_entry(&dir)?,
+        dir,
     })
 }
 

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Log, LogError, Record,
+    Log, LogError, Published, Record,
     body::{Body, Gap},
 };
 
@@ -81,6 +81,7 @@ pub struct Journal {
     spool: VecDeque<Record>,
     dropped_since: Option<Timestamp>,
     state: State,
+    notable: u64,
 }
 
 impl Journal {
@@ -96,12 +97,16 @@ impl Journal {
             spool: VecDeque::new(),
             dropped_since: None,
             state: State::Healthy,
+            notable: 0,
         };
         (journal, receiver)
     }
 
     /// Appends records, in order after all earlier ones.
     pub fn append(&mut self, records: Vec<Record>) -> Durable {
+        let heartbeat = |record: &&Record| matches!(record.body, Body::Heartbeat(_));
+        let others = records.len() - records.iter().filter(heartbeat).count();
+        self.notable += others as u64;
         if let Some(why) = self.state.why() {
             let why = Arc::clone(why);
             self.spool(records);
@@ -235,6 +240,21 @@ impl Journal {
         }
     }
 
+    /// How many records other than heartbeats were given to it.
+    pub fn notable(&self) -> u64 {
+        self.notable
+    }
+
+    /// The last checkpoint of the log.
+    pub fn published(&self) -> Option<Published> {
+        self.log.published()
+    }
+
+    /// Why the tree of the log can't be written, if it can't.
+    pub fn publish_failure(&self) -> Option<String> {
+        self.log.publish_failure().map(|error| error.to_string())
+    }
+
     /// Position of the next entry.
     pub fn position(&self) -> u64 {
         self.log.position()
@@ -242,7 +262,9 @@ impl Journal {
 
     /// Writes what waits, and closes the log. What could not be written is lost with the process,
     /// and the next start records the time since the last entry as a gap.
-    pub fn close(self) -> Result<(), Arc<LogError>> {
+    ///
+    /// Returns the last checkpoint.
+    pub fn close(self) -> Result<Option<Published>, Arc<LogError>> {
         match Arc::into_inner(self.log) {
             Some(log) => log.close(),
             // It is being reopened by a disk that does not answer.

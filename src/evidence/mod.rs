@@ -19,6 +19,7 @@ pub mod checkpoint;
 pub mod entry;
 pub mod epochs;
 mod error;
+pub mod folder_anchor;
 pub mod frame;
 pub mod history;
 pub mod journal;

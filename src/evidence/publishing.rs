@@ -68,6 +68,13 @@ impl Publishing {
         lock(&self.state).latest.clone()
     }
 
+    /// Publishes what is durable and ends. Returns the last checkpoint.
+    pub(super) fn end(self) -> Option<Published> {
+        let state = Arc::clone(&self.state);
+        drop(self);
+        lock(&state).latest.take()
+    }
+
     /// Why the last attempt failed, if it did.
     pub(super) fn failure(&self) -> Option<Arc<LogError>> {
         lock(&self.state).failure.clone()

@@ -86,6 +86,8 @@ pub struct Log {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
     publishing: Option<Publishing>,
+    /// What was published when all ended.
+    last: Option<Published>,
     /// Held until all of that has ended.
     _lock: Option<File>,
 }
@@ -170,6 +172,7 @@ impl Log {
                 shared,
                 thread: Some(thread),
                 publishing,
+                last: None,
                 _lock: lock,
             },
             recovered,
@@ -247,10 +250,12 @@ impl Log {
             .or_else(|| stopped.then(|| Arc::new(LogError::Stopped)))
     }
 
-    /// Writes and syncs what waits, then ends the writer. Blocks. Fails if the log ended in failure.
-    pub fn close(mut self) -> Result<(), Arc<LogError>> {
+    /// Writes and syncs what waits, then ends the writer. Blocks. Returns the last checkpoint. Fails if the log ended in
+    /// failure.
+    pub fn close(mut self) -> Result<Option<Published>, Arc<LogError>> {
         self.join();
-        self.shared.failure().take().map_or(Ok(()), Err)
+        let failure = self.shared.failure().take();
+        failure.map_or_else(|| Ok(self.last.take()), Err)
     }
 
     fn join(&mut self) {
@@ -262,7 +267,9 @@ impl Log {
                 .failure()
                 .get_or_insert_with(|| Arc::new(LogError::Stopped));
         }
-        self.publishing = None;
+        if let Some(publishing) = self.publishing.take() {
+            self.last = publishing.end();
+        }
     }
 }
 

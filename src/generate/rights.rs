@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::Resource as _;
 use serde::Serialize;
 
 use crate::{
-    api::PeopleKind,
+    api::{EvidenceLog, PeopleKind},
     controls::{Family, Info},
     inventory::Kind,
 };
@@ -20,6 +21,8 @@ const READ: [&str; 3] = ["get", "list", "watch"];
 pub(super) struct Rights {
     /// Our own resources.
     own: Vec<String>,
+    /// Those of them that only we write.
+    ours: Vec<String>,
     /// Those of them that people ask for, and other people decide about.
     people: Vec<&'static str>,
     /// What is observed beside objects.
@@ -55,6 +58,7 @@ impl Rights {
                 .iter()
                 .map(|(_, definition)| definition.spec.names.plural.clone())
                 .collect(),
+            ours: vec![EvidenceLog::plural(&()).into_owned()],
             people: PeopleKind::ALL.map(PeopleKind::plural).into(),
             observes: infos
                 .iter()

@@ -1,5 +1,7 @@
 //! HTTP: `/metrics`, `/livez` and `/readyz`.
 
+pub mod log;
+
 use std::{
     net::SocketAddr,
     sync::{

@@ -8,6 +8,7 @@
 //!
 //! Nothing is repaired and nothing is written.
 
+mod archive;
 mod bundles;
 mod edge;
 mod facts;
@@ -23,6 +24,7 @@ use super::epochs;
 use super::error::LogError;
 use super::note::VerifierKey;
 
+pub use self::archive::{Unpacked, unpacked};
 pub use self::report::{LogReport, Problem, Report};
 
 /// What is known from elsewhere.

@@ -1,0 +1,144 @@
+//! Heads that are kept in a folder, which should be on a file system that the cluster's administrators can't change.
+//!
+//! ```text
+//! <folder>/<origin, with _ for />/<size>-<begin of root>.checkpoint     created once, never changed
+//! ```
+
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+
+use super::blob::hex;
+use super::body::Anchored;
+use super::checkpoint::Checkpoint;
+use super::error::{At, LogError};
+use super::note::Note;
+use super::publisher::Published;
+use super::sealed::{self, corrupt};
+
+const EXTENSION: &str = "checkpoint";
+
+/// Keeps a head. Safe to repeat: the name says what is in the file.
+pub fn keep(folder: &Path, published: &Published) -> Result<(), LogError> {
+    let Checkpoint { origin, size, root } = &published.checkpoint;
+    let dir = folder.join(origin.replace('/', "_"));
+    fs::create_dir_all(&dir).at("create", &dir)?;
+    let name = format!("{size:020}-{}.{EXTENSION}", hex(&root[..8]));
+    let path = dir.join(name);
+    match OpenOptions::new().write(true).create_new(true).open(&path) {
+        Ok(mut file) => {
+            file.write_all(published.note.as_bytes())
+                .at("write to", &path)?;
+            file.sync_all().at("sync", &path)
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => again(&path, published),
+        Err(error) => Err(error).at("create", &path),
+    }
+}
+
+/// The file is there: an earlier attempt wrote it, or began to.
+fn again(path: &Path, published: &Published) -> Result<(), LogError> {
+    let found = sealed::read(path)?.unwrap_or_default();
+    let note = published.note.as_bytes();
+    if found == note {
+        return Ok(());
+    }
+    if !note.starts_with(&found) {
+        let reason = "another checkpoint has this name".to_owned();
+        return Err(corrupt(path, 0, reason));
+    }
+    fs::write(path, note).at("write to", path)
+}
+
+/// The latest head of each log in a folder. An empty or new folder has none.
+pub fn known(folder: &Path) -> Result<Vec<Anchored>, LogError> {
+    let mut heads = Vec::new();
+    let logs = match fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(heads),
+        logs => logs.at("list", folder)?,
+    };
+    for log in logs {
+        let dir = log.at("list", folder)?.path();
+        if !dir.is_dir() {
+            continue;
+        }
+        let mut latest: Option<Anchored> = None;
+        for file in fs::read_dir(&dir).at("list", &dir)? {
+            let path = file.at("list", &dir)?.path();
+            if path
+                .extension()
+                .is_none_or(|extension| extension != EXTENSION)
+            {
+                continue;
+            }
+            let text = sealed::read(&path)?.unwrap_or_default();
+            let source = format!("folder {}", folder.display());
+            // A file that a crash has cut off tells nothing.
+            let head = of_note(&String::from_utf8_lossy(&text), &source);
+            latest = latest.into_iter().chain(head).max_by_key(|head| head.size);
+        }
+        heads.extend(latest);
+    }
+    heads.sort_by(|a, b| a.origin.cmp(&b.origin));
+    Ok(heads)
+}
+
+/// The head that a signed checkpoint tells, unchecked: what it says is compared, not believed.
+pub fn of_note(note: &str, source: &str) -> Option<Anchored> {
+    let head = Checkpoint::parse(Note::parse(note).ok()?.text).ok()?;
+    Some(Anchored {
+        root: head.root_text(),
+        origin: head.origin,
+        size: head.size,
+        source: source.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::note::Signer;
+    use super::*;
+
+    fn published(size: u64) -> Published {
+        let checkpoint = Checkpoint {
+            origin: "probity.dev/c/r/e".to_owned(),
+            size,
+            root: [7; 32],
+        };
+        let signer = Signer::new("probity.dev/c/r/e", &[1; 32]).unwrap();
+        Published {
+            note: checkpoint.sign(&signer),
+            checkpoint,
+        }
+    }
+
+    #[test]
+    fn heads_are_kept_once_and_the_latest_comes_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("anchors");
+        assert_eq!(known(&folder).unwrap(), []);
+        for size in [5, 7, 7, 6] {
+            keep(&folder, &published(size)).unwrap();
+        }
+        let heads = known(&folder).unwrap();
+        assert_eq!(heads.len(), 1);
+        assert_eq!(heads[0].size, 7);
+        let files = fs::read_dir(folder.join("probity.dev_c_r_e")).unwrap();
+        assert_eq!(files.count(), 3);
+    }
+
+    #[test]
+    fn a_file_that_was_cut_off_is_completed_and_a_changed_one_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let head = published(5);
+        keep(folder.path(), &head).unwrap();
+        let dir = folder.path().join("probity.dev_c_r_e");
+        let path = fs::read_dir(dir).unwrap().next().unwrap().unwrap().path();
+        fs::write(&path, &head.note[..20]).unwrap();
+        assert_eq!(known(folder.path()).unwrap(), []);
+        keep(folder.path(), &head).unwrap();
+        assert_eq!(known(folder.path()).unwrap()[0].size, 5);
+        fs::write(&path, "else").unwrap();
+        assert!(keep(folder.path(), &head).is_err());
+    }
+}
