@@ -30,9 +30,9 @@ pub(super) struct Arguments {
     /// Only entries of this type, such as transition or intent.
     #[arg(long = "type", value_name = "TYPE")]
     kind: Option<String>,
-    /// Begin with this entry.
-    #[arg(long, value_name = "SEQ", default_value_t = 0)]
-    from: u64,
+    /// Begin with this entry of the latest log; else with the oldest log.
+    #[arg(long, value_name = "SEQ")]
+    from: Option<u64>,
 }
 
 /// Prints the entries.
@@ -43,7 +43,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             arguments.data_dir.display()
         )
     };
-    let reader = Reader::open_from(&arguments.data_dir, arguments.from).map_err(|e| explain(&e))?;
+    let reader = match arguments.from {
+        Some(seq) => Reader::open_from(&arguments.data_dir, seq),
+        None => Reader::open(&arguments.data_dir),
+    };
+    let reader = reader.map_err(|error| explain(&error))?;
     let mut out = BufWriter::new(std::io::stdout().lock());
     for entry in reader {
         let entry = entry.map_err(|error| explain(&error))?;

@@ -242,9 +242,10 @@ async fn open_log(
         )
     };
     let key = signing_key(data, key).map_err(|error| explain(&error))?;
+    let replica = places.log();
     let identity = Identity {
         cluster,
-        replica: &places.replica,
+        replica: &replica,
     };
     let opened = epochs::open(data, identity, &key, &known, Timestamp::now())
         .map_err(|error| explain(&error))?;

@@ -29,14 +29,21 @@ use crate::inventory::meta::MANAGER;
 /// Where to keep heads.
 #[derive(Debug, Clone, Default)]
 pub struct Places {
-    /// This replica: the name of its `EvidenceLog`.
-    pub replica: String,
-    /// The namespace that it runs in.
+    /// The namespace that this replica runs in.
     pub namespace: String,
+    /// This replica.
+    pub replica: String,
     /// Namespace of the `ConfigMap`, if one is to be written.
     pub config_map: Option<String>,
     /// Folder on another file system.
     pub folder: Option<PathBuf>,
+}
+
+impl Places {
+    /// Name of the log and its `EvidenceLog`. Pods have names of their own only within a namespace.
+    pub fn log(&self) -> String {
+        format!("{}.{}", self.namespace, self.replica)
+    }
 }
 
 /// What is to be kept.
@@ -55,10 +62,10 @@ pub struct Head {
 /// What is known of the logs of this replica, and what could not be asked, as sentences.
 pub async fn known(client: &Client, places: &Places) -> (Vec<Anchored>, Vec<String>) {
     let (mut known, mut problems) = (Vec::new(), Vec::new());
-    match within(deadline::READ, logs(client).get_opt(&places.replica)).await {
+    match within(deadline::READ, logs(client).get_opt(&places.log())).await {
         Ok(Some(log)) => known.extend(log.status.and_then(|status| of_status(places, &status))),
         Ok(None) => {}
-        Err(error) => problems.push(format!("EvidenceLog/{}: {error}", places.replica)),
+        Err(error) => problems.push(format!("EvidenceLog/{}: {error}", places.log())),
     }
     if let Some(namespace) = &places.config_map {
         match within(
@@ -101,11 +108,7 @@ pub async fn keep(client: &Client, places: &Places, head: &Head) -> Vec<AnchorSt
     }
     let result = keep_log(client, places, head, &anchors).await;
     let result = result.map_err(|error| error.to_string());
-    anchors.push(said(
-        format!("EvidenceLog/{}", places.replica),
-        head,
-        result,
-    ));
+    anchors.push(said(format!("EvidenceLog/{}", places.log()), head, result));
     anchors
 }
 
@@ -128,7 +131,7 @@ fn config_maps(client: &Client, namespace: &str) -> Api<ConfigMap> {
 }
 
 fn map_name(places: &Places) -> String {
-    format!("probity-evidence-{}", places.replica)
+    format!("probity-evidence-{}", places.log())
 }
 
 fn map_target(places: &Places, namespace: &str) -> String {
@@ -141,7 +144,7 @@ fn of_status(places: &Places, status: &EvidenceLogStatus) -> Option<Anchored> {
         origin: status.origin.clone(),
         size,
         root: status.root.clone(),
-        source: format!("EvidenceLog/{}", places.replica),
+        source: format!("EvidenceLog/{}", places.log()),
     })
 }
 
@@ -189,13 +192,13 @@ async fn keep_log(
     anchors: &[AnchorStatus],
 ) -> Result<(), CallError> {
     let api = logs(client);
-    let log = match within(deadline::READ, api.get_opt(&places.replica)).await? {
+    let log = match within(deadline::READ, api.get_opt(&places.log())).await? {
         Some(log) => log,
         None => {
             let spec = EvidenceLogSpec {
                 namespace: places.namespace.clone(),
             };
-            let log = EvidenceLog::new(&places.replica, spec);
+            let log = EvidenceLog::new(&places.log(), spec);
             within(deadline::WRITE, api.create(&PostParams::default(), &log)).await?
         }
     };
@@ -205,7 +208,7 @@ async fn keep_log(
         version: api::VERSION,
         plural: "evidencelogs",
         namespace: "",
-        name: &places.replica,
+        name: &places.log(),
     };
     let uri = format!("{}/status?fieldManager={MANAGER}", place.path());
     let body = json!([{ "op": "add", "path": "/status", "value": status }]);

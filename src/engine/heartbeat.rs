@@ -2,17 +2,21 @@
 
 use std::collections::BTreeMap;
 
+use jiff::SignedDuration;
 use sha2::{Digest, Sha256};
 
 use super::{Engine, HEARTBEAT, Now};
 use crate::{
     evidence::{
-        body::{Body, ControlCounts, Counts as Said, Heartbeat, KindFreshness},
+        body::{Body, ControlCounts, Counts as Said, Gap, Heartbeat, KindFreshness},
         words::Freshness,
     },
     inventory::Availability,
     verdict::{Counts, Outcome},
 };
+
+/// Two heartbeats further apart than this have a gap between them.
+const ASLEEP: SignedDuration = SignedDuration::from_secs(150);
 
 impl Engine {
     /// Says that we are looking, once a minute.
@@ -22,8 +26,10 @@ impl Engine {
         }
         self.heartbeat_at = now.mono + HEARTBEAT;
         if !self.leading {
+            self.beat_at = None;
             return;
         }
+        self.say_if_asleep(now);
         let mut total = Counts::default();
         let mut controls = Vec::new();
         let told = self.instances.values();
@@ -59,6 +65,20 @@ impl Engine {
             table_digest: self.table_digest(),
         };
         self.say(Body::Heartbeat(heartbeat));
+    }
+
+    /// Says that nothing was observed if the last heartbeat is long ago: the process, or its machine, was stopped.
+    fn say_if_asleep(&mut self, now: Now) {
+        let last = self.beat_at.replace(now.wall);
+        let Some(from) = last.filter(|last| now.wall.duration_since(*last) > ASLEEP) else {
+            return;
+        };
+        self.say(Body::Gap(Gap {
+            scope: "all".to_owned(),
+            from,
+            to: Some(now.wall),
+            cause: "the process did not run".to_owned(),
+        }));
     }
 
     /// SHA-256 over every row: control, parameters, scope, subject, outcome and reason.

@@ -131,6 +131,8 @@ pub struct Engine {
     log: Result<(), String>,
     last_action: u64,
     heartbeat_at: Duration,
+    /// The last heartbeat of this term.
+    beat_at: Option<Timestamp>,
     full_pass_at: Duration,
     pauses: BTreeMap<String, Pause>,
     status_written: BTreeMap<Sym, Duration>,
@@ -180,6 +182,7 @@ impl Engine {
             log: Ok(()),
             last_action: 0,
             heartbeat_at: HEARTBEAT,
+            beat_at: None,
             full_pass_at: FULL_PASS,
             pauses: BTreeMap::new(),
             status_written: BTreeMap::new(),

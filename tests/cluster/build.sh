@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds a Kubernetes control plane from pinned Go modules into .bin/, for the tests.
 #
-#   build.sh [GROUP...]    GROUP: etcd kubernetes kwok helm crds cron cyclonus (all by default)
+#   build.sh [GROUP...]    GROUP: etcd kubernetes kwok helm crds cron cyclonus tlog (all by default)
 #
 # Needs Go, bash and coreutils. What is already built from the same pins is skipped at once.
 # Binaries of KUBEBUILDER_ASSETS (etcd, kube-apiserver, kubectl) are used where they run.
@@ -45,8 +45,9 @@ binaries() {
     helm) echo "helm=helm.sh/helm/v4/cmd/helm" ;;
     cron) echo "cron=." ;;
     cyclonus) echo "cyclonus=." ;;
+    tlog) echo "fsck=github.com/transparency-dev/tessera/cmd/fsck" ;;
     crds) ;;
-    *) die "unknown group: $1 (etcd kubernetes kwok helm crds cron cyclonus)" ;;
+    *) die "unknown group: $1 (etcd kubernetes kwok helm crds cron cyclonus tlog)" ;;
   esac
 }
 
@@ -67,7 +68,7 @@ usual_time() {
     kwok) echo "about 2 minutes" ;;
     helm) echo "about 3 minutes" ;;
     cron) echo "a few seconds" ;;
-    cyclonus) echo "about 1 minute" ;;
+    cyclonus | fsck) echo "about 1 minute" ;;
   esac
 }
 
@@ -193,7 +194,7 @@ copy_crds() {
 }
 
 groups=("$@")
-((${#groups[@]})) || groups=(etcd kubernetes kwok helm crds cron cyclonus)
+((${#groups[@]})) || groups=(etcd kubernetes kwok helm crds cron cyclonus tlog)
 
 missing=()
 for group in "${groups[@]}"; do

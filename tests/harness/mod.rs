@@ -33,7 +33,7 @@ pub(crate) use dice::Dice;
 pub(crate) use options::Options;
 pub(crate) use ports::free as free_port;
 pub(crate) use process::{Process, Signal};
-pub(crate) use tools::{Group, crds, cyclonus, ensure};
+pub(crate) use tools::{Group, crds, cyclonus, ensure, fsck};
 
 /// The error of the harness: a message for the person who reads the test's output.
 pub(crate) type Result<T, E = String> = std::result::Result<T, E>;

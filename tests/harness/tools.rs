@@ -25,6 +25,8 @@ pub(crate) enum Group {
     Crds,
     /// `cyclonus`, which judges connections by network policies.
     Cyclonus,
+    /// `fsck` of Tessera, which reads transparency logs.
+    Tlog,
 }
 
 impl Group {
@@ -37,6 +39,7 @@ impl Group {
             Self::Cron => "cron",
             Self::Crds => "crds",
             Self::Cyclonus => "cyclonus",
+            Self::Tlog => "tlog",
         }
     }
 }
@@ -88,6 +91,11 @@ pub(crate) fn crds(neighbour: &str) -> Result<PathBuf> {
 /// The simulator of cyclonus.
 pub(crate) fn cyclonus() -> Result<PathBuf> {
     Ok(ensure(Group::Cyclonus)?.join("cyclonus"))
+}
+
+/// Tessera's check of a whole log.
+pub(crate) fn fsck() -> Result<PathBuf> {
+    Ok(ensure(Group::Tlog)?.join("fsck"))
 }
 
 /// The stages that kwok plays.

@@ -13,6 +13,7 @@ mod crashes;
 mod drill;
 mod encryption;
 mod enforcement;
+mod evidence;
 mod limits;
 mod neighbours;
 mod network;

@@ -192,3 +192,29 @@ fn an_open_intent_is_resolved_at_the_restart() {
     });
     assert!(resolved);
 }
+
+#[test]
+fn a_process_that_did_not_run_has_a_gap() {
+    let mut drive = Drive::new();
+    drive.namespace("shop");
+    drive.policy(1, enforce());
+    for _ in 0..5 {
+        drive.wait(60);
+    }
+    assert_eq!(drive.count("gap"), 0);
+    drive.wait(600);
+    assert_eq!(drive.count("gap"), 1);
+    let Some(Body::Gap(gap)) = drive
+        .said
+        .iter()
+        .rev()
+        .map(|record| &record.body)
+        .find(|body| body.kind() == "gap")
+    else {
+        panic!("no gap");
+    };
+    assert_eq!(
+        gap.to.map(|to| to.duration_since(gap.from).as_secs()),
+        Some(600)
+    );
+}

@@ -1,0 +1,276 @@
+//! The evidence log as an auditor meets it: verified offline, compared with what was kept elsewhere, read by others' tools.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use super::program::{Program, Replica, output};
+use super::world::{Turn, World, condition, eventually, network_policies, turn};
+use crate::harness::{free_port, fsck};
+
+const LOGS: &str = "/apis/probity.dev/v1alpha1/evidencelogs";
+
+fn evidence_log(replica: &Replica) -> String {
+    format!("{LOGS}/{}.probity-0", replica.namespace())
+}
+
+/// Runs an operator while drift happens, and stops it.
+fn some_drift(world: &Turn, replica: &Replica) {
+    let (namespace, _) = world.denying_namespace();
+    let policy = world.default_deny("Enforce", &namespace);
+    let mut program = replica.start();
+    program.ready();
+    world.settled(&policy);
+    world.delete(&format!("{}/deny", network_policies(&namespace)));
+    world.appears(&format!("{}/deny", network_policies(&namespace)));
+    eventually("an outcome in the log", || {
+        let outcomes = replica.said("outcome");
+        if outcomes.is_empty() {
+            Err("none".to_owned())
+        } else {
+            Ok(())
+        }
+    });
+    assert!(program.stop().success());
+}
+
+/// What `probity verify` prints, and its exit code.
+fn verified(data: &Path, more: &[&str]) -> (Value, Option<i32>) {
+    let data = data.to_str().unwrap();
+    let output = output(&[&["verify", "--json", data], more].concat());
+    let report = serde_json::from_str(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}{}", output.stdout, output.stderr));
+    (report, output.code)
+}
+
+struct Kept {
+    _folder: tempfile::TempDir,
+    data: PathBuf,
+}
+
+impl Kept {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        Self {
+            _folder: folder,
+            data,
+        }
+    }
+
+    fn file(&self, name: &str, text: &str) -> String {
+        let path = self._folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    fn beside(&self, name: &str) -> PathBuf {
+        self._folder.path().join(name)
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    let status = Command::new("cp").arg("-a").arg(from).arg(to).status();
+    assert!(status.unwrap().success());
+}
+
+#[test]
+fn a_log_is_verified_offline_against_what_the_api_server_keeps() {
+    let world = turn();
+    let kept = Kept::new();
+    let anchors = kept.beside("anchors");
+    let audit = world.namespace("audit");
+    let replica = Replica::new(&world).logging_to(&kept.data).with_args(&[
+        &format!("--anchor-namespace={audit}"),
+        &format!("--anchor-dir={}", anchors.display()),
+    ]);
+    some_drift(&world, &replica);
+
+    let log = world.get(&evidence_log(&replica)).unwrap();
+    let status = &log["status"];
+    assert_eq!(condition(status, "Intact")["status"], "True");
+    assert_eq!(condition(status, "Published")["status"], "True");
+    assert_eq!(condition(status, "ExternallyAnchored")["status"], "True");
+    let map = format!(
+        "/api/v1/namespaces/{audit}/configmaps/probity-evidence-{}.probity-0",
+        replica.namespace()
+    );
+    let map = world.get(&map).unwrap();
+    assert_eq!(map["data"]["checkpoint"], status["checkpoint"]);
+
+    let object = kept.file("log.json", &log.to_string());
+    let note = kept.file("map.note", map["data"]["checkpoint"].as_str().unwrap());
+    let trust = [
+        "--key",
+        status["key"].as_str().unwrap(),
+        "--anchor",
+        &object,
+        "--anchor",
+        &note,
+        "--anchor",
+        anchors.to_str().unwrap(),
+    ];
+    let (report, code) = verified(&kept.data, &trust);
+    assert_eq!(
+        (&report["verified"], code),
+        (&json!(true), Some(0)),
+        "{report:#}"
+    );
+    assert_eq!(report["logs"][0]["anchored"], status["size"]);
+    assert_eq!(report["logs"][0]["anchors"].as_array().unwrap().len(), 3);
+    assert_eq!(report["logs"][0]["openIntents"], 0);
+
+    // The same, as an archive.
+    let archive = kept.beside("log.tgz");
+    let tar = Command::new("tar")
+        .args([
+            "-C",
+            kept.data.to_str().unwrap(),
+            "-czf",
+            archive.to_str().unwrap(),
+            "epochs",
+        ])
+        .status();
+    assert!(tar.unwrap().success());
+    let (report, code) = verified(&archive, &trust);
+    assert_eq!(
+        (&report["verified"], code),
+        (&json!(true), Some(0)),
+        "{report:#}"
+    );
+
+    // Somebody edits an entry.
+    let epoch = fs::read_dir(kept.data.join("epochs"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    let segment = fs::read_dir(epoch.join("wal"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    let mut bytes = fs::read(&segment).unwrap();
+    bytes[200] ^= 1;
+    fs::write(&segment, bytes).unwrap();
+    let (report, code) = verified(&kept.data, &trust);
+    assert_eq!(
+        (&report["verified"], code),
+        (&json!(false), Some(1)),
+        "{report:#}"
+    );
+}
+
+#[test]
+fn a_volume_that_was_rolled_back_is_found_at_the_start_and_said_everywhere() {
+    let world = turn();
+    let kept = Kept::new();
+    let replica = Replica::new(&world).logging_to(&kept.data);
+    some_drift(&world, &replica);
+    let backup = kept.beside("backup");
+    copy(&kept.data, &backup);
+    some_drift(&world, &replica);
+    let late = world.get(&evidence_log(&replica)).unwrap()["status"].clone();
+    fs::remove_dir_all(&kept.data).unwrap();
+    copy(&backup, &kept.data);
+
+    let mut program = replica.start();
+    program.ready();
+    program.metric_becomes("evidence_log_broken", &[], 1.0);
+    let log = world.becomes(&evidence_log(&replica), |log| {
+        condition(&log["status"], "Intact")["status"] == "False"
+    });
+    let status = &log["status"];
+    assert_ne!(status["origin"], late["origin"]);
+    let message = condition(status, "Intact")["message"].as_str().unwrap();
+    assert!(message.contains("rolled back"), "{message}");
+    assert!(program.stop().success());
+
+    let epochs = replica.said("epoch");
+    assert_eq!(epochs.len(), 2);
+    assert_eq!(epochs[1]["before"]["size"], late["size"]);
+    assert_eq!(epochs[1]["before"]["root"], late["root"]);
+    let anchor = kept.file("late", late["checkpoint"].as_str().unwrap());
+    let (report, code) = verified(&kept.data, &["--anchor", &anchor]);
+    assert_eq!(code, Some(1), "{report:#}");
+    let remarks = report["logs"][1]["remarks"].to_string();
+    assert!(remarks.contains("are lost"), "{remarks}");
+
+    // A person has looked into it.
+    let origin = status["origin"].as_str().unwrap();
+    world.patch(
+        &evidence_log(&replica),
+        &json!({ "metadata": { "annotations": { "probity.dev/acknowledged": origin } } }),
+    );
+    let program = replica.start();
+    world.becomes(&evidence_log(&replica), |log| {
+        condition(&log["status"], "Intact")["status"] == "True"
+    });
+    assert!(program.stop().success());
+}
+
+#[test]
+fn tools_of_others_read_the_log_over_http() {
+    let world = turn();
+    let kept = Kept::new();
+    let port = free_port().unwrap();
+    let replica = Replica::new(&world)
+        .logging_to(&kept.data)
+        .with_args(&[&format!("--log-address=127.0.0.1:{port}")]);
+    let mut program = replica.start();
+    program.ready();
+    many_entries(&world, &program);
+    let log = world.becomes(&evidence_log(&replica), |log| {
+        log["status"]["size"].as_i64() > Some(0)
+    });
+    let key = kept.file("key", log["status"]["key"].as_str().unwrap());
+    eventually("a log that Tessera's fsck finds whole", || {
+        let fsck = Command::new(fsck().unwrap())
+            .args([
+                &format!("--storage_url=http://127.0.0.1:{port}/"),
+                &format!("--public_key={key}"),
+                "--ui=false",
+            ])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&fsck.stderr).into_owned();
+        if fsck.status.success() {
+            Ok(())
+        } else {
+            Err(said)
+        }
+    });
+    assert!(program.stop().success());
+}
+
+/// More than a bundle holds: each Ingress without TLS is a failure.
+fn many_entries(world: &World, program: &Program) {
+    let namespace = world.namespace("many");
+    world.policy(&json!({
+        "scope": { "include": [namespace] }, "controls": { "encIngressTls": {} },
+    }));
+    let path = format!("/apis/networking.k8s.io/v1/namespaces/{namespace}/ingresses");
+    for n in 0..260 {
+        let host = format!("h{n}.example");
+        world.create(
+            &path,
+            &json!({
+                "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+                "metadata": { "name": format!("i{n}") },
+                "spec": { "rules": [{ "host": host }] },
+            }),
+        );
+    }
+    eventually("many entries", || {
+        let entries = program.metric("evidence_log_size", &[]);
+        if entries > 257.0 {
+            Ok(())
+        } else {
+            Err(format!("{entries}"))
+        }
+    });
+}
