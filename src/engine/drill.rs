@@ -354,13 +354,13 @@ impl Engine {
                 self.drills.look_at = now.mono;
             }
             Next::Write(call) => self.send_drill(&mut run, *call, now),
-            Next::Over => return self.drill_over(run, &sandbox, now),
+            Next::Over => return self.drill_over(&run, &sandbox, now),
         }
         self.drills.run = Some(run);
     }
 
     /// Everything is gone that the drill made: says how it went.
-    fn drill_over(&mut self, run: Run, sandbox: &str, now: Now) {
+    fn drill_over(&mut self, run: &Run, sandbox: &str, now: Now) {
         let said = run.entry(&self.inventory, sandbox, now);
         let again = run
             .is_broken_off()

@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::body::{
-    ActionOutcome, Anchored, Body, Brake, Contended, ControlCounts, Epoch, Excluded, Export, Gap,
-    Heartbeat, Intent, Kept, KeyChange, KindFreshness, ObjectChange, Pause, PolicyChange,
-    Population, Position, Pruned, Scope, Start, Stop, SubjectRef, Term, Transition,
+    ActionOutcome, Anchored, Body, Brake, CameBack, Contended, ControlCounts, Drill, Epoch,
+    Excluded, Export, Gap, Heartbeat, Intent, Kept, KeyChange, KindFreshness, ObjectChange, Pause,
+    PolicyChange, Population, Position, Pruned, Scope, Start, Stop, SubjectRef, Term, Transition,
 };
 use super::words::{Action, ActionResult, BrakeState, Cause, Change, End, Freshness, Step};
 use crate::verdict::{Outcome, Severity, Strength};
@@ -86,6 +86,28 @@ pub(super) fn transition() -> Transition {
         ended: Some(End::PutBack),
         opened: Some(time(-5)),
         deviation: Some("d-1".to_owned()),
+    }
+}
+
+fn drill() -> Drill {
+    Drill {
+        policies: vec!["soc2".into()],
+        control: "backup-restore-test-current".into(),
+        namespace: "shop".into(),
+        restore: "probity-drill-1".into(),
+        backup: Some("nightly-1".into()),
+        sandbox: "probity-drill".into(),
+        from: time(-600),
+        to: time(-60),
+        passed: true,
+        message: "1 of 1 claims came back and are bound".to_owned(),
+        came_back: Some(CameBack {
+            items: 3,
+            claims: 1,
+            bound: 1,
+            errors: 0,
+            warnings: 0,
+        }),
     }
 }
 
@@ -179,6 +201,7 @@ pub(super) fn bodies() -> Vec<Body> {
             who: None,
         }
         .into(),
+        drill().into(),
         Body::Exception(change("ControlException", Step::Approved)),
         Body::Attestation(change("Attestation", Step::Created)),
         Body::Review(change("AccessReview", Step::Decided)),

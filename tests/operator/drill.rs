@@ -53,7 +53,7 @@ impl Stage {
     fn drill_of(&self, change: &Value) -> (String, String) {
         let world = &self.world;
         let source = world.namespace("shop");
-        volume(world, &source, &format!("{source}-data"));
+        volume(world, &source, &source, "data");
         let now = jiff::Timestamp::now().to_string();
         world.create(
             "/apis/velero.io/v1/namespaces/velero/backups",
@@ -88,11 +88,11 @@ impl Stage {
     }
 
     /// The sandbox is gone, and nothing that Velero could still work on is left.
-    fn is_clean(&self, program: &Program) {
+    fn is_clean(&self, replica: &Replica) {
         let sandbox = namespace_path(SANDBOX);
         eventually("end of the sandbox", || match self.world.get(&sandbox) {
             None => Ok(()),
-            Some(_) => Err(program.tail()),
+            Some(namespace) => Err(format!("{namespace:#}\n{}", replica.log_text())),
         });
         for restore in self.world.list(RESTORES) {
             let phase = restore["status"]["phase"].as_str().unwrap_or_default();
@@ -125,11 +125,12 @@ fn helm(world: &World, verb: &str, enabled: bool) {
     world.cluster.helm_ok(&args);
 }
 
-/// A claim that the cluster binds to a volume made for it.
-fn volume(world: &World, namespace: &str, name: &str) {
+/// A claim of a class, which the cluster binds to a volume made for it.
+fn volume(world: &World, namespace: &str, class: &str, what: &str) {
+    let name = format!("{class}-{what}");
     let size = json!({ "storage": "1Gi" });
     let spec = json!({
-        "capacity": size, "accessModes": ["ReadWriteOnce"], "storageClassName": "fast",
+        "capacity": size, "accessModes": ["ReadWriteOnce"], "storageClassName": class,
         "persistentVolumeReclaimPolicy": "Delete",
         "hostPath": { "path": "/nowhere" },
         "claimRef": { "namespace": namespace, "name": "data" },
@@ -138,13 +139,9 @@ fn volume(world: &World, namespace: &str, name: &str) {
         "/api/v1/persistentvolumes",
         &json!({ "metadata": { "name": name }, "spec": spec }),
     );
-    restored_claim(world, namespace, name);
-}
-
-fn restored_claim(world: &World, namespace: &str, volume: &str) {
     let claims = format!("/api/v1/namespaces/{namespace}/persistentvolumeclaims");
     let spec = json!({
-        "accessModes": ["ReadWriteOnce"], "storageClassName": "fast", "volumeName": volume,
+        "accessModes": ["ReadWriteOnce"], "storageClassName": class, "volumeName": name,
         "resources": { "requests": { "storage": "1Gi" } },
     });
     world.create(
@@ -217,9 +214,9 @@ fn passes(stage: &Stage) {
     let deny = super::world::network_policies(SANDBOX) + "/restore-drill";
     assert_eq!(world.get(&deny).unwrap()["spec"]["podSelector"], json!({}));
     assert_eq!(restore["spec"]["includeClusterResources"], false);
-    volume(world, SANDBOX, &format!("{source}-restored"));
+    volume(world, SANDBOX, &source, "restored");
     velero_says(world, &restore, &completed());
-    stage.is_clean(&program);
+    stage.is_clean(&replica);
     let status = world.status(&policy, "a passing policy", |status| {
         status["summary"]["passing"] == "1/1"
     });
@@ -250,7 +247,7 @@ fn fails(stage: &Stage) {
         &restore,
         &json!({ "phase": "PartiallyFailed", "errors": 3, "warnings": 1 }),
     );
-    stage.is_clean(&program);
+    stage.is_clean(&replica);
     stage.message(
         &policy,
         "is PartiallyFailed, 0 items restored, 3 errors and 1 warnings",
@@ -265,7 +262,7 @@ fn never_answers(stage: &Stage) {
     let program = replica.start();
     let (source, policy) = stage.drill_of(&json!({ "ttl": "30s" }));
     stage.restore_of(&source, &program);
-    stage.is_clean(&program);
+    stage.is_clean(&replica);
     stage.message(&policy, "was not over within 30s");
     stage.world.delete(POLICIES);
     check(&replica, "which is New", false);
@@ -280,7 +277,7 @@ fn killed_in_the_middle(stage: &Stage) {
     program.kill();
     assert!(stage.world.get(&namespace_path(SANDBOX)).is_some());
     program = replica.start();
-    stage.is_clean(&program);
+    stage.is_clean(&replica);
     stage.message(&policy, "in the middle of it");
     stage.world.delete(POLICIES);
     check(&replica, "in the middle of it", false);
@@ -293,7 +290,7 @@ fn policy_withdrawn(stage: &Stage) {
     let (source, _) = stage.drill_of(&json!({}));
     stage.restore_of(&source, &program);
     stage.world.delete(POLICIES);
-    stage.is_clean(&program);
+    stage.is_clean(&replica);
     check_when_over(&replica, "no policy asks for it");
     assert!(program.stop().success());
 }

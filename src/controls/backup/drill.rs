@@ -44,7 +44,7 @@ pub struct Drill {
     #[serde(default = "month")]
     pub every: Period,
 
-    /// Take only Backups in this BackupStorageLocation. Absent means any.
+    /// Take only Backups in this storage location. Absent means any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub storage_location: Option<String>,
@@ -58,7 +58,7 @@ pub struct Drill {
     pub volumes: DrillVolumes,
 
     /// How many pods may be in the sandbox. With 0 no pod is restored; with more, pods come back
-    /// with the Secrets, ConfigMaps and accounts that they need, and run, without network.
+    /// with the Secrets, `ConfigMaps` and accounts that they need, and run, without network.
     #[serde(default)]
     pub pods: u16,
 
@@ -79,7 +79,7 @@ pub enum DrillVolumes {
     /// created but by the storage driver.
     #[default]
     Snapshots,
-    /// All, which lets Velero create the PersistentVolumes of restored claims. Volumes that were
+    /// All, which lets Velero create the persistent volumes of restored claims. Volumes that were
     /// backed up as files need `pods` too.
     All,
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    super::Now,
+    super::{Now, status::whole_seconds},
     Asked,
     write::{DrillCall, Flight, Spot},
 };
@@ -62,7 +62,7 @@ impl End {
             result: DrillResult {
                 passed: false,
                 said: why,
-                ended: now.wall,
+                ended: whole_seconds(now.wall),
                 claims: std::collections::BTreeMap::new(),
                 verified: std::collections::BTreeMap::new(),
             },
@@ -273,7 +273,7 @@ impl Run {
             result: DrillResult {
                 passed,
                 said,
-                ended: now.wall,
+                ended: whole_seconds(now.wall),
                 claims: seen.claims,
                 verified: seen.verified,
             },
