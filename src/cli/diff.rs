@@ -137,6 +137,9 @@ pub(super) async fn read(
             ));
         };
         let kind = item.key();
+        if matches!(item, WatchItem::Lost { .. }) && !waiting.contains(&kind) {
+            continue; // it may not be watched; but it was listed
+        }
         let event = match item {
             WatchItem::Restart { .. } => Event::ListBegan(kind),
             WatchItem::Page { bytes, .. } => Event::Page(kind, bytes),
