@@ -3,13 +3,18 @@
 #
 #   apply.sh good          the cluster done right
 #   apply.sh bad           the same, and what is wrong on top of it
+#   apply.sh good-people   what people say of the first, once the chart is installed
+#   apply.sh bad-people    what they don't say of the other
 #   apply.sh policy        the policy that judges either
 #
 # API_SERVERS: the addresses of the API servers, with commas between; else that of the kubeconfig.
 set -euo pipefail
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 
-# NOW, NOW-2h, NOW+90d: what else is written is kept as it is.
+# Who approves what the user of the kubeconfig asks for: a person, by impersonation.
+approver=(--as=compliance@example.com --as-group=compliance)
+
+# NOW, NOW-2h, NOW+90d, and WHOAMI: what else is written is kept as it is.
 fill() {
   local line time at factor
   while IFS= read -r line || [[ -n $line ]]; do
@@ -25,7 +30,7 @@ fill() {
       TZ=UTC printf -v time '%(%Y-%m-%dT%H:%M:%SZ)T' "$at"
       line=${line/": ${BASH_REMATCH[1]}"/": \"$time\""}
     done
-    printf '%s\n' "$line"
+    printf '%s\n' "${line/": WHOAMI"/": $whoami"}"
   done <"$1"
 }
 
@@ -40,19 +45,31 @@ apply() {
   done
 }
 
+whoami=
+people() {
+  local file as=()
+  whoami=$(kubectl auth whoami -o 'jsonpath={.status.userInfo.username}')
+  for file in "$here/$1"/*.yaml; do
+    as=()
+    if [[ $file == *status.yaml ]]; then as=(--subresource=status "${approver[@]}"); fi
+    fill "$file" | kubectl apply --server-side --force-conflicts "${as[@]}" -f -
+  done
+}
+
 case ${1-} in
   good) apply good ;;
   bad)
     apply good
     apply bad
     ;;
+  good-people | bad-people) people "$1" ;;
   policy)
     servers=${API_SERVERS-$(kubectl config view --minify -o 'jsonpath={.clusters[0].cluster.server}')}
     policy=$(<"$here/policy.yaml")
     kubectl apply --server-side --force-conflicts -f - <<<"${policy/"[API_SERVERS]"/"[$servers]"}"
     ;;
   *)
-    echo "usage: ${0##*/} good|bad|policy" >&2
+    echo "usage: ${0##*/} good|bad|good-people|bad-people|policy" >&2
     exit 2
     ;;
 esac

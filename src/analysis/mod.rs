@@ -179,6 +179,13 @@ macro_rules! analyses {
                 }
             )*
 
+            /// Whether an analysis is there.
+            pub fn has(&self, derived: Derived) -> bool {
+                match derived {
+                    $(Derived::$name => self.$field.is_some(),)*
+                }
+            }
+
             /// Makes the analyses that are needed and not there, and drops those that nobody
             /// needs.
             pub fn need(&mut self, wanted: &BTreeSet<Derived>, inventory: &Inventory) {

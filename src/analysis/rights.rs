@@ -11,6 +11,7 @@
 //! add, because nobody has to do anything more to get it.
 
 pub(in crate::analysis) mod keyed;
+pub mod listing;
 pub mod power;
 pub mod request;
 #[cfg(test)]

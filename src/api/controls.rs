@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Mode;
 use crate::{
-    controls::{backup, encryption, network, rbac, workload},
+    controls::{assurance, attested, backup, encryption, network, rbac, workload},
     verdict::Severity,
 };
 
@@ -79,6 +79,9 @@ pub struct Controls {
     /// anew by a storage migration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enc_secrets_reencrypted: Option<Setting<encryption::SecretsReencrypted>>,
+    /// Rights are reviewed every quarter, and what was to be revoked is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rbac_access_review_current: Option<Setting<rbac::AccessReviewCurrent>>,
     /// Only listed identities change webhooks, admission policies and the policies of Probity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rbac_admission_config_write_restricted:
@@ -223,4 +226,49 @@ pub struct Controls {
     /// could take over their node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload_psa_enforced: Option<Setting<workload::PsaEnforced>>,
+    /// Recovery from a disaster was exercised within a year.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attest_dr_exercise: Option<Setting<attested::DrExercise>>,
+    /// Oversight and structure are documented.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attest_governance: Option<Setting<attested::Governance>>,
+    /// The identity provider asks for a second factor, and its groups are right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attest_idp_mfa_and_membership: Option<Setting<attested::IdpMfaAndMembership>>,
+    /// The response to an incident was exercised within a year.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attest_incident_exercise: Option<Setting<attested::IncidentExercise>>,
+    /// The register of incidents is kept month by month.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attest_incident_register: Option<Setting<attested::IncidentRegister>>,
+    /// The system was attacked by testers within a year.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attest_penetration_test: Option<Setting<attested::PenetrationTest>>,
+    /// Access to rooms and machines is restricted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attest_physical_access: Option<Setting<attested::PhysicalAccess>>,
+    /// Policies were reviewed within a year.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attest_policy_review: Option<Setting<attested::PolicyReview>>,
+    /// The privacy programme is operated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attest_privacy_program: Option<Setting<attested::PrivacyProgram>>,
+    /// Risks were assessed within a year.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attest_risk_assessment: Option<Setting<attested::RiskAssessment>>,
+    /// Everybody was trained in security within a year.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attest_security_training: Option<Setting<attested::SecurityTraining>>,
+    /// Reports of hosting providers were read, and cover the time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attest_subservice_soc_report: Option<Setting<attested::SubserviceSocReport>>,
+    /// Vendors were reviewed within a year.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attest_vendor_review: Option<Setting<attested::VendorReview>>,
+    /// What was disposed of is on record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conf_disposal_record: Option<Setting<attested::DisposalRecord>>,
+    /// Each exception that worked without approval is approved soon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assurance_exceptions_approved: Option<Setting<assurance::ExceptionsApproved>>,
 }

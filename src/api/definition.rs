@@ -5,8 +5,11 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube::CustomResourceExt;
 
-use super::{ClusterControlException, ControlException, ControlPolicy, EvidenceLog};
-use crate::controls::{Info, REGISTRY};
+use super::{
+    AccessReview, Attestation, ClusterControlException, ControlException, ControlPolicy,
+    DeviationResponse, EvidenceLog,
+};
+use crate::controls::{Family, Info, REGISTRY};
 
 /// Every definition, by file name.
 pub fn definitions() -> Vec<(&'static str, CustomResourceDefinition)> {
@@ -15,22 +18,37 @@ pub fn definitions() -> Vec<(&'static str, CustomResourceDefinition)> {
             document(schema, info);
         }
     };
+    let plain = |_: &mut JSONSchemaProps| {};
     vec![
         (
+            "probity.dev_accessreviews.yaml",
+            described(AccessReview::crd(), plain),
+        ),
+        (
+            "probity.dev_attestations.yaml",
+            described(Attestation::crd(), |schema| {
+                name_controls(schema, |info| info.family == Family::Attested);
+            }),
+        ),
+        (
             "probity.dev_clustercontrolexceptions.yaml",
-            described(ClusterControlException::crd(), name_controls),
+            described(ClusterControlException::crd(), any_control),
         ),
         (
             "probity.dev_controlexceptions.yaml",
-            described(ControlException::crd(), name_controls),
+            described(ControlException::crd(), any_control),
         ),
         (
             "probity.dev_controlpolicies.yaml",
             described(ControlPolicy::crd(), controls),
         ),
         (
+            "probity.dev_deviationresponses.yaml",
+            described(DeviationResponse::crd(), plain),
+        ),
+        (
             "probity.dev_evidencelogs.yaml",
-            described(EvidenceLog::crd(), |_| {}),
+            described(EvidenceLog::crd(), plain),
         ),
     ]
 }
@@ -55,12 +73,17 @@ fn described(
     definition
 }
 
+fn any_control(root: &mut JSONSchemaProps) {
+    name_controls(root, |_| true);
+}
+
 /// Has the API server refuse ids of controls that there are not.
-fn name_controls(root: &mut JSONSchemaProps) {
+fn name_controls(root: &mut JSONSchemaProps, which: fn(&Info) -> bool) {
     let control = field(root, "spec").and_then(|spec| field(spec, "control"));
     if let Some(control) = control {
         let mut ids: Vec<_> = REGISTRY
             .iter()
+            .filter(|registered| which(registered.info))
             .map(|registered| registered.info.id)
             .collect();
         ids.sort_unstable();

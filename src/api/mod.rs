@@ -1,10 +1,13 @@
 //! The API `probity.dev/v1alpha1`: inert data, from which the CRDs are generated.
 
+pub mod access_review;
+pub mod attestation;
 pub mod cluster_control_exception;
 pub mod control_exception;
 pub mod controls;
 pub mod decision;
 pub mod definition;
+pub mod deviation_response;
 pub mod evidence_log;
 pub mod exception;
 pub mod people;
@@ -13,11 +16,20 @@ pub mod policy;
 pub mod status;
 
 pub use self::{
+    access_review::{
+        AccessReview, AccessReviewSpec, AccessReviewStatus, ObservedReview, Review, ReviewPhase,
+        RowDecision,
+    },
+    attestation::{
+        Attestation, AttestationPhase, AttestationSpec, AttestationStatus, EvidenceReference,
+        ObservedAttestation,
+    },
     cluster_control_exception::{ClusterControlException, ClusterControlExceptionSpec},
     control_exception::{ControlException, ControlExceptionSpec},
     controls::{Controls, Setting},
     decision::{Decision, DecisionVerdict},
     definition::definitions,
+    deviation_response::{DeviationResponse, DeviationResponseSpec},
     evidence_log::{AnchorStatus, EvidenceLog, EvidenceLogSpec, EvidenceLogStatus},
     exception::{ExceptionKind, ExceptionPhase, ExceptionStatus, Exemption, ObservedException},
     people::{PeopleKind, PeopleObject},

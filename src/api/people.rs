@@ -4,7 +4,10 @@ use jiff::Timestamp;
 use kube::api::ObjectMeta;
 use serde_json::Value;
 
-use super::{ClusterControlException, ControlException, Decision};
+use super::{
+    AccessReview, Attestation, ClusterControlException, ControlException, Decision,
+    DeviationResponse, Review,
+};
 
 /// Kind of an object with which people take part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,17 +16,32 @@ pub enum PeopleKind {
     Exception,
     /// `ClusterControlException`.
     ClusterException,
+    /// `Attestation`.
+    Attestation,
+    /// `AccessReview`.
+    Review,
+    /// `DeviationResponse`.
+    Response,
 }
 
 impl PeopleKind {
     /// Every kind.
-    pub const ALL: [Self; 2] = [Self::Exception, Self::ClusterException];
+    pub const ALL: [Self; 5] = [
+        Self::Exception,
+        Self::ClusterException,
+        Self::Attestation,
+        Self::Review,
+        Self::Response,
+    ];
 
     /// The kind.
     pub const fn kind(self) -> &'static str {
         match self {
             Self::Exception => "ControlException",
             Self::ClusterException => "ClusterControlException",
+            Self::Attestation => "Attestation",
+            Self::Review => "AccessReview",
+            Self::Response => "DeviationResponse",
         }
     }
 
@@ -32,12 +50,23 @@ impl PeopleKind {
         match self {
             Self::Exception => "controlexceptions",
             Self::ClusterException => "clustercontrolexceptions",
+            Self::Attestation => "attestations",
+            Self::Review => "accessreviews",
+            Self::Response => "deviationresponses",
         }
     }
 
     /// Whether its objects are in namespaces.
     pub const fn is_namespaced(self) -> bool {
         matches!(self, Self::Exception)
+    }
+
+    /// Whether somebody else approves or refuses an object of it as a whole.
+    pub const fn is_approved(self) -> bool {
+        match self {
+            Self::Exception | Self::ClusterException | Self::Attestation => true,
+            Self::Review | Self::Response => false,
+        }
     }
 
     /// The kind with this name.
@@ -52,6 +81,9 @@ impl PeopleKind {
             Self::ClusterException => {
                 PeopleObject::ClusterException(Box::new(serde_json::from_str(json)?))
             }
+            Self::Attestation => PeopleObject::Attestation(Box::new(serde_json::from_str(json)?)),
+            Self::Review => PeopleObject::Review(Box::new(serde_json::from_str(json)?)),
+            Self::Response => PeopleObject::Response(Box::new(serde_json::from_str(json)?)),
         })
     }
 }
@@ -63,6 +95,12 @@ pub enum PeopleObject {
     Exception(Box<ControlException>),
     /// An exception anywhere.
     ClusterException(Box<ClusterControlException>),
+    /// What a person says.
+    Attestation(Box<Attestation>),
+    /// A look at rights.
+    Review(Box<AccessReview>),
+    /// What management says about a deviation.
+    Response(Box<DeviationResponse>),
 }
 
 impl PeopleObject {
@@ -71,6 +109,9 @@ impl PeopleObject {
         match self {
             Self::Exception(_) => PeopleKind::Exception,
             Self::ClusterException(_) => PeopleKind::ClusterException,
+            Self::Attestation(_) => PeopleKind::Attestation,
+            Self::Review(_) => PeopleKind::Review,
+            Self::Response(_) => PeopleKind::Response,
         }
     }
 
@@ -79,6 +120,9 @@ impl PeopleObject {
         match self {
             Self::Exception(object) => &object.metadata,
             Self::ClusterException(object) => &object.metadata,
+            Self::Attestation(object) => &object.metadata,
+            Self::Review(object) => &object.metadata,
+            Self::Response(object) => &object.metadata,
         }
     }
 
@@ -87,15 +131,21 @@ impl PeopleObject {
         let spec = match self {
             Self::Exception(object) => serde_json::to_value(&object.spec),
             Self::ClusterException(object) => serde_json::to_value(&object.spec),
+            Self::Attestation(object) => serde_json::to_value(&object.spec),
+            Self::Review(object) => serde_json::to_value(&object.spec),
+            Self::Response(object) => serde_json::to_value(&object.spec),
         };
         spec.unwrap_or_default() // what was read from JSON can be written as JSON
     }
 
-    /// Who asked for it, as admission compared it with the authenticated user.
+    /// Who asked for it or wrote it, as admission compared it with the authenticated user.
     pub fn requester(&self) -> Option<&str> {
         match self {
             Self::Exception(object) => Some(&object.spec.exemption.requested_by),
             Self::ClusterException(object) => Some(&object.spec.exemption.requested_by),
+            Self::Attestation(object) => Some(&object.spec.attested_by),
+            Self::Response(object) => Some(&object.spec.author),
+            Self::Review(_) => None,
         }
     }
 
@@ -104,6 +154,16 @@ impl PeopleObject {
         match self {
             Self::Exception(object) => object.status.as_ref()?.decision.as_ref(),
             Self::ClusterException(object) => object.status.as_ref()?.decision.as_ref(),
+            Self::Attestation(object) => object.status.as_ref()?.decision.as_ref(),
+            Self::Review(_) | Self::Response(_) => None,
+        }
+    }
+
+    /// What was decided about each of its rows.
+    pub fn review(&self) -> Option<&Review> {
+        match self {
+            Self::Review(object) => object.status.as_ref()?.review.as_ref(),
+            _ => None,
         }
     }
 
@@ -112,6 +172,8 @@ impl PeopleObject {
         match self {
             Self::Exception(object) => Some(object.spec.exemption.expires_at.0),
             Self::ClusterException(object) => Some(object.spec.exemption.expires_at.0),
+            Self::Attestation(object) => Some(object.spec.valid_until.0),
+            Self::Review(_) | Self::Response(_) => None,
         }
     }
 }

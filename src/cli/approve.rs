@@ -92,23 +92,33 @@ pub(super) async fn run(arguments: Arguments, verdict: DecisionVerdict) -> Resul
 
 /// The kind and name that an argument such as `controlexception/legacy` means.
 fn named(object: &str) -> Result<(PeopleKind, &str), Failure> {
-    let kinds = || PeopleKind::ALL.map(|kind| kind.kind().to_lowercase());
+    let approved = || {
+        PeopleKind::ALL
+            .into_iter()
+            .filter(|kind| kind.is_approved())
+    };
     let (kind, name) = object.split_once('/').unwrap_or((object, ""));
     let kind = kind.split('.').next().unwrap_or_default().to_lowercase();
-    let found = PeopleKind::ALL
-        .into_iter()
-        .find(|known| known.kind().to_lowercase() == kind || known.plural() == kind);
+    let found =
+        approved().find(|known| known.kind().to_lowercase() == kind || known.plural() == kind);
     match found {
         Some(kind) if !name.is_empty() => Ok((kind, name)),
         _ => Err(format!(
             "{object:?} names nothing to decide about: write KIND/NAME, with KIND {}",
-            kinds().join(" or ")
+            approved()
+                .map(|kind| kind.kind().to_lowercase())
+                .collect::<Vec<_>>()
+                .join(" or ")
         )),
     }
 }
 
 /// The objects of a kind.
-fn objects(client: kube::Client, kind: PeopleKind, namespace: &str) -> kube::Api<DynamicObject> {
+pub(super) fn objects(
+    client: kube::Client,
+    kind: PeopleKind,
+    namespace: &str,
+) -> kube::Api<DynamicObject> {
     let resource = resource(kind);
     if kind.is_namespaced() {
         kube::Api::namespaced_with(client, namespace, &resource)
@@ -136,7 +146,7 @@ pub(super) fn parse(kind: PeopleKind, object: &DynamicObject) -> Result<PeopleOb
 }
 
 /// Who we are to the API server.
-async fn myself(client: kube::Client) -> Result<String, Failure> {
+pub(super) async fn myself(client: kube::Client) -> Result<String, Failure> {
     let reviews: kube::Api<SelfSubjectReview> = kube::Api::all(client);
     let review = SelfSubjectReview::default();
     let parameters = PostParams::default();

@@ -70,7 +70,12 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     for policy in policies {
         engine.apply(Event::Policy(Box::new(policy)), now());
     }
-    read(&mut engine, &connection.client, &now).await?;
+    let kinds = engine.needed_kinds();
+    read(kinds, &connection.client, &mut |event| {
+        engine.apply(event, now());
+    })
+    .await?;
+    settle(&mut engine, &now);
     // The term exists in this process alone: it lets the engine plan; what it plans is printed.
     let term = Term {
         holder: "diff".into(),
@@ -102,14 +107,14 @@ async fn people(client: &kube::Client) -> Result<Vec<PeopleObject>, Failure> {
     Ok(objects)
 }
 
-/// Lists every kind that the policies need, once.
-async fn read(
-    engine: &mut Engine,
+/// Lists kinds, once, and passes on what happens meanwhile.
+pub(super) async fn read(
+    kinds: BTreeSet<Kind>,
     client: &kube::Client,
-    now: &impl Fn() -> Now,
+    take: &mut dyn FnMut(Event),
 ) -> Result<(), Failure> {
     let (sender, mut items) = tokio::sync::mpsc::channel::<WatchItem<Kind>>(256);
-    let mut waiting: BTreeSet<Kind> = engine.needed_kinds();
+    let mut waiting = kinds;
     let mut tasks = tokio::task::JoinSet::new();
     for kind in &waiting {
         let info = kind.info();
@@ -132,6 +137,9 @@ async fn read(
             ));
         };
         let kind = item.key();
+        if matches!(item, WatchItem::Lost { .. }) && !waiting.contains(&kind) {
+            continue; // it may not be watched; but it was listed
+        }
         let event = match item {
             WatchItem::Restart { .. } => Event::ListBegan(kind),
             WatchItem::Page { bytes, .. } => Event::Page(kind, bytes),
@@ -157,10 +165,9 @@ async fn read(
             }
             WatchItem::Lost { .. } => continue,
         };
-        engine.apply(event, now());
+        take(event);
     }
     tasks.abort_all();
-    settle(engine, now);
     Ok(())
 }
 

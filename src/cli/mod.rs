@@ -10,6 +10,7 @@ mod explain;
 mod generate;
 mod log;
 mod probe;
+mod review;
 mod run;
 mod verify;
 
@@ -37,6 +38,8 @@ enum Command {
     Approve(approve::Arguments),
     /// Refuse what somebody else asked for.
     Reject(approve::Arguments),
+    /// Show the rights that an `AccessReview` lists, and decide about each.
+    Review(review::Arguments),
     /// Print the evidence log.
     Log(log::Arguments),
     /// Check an evidence log, without a cluster: exit code 0 if it is whole and unchanged, 1 if not.
@@ -93,6 +96,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Diff(arguments) => diff::run(arguments).await,
         Command::Approve(arguments) => approve::run(arguments, DecisionVerdict::Approved).await,
         Command::Reject(arguments) => approve::run(arguments, DecisionVerdict::Rejected).await,
+        Command::Review(arguments) => review::run(arguments).await,
         Command::Log(arguments) => log::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments).map(drop),
         Command::Controls(arguments) => controls::run(&arguments),

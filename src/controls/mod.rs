@@ -13,6 +13,8 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod assurance;
+pub mod attested;
 pub mod backup;
 pub mod encryption;
 pub mod explain;
@@ -131,11 +133,26 @@ pub enum Family {
     Backup,
     /// Security of workloads.
     Workload,
+    /// What people say of what no cluster shows.
+    Attested,
+    /// That the tool itself can be trusted.
+    Assurance,
 }
 
 impl Family {
     /// Every family.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
+        Self::Encryption,
+        Self::Rbac,
+        Self::Network,
+        Self::Backup,
+        Self::Workload,
+        Self::Attested,
+        Self::Assurance,
+    ];
+
+    /// Families whose controls can put something right; the others rest on what people do.
+    pub const MENDING: [Self; 5] = [
         Self::Encryption,
         Self::Rbac,
         Self::Network,
@@ -151,6 +168,8 @@ impl Family {
             Self::Network => "network",
             Self::Backup => "backup",
             Self::Workload => "workload",
+            Self::Attested => "attested",
+            Self::Assurance => "assurance",
         }
     }
 }
@@ -172,6 +191,12 @@ pub enum Observation {
     RepositoryPassword,
     /// A Velero Restore into a sandbox, where a policy asks for it. The engine runs it.
     RestoreDrill,
+    /// Exceptions that work without approval.
+    Exceptions,
+    /// What people attest.
+    Attestations,
+    /// What people decided about rights.
+    AccessReviews,
 }
 
 impl Observation {
@@ -193,6 +218,9 @@ impl Observation {
             Self::NetworkProbe => "NetworkProbe",
             Self::RepositoryPassword => "RepositoryPassword",
             Self::RestoreDrill => "RestoreDrill",
+            Self::Exceptions => "Exceptions",
+            Self::Attestations => "Attestations",
+            Self::AccessReviews => "AccessReviews",
         }
     }
 
@@ -227,6 +255,9 @@ impl Observation {
                  namespace of its own with a quota and a network policy, and creates, annotates and \
                  deletes its own Velero Restores."
             }
+            Self::Exceptions => "Reads the ControlExceptions and ClusterControlExceptions.",
+            Self::Attestations => "Reads the Attestations.",
+            Self::AccessReviews => "Reads the AccessReviews, and freezes what they list.",
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Control, Info, backup, encryption, network, rbac, workload};
+use super::{Control, Info, assurance, attested, backup, encryption, network, rbac, workload};
 use crate::{
     api::{Controls, Mode},
     verdict::Severity,
@@ -60,6 +60,7 @@ registry! {
     enc_secrets_no_plaintext_reads: encryption::SecretsNoPlaintextReads,
     enc_secrets_provider_strength: encryption::SecretsProviderStrength,
     enc_secrets_reencrypted: encryption::SecretsReencrypted,
+    rbac_access_review_current: rbac::AccessReviewCurrent,
     rbac_admission_config_write_restricted: rbac::AdmissionConfigWriteRestricted,
     rbac_anonymous_and_authenticated_groups: rbac::AnonymousAndAuthenticatedGroups,
     rbac_cluster_admin_allowlist: rbac::ClusterAdminAllowlist,
@@ -103,6 +104,21 @@ registry! {
     backup_runs_clean: backup::RunsClean,
     backup_schedule_active: backup::ScheduleActive,
     workload_psa_enforced: workload::PsaEnforced,
+    attest_dr_exercise: attested::DrExercise,
+    attest_governance: attested::Governance,
+    attest_idp_mfa_and_membership: attested::IdpMfaAndMembership,
+    attest_incident_exercise: attested::IncidentExercise,
+    attest_incident_register: attested::IncidentRegister,
+    attest_penetration_test: attested::PenetrationTest,
+    attest_physical_access: attested::PhysicalAccess,
+    attest_policy_review: attested::PolicyReview,
+    attest_privacy_program: attested::PrivacyProgram,
+    attest_risk_assessment: attested::RiskAssessment,
+    attest_security_training: attested::SecurityTraining,
+    attest_subservice_soc_report: attested::SubserviceSocReport,
+    attest_vendor_review: attested::VendorReview,
+    conf_disposal_record: attested::DisposalRecord,
+    assurance_exceptions_approved: assurance::ExceptionsApproved,
 }
 
 /// The control with this id.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::api::PeopleKind;
 use crate::inventory::{Inventory, Kind, Meta, Sym, Table};
 
 /// A subject by kind, namespace and name. Ordered by namespace first, so that the subjects of one
@@ -38,6 +39,8 @@ pub enum SubjectKind {
     Resource,
     /// The cluster as a whole.
     Cluster,
+    /// An object with which people take part.
+    People(PeopleKind),
 }
 
 impl Subject {
@@ -95,6 +98,7 @@ impl Subject {
         match self.kind {
             SubjectKind::Object(kind) => kind.info().group,
             SubjectKind::User | SubjectKind::Group => "rbac.authorization.k8s.io",
+            SubjectKind::People(_) => crate::api::GROUP,
             SubjectKind::Listener => "gateway.networking.k8s.io",
             SubjectKind::ApiServer
             | SubjectKind::BackupClass
@@ -116,6 +120,7 @@ impl Subject {
             SubjectKind::RepositoryPassword => "Secret",
             SubjectKind::Resource => "Resource",
             SubjectKind::Cluster => "Cluster",
+            SubjectKind::People(kind) => kind.kind(),
         }
     }
 }

@@ -65,8 +65,10 @@ impl Engine {
     /// Has the analyses work out what has changed.
     pub(super) fn settle(&mut self) {
         let (rules, uncertain) = (&mut self.rules, &mut self.uncertain);
+        let rights_changed = &mut self.people.rights_changed;
         self.analyses
             .settle(&self.inventory, &mut |derived, subjects| {
+                *rights_changed |= derived == Derived::Rights;
                 for (id, rule) in rules.iter_mut() {
                     rule.affect(derived, &subjects);
                     if !rule.dirty.is_empty() {

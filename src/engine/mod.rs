@@ -77,7 +77,9 @@ pub use self::{
         Canary, CanaryRun, Cilium, DrillNote, Finding, NetworkProbe, Observed, Password, Route,
         Served,
     },
-    people::{ObjectKey, Remark},
+    people::{
+        Area, Attested, DecidedRows, Emergency, ObjectKey, PeopleSaid, Remark, Reviewed, listed_in,
+    },
     plan::{Hold, PAUSE, Standing},
     record::OWNER_LABEL,
 };
@@ -303,6 +305,8 @@ impl Engine {
         self.due(now);
         self.drill(now);
         self.settle();
+        self.follow_reviews(now);
+        self.tell_controls();
         self.judge(now);
         if self.is_settled() {
             self.mending.clear();

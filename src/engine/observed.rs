@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::PeopleSaid;
 use crate::{
     analysis::{
         apiserver::{ApiServers, Looks},
@@ -30,6 +31,8 @@ pub struct Observed {
     pub repository_passwords: Option<BTreeMap<Sym, Password>>,
     /// The last restore drill of each namespace.
     pub drills: BTreeMap<Sym, DrillNote>,
+    /// What people say.
+    pub people: PeopleSaid,
     /// Minor version of the API server, from `/version`; `None` until the shell has read it.
     pub server_minor: Option<u32>,
 }

@@ -7,9 +7,13 @@
 //!                       └─► statuses: where it stands                           ─► API server
 //! ```
 
+mod attestations;
 mod exceptions;
 mod known;
+mod reviews;
+mod said;
 mod statuses;
+mod tell;
 #[cfg(test)]
 mod tests;
 
@@ -21,13 +25,20 @@ use std::{
 use jiff::Timestamp;
 use serde_json::Value;
 
-pub(super) use self::exceptions::Exceptions;
-use self::exceptions::{Exception, State};
-pub(super) use self::known::Known;
-pub use self::statuses::Remark;
+use self::{
+    attestations::AttestationState,
+    exceptions::{Exception, State},
+    reviews::{Frozen, ReviewState},
+};
+pub(super) use self::{exceptions::Exceptions, known::Known};
+pub use self::{
+    reviews::listed_in,
+    said::{Area, Attested, Decided as DecidedRows, Emergency, PeopleSaid, Reviewed},
+    statuses::Remark,
+};
 use super::{Engine, Now, digest};
 use crate::{
-    api::{DecisionVerdict, ExceptionKind, PeopleKind, PeopleObject},
+    api::{AttestationPhase, DecisionVerdict, ExceptionKind, PeopleKind, PeopleObject},
     evidence::{
         body::{Body, ObjectChange, Word},
         words::{Cause, Step},
@@ -55,6 +66,11 @@ pub(super) struct People {
     pub(super) exceptions: Exceptions,
     /// When an object changes by itself.
     wakes: BTreeSet<(Timestamp, ObjectKey)>,
+    wake_of: BTreeMap<ObjectKey, Timestamp>,
+    /// Kinds of which controls don't know the latest.
+    untold: BTreeSet<PeopleKind>,
+    /// Whether rights have changed since reviews were looked at.
+    pub(super) rights_changed: bool,
     /// Objects whose status is due, and when.
     due: BTreeMap<ObjectKey, Duration>,
 }
@@ -64,10 +80,22 @@ pub(super) struct People {
 struct Held {
     object: PeopleObject,
     facts: Facts,
-    /// Where it stands, if it is an exception.
-    state: Option<State>,
+    /// Where it stands; nothing is said of a response.
+    stand: Option<Stand>,
+    /// The listing, if it is a review that has one.
+    frozen: Option<Frozen>,
+    /// When its decisions were first seen, if it is a review that has any.
+    decided_at: Option<Timestamp>,
     /// What was last asked to be written into its status.
     sent: Option<Value>,
+}
+
+/// Where an object stands.
+#[derive(Debug, Clone, PartialEq)]
+enum Stand {
+    Exception(State),
+    Attestation(AttestationState),
+    Review(ReviewState),
 }
 
 /// What the log is told of an object.
@@ -92,10 +120,23 @@ struct Decided {
     hash: String,
 }
 
+impl People {
+    /// Sets or clears the time at which an object changes by itself.
+    fn wake(&mut self, key: &ObjectKey, at: Option<Timestamp>) {
+        if let Some(old) = self.wake_of.remove(key) {
+            self.wakes.remove(&(old, key.clone()));
+        }
+        if let Some(at) = at {
+            self.wake_of.insert(key.clone(), at);
+            self.wakes.insert((at, key.clone()));
+        }
+    }
+}
+
 impl Facts {
     fn of(object: &PeopleObject) -> Self {
         let meta = object.meta();
-        let decision = object.decision().map(|decision| {
+        let approval = object.decision().map(|decision| {
             let content = serde_json::to_value(decision).unwrap_or_default();
             Decided {
                 step: match decision.verdict {
@@ -107,6 +148,15 @@ impl Facts {
                 content,
             }
         });
+        let review = object.review().map(|review| {
+            let content = serde_json::to_value(review).unwrap_or_default();
+            Decided {
+                step: Step::Decided,
+                by: Some(review.by.clone()),
+                hash: digest(&content),
+                content,
+            }
+        });
         Self {
             uid: meta.uid.clone().unwrap_or_default(),
             generation: meta
@@ -114,9 +164,12 @@ impl Facts {
                 .and_then(|generation| u64::try_from(generation).ok())
                 .unwrap_or_default(),
             hash: digest(&object.spec()),
-            who: object.requester().map(str::to_owned),
+            who: object
+                .requester()
+                .map(str::to_owned)
+                .or_else(|| manager(object)),
             expires: object.expires(),
-            decision,
+            decision: approval.or(review),
             ended: None,
         }
     }
@@ -126,7 +179,21 @@ impl Facts {
 const fn body(kind: PeopleKind, said: ObjectChange) -> Body {
     match kind {
         PeopleKind::Exception | PeopleKind::ClusterException => Body::Exception(said),
+        PeopleKind::Attestation => Body::Attestation(said),
+        PeopleKind::Review => Body::Review(said),
+        PeopleKind::Response => Body::Response(said),
     }
+}
+
+/// The field manager that last changed the spec, where nobody put down who did.
+fn manager(object: &PeopleObject) -> Option<String> {
+    let managers = object.meta().managed_fields.as_ref()?;
+    let managers = managers
+        .iter()
+        .filter(|entry| entry.subresource.as_deref().is_none_or(str::is_empty));
+    managers
+        .max_by_key(|entry| entry.time.as_ref().map(|time| time.0))
+        .and_then(|entry| entry.manager.clone())
 }
 
 impl Engine {
@@ -149,17 +216,35 @@ impl Engine {
         {
             self.say_object_gone(&key);
         }
-        let sent = old.filter(|old| old.facts.uid == facts.uid);
+        let old = old.filter(|old| old.facts.uid == facts.uid);
+        let (sent, frozen, decided_at) = old.map_or((None, None, None), |old| {
+            (old.sent, old.frozen, old.decided_at)
+        });
         let held = Held {
-            sent: sent.and_then(|old| old.sent),
-            state: None,
+            sent,
+            frozen,
+            decided_at,
+            stand: None,
             object,
             facts,
         };
         self.people.objects.insert(key.clone(), held);
-        self.exception_changed(&key, now);
-        self.say_steps(&key);
-        self.remark_soon(&key, now);
+        self.object_changed(&key, now);
+    }
+
+    /// Judges anew where an object stands, tells the log, and has its status written.
+    fn object_changed(&mut self, key: &ObjectKey, now: Now) {
+        self.people.untold.insert(key.kind);
+        match key.kind {
+            PeopleKind::Exception | PeopleKind::ClusterException => {
+                self.exception_changed(key, now);
+            }
+            PeopleKind::Attestation => self.attestation_changed(key, now),
+            PeopleKind::Review => self.review_changed(key, now),
+            PeopleKind::Response => {}
+        }
+        self.say_steps(key);
+        self.remark_soon(key, now);
     }
 
     /// Takes in that an object is gone.
@@ -179,13 +264,17 @@ impl Engine {
             return;
         }
         self.people.due.remove(&key);
+        self.people.wake(&key, None);
+        self.people.untold.insert(kind);
         self.exception_changed(&key, now);
         self.say_object_gone(&key);
     }
 
     /// Takes in that all objects of a kind have been read: what the log knows beside them is gone.
     pub(super) fn people_listed(&mut self, kind: PeopleKind) {
-        self.people.listed.insert(kind);
+        if self.people.listed.insert(kind) {
+            self.people.untold.insert(kind);
+        }
         self.say_objects_gone(kind);
     }
 
@@ -207,9 +296,22 @@ impl Engine {
             && *at <= now.wall
             && let Some((_, key)) = self.people.wakes.pop_first()
         {
-            self.exception_changed(&key, now);
-            self.say_steps(&key);
-            self.remark_soon(&key, now);
+            self.people.wake_of.remove(&key);
+            self.object_changed(&key, now);
+        }
+    }
+
+    /// Takes note that the label of a namespace's owner may be another one.
+    pub(super) fn owners_changed(&mut self) {
+        let owner = |held: &Held| {
+            let review = match &held.object {
+                PeopleObject::Review(object) => object.spec.owner.as_ref(),
+                _ => None,
+            };
+            review.is_some()
+        };
+        if self.people.objects.values().any(owner) {
+            self.people.untold.insert(PeopleKind::Review);
         }
     }
 
@@ -238,14 +340,13 @@ impl Engine {
             self.people.wakes.remove(&(*at, key.clone()));
         }
         let mut after = None;
-        if let Some(held) = self.people.objects.get_mut(key) {
-            let exception = Exception::of(key, &held.object, &mut self.inventory.interner);
+        if let Some(held) = self.people.objects.get_mut(key)
+            && let Some(exception) = Exception::of(key, &held.object, &mut self.inventory.interner)
+        {
             let state = exception.state(&self.config.exceptions, now.wall);
             held.facts.ended = state.ended();
-            held.state = Some(state.clone());
-            if let Some(at) = state.until {
-                self.people.wakes.insert((at, key.clone()));
-            }
+            held.stand = Some(Stand::Exception(state.clone()));
+            self.people.wake(key, state.until);
             after = Some((exception, state));
         }
         let in_force = |of: &&(Exception, State)| of.1.in_force;
@@ -260,6 +361,22 @@ impl Engine {
         if let Some((exception, state)) = after {
             self.people.exceptions.insert(key.clone(), exception, state);
         }
+    }
+
+    /// Judges anew where an attestation stands.
+    fn attestation_changed(&mut self, key: &ObjectKey, now: Now) {
+        let Some(held) = self.people.objects.get_mut(key) else {
+            return;
+        };
+        let PeopleObject::Attestation(object) = &held.object else {
+            return;
+        };
+        let state = attestations::state(object, now.wall);
+        let over = state.phase == AttestationPhase::Expired;
+        let until = (!over).then_some(object.spec.valid_until.0);
+        held.facts.ended = over.then_some("Expired");
+        held.stand = Some(Stand::Attestation(state));
+        self.people.wake(key, until);
     }
 
     /// Has the subjects judged again that an exception is about.
@@ -359,13 +476,13 @@ fn change(key: &ObjectKey, held: &Held, news: &News) -> ObjectChange {
             said.who.clone_from(&facts.who);
             said.spec = Some(held.object.spec().into());
         }
-        Step::Expired => said.reason = facts.ended.map(Word::from),
+        Step::Expired | Step::Verified => said.reason = facts.ended.map(Word::from),
         Step::Approved | Step::Rejected | Step::Decided => {
             let decision = facts.decision.as_ref();
             said.who = decision.and_then(|decision| decision.by.clone());
             said.decision = decision.map(|decision| decision.content.clone().into());
         }
-        Step::Verified | Step::Deleted => {}
+        Step::Frozen | Step::Deleted => {}
     }
     said
 }

@@ -51,6 +51,8 @@ words! {
         Created,
         /// Its spec changed.
         Changed,
+        /// What it is about was put down, and stays as it is.
+        Frozen,
         /// Somebody approved it.
         Approved,
         /// Somebody refused it.

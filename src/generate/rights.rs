@@ -66,7 +66,7 @@ impl Rights {
                 .map(|observation| observation.as_str())
                 .collect(),
             reads: rules(reads.flat_map(|kind| READ.map(|verb| (kind, verb)))),
-            writes: Family::ALL
+            writes: Family::MENDING
                 .into_iter()
                 .map(|family| {
                     let rights = writes(family).map(|write| (write.kind, write.verb));

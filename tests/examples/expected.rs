@@ -42,7 +42,10 @@ fn marked(paths: &[&str], mark: &str) -> Vec<String> {
 /// configuration of this name.
 pub(super) fn planted(second: &str) -> BTreeSet<Finding> {
     let second = format!("api-servers/{second}.yaml");
-    let marks = marked(&["bad", "api-servers/first.yaml", &second], "# planted:");
+    let marks = marked(
+        &["bad", "bad-people", "api-servers/first.yaml", &second],
+        "# planted:",
+    );
     assert!(!marks.is_empty());
     let findings = marks.iter().map(|mark| {
         let (control, subject) = mark.split_once(' ').unwrap();

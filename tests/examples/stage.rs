@@ -110,6 +110,8 @@ impl Stage {
         let done = ["wait", "job", "--all", "-A", "--for=condition=Complete"];
         self.cluster.kubectl_ok(&done, None);
         let kubeconfig = self.install();
+        self.cluster.serves_crds();
+        self.apply(&format!("{example}-people"));
         self.store_and_read();
         self.apply("policy");
         let admin = self.cluster.kubeconfig().to_owned();

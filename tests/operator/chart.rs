@@ -107,7 +107,7 @@ fn the_chart_grants_what_controls_declare_and_no_more() {
         BTreeSet::new(),
         "read-only by default"
     );
-    helm(&cluster, "upgrade", &Family::ALL);
+    helm(&cluster, "upgrade", &Family::MENDING);
     assert_eq!(granted(&cluster, true), declared_writes());
     drift_is_put_back_with_these_rights(&cluster);
     cluster.helm_ok(&["uninstall", "probity", "--namespace", NAMESPACE]);

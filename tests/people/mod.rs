@@ -3,3 +3,4 @@
 mod cluster;
 mod decisions;
 mod exceptions;
+mod reviews;

@@ -3,6 +3,7 @@
 //! They judge every namespace, system ones included, and change a role or binding never: removing
 //! a subject or a verb needs the same rights as adding one. Whole bindings are deleted.
 
+mod access_review_current;
 mod admission_config_write_restricted;
 mod anonymous_and_authenticated_groups;
 mod cluster_admin_allowlist;
@@ -22,6 +23,7 @@ mod token_request_restricted;
 mod wildcards;
 mod workload_create_restricted;
 
+pub use access_review_current::AccessReviewCurrent;
 pub use admission_config_write_restricted::AdmissionConfigWriteRestricted;
 pub use anonymous_and_authenticated_groups::{
     AllowedGrant, AnonymousAndAuthenticatedGroups, Everybody, RoleKind,

@@ -70,7 +70,12 @@ impl State {
 }
 
 impl Exception {
-    pub(super) fn of(key: &ObjectKey, object: &PeopleObject, interner: &mut Interner) -> Self {
+    /// Reads an exception; nothing else is one.
+    pub(super) fn of(
+        key: &ObjectKey,
+        object: &PeopleObject,
+        interner: &mut Interner,
+    ) -> Option<Self> {
         let own: Sym = key.namespace.clone();
         let (exemption, covers) = match object {
             PeopleObject::Exception(object) => {
@@ -96,10 +101,11 @@ impl Exception {
                 let covers = covers(named.collect(), &spec.exemption, within, interner);
                 (&spec.exemption, covers)
             }
+            _ => return None,
         };
         let meta = object.meta();
         let created = meta.creation_timestamp.as_ref().map(|time| time.0);
-        Self {
+        Some(Self {
             name: if own.is_empty() {
                 format!("{} {}", key.kind.kind(), key.name)
             } else {
@@ -116,7 +122,7 @@ impl Exception {
             break_glass: exemption.break_glass,
             generation: meta.generation.unwrap_or_default(),
             decision: object.decision().cloned(),
-        }
+        })
     }
 
     /// Where it stands at a time, and until when.

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::{Facts, News, ObjectKey, digest};
 use crate::{
     api::PeopleKind,
@@ -24,6 +26,8 @@ pub(super) struct KnownObject {
     pub(super) hash: Option<String>,
     decision: Option<String>,
     ended: Option<String>,
+    /// The listing of a review, where its entry holds it.
+    frozen: Option<Value>,
 }
 
 impl Known {
@@ -65,14 +69,27 @@ impl Known {
                 known.decision = said.decision.as_ref().map(hash);
                 known.ended = None;
             }
-            Step::Expired => known.ended = said.reason.as_ref().map(ToString::to_string),
-            Step::Created | Step::Changed | Step::Verified | Step::Deleted => {}
+            Step::Expired | Step::Verified => {
+                known.ended = said.reason.as_ref().map(ToString::to_string);
+            }
+            Step::Frozen => {
+                known.frozen = match &said.decision {
+                    Some(Content::Inline(rows)) => Some(rows.clone()),
+                    Some(Content::Blob(_)) | None => None,
+                };
+            }
+            Step::Created | Step::Changed | Step::Deleted => {}
         }
     }
 
     /// What is known of an object.
     pub(super) fn get(&self, key: &ObjectKey) -> Option<&KnownObject> {
         self.0.get(key)
+    }
+
+    /// The frozen listing of a review, as far as the log holds it in an entry.
+    pub(super) fn frozen(&self, key: &ObjectKey) -> Option<Value> {
+        self.0.get(key)?.frozen.clone()
     }
 
     /// The known objects of a kind.
@@ -102,7 +119,8 @@ impl Known {
             ended = None;
         }
         if facts.ended.is_some() && facts.ended != ended {
-            add(Step::Expired, None);
+            let done = facts.ended == Some("Done");
+            add(if done { Step::Verified } else { Step::Expired }, None);
         }
         news
     }

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde::Serialize;
 use serde_json::Value;
 
-use super::ObjectKey;
+use super::{ObjectKey, Stand};
 use crate::{
-    api::{ExceptionStatus, ObservedException, PeopleObject},
+    api::{ObservedAttestation, ObservedException, ObservedReview, PeopleObject},
     engine::{Engine, Now, STATUS_SOON, status},
     verdict::Outcome,
 };
@@ -92,24 +93,46 @@ impl Engine {
 
     fn observed_of(&self, key: &ObjectKey, now: Now) -> Option<Value> {
         let held = self.people.objects.get(key)?;
-        let state = held.state.as_ref()?;
-        let before = exception_status(&held.object).and_then(|status| status.observed.as_ref());
-        let time = || Time(status::whole_seconds(now.wall));
-        let decided = held.object.decision();
-        let observed = ObservedException {
-            phase: state.phase,
-            since: match before {
-                Some(before) if before.phase == state.phase => before.since.clone(),
-                _ => time(),
-            },
-            decided_at: decided.map(|_| {
-                let known = before.and_then(|before| before.decided_at.clone());
-                known.unwrap_or_else(time)
-            }),
-            subjects: i64::try_from(self.excepted_by(key)).unwrap_or(i64::MAX),
-            message: state.message.clone(),
+        let stand = held.stand.as_ref()?;
+        let time = |at| Time(status::whole_seconds(at));
+        let before = there(&held.object).unwrap_or_default();
+        let known = |field: &str| serde_json::from_value(before[field].clone()).ok();
+        let since = |phase: &str| match known("since") {
+            Some(since) if before["phase"] == phase => since,
+            _ => time(now.wall),
         };
-        serde_json::to_value(observed).ok()
+        let decided = held.object.decision();
+        let decided_at = decided.map(|_| known("decidedAt").unwrap_or_else(|| time(now.wall)));
+        let observed = match stand {
+            Stand::Exception(state) => serde_json::to_value(ObservedException {
+                phase: state.phase,
+                since: since(state.phase.as_str()),
+                decided_at,
+                subjects: count(self.excepted_by(key)),
+                message: state.message.clone(),
+            }),
+            Stand::Attestation(state) => serde_json::to_value(ObservedAttestation {
+                phase: state.phase,
+                since: since(&word(state.phase)),
+                decided_at,
+                message: state.message.clone(),
+            }),
+            Stand::Review(state) => {
+                let frozen = held.frozen.as_ref();
+                serde_json::to_value(ObservedReview {
+                    phase: state.phase,
+                    since: since(&word(state.phase)),
+                    sha256: frozen.map(|frozen| frozen.sha256.clone()),
+                    rows: frozen.map_or(0, |frozen| count(frozen.rows)),
+                    all_rows: frozen.map_or(0, |frozen| count(frozen.all_rows)),
+                    frozen_at: frozen.map(|frozen| time(frozen.at)),
+                    decided_at: held.decided_at.map(time),
+                    remaining: count(state.remaining),
+                    message: state.message.clone(),
+                })
+            }
+        };
+        observed.ok()
     }
 
     /// How many subjects fail and are accepted because of an exception: each once, however many
@@ -132,15 +155,32 @@ impl Engine {
     }
 }
 
-fn exception_status(object: &PeopleObject) -> Option<&ExceptionStatus> {
-    match object {
-        PeopleObject::Exception(object) => object.status.as_ref(),
-        PeopleObject::ClusterException(object) => object.status.as_ref(),
-    }
+fn count(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+/// The name of a phase in the API.
+fn word(phase: impl Serialize) -> String {
+    let name = serde_json::to_value(phase).unwrap_or_default();
+    name.as_str().unwrap_or_default().to_owned()
 }
 
 /// What its status says already.
 fn there(object: &PeopleObject) -> Option<Value> {
-    let observed = exception_status(object)?.observed.as_ref()?;
-    serde_json::to_value(observed).ok()
+    let observed = match object {
+        PeopleObject::Exception(object) => {
+            serde_json::to_value(object.status.as_ref()?.observed.as_ref()?)
+        }
+        PeopleObject::ClusterException(object) => {
+            serde_json::to_value(object.status.as_ref()?.observed.as_ref()?)
+        }
+        PeopleObject::Attestation(object) => {
+            serde_json::to_value(object.status.as_ref()?.observed.as_ref()?)
+        }
+        PeopleObject::Review(object) => {
+            serde_json::to_value(object.status.as_ref()?.observed.as_ref()?)
+        }
+        PeopleObject::Response(_) => return None,
+    };
+    observed.ok()
 }

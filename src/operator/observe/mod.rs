@@ -64,8 +64,12 @@ impl Observers {
                 Observation::RepositoryPassword => {
                     repository_password::turn(&mut self.repository_password, turn);
                 }
-                // The engine runs drills: each of their writes has an intent in the log.
+                // The engine runs drills, each of whose writes has an intent in the log, and hears
+                // of what people say as it changes.
                 Observation::RestoreDrill
+                | Observation::Exceptions
+                | Observation::Attestations
+                | Observation::AccessReviews
                 | Observation::EncryptionCanary
                 | Observation::NetworkProbe => {}
             }
