@@ -5,7 +5,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube::CustomResourceExt;
 
-use super::{ClusterControlException, ControlException, ControlPolicy, EvidenceLog};
+use super::{AuditPeriod, ClusterControlException, ControlException, ControlPolicy, EvidenceLog};
 use crate::controls::{Info, REGISTRY};
 
 /// Every definition, by file name.
@@ -16,6 +16,10 @@ pub fn definitions() -> Vec<(&'static str, CustomResourceDefinition)> {
         }
     };
     vec![
+        (
+            "probity.dev_auditperiods.yaml",
+            described(AuditPeriod::crd(), |_| {}),
+        ),
         (
             "probity.dev_clustercontrolexceptions.yaml",
             described(ClusterControlException::crd(), name_controls),

@@ -2,6 +2,7 @@
 
 pub mod cluster_control_exception;
 pub mod control_exception;
+pub mod audit_period;
 pub mod controls;
 pub mod decision;
 pub mod definition;
@@ -15,6 +16,9 @@ pub mod status;
 pub use self::{
     cluster_control_exception::{ClusterControlException, ClusterControlExceptionSpec},
     control_exception::{ControlException, ControlExceptionSpec},
+    audit_period::{
+        AuditPeriod, AuditPeriodControl, AuditPeriodSpec, AuditPeriodStatus, OwnControl,
+    },
     controls::{Controls, Setting},
     decision::{Decision, DecisionVerdict},
     definition::definitions,

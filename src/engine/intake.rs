@@ -64,6 +64,7 @@ impl Engine {
             self.note_pause(&change);
             if kind == Kind::Namespace {
                 self.replan_namespace(&change.name);
+                self.scopes_changed = true;
             }
         }
     }
