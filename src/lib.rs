@@ -15,5 +15,7 @@ pub mod generate;
 pub mod inventory;
 pub mod metrics;
 pub mod operator;
+pub mod period;
+pub mod report;
 pub mod server;
 pub mod verdict;

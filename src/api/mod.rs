@@ -2,6 +2,7 @@
 
 pub mod access_review;
 pub mod attestation;
+pub mod audit_period;
 pub mod cluster_control_exception;
 pub mod control_exception;
 pub mod controls;
@@ -23,6 +24,9 @@ pub use self::{
     attestation::{
         Attestation, AttestationPhase, AttestationSpec, AttestationStatus, EvidenceReference,
         ObservedAttestation,
+    },
+    audit_period::{
+        AuditPeriod, AuditPeriodControl, AuditPeriodSpec, AuditPeriodStatus, OwnControl,
     },
     cluster_control_exception::{ClusterControlException, ClusterControlExceptionSpec},
     control_exception::{ControlException, ControlExceptionSpec},

@@ -94,7 +94,8 @@ fn declared_reads() -> BTreeSet<String> {
             .chain(read)
     });
     let events = ["create", "patch"].map(|verb| format!("{verb} events.k8s.io/events"));
-    rights.chain(own).chain(events).collect()
+    let logs = ["create probity.dev/evidencelogs".to_owned()];
+    rights.chain(own).chain(events).chain(logs).collect()
 }
 
 #[test]
