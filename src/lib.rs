@@ -15,5 +15,6 @@ pub mod generate;
 pub mod inventory;
 pub mod metrics;
 pub mod operator;
+pub mod period;
 pub mod server;
 pub mod verdict;

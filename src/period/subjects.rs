@@ -1,0 +1,84 @@
+//! Subjects as a period tells them apart: by kind and name, as the engine does, each held once.
+
+use std::{cmp::Ordering, collections::BTreeSet, sync::Arc};
+
+use serde::{Serialize, Serializer};
+
+use crate::evidence::SubjectRef;
+
+/// A subject. Two are the same if group, kind, namespace and name are: an entry about one that is gone has no UID.
+#[derive(Debug, Clone)]
+pub struct SubjectId(Arc<SubjectRef>);
+
+impl SubjectId {
+    fn key(&self) -> (&str, &str, Option<&str>, &str) {
+        let SubjectRef {
+            group,
+            kind,
+            namespace,
+            name,
+            uid: _,
+        } = &*self.0;
+        (group, kind, namespace.as_deref(), name)
+    }
+
+    /// The subject as entries name it.
+    pub fn subject(&self) -> &SubjectRef {
+        &self.0
+    }
+}
+
+impl PartialEq for SubjectId {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for SubjectId {}
+
+impl Ord for SubjectId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+impl PartialOrd for SubjectId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Serialize for SubjectId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+/// How few subjects are not worth a sweep.
+const FEW: usize = 1024;
+
+/// Every subject that somebody holds, once: many controls share a population.
+#[derive(Debug, Default)]
+pub(super) struct Subjects {
+    known: BTreeSet<SubjectId>,
+    sweep_at: usize,
+}
+
+impl Subjects {
+    /// The subject that an entry names.
+    pub(super) fn id(&mut self, subject: &SubjectRef) -> SubjectId {
+        let asked = SubjectId(Arc::new(subject.clone()));
+        if let Some(known) = self.known.get(&asked)
+            && (!known.0.uid.is_empty() || subject.uid.is_empty())
+        {
+            return known.clone();
+        }
+        if self.known.len() >= self.sweep_at {
+            // Who left every population is held by nobody else.
+            self.known.retain(|id| Arc::strong_count(&id.0) > 1);
+            self.sweep_at = self.known.len() * 2 + FEW;
+        }
+        self.known.replace(asked.clone());
+        asked
+    }
+}

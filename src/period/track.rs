@@ -1,0 +1,574 @@
+//! One control in one policy, followed through the log: who its subjects are, what fails, since when.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{
+    Sink,
+    definition::{Definition, Said},
+    deviation::{Deviation, Span, SpanKind, end_of, known_before},
+    intervals::Intervals,
+    numbers::Tally,
+    subjects::SubjectId,
+    watch::{Blindness, Cause, Concern, SILENCE, Watch},
+};
+use crate::{
+    evidence::{
+        body::{Name, Transition},
+        words::{ActionResult, End, Freshness},
+    },
+    inventory::Kind,
+    verdict::Outcome,
+};
+
+/// Which entry is taken in, and when it was written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    pub(super) at: Timestamp,
+    pub(super) seq: u64,
+}
+
+/// A time with one definition, inside the period.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) to: Timestamp,
+    pub(super) definition: Definition,
+    pub(super) tally: Tally,
+}
+
+/// What is counted while the period lasts.
+#[derive(Debug)]
+struct Windows {
+    whole: Tally,
+    /// Since the definition last changed; none while the control is not in force.
+    part: Option<Tally>,
+}
+
+impl Windows {
+    fn each(&mut self, count: impl Fn(&mut Tally)) {
+        count(&mut self.whole);
+        self.part.iter_mut().for_each(count);
+    }
+}
+
+/// How the counts of heartbeats agree with the joins and leaves of the log.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reconciliation {
+    /// Heartbeats that were compared.
+    pub compared: u64,
+    /// Those that counted something else.
+    pub differing: u64,
+    /// The first of them.
+    pub first: Option<Difference>,
+}
+
+/// A heartbeat that counts other subjects than joined and left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Difference {
+    /// When.
+    pub at: Timestamp,
+    /// Subjects by joins and leaves.
+    pub known: u64,
+    /// Subjects that the heartbeat counts.
+    pub counted: u64,
+}
+
+/// A subject of a control, as far as the period concerns it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Member {
+    /// The policy.
+    pub policy: Name,
+    /// The control.
+    pub control: Name,
+    /// The subject.
+    pub subject: SubjectId,
+    /// When it was first seen.
+    pub joined: Timestamp,
+    /// When it left, if it did before the period ended.
+    pub left: Option<Timestamp>,
+}
+
+/// One control in one policy.
+#[derive(Debug)]
+pub(super) struct Track {
+    pub(super) policy: Name,
+    pub(super) control: Name,
+    pub(super) concern: Concern,
+    pub(super) watch: Watch,
+    /// The gaps that concern it and have ended.
+    hidden: Intervals,
+    pub(super) definition: Definition,
+    pub(super) parts: Vec<Part>,
+    pub(super) reconciliation: Reconciliation,
+    /// Why it was not in force, or what it reads not usable.
+    pub(super) causes: Vec<Cause>,
+    /// When it first was in force.
+    entered: Option<Timestamp>,
+    /// Since when and why it has not been in force.
+    out: Option<(Timestamp, String)>,
+    windows: Option<Windows>,
+    over: bool,
+    members: BTreeMap<SubjectId, Timestamp>,
+    open: BTreeMap<SubjectId, Deviation>,
+    spans: BTreeMap<SubjectId, Span>,
+    failing_since: Option<Timestamp>,
+}
+
+impl Track {
+    pub(super) fn new(policy: &Name, control: &str, moment: Moment, blind: &Blindness) -> Self {
+        let info = crate::controls::registry::find(control).map(|found| found.info);
+        let kinds = info.map(|info| {
+            // The scope rests on namespaces even where the rule doesn't.
+            let inputs = info.inputs().chain([Kind::Namespace]);
+            inputs.map(|kind| kind.info().kind).collect()
+        });
+        let concern = Concern {
+            control: control.to_owned(),
+            policy: format!("policy {policy}"),
+            kinds,
+        };
+        let mut hidden = Intervals::default();
+        for gap in blind.causes(&concern).filter(|gap| gap.to < Timestamp::MAX) {
+            hidden.insert(gap.from, gap.to);
+        }
+        Self {
+            policy: policy.clone(),
+            control: control.into(),
+            concern,
+            hidden,
+            watch: Watch::default(),
+            definition: Definition::default(),
+            parts: Vec::new(),
+            reconciliation: Reconciliation::default(),
+            causes: Vec::new(),
+            entered: None,
+            out: Some((moment.at, String::new())),
+            windows: None,
+            over: false,
+            members: BTreeMap::new(),
+            open: BTreeMap::new(),
+            spans: BTreeMap::new(),
+            failing_since: None,
+        }
+    }
+
+    /// How many subjects it has now.
+    fn population(&self) -> u64 {
+        self.members.len() as u64
+    }
+
+    /// The subjects that it has now.
+    pub(super) fn members(&self) -> impl Iterator<Item = &SubjectId> {
+        self.members.keys()
+    }
+
+    /// Whether it is in force now.
+    pub(super) const fn is_in_force(&self) -> bool {
+        self.out.is_none()
+    }
+
+    /// Notes a gap that has ended.
+    pub(super) fn hide(&mut self, from: Timestamp, to: Timestamp) {
+        self.hidden.insert(from, to);
+    }
+
+    /// The last instant at which it was seen: what a gap hides was not.
+    pub(super) fn seen(&self, blind: &Blindness) -> Option<Timestamp> {
+        let seen = self.watch.last_seen()?;
+        let hidden = match blind.open_since(&self.concern) {
+            Some(open) if open < seen => {
+                return Some(self.hidden.up_to(open).map_or(open, |gap| gap.0));
+            }
+            _ => self.hidden.around(seen),
+        };
+        Some(hidden.map_or(seen, |gap| gap.0))
+    }
+
+    /// When it was seen between two times.
+    pub(super) fn observed(&self, blind: &Blindness, from: Timestamp, to: Timestamp) -> Intervals {
+        let mut observed = self.watch.observed(from, to);
+        let mut hidden = self.hidden.within(from, to);
+        if let Some(open) = blind.open_since(&self.concern) {
+            hidden.insert(open, to);
+        }
+        observed.remove_all(&hidden);
+        observed
+    }
+
+    /// The period begins.
+    pub(super) fn begin(&mut self, from: Timestamp) {
+        let members = self.population();
+        self.windows = Some(Windows {
+            whole: Tally::new(from, members),
+            part: self.out.is_none().then(|| Tally::new(from, members)),
+        });
+    }
+
+    /// The period ends.
+    pub(super) fn freeze(&mut self, until: Timestamp, sink: &mut dyn Sink) -> Option<Tally> {
+        self.end_part(until);
+        let mut whole = self.windows.take()?.whole;
+        self.settle(&mut whole, until);
+        self.over = true;
+        for (subject, joined) in &self.members {
+            sink.member(&self.member(subject, *joined, None));
+        }
+        Some(whole)
+    }
+
+    /// Hands over what has not ended with the log.
+    pub(super) fn finish(&mut self, sink: &mut dyn Sink) {
+        for (_, open) in std::mem::take(&mut self.open) {
+            sink.deviation(&open);
+        }
+        for (subject, span) in std::mem::take(&mut self.spans) {
+            sink.span(&self.policy, &self.control, &subject, &span, None);
+        }
+    }
+
+    /// Counts what goes on beyond the end of some time.
+    fn settle(&self, tally: &mut Tally, until: Timestamp) {
+        for open in self.open.values() {
+            tally.deviation(open, until);
+        }
+        for span in self.spans.values() {
+            tally.span(span, None, until);
+        }
+        if let Some(since) = self.failing_since {
+            tally.failing(since, until);
+        }
+        tally.numbers.population.closing = self.population();
+    }
+
+    fn end_part(&mut self, at: Timestamp) {
+        let part = self
+            .windows
+            .as_mut()
+            .and_then(|windows| windows.part.take());
+        let Some(mut tally) = part.filter(|tally| tally.from < at) else {
+            return;
+        };
+        self.settle(&mut tally, at);
+        let definition = self.definition.clone();
+        self.parts.push(Part {
+            to: at,
+            definition,
+            tally,
+        });
+    }
+
+    fn begin_part(&mut self, at: Timestamp) {
+        let members = self.population();
+        if let Some(windows) = &mut self.windows {
+            windows.part = Some(Tally::new(at, members));
+        }
+    }
+
+    /// Takes what an entry says of its definition; another one begins another segment.
+    pub(super) fn define(&mut self, said: &Said<'_>, moment: Moment) {
+        self.enter(moment);
+        if self.over {
+            return;
+        }
+        let mut next = self.definition.clone();
+        if next.take(said).is_some() {
+            self.end_part(moment.at);
+            self.definition = next;
+            self.begin_part(moment.at);
+        } else {
+            self.definition = next;
+        }
+    }
+
+    /// It is in force from now on.
+    pub(super) fn enter(&mut self, moment: Moment) {
+        if let Some((since, why)) = self.out.take() {
+            self.entered.get_or_insert(moment.at);
+            if !why.is_empty() {
+                self.causes.push(Cause {
+                    from: since,
+                    to: moment.at,
+                    why,
+                });
+            }
+            self.begin_part(moment.at);
+        }
+    }
+
+    /// It is not in force any more: whatever was known of its subjects ends.
+    pub(super) fn leave(
+        &mut self,
+        why: &str,
+        end: End,
+        moment: Moment,
+        blind: &Blindness,
+        sink: &mut dyn Sink,
+    ) {
+        if self.out.is_some() {
+            return;
+        }
+        let seen = self.seen(blind);
+        self.end_part(moment.at);
+        let open: Vec<SubjectId> = self.open.keys().cloned().collect();
+        for subject in open {
+            self.close(&subject, end, moment, seen, sink);
+        }
+        let spans: Vec<SubjectId> = self.spans.keys().cloned().collect();
+        for subject in spans {
+            self.end_span(&subject, moment, sink);
+        }
+        let members: Vec<SubjectId> = self.members.keys().cloned().collect();
+        for subject in members {
+            self.left(&subject, moment, seen, sink);
+        }
+        self.watch.end(moment.at);
+        self.out = Some((moment.at, why.to_owned()));
+    }
+
+    /// Why it is not in force, if it isn't, with the time since then.
+    pub(super) fn absence(&self) -> Option<Cause> {
+        let (from, why) = self.out.clone()?;
+        Some(Cause {
+            from,
+            to: Timestamp::MAX,
+            why,
+        })
+    }
+
+    /// When it first was in force.
+    pub(super) const fn first_in_force(&self) -> Option<Timestamp> {
+        self.entered
+    }
+
+    /// A heartbeat says that a kind that it reads can't be used: that it was looked at proves nothing.
+    pub(super) fn hidden(&mut self, kind: &str, state: Freshness, at: Timestamp) {
+        self.watch.cut();
+        let why = format!("{kind} was {state}");
+        match self.causes.last_mut() {
+            Some(last) if last.why == why && at.duration_since(last.to) <= SILENCE => last.to = at,
+            _ => {
+                let from = self.watch.last_seen().unwrap_or(at);
+                self.causes.push(Cause { from, to: at, why });
+            }
+        }
+    }
+
+    /// A heartbeat counts so many subjects.
+    pub(super) fn reconcile(&mut self, counted: u64, at: Timestamp) {
+        if self.windows.is_none() {
+            return;
+        }
+        let known = self.population();
+        self.reconciliation.compared += 1;
+        if known != counted {
+            self.reconciliation.differing += 1;
+            let difference = Difference { at, known, counted };
+            self.reconciliation.first.get_or_insert(difference);
+        }
+    }
+
+    /// A subject joins.
+    pub(super) fn joined(&mut self, subject: &SubjectId, moment: Moment) {
+        if self.over || self.members.contains_key(subject) {
+            return;
+        }
+        self.members.insert(subject.clone(), moment.at);
+        if let Some(windows) = &mut self.windows {
+            windows.each(|tally| tally.numbers.population.added += 1);
+        }
+    }
+
+    /// A subject leaves.
+    pub(super) fn left(
+        &mut self,
+        subject: &SubjectId,
+        moment: Moment,
+        seen: Option<Timestamp>,
+        sink: &mut dyn Sink,
+    ) {
+        self.close(subject, End::SubjectGone, moment, seen, sink);
+        self.end_span(subject, moment, sink);
+        if self.over {
+            return;
+        }
+        let Some(joined) = self.members.remove(subject) else {
+            return;
+        };
+        if let Some(windows) = &mut self.windows {
+            windows.each(|tally| tally.numbers.population.removed += 1);
+            sink.member(&self.member(subject, joined, Some(moment.at)));
+        }
+    }
+
+    fn member(&self, subject: &SubjectId, joined: Timestamp, left: Option<Timestamp>) -> Member {
+        Member {
+            policy: self.policy.clone(),
+            control: self.control.clone(),
+            subject: subject.clone(),
+            joined,
+            left,
+        }
+    }
+
+    /// The outcome of a subject changes.
+    pub(super) fn transition(
+        &mut self,
+        said: &Transition,
+        subject: &SubjectId,
+        moment: Moment,
+        blind: &Blindness,
+        sink: &mut dyn Sink,
+    ) {
+        let seen = self.seen(blind);
+        let Some(to) = said.to else {
+            self.close(subject, end_of(said), moment, seen, sink);
+            self.left(subject, moment, seen, sink);
+            return;
+        };
+        self.joined(subject, moment);
+        let unknown = self
+            .spans
+            .get(subject)
+            .filter(|span| span.kind == SpanKind::Unknown);
+        let unknown_after = unknown.map(|span| span.after);
+        match to {
+            Outcome::Fail => {
+                self.fail(
+                    said,
+                    subject,
+                    moment,
+                    known_before(said, unknown_after, seen),
+                    seen,
+                    sink,
+                );
+            }
+            // What can't be seen has not ended.
+            Outcome::Unknown => {}
+            _ => self.close(subject, end_of(said), moment, seen, sink),
+        }
+        let kind = match to {
+            Outcome::Excepted => Some(SpanKind::Excepted),
+            Outcome::Unknown => Some(SpanKind::Unknown),
+            _ => None,
+        };
+        let lasts = self
+            .spans
+            .get(subject)
+            .is_some_and(|span| Some(span.kind) == kind);
+        if lasts {
+            return;
+        }
+        self.end_span(subject, moment, sink);
+        if let Some(kind) = kind.filter(|_| !self.over) {
+            let span = Span {
+                kind,
+                since: moment.at,
+                after: known_before(said, unknown_after, seen),
+                reason: said.reason.to_string(),
+                message: said.message.clone(),
+                entry: moment.seq,
+            };
+            self.spans.insert(subject.clone(), span);
+        }
+    }
+
+    fn fail(
+        &mut self,
+        said: &Transition,
+        subject: &SubjectId,
+        moment: Moment,
+        opened_after: Option<Timestamp>,
+        seen: Option<Timestamp>,
+        sink: &mut dyn Sink,
+    ) {
+        let id = said.deviation.as_deref().unwrap_or_default();
+        if let Some(open) = self.open.get_mut(subject) {
+            if said.from.is_some() || open.id == id {
+                open.severity = open.severity.max(said.severity);
+                return;
+            }
+            // It is judged for the first time once more: nobody said that what judged it before had ended.
+            self.close(subject, End::DefinitionChanged, moment, seen, sink);
+        }
+        if self.over {
+            return;
+        }
+        self.failing_since.get_or_insert(moment.at);
+        let open = Deviation {
+            id: id.to_owned(),
+            policy: self.policy.clone(),
+            control: self.control.clone(),
+            subject: subject.clone(),
+            owner: said.owner.clone(),
+            severity: said.severity,
+            reason: said.reason.to_string(),
+            message: said.message.clone(),
+            cause: said.cause,
+            from_outcome: said.from,
+            opened_after,
+            opened: moment.at,
+            began: said.opened.filter(|began| *began < moment.at),
+            closed_after: None,
+            closed: None,
+            ended: None,
+            opened_by: moment.seq,
+            closed_by: None,
+        };
+        self.open.insert(subject.clone(), open);
+    }
+
+    fn close(
+        &mut self,
+        subject: &SubjectId,
+        end: End,
+        moment: Moment,
+        seen: Option<Timestamp>,
+        sink: &mut dyn Sink,
+    ) {
+        let Some(mut closed) = self.open.remove(subject) else {
+            return;
+        };
+        closed.closed = Some(moment.at);
+        closed.closed_after = Some(seen.map_or(closed.opened, |seen| seen.max(closed.opened)));
+        closed.ended = Some(end);
+        closed.closed_by = Some(moment.seq);
+        let failing_since = self.failing_since.take_if(|_| self.open.is_empty());
+        if let Some(windows) = &mut self.windows {
+            windows.each(|tally| {
+                tally.deviation(&closed, moment.at);
+                if let Some(since) = failing_since {
+                    tally.failing(since, moment.at);
+                }
+            });
+            if closed.opened >= windows.whole.from || moment.at > windows.whole.from {
+                sink.deviation(&closed);
+            }
+        } else if self.over {
+            sink.deviation(&closed);
+        }
+    }
+
+    fn end_span(&mut self, subject: &SubjectId, moment: Moment, sink: &mut dyn Sink) {
+        let Some(span) = self.spans.remove(subject) else {
+            return;
+        };
+        if let Some(windows) = &mut self.windows {
+            windows.each(|tally| tally.span(&span, Some(moment.at), moment.at));
+        }
+        if self.windows.is_some() || self.over {
+            sink.span(&self.policy, &self.control, subject, &span, Some(moment.at));
+        }
+    }
+
+    /// A write of ours came to this.
+    pub(super) fn remedied(&mut self, result: ActionResult) {
+        if let Some(windows) = &mut self.windows {
+            windows.each(|tally| *tally.numbers.remedies.entry(result).or_default() += 1);
+        }
+    }
+}
