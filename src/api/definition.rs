@@ -6,8 +6,8 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube::CustomResourceExt;
 
 use super::{
-    AccessReview, Attestation, ClusterControlException, ControlException, ControlPolicy,
-    DeviationResponse, EvidenceLog,
+    AccessReview, Attestation, AuditPeriod, ClusterControlException, ControlException,
+    ControlPolicy, DeviationResponse, EvidenceLog,
 };
 use crate::controls::{Family, Info, REGISTRY};
 
@@ -29,6 +29,10 @@ pub fn definitions() -> Vec<(&'static str, CustomResourceDefinition)> {
             described(Attestation::crd(), |schema| {
                 name_controls(schema, |info| info.family == Family::Attested);
             }),
+        ),
+        (
+            "probity.dev_auditperiods.yaml",
+            described(AuditPeriod::crd(), |_| {}),
         ),
         (
             "probity.dev_clustercontrolexceptions.yaml",

@@ -4,6 +4,7 @@ pub mod access_review;
 pub mod attestation;
 pub mod cluster_control_exception;
 pub mod control_exception;
+pub mod audit_period;
 pub mod controls;
 pub mod decision;
 pub mod definition;
@@ -26,6 +27,9 @@ pub use self::{
     },
     cluster_control_exception::{ClusterControlException, ClusterControlExceptionSpec},
     control_exception::{ControlException, ControlExceptionSpec},
+    audit_period::{
+        AuditPeriod, AuditPeriodControl, AuditPeriodSpec, AuditPeriodStatus, OwnControl,
+    },
     controls::{Controls, Setting},
     decision::{Decision, DecisionVerdict},
     definition::definitions,

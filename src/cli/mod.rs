@@ -6,13 +6,16 @@ mod baseline;
 mod controls;
 mod crds;
 mod diff;
+mod evidence;
 mod explain;
 mod generate;
 mod log;
+mod period;
 mod probe;
 mod review;
 mod run;
 mod verify;
+mod sample;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -44,6 +47,10 @@ enum Command {
     Log(log::Arguments),
     /// Check an evidence log, without a cluster: exit code 0 if it is whole and unchanged, 1 if not.
     Verify(verify::Arguments),
+    /// Tell how each control operated over an audit period, from the log alone.
+    Period(period::Arguments),
+    /// Draw a sample from the population of a control that anybody can draw again.
+    Sample(sample::Arguments),
     /// List the controls.
     Controls(controls::Arguments),
     /// Tell what a control checks, why it matters, and how to mend what fails.
@@ -99,6 +106,8 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Review(arguments) => review::run(arguments).await,
         Command::Log(arguments) => log::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments).map(drop),
+        Command::Period(arguments) => period::run(&arguments),
+        Command::Sample(arguments) => sample::run(&arguments),
         Command::Controls(arguments) => controls::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Crds => crds::run(),

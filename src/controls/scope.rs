@@ -21,6 +21,23 @@ pub struct Scope {
 }
 
 impl Scope {
+    /// Why the namespace is not covered, for people; `None` if it is.
+    pub fn exclusion(&self, inventory: &Inventory, namespace: &str) -> Option<&'static str> {
+        if self.covers(inventory, namespace) {
+            return None;
+        }
+        let listed = |names: &[String]| names.iter().any(|name| name == namespace);
+        Some(if listed(&self.exclude) {
+            "listed in spec.scope.exclude"
+        } else if !self.include.is_empty() && !listed(&self.include) {
+            "not listed in spec.scope.include"
+        } else if self.is_system(namespace) && !listed(&self.include) {
+            "a system namespace"
+        } else {
+            "not matched by spec.scope.namespaceSelector"
+        })
+    }
+
     /// Whether the namespace is covered.
     pub fn covers(&self, inventory: &Inventory, namespace: &str) -> bool {
         if self.exclude.iter().any(|name| name == namespace) {

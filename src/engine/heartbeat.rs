@@ -30,10 +30,12 @@ impl Engine {
             return;
         }
         self.say_if_asleep(now);
+        self.say_scopes();
         let mut total = Counts::default();
         let mut controls = Vec::new();
         let told = self.instances.values();
-        for instance in told.filter(|instance| !instance.key.suspended) {
+        // Of one that has not been introduced the log doesn't know the subjects: to list it would claim that it is judged.
+        for instance in told.filter(|instance| instance.introduced) {
             let counts = instance.visible_counts();
             total.join(&counts);
             for policy in &instance.policies {

@@ -15,7 +15,10 @@ use super::{
 };
 use crate::{
     controls::{Info, Scope, Subject, Verdict},
-    evidence::words::{Cause, End},
+    evidence::{
+        body::Excluded,
+        words::{Cause, End},
+    },
     inventory::{Inventory, Sym},
     verdict::{Counts, Outcome},
 };
@@ -97,6 +100,8 @@ pub(super) struct Instance {
     pub(super) filled: bool,
     /// Whether the log of this term holds what is in the table.
     pub(super) introduced: bool,
+    /// The namespaces out of scope, as this term has told the log.
+    pub(super) scope_said: Option<Vec<Excluded>>,
     pub(super) outcome_since: Timestamp,
     pub(super) last_outcome: Option<Outcome>,
     pub(super) last_drift: Option<(Timestamp, Option<End>)>,
@@ -122,6 +127,7 @@ impl Instance {
             sight: Sight::Unsettled,
             filled: false,
             introduced: false,
+            scope_said: None,
             outcome_since: now,
             last_outcome: None,
             last_drift: None,

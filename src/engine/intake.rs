@@ -65,6 +65,7 @@ impl Engine {
             if kind == Kind::Namespace {
                 self.replan_namespace(&change.name);
                 self.owners_changed();
+                self.scopes_changed = true;
             }
         }
     }

@@ -37,6 +37,7 @@ mod policies;
 mod record;
 mod restraint;
 mod rule;
+mod scopes;
 mod sharing;
 mod status;
 mod term;
@@ -130,6 +131,8 @@ pub struct Engine {
     leading: bool,
     /// When the last entry was said.
     said_at: Option<Timestamp>,
+    /// Whether the log may not know which namespaces are out of scope.
+    scopes_changed: bool,
     log: Result<(), String>,
     last_action: u64,
     heartbeat_at: Duration,
@@ -181,6 +184,7 @@ impl Engine {
             drills: Drills::default(),
             leading: false,
             said_at: None,
+            scopes_changed: false,
             log: Ok(()),
             last_action: 0,
             heartbeat_at: HEARTBEAT,

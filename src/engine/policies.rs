@@ -92,11 +92,12 @@ impl Engine {
         let old = self.policies.remove(&name);
         let policy = self.compile(&name, object, &spec_hash, old.as_ref(), now);
         self.policies.insert(name.clone(), policy);
+        // First what changed, then what follows from it.
+        self.say_policy(&name, old.as_ref());
         if let Some(old) = &old {
             self.release_instances(&name, old);
         }
         self.need_analyses();
-        self.say_policy(&name, old.as_ref());
         for (id, policy) in std::mem::take(&mut self.newcomers) {
             self.introduce_to(id, &policy);
         }

@@ -42,6 +42,7 @@ impl Engine {
             return;
         }
         instance.introduced = true;
+        self.scopes_changed = true;
         let (names, control) = (instance.policies.clone(), instance.key.control);
         let mut moves = Moves::default();
         for (subject, verdict) in self.members(id) {
@@ -206,7 +207,7 @@ impl Engine {
         }
     }
 
-    /// Records what a put-back would restore, where a policy enforces.
+    /// Records what a put-back would restore, where a policy enforces, and what was seen happen.
     pub(super) fn say_kept(&mut self, rule: RuleId, subject: &Subject) {
         // A follower says nothing; it must not believe later that it had.
         let Some(rule) = self.rules.get(&rule).filter(|_| self.leading) else {
@@ -222,7 +223,9 @@ impl Engine {
             .filter(|instance| instance.holds(subject))
             .flat_map(|instance| &instance.policies)
             .any(|name| self.enforces(name, control));
-        if !enforced || !self.memory.remember_kept(control, subject, kept) {
+        // Of what is no object nothing can be put back: what is kept of it is what was seen, which is evidence in itself.
+        let seen = subject.object_kind().is_none();
+        if !(enforced || seen) || !self.memory.remember_kept(control, subject, kept) {
             return;
         }
         let said = body::Kept {
@@ -406,7 +409,7 @@ impl Engine {
         self.out.notices.push(notice);
     }
 
-    /// Ends all deviations of an instance for one policy that no longer uses it.
+    /// Ends all deviations and memberships of an instance for one policy that no longer uses it.
     pub(super) fn close_for(&mut self, id: u32, policy: &Sym, end: End) {
         let Some(instance) = self.instances.get(&id) else {
             return;
@@ -414,6 +417,7 @@ impl Engine {
         if !instance.introduced {
             return;
         }
+        let control = instance.key.control.into();
         let open: Vec<(Subject, Deviation)> = instance
             .rows
             .iter()
@@ -432,6 +436,19 @@ impl Engine {
                 said.deviation = Some(deviation.id);
                 self.say(Body::Transition(said));
             }
+        }
+        let left = self.members(id);
+        let population = Population {
+            policies: vec![policy.clone()],
+            control,
+            joined: Vec::new(),
+            left: left
+                .iter()
+                .map(|(subject, _)| self.subject_ref(subject))
+                .collect(),
+        };
+        for batch in population.batches() {
+            self.say(Body::Population(batch));
         }
     }
 }

@@ -142,6 +142,7 @@ impl Engine {
                 continue;
             };
             instance.introduced = false;
+            instance.scope_said = None;
             for (subject, verdict) in members {
                 let row = instance.rows.get(&subject);
                 self.memory.remember_row(

@@ -14,6 +14,7 @@ use crate::{
 
 mod drills;
 mod enforcing;
+mod periods;
 mod policies;
 mod scopes;
 mod terms;

@@ -210,6 +210,8 @@ pub(super) fn bodies() -> Vec<Body> {
         Scope {
             policies: vec!["soc2".into()],
             control: control(),
+            rule_version: Some(2),
+            params_hash: Some("aa".to_owned()),
             scope_hash: "ff".to_owned(),
             included: 3,
             excluded: vec![Excluded {

@@ -412,6 +412,7 @@ impl Account {
             if self.phase == Phase::After {
                 continue;
             }
+            self.tracks[position].included = Some(said.included);
             let listed = self.excluded.entry(position).or_default();
             let now = |of: &Excluded| {
                 let mut now = said.excluded.iter();

@@ -85,8 +85,9 @@ impl<'a> From<&'a Transition> for Said<'a> {
 impl<'a> From<&'a Scope> for Said<'a> {
     fn from(said: &'a Scope) -> Self {
         Self {
+            rule_version: said.rule_version,
+            params_hash: said.params_hash.as_deref(),
             scope_hash: Some(&said.scope_hash),
-            ..Self::default()
         }
     }
 }

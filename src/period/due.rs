@@ -155,6 +155,17 @@ impl Occurrences {
         members.collect()
     }
 
+    /// Attested controls with an approved attestation that was valid at some time after `from`.
+    pub(super) fn attested(&self, from: Timestamp) -> Vec<String> {
+        let valid = self
+            .attested
+            .iter()
+            .filter(|(_, said)| said.until.is_none_or(|until| until > from));
+        let mut controls: Vec<String> = valid.map(|((control, ..), _)| control.clone()).collect();
+        controls.dedup();
+        controls
+    }
+
     fn attestation(&self, control: &str, until: Timestamp, end: Timestamp) -> Option<Vec<Due>> {
         if !control.starts_with("attest-") {
             return None;

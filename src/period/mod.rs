@@ -23,6 +23,8 @@ mod frame;
 mod intervals;
 mod numbers;
 mod people;
+mod readiness;
+mod sample;
 mod subjects;
 mod summary;
 #[cfg(test)]
@@ -39,6 +41,10 @@ pub use self::{
     intervals::Intervals,
     numbers::{DeviationNumbers, Numbers, PopulationNumbers, SpanNumbers, Times},
     people::{Excluded, ObjectStep, PolicyStep, Run},
+    readiness::{
+        Commitment, Criterion, Readiness, Shown, Signal, criteria_of, readiness, signal, title,
+    },
+    sample::{Drawn, Item, Sample, Sampler, item_id},
     subjects::SubjectId,
     summary::{ClockStep, Coverage, LogRange, Operated, Operation, Segment, Summary},
     track::{Difference, Member, Reconciliation},

@@ -126,6 +126,8 @@ pub struct Operation {
     pub segments: Vec<Segment>,
     /// How the population agrees with the counts of heartbeats.
     pub reconciliation: Reconciliation,
+    /// Namespaces that were in scope, as the log last told.
+    pub included: Option<u64>,
     /// Namespaces that were left out.
     pub excluded: Vec<Excluded>,
     /// How many gaps there were.
@@ -150,6 +152,8 @@ pub struct Summary {
     pub log: LogRange,
     /// How each control operated, by control and policy.
     pub controls: Vec<Operation>,
+    /// Attested controls for which an attestation was approved and valid.
+    pub attested: Vec<String>,
     /// Changes of policies in the period.
     pub policy_changes: Vec<PolicyStep>,
     /// Changes of the period itself after it had begun.
@@ -196,6 +200,7 @@ impl Account {
             warnings,
             period: self.frame,
             log: self.range,
+            attested: self.occurrences.attested(from),
             policy_changes: self.changes,
             period_changes: self.period_changes,
             runs: self.runs,
@@ -243,6 +248,7 @@ impl Account {
             coverage: Coverage::of(&observed, from, until),
             segments: segments.collect(),
             reconciliation: track.reconciliation.clone(),
+            included: track.included,
             excluded,
             gap_count: gaps.len() as u64,
             gaps: gaps.into_iter().take(MOST_GAPS).collect(),

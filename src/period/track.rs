@@ -105,6 +105,8 @@ pub(super) struct Track {
     pub(super) definition: Definition,
     pub(super) parts: Vec<Part>,
     pub(super) reconciliation: Reconciliation,
+    /// Namespaces in its scope.
+    pub(super) included: Option<u64>,
     /// Why it was not in force, or what it reads not usable.
     pub(super) causes: Vec<Cause>,
     /// When it first was in force.
@@ -145,6 +147,7 @@ impl Track {
             definition: Definition::default(),
             parts: Vec::new(),
             reconciliation: Reconciliation::default(),
+            included: None,
             causes: Vec::new(),
             entered: None,
             out: Some((moment.at, String::new())),

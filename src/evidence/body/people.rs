@@ -68,6 +68,12 @@ pub struct Scope {
     pub policies: Vec<Name>,
     /// The control.
     pub control: Word,
+    /// Version of the rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule_version: Option<u32>,
+    /// Hash of the parameters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub params_hash: Option<String>,
     /// Hash of the scope.
     pub scope_hash: String,
     /// How many namespaces are in scope.

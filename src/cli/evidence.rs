@@ -1,0 +1,162 @@
+//! What the commands for auditors share: the entries of a log, and the period that is asked for.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use serde_json::Value;
+
+use super::Failure;
+use crate::{
+    api::{AuditPeriod, AuditPeriodSpec},
+    evidence::{
+        Body, Entry, Reader,
+        body::{Content, ObjectChange},
+        words::Step,
+    },
+    period::Frame,
+};
+
+/// Which log, and which period of it.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Asked {
+    /// An `AuditPeriod` by the name under which the log knows it, or a file that holds one.
+    #[arg(value_name = "NAME|FILE")]
+    pub(super) period: String,
+    /// Folder of the evidence log.
+    #[arg(
+        long = "log",
+        value_name = "DIR",
+        env = "PROBITY_DATA_DIR",
+        default_value = "/data"
+    )]
+    pub(super) log: PathBuf,
+}
+
+/// A period as it was asked for.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    pub(super) frame: Frame,
+    pub(super) spec: AuditPeriodSpec,
+}
+
+impl Asked {
+    /// The period.
+    pub(super) fn wanted(&self) -> Result<Wanted, Failure> {
+        let path = Path::new(&self.period);
+        let (name, spec) = if path.is_file() {
+            from_file(path)?
+        } else {
+            let spec = from_log(&self.log, &self.period)?;
+            (self.period.clone(), spec)
+        };
+        let AuditPeriodSpec {
+            start,
+            end,
+            time_zone,
+            ..
+        } = &spec;
+        let mut frame = Frame::new(&name, start, end, time_zone)
+            .map_err(|error| format!("the period {name} can't be used: {error}"))?;
+        frame.policies = spec
+            .policies
+            .iter()
+            .map(|policy| policy.as_str().into())
+            .collect();
+        Ok(Wanted { frame, spec })
+    }
+}
+
+fn from_file(path: &Path) -> Result<(String, AuditPeriodSpec), Failure> {
+    let problem = |error: &dyn std::fmt::Display| {
+        format!(
+            "{} holds no AuditPeriod that can be read: {error}",
+            path.display()
+        )
+    };
+    let text = fs::read_to_string(path).map_err(|error| problem(&error))?;
+    let period: AuditPeriod = serde_saphyr::from_str(&text).map_err(|error| problem(&error))?;
+    let name = period
+        .metadata
+        .name
+        .ok_or_else(|| problem(&"metadata.name is missing"))?;
+    Ok((name, period.spec))
+}
+
+/// The last spec of a period that the log knows. One that was deleted is still known.
+fn from_log(log: &Path, name: &str) -> Result<AuditPeriodSpec, Failure> {
+    let mut found = None;
+    for entry in entries(log)? {
+        if let Body::Period(said) = entry?.body
+            && *said.name == *name
+            && said.step != Step::Deleted
+        {
+            found = said.spec.or(found);
+        }
+    }
+    let Some(Content::Inline(spec)) = found else {
+        return Err(format!(
+            "{name} is no file, and the log in {} knows no AuditPeriod of this name: write one into a file and name that",
+            log.display()
+        ));
+    };
+    serde_json::from_value(spec).map_err(|error| {
+        format!("the AuditPeriod {name} in the log can't be read by this version: {error}")
+    })
+}
+
+/// The entries of a log, with what they keep in blobs as far as an account needs it.
+pub(super) fn entries(
+    log: &Path,
+) -> Result<impl Iterator<Item = Result<Entry, Failure>> + use<>, Failure> {
+    if !log.is_dir() {
+        return Err(format!(
+            "{} is no folder: name the folder of an evidence log",
+            log.display()
+        ));
+    }
+    let folder = log.to_owned();
+    let explain = move |error: &dyn std::fmt::Display| {
+        format!(
+            "the evidence log in {} can't be read: {error}",
+            folder.display()
+        )
+    };
+    let reader = Reader::open(log).map_err(|error| explain(&error))?;
+    let folder = log.to_owned();
+    Ok(reader.map(move |entry| {
+        let mut entry = entry.map_err(|error| explain(&error))?;
+        for content in kept_apart(&mut entry.body) {
+            if matches!(content, Content::Blob(_)) {
+                let value = content.load(&folder).map_err(|error| explain(&error))?;
+                *content = Content::Inline(value);
+            }
+        }
+        Ok(entry)
+    }))
+}
+
+/// Contents that an account reads: specs and decisions, not objects.
+fn kept_apart(body: &mut Body) -> Vec<&mut Content> {
+    match body {
+        Body::PolicyChange(said) => said.spec.iter_mut().collect(),
+        Body::Kept(said) => vec![&mut said.value],
+        Body::Exception(said)
+        | Body::Attestation(said)
+        | Body::Review(said)
+        | Body::Response(said)
+        | Body::Period(said) => {
+            let ObjectChange { spec, decision, .. } = said;
+            spec.iter_mut().chain(decision.iter_mut()).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// A value as lines of JSON for people and programs.
+pub(super) fn pretty(value: &impl serde::Serialize) -> Result<String, Failure> {
+    let value: Value = serde_json::to_value(value).map_err(|error| error.to_string())?;
+    serde_json::to_string_pretty(&value).map_err(|error| error.to_string())
+}

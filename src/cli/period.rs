@@ -1,0 +1,224 @@
+//! `probity period`: how each control operated over an audit period, from the log alone.
+
+use clap::Args;
+use jiff::Timestamp;
+
+use super::{
+    Failure,
+    evidence::{Asked, entries, pretty},
+};
+use crate::period::{Account, NumbersOnly, Operation, Readiness, Summary, readiness};
+
+/// Arguments of `probity period`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    asked: Asked,
+    /// List the criteria: which are automated, attested or unaddressed, and what is tested against.
+    #[arg(long)]
+    readiness: bool,
+    /// JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Computes the account and prints it.
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let wanted = arguments.asked.wanted()?;
+    let mut account = Account::new(wanted.frame);
+    for entry in entries(&arguments.asked.log)? {
+        account.take(&entry?, &mut NumbersOnly);
+    }
+    let summary = account.finish(Timestamp::now(), &mut NumbersOnly);
+    if arguments.readiness {
+        let readiness = readiness(&summary, &wanted.spec.criteria);
+        if arguments.json {
+            println!("{}", pretty(&readiness)?);
+        } else {
+            print!("{}", criteria(&readiness));
+        }
+        return Ok(());
+    }
+    if arguments.json {
+        println!("{}", pretty(&summary)?);
+    } else {
+        print!("{}", table(&summary));
+    }
+    Ok(())
+}
+
+/// The account as a table, with what is to be done below it.
+fn table(summary: &Summary) -> String {
+    let mut lines = vec![head(summary)];
+    lines.extend(
+        summary
+            .warnings
+            .iter()
+            .map(|warning| format!("Note: {warning}.")),
+    );
+    lines.push(String::new());
+    lines.push(format!(
+        "{:<42} {:<16} {:<13} {:>9} {:>6} {:>22} {:>11} {:>9} {:>9} {:>9}",
+        "CONTROL",
+        "POLICY",
+        "OPERATED",
+        "COVERAGE",
+        "GAPS",
+        "POPULATION",
+        "DEVIATIONS",
+        "LONGEST",
+        "DETECT",
+        "FIX"
+    ));
+    lines.extend(summary.controls.iter().map(row));
+    let due = summary.controls.iter().flat_map(|operation| {
+        operation.due.iter().map(|due| {
+            let last = due
+                .last
+                .map_or_else(|| "never".to_owned(), |last| format!("{last:.0}"));
+            let late = if due.overdue { ", and is overdue" } else { "" };
+            let Operation {
+                control, policy, ..
+            } = operation;
+            format!(
+                "  {control} ({policy}): {}: last {last}, due by {:.0}{late}",
+                due.what, due.by
+            )
+        })
+    });
+    let due: Vec<String> = due.collect();
+    if !due.is_empty() {
+        lines.push(String::new());
+        lines.push(format!(
+            "To happen before the period ends on {}:",
+            summary.period.end
+        ));
+        lines.extend(due);
+    }
+    let changed = summary
+        .controls
+        .iter()
+        .filter(|operation| operation.segments.len() > 1);
+    for Operation {
+        control,
+        policy,
+        segments,
+        ..
+    } in changed
+    {
+        lines.push(String::new());
+        lines.push(format!(
+            "{control} ({policy}) changed its definition; by definition:"
+        ));
+        lines.extend(segments.iter().map(|segment| {
+            let deviations = &segment.numbers.deviations.times;
+            format!(
+                "  {:.0} to {:.0}: coverage {:.4}, {} deviations",
+                segment.from,
+                segment.to,
+                segment.coverage.ratio(),
+                deviations.count
+            )
+        }));
+    }
+    if !summary.period_changes.is_empty() {
+        lines.push(String::new());
+        lines.push("The period was changed after it had begun:".to_owned());
+        lines.extend(summary.period_changes.iter().map(|step| {
+            format!(
+                "  {:.0} {} by {}",
+                step.at,
+                step.step,
+                step.who.as_deref().unwrap_or("?")
+            )
+        }));
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+fn head(summary: &Summary) -> String {
+    let period = &summary.period;
+    let state = if summary.over {
+        "over".to_owned()
+    } else {
+        format!("judged until {:.0}", summary.until)
+    };
+    format!(
+        "Period {}: {} to {} ({}), {state}. Results of management's automated evaluation.",
+        period.name, period.start, period.end, period.time_zone
+    )
+}
+
+fn row(operation: &Operation) -> String {
+    let Operation {
+        control,
+        policy,
+        numbers,
+        ..
+    } = operation;
+    let moved = &numbers.population;
+    let deviations = &numbers.deviations;
+    let time = |seconds: Option<f64>| seconds.map_or_else(|| "-".to_owned(), short);
+    let longest = (deviations.times.count > 0).then(|| deviations.times.longest.as_secs_f64());
+    let population = format!(
+        "{}+{}-{}={}",
+        moved.opening, moved.added, moved.removed, moved.closing
+    );
+    let found = if deviations.open > 0 {
+        format!("{} ({} open)", deviations.times.count, deviations.open)
+    } else {
+        deviations.times.count.to_string()
+    };
+    format!(
+        "{control:<42} {policy:<16} {:<13} {:>9.4} {:>6} {population:>22} {found:>11} {:>9} {:>9} {:>9}",
+        operation.operated.as_str(),
+        operation.coverage.ratio(),
+        operation.gap_count,
+        time(longest),
+        time(numbers.detection.mean()),
+        time(numbers.remediation.mean()),
+    )
+}
+
+/// A time in its largest fitting unit.
+fn short(seconds: f64) -> String {
+    let units = [(86_400.0, "d"), (3_600.0, "h"), (60.0, "m")];
+    let unit = units.into_iter().find(|(size, _)| seconds >= *size);
+    let (size, unit) = unit.unwrap_or((1.0, "s"));
+    format!("{:.1}{unit}", seconds / size)
+}
+
+fn criteria(readiness: &Readiness) -> String {
+    let mut lines = vec![format!("{:<6} {:<12} BY", "ID", "SHOWN")];
+    for criterion in &readiness.criteria {
+        let mut by: Vec<&str> = criterion.controls.iter().map(String::as_str).collect();
+        by.extend(criterion.attestations.iter().map(String::as_str));
+        let by = match (by.is_empty(), criterion.possible.is_empty()) {
+            (false, _) => by.join(", "),
+            (true, false) => format!("possible by {}", criterion.possible.join(", ")),
+            (true, true) => "nothing in a cluster shows it".to_owned(),
+        };
+        lines.push(format!(
+            "{:<6} {:<12} {by}",
+            criterion.id,
+            criterion.shown.as_str()
+        ));
+    }
+    lines.push(String::new());
+    lines.push("Commitments that are tested against:".to_owned());
+    if readiness.commitments.is_empty() {
+        lines.push("  none: no policy sets an objective".to_owned());
+    }
+    lines.extend(readiness.commitments.iter().map(|commitment| {
+        let crate::period::Commitment {
+            name,
+            control,
+            policy,
+            value,
+        } = commitment;
+        format!("  {name}: {value} ({control} in {policy})")
+    }));
+    lines.push(String::new());
+    lines.join("\n")
+}

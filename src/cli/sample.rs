@@ -1,0 +1,144 @@
+//! `probity sample`: a sample of a control's population over an audit period.
+
+use clap::Args;
+use jiff::Timestamp;
+
+use super::{
+    Failure,
+    evidence::{Asked, entries, pretty},
+};
+use crate::period::{Account, Operation, Sample, Sampler, Summary};
+
+/// Arguments of `probity sample`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    asked: Asked,
+    /// The control whose subjects are drawn, such as `enc-ingress-tls`.
+    #[arg(long, value_name = "ID")]
+    control: String,
+    /// Any text. Whoever has it draws the same sample from the same log.
+    #[arg(long, value_name = "TEXT")]
+    seed: String,
+    /// How many items to draw; all, if there are fewer.
+    #[arg(long, value_name = "N")]
+    count: usize,
+    /// JSON instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Draws the sample and prints it.
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let wanted = arguments.asked.wanted()?;
+    let mut account = Account::new(wanted.frame);
+    let mut sampler = Sampler::new(&arguments.control);
+    for entry in entries(&arguments.asked.log)? {
+        account.take(&entry?, &mut sampler);
+    }
+    let summary = account.finish(Timestamp::now(), &mut sampler);
+    let ours = |operation: &&Operation| *operation.control == *arguments.control;
+    if !summary.controls.iter().any(|operation| ours(&operation)) {
+        let mut known: Vec<&str> = summary
+            .controls
+            .iter()
+            .map(|operation| &*operation.control)
+            .collect();
+        known.dedup();
+        return Err(format!(
+            "the log knows no control {} in this period; it knows: {}",
+            arguments.control,
+            known.join(", ")
+        ));
+    }
+    let sample = sampler.draw(&arguments.seed, arguments.count);
+    if arguments.json {
+        println!("{}", pretty(&sample)?);
+    } else {
+        print!("{}", text(&sample, &summary));
+    }
+    Ok(())
+}
+
+fn text(sample: &Sample, summary: &Summary) -> String {
+    let mut lines = vec![
+        format!(
+            "Control {} in {} to {} ({})",
+            sample.control, summary.period.start, summary.period.end, summary.period.time_zone
+        ),
+        format!(
+            "Population: {} subjects, SHA-256 {}",
+            sample.population, sample.population_sha256
+        ),
+    ];
+    for operation in summary
+        .controls
+        .iter()
+        .filter(|operation| *operation.control == *sample.control)
+    {
+        lines.push(completeness(operation));
+    }
+    lines.push(format!(
+        "Drawn {} with seed {:?}, by SHA-256(seed followed by id), the least first:",
+        sample.items.len(),
+        sample.seed
+    ));
+    for (rank, drawn) in sample.items.iter().enumerate() {
+        let item = &drawn.item;
+        let left = item
+            .left
+            .map_or_else(String::new, |left| format!(" to {left:.0}"));
+        lines.push(format!(
+            "{:>4} {} {} uid {} from {:.0}{left}, {} deviations",
+            rank + 1,
+            &drawn.sha256[..12],
+            item.id,
+            item.subject.subject().uid,
+            item.joined,
+            item.deviations
+        ));
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+/// What shows that the population is complete, in one policy.
+fn completeness(operation: &Operation) -> String {
+    let Operation {
+        policy,
+        numbers,
+        reconciliation,
+        included,
+        excluded,
+        ..
+    } = operation;
+    let moved = &numbers.population;
+    let out = excluded.iter().filter(|excluded| excluded.to.is_none());
+    let out: Vec<String> = out
+        .map(|excluded| format!("{} ({})", excluded.namespace, excluded.reason))
+        .collect();
+    let namespaces = included.map_or_else(
+        || "namespaces out of scope are not known".to_owned(),
+        |included| {
+            let total = included + out.len() as u64;
+            let names = if out.is_empty() {
+                String::new()
+            } else {
+                format!(": {}", out.join(", "))
+            };
+            format!(
+                "{included} namespaces included + {} excluded = {total}{names}",
+                out.len()
+            )
+        },
+    );
+    format!(
+        "In {policy}: {} opening + {} added - {} removed = {} closing; {} of {} heartbeats count the same; {namespaces}",
+        moved.opening,
+        moved.added,
+        moved.removed,
+        moved.closing,
+        reconciliation.compared - reconciliation.differing,
+        reconciliation.compared
+    )
+}

@@ -1,0 +1,77 @@
+//! CSV that spreadsheets can open without running what somebody named an object.
+
+use super::pack::{Pack, PackFile, ReportError};
+
+/// A table in the making.
+pub(super) struct Table(PackFile);
+
+impl Table {
+    /// A new file, with its header.
+    pub(super) fn new(pack: &Pack<'_>, name: &str, header: &[&str]) -> Result<Self, ReportError> {
+        let mut table = Self(pack.file(name)?);
+        table.row(header)?;
+        Ok(table)
+    }
+
+    /// One row.
+    pub(super) fn row(&mut self, cells: &[impl AsRef<str>]) -> Result<(), ReportError> {
+        let cells: Vec<String> = cells.iter().map(|text| cell(text.as_ref())).collect();
+        self.0.put(format!("{}\r\n", cells.join(",")).as_bytes())
+    }
+
+    /// Ends the file.
+    pub(super) fn close(self, pack: &Pack<'_>) -> Result<(), ReportError> {
+        pack.keep(self.0)
+    }
+}
+
+/// A text as a cell: quoted where it must be, and with an apostrophe before what a spreadsheet would take for a formula.
+pub(super) fn cell(text: &str) -> String {
+    let first = text.trim_start().chars().next();
+    let formula = matches!(first, Some('=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠'))
+        || text.starts_with(['\t', '\r', '\n']);
+    // Other control characters, and those that turn the direction of what follows, are for nobody to read.
+    let clean: String = text.chars().map(|c| if hidden(c) { '\u{fffd}' } else { c }).collect();
+    let safe = if formula { format!("'{clean}") } else { clean };
+    if safe.contains([',', '"', '\r', '\n', '\'']) {
+        format!("\"{}\"", safe.replace('"', "\"\""))
+    } else {
+        safe
+    }
+}
+
+fn hidden(c: char) -> bool {
+    let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    turns || (c.is_control() && !matches!(c, '\t' | '\r' | '\n'))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn no_cell_is_a_formula() {
+        assert_eq!(cell("=1+1"), "\"'=1+1\"");
+        assert_eq!(cell("  @SUM(A1)"), "\"'  @SUM(A1)\"");
+        assert_eq!(cell("\t=x"), "\"'\t=x\"");
+        assert_eq!(cell("a,b"), "\"a,b\"");
+        assert_eq!(cell("say \"x\""), "\"say \"\"x\"\"\"");
+        assert_eq!(cell("enc-ingress-tls"), "enc-ingress-tls");
+        assert_eq!(cell("\u{202e}gpj.exe"), "\u{fffd}gpj.exe");
+    }
+
+    proptest! {
+        #[test]
+        fn a_reader_gets_back_what_was_written_and_never_a_formula(text in ".{0,20}") {
+            let written = cell(&text);
+            let read = written.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+            let read = read.map_or_else(|| written.clone(), |inner| inner.replace("\"\"", "\""));
+            prop_assert!(!read.starts_with(['=', '+', '-', '@', '\t', '\r']), "{:?}", read);
+            if !text.chars().any(hidden) {
+                prop_assert_eq!(read.strip_prefix('\'').filter(|rest| *rest == text).unwrap_or(&read), &text);
+            }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The auditor pack: what an account comes to, as files that people and programs read.
+//!
+//! Responsible for what stands in the files. Must do no IO of its own: where they lie is the [`Folder`]'s business, and the
+//! command that made it moves the whole pack into place when it is complete.
+//!
+//! ```text
+//! entries ─► Collector (a Sink) ─► rows, written as they come; deviations to a spool
+//! end     ─► Summary + spool ─► csv, html, oscal, ocsf, in-toto ─► SHA256SUMS
+//! ```
+//!
+//! Words: auditors say "exception" for what we call a deviation. So the pack calls what a `ControlException` grants a
+//! "management-approved exemption", and draws no conclusion: it holds results of management's automated evaluation.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+mod collect;
+mod csv;
+mod html;
+mod oscal;
+mod pack;
+mod people;
+mod statement;
+mod tables;
+mod texts;
+mod timeline;
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    collect::Collector,
+    pack::{Folder, Pack, ReportError},
+};
+
+use crate::{api::AuditPeriodSpec, period::Summary};
+
+/// What a pack is made of, beside the log.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// The period as it was asked for.
+    pub spec: AuditPeriodSpec,
+    /// Version of this program.
+    pub version: &'static str,
+    /// SHA-256 of this program's file, if it could be read.
+    pub binary_digest: Option<String>,
+}
+
+/// Writes everything that needs the whole account, and the sums. The collector has written the rest.
+pub fn finish(
+    pack: &Pack<'_>,
+    collector: Collector<'_>,
+    summary: &Summary,
+    facts: &Facts,
+) -> Result<(), ReportError> {
+    let found = collector.close()?;
+    tables::write(pack, summary, facts, &found)?;
+    tables::deviations(pack, &found)?;
+    oscal::write(pack, summary, facts, &found)?;
+    html::write(pack, summary, facts, &found)?;
+    texts::write(pack, summary, facts)?;
+    found.discard(pack)?;
+    statement::write(pack, summary, facts)?;
+    pack.sums()
+}
