@@ -16,5 +16,6 @@ pub mod inventory;
 pub mod metrics;
 pub mod operator;
 pub mod period;
+pub mod report;
 pub mod server;
 pub mod verdict;

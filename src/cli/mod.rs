@@ -13,6 +13,7 @@ mod log;
 mod period;
 mod probe;
 mod review;
+mod report;
 mod run;
 mod verify;
 mod sample;
@@ -49,6 +50,8 @@ enum Command {
     Verify(verify::Arguments),
     /// Tell how each control operated over an audit period, from the log alone.
     Period(period::Arguments),
+    /// Write the auditor pack of an audit period, from the log alone.
+    Report(report::Arguments),
     /// Draw a sample from the population of a control that anybody can draw again.
     Sample(sample::Arguments),
     /// List the controls.
@@ -107,6 +110,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Log(arguments) => log::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments).map(drop),
         Command::Period(arguments) => period::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
         Command::Sample(arguments) => sample::run(&arguments),
         Command::Controls(arguments) => controls::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),

@@ -1,7 +1,7 @@
 //! Deviations: intervals in which a subject failed, with what is not known about their ends.
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{numbers::is_drift, subjects::SubjectId};
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// An interval in which a subject failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Deviation {
     /// Its id, by which management responds to it.

@@ -2,7 +2,7 @@
 
 use std::{cmp::Ordering, collections::BTreeSet, sync::Arc};
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::evidence::SubjectRef;
 
@@ -51,6 +51,12 @@ impl PartialOrd for SubjectId {
 impl Serialize for SubjectId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for SubjectId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        SubjectRef::deserialize(deserializer).map(|subject| Self(Arc::new(subject)))
     }
 }
 

@@ -184,7 +184,7 @@ impl Track {
     pub(super) fn seen(&self, blind: &Blindness) -> Option<Timestamp> {
         let seen = self.watch.last_seen()?;
         let hidden = match blind.open_since(&self.concern) {
-            Some(open) if open < seen => {
+            Some(open) if open <= seen => {
                 return Some(self.hidden.up_to(open).map_or(open, |gap| gap.0));
             }
             _ => self.hidden.around(seen),

@@ -63,30 +63,103 @@ impl<'a> Collector<'a> {
             populations: BTreeMap::new(),
             unobserved: table(
                 "not-observable.csv",
-                &["control", "policy", "kind", "namespace", "name", "from", "to", "reason", "message", "entry", "assumed responsible"],
+                &[
+                    "control",
+                    "policy",
+                    "kind",
+                    "namespace",
+                    "name",
+                    "from",
+                    "to",
+                    "reason",
+                    "message",
+                    "entry",
+                    "assumed responsible",
+                ],
             )?,
             exempted: table(
                 "management-approved-exemptions.csv",
-                &["control", "policy", "kind", "namespace", "name", "from", "to", "reason", "message", "entry"],
+                &[
+                    "control",
+                    "policy",
+                    "kind",
+                    "namespace",
+                    "name",
+                    "from",
+                    "to",
+                    "reason",
+                    "message",
+                    "entry",
+                ],
             )?,
-            gaps: table("gaps.csv", &["control", "policy", "from", "to", "seconds", "causes"])?,
+            gaps: table(
+                "gaps.csv",
+                &["control", "policy", "from", "to", "seconds", "causes"],
+            )?,
             remedies: table(
                 "remedies.csv",
-                &["intent", "control", "policies", "action", "kind", "namespace", "name", "began", "ended", "result", "message"],
+                &[
+                    "intent",
+                    "control",
+                    "policies",
+                    "action",
+                    "kind",
+                    "namespace",
+                    "name",
+                    "began",
+                    "ended",
+                    "result",
+                    "message",
+                ],
             )?,
             changes: table(
                 "changes.csv",
-                &["entry", "time", "kind", "namespace", "name", "step", "who", "old hash", "new hash", "expires", "decision"],
+                &[
+                    "entry",
+                    "time",
+                    "kind",
+                    "namespace",
+                    "name",
+                    "step",
+                    "who",
+                    "old hash",
+                    "new hash",
+                    "expires",
+                    "decision",
+                ],
             )?,
             attestations: table(
                 "attestations.csv",
-                &["entry", "time", "name", "step", "control", "who", "statement", "evidence", "expires", "decision"],
+                &[
+                    "entry",
+                    "time",
+                    "name",
+                    "step",
+                    "control",
+                    "who",
+                    "statement",
+                    "evidence",
+                    "expires",
+                    "decision",
+                ],
             )?,
             reviews: table(
                 "access-reviews/reviews.csv",
-                &["entry", "time", "namespace", "name", "step", "who", "spec hash", "decision"],
+                &[
+                    "entry",
+                    "time",
+                    "namespace",
+                    "name",
+                    "step",
+                    "who",
+                    "spec hash",
+                    "decision",
+                ],
             )?,
-            restores: table("restore-tests.csv", &["entry", "time", "control", "subject", "ended", "what"])?,
+            restores: table(
+                "restore-tests.csv",
+                &["entry", "time", "control", "subject", "ended", "what"],
+            )?,
             found: Found::default(),
             failed: None,
         })
@@ -99,8 +172,12 @@ impl<'a> Collector<'a> {
                 self.found.responses.note(said, entry.time, entry.seq);
                 self.change(entry, said)
             }
-            Body::Attestation(said) => self.change(entry, said).and_then(|()| self.attestation(entry, said)),
-            Body::Review(said) => self.change(entry, said).and_then(|()| self.review(entry, said)),
+            Body::Attestation(said) => self
+                .change(entry, said)
+                .and_then(|()| self.attestation(entry, said)),
+            Body::Review(said) => self
+                .change(entry, said)
+                .and_then(|()| self.review(entry, said)),
             Body::Exception(said) | Body::Period(said) => self.change(entry, said),
             Body::PolicyChange(said) => self.row_of_change(
                 entry,
@@ -112,7 +189,9 @@ impl<'a> Collector<'a> {
                 "",
             ),
             Body::Kept(said) => match &said.value {
-                Content::Inline(value) => self.restore(entry, &said.control, &said.subject.name, value),
+                Content::Inline(value) => {
+                    self.restore(entry, &said.control, &said.subject.name, value)
+                }
                 Content::Blob(_) => Ok(()),
             },
             _ => Ok(()),
@@ -133,7 +212,11 @@ impl<'a> Collector<'a> {
     fn change(&mut self, entry: &Entry, said: &ObjectChange) -> Result<(), ReportError> {
         self.row_of_change(
             entry,
-            &[&said.kind, said.namespace.as_deref().unwrap_or_default(), &said.name],
+            &[
+                &said.kind,
+                said.namespace.as_deref().unwrap_or_default(),
+                &said.name,
+            ],
             said.step.as_str(),
             said.who.as_deref(),
             (said.old_hash.as_deref(), said.new_hash.as_deref()),
@@ -202,7 +285,13 @@ impl<'a> Collector<'a> {
         ])
     }
 
-    fn restore(&mut self, entry: &Entry, control: &str, subject: &str, value: &Value) -> Result<(), ReportError> {
+    fn restore(
+        &mut self,
+        entry: &Entry,
+        control: &str,
+        subject: &str,
+        value: &Value,
+    ) -> Result<(), ReportError> {
         let text = |field: &str| value.pointer(field).and_then(Value::as_str);
         let Some(ended) = text("/value/ended") else {
             return Ok(());
@@ -211,13 +300,23 @@ impl<'a> Collector<'a> {
             return Ok(());
         }
         let what = text("/value/message").unwrap_or_default();
-        self.restores.row(&[&entry.seq.to_string(), &entry.time.to_string(), control, subject, ended, what])
+        self.restores.row(&[
+            &entry.seq.to_string(),
+            &entry.time.to_string(),
+            control,
+            subject,
+            ended,
+            what,
+        ])
     }
 
     fn timeline(&mut self, control: &str, policy: &str) -> &mut Timeline {
         let key = (control.to_owned(), policy.to_owned());
         let (from, to) = (self.frame.from, self.frame.to);
-        self.found.timelines.entry(key).or_insert_with(|| Timeline::new(from, to))
+        self.found
+            .timelines
+            .entry(key)
+            .or_insert_with(|| Timeline::new(from, to))
     }
 
     /// Ends the files.
@@ -230,8 +329,14 @@ impl<'a> Collector<'a> {
             table.close(pack)?;
         }
         let tables = [
-            self.unobserved, self.exempted, self.gaps, self.remedies, self.changes,
-            self.attestations, self.reviews, self.restores,
+            self.unobserved,
+            self.exempted,
+            self.gaps,
+            self.remedies,
+            self.changes,
+            self.attestations,
+            self.reviews,
+            self.restores,
         ];
         for table in tables {
             table.close(pack)?;
@@ -248,9 +353,8 @@ impl Found {
         pack: &Pack<'_>,
     ) -> Result<impl Iterator<Item = Result<Deviation, ReportError>> + use<>, ReportError> {
         let lines = pack.lines(SPOOL)?;
-        Ok(lines.map(|line| {
-            serde_json::from_str(&line?).map_err(|error| failed(SPOOL, error.into()))
-        }))
+        Ok(lines
+            .map(|line| serde_json::from_str(&line?).map_err(|error| failed(SPOOL, error.into()))))
     }
 
     /// Removes the spool.
@@ -263,8 +367,12 @@ impl Sink for Collector<'_> {
     fn deviation(&mut self, deviation: &Deviation) {
         self.found.deviations += 1;
         let until = deviation.closed.unwrap_or(self.frame.to);
-        self.timeline(&deviation.control, &deviation.policy).failed(deviation.opened, until);
-        let written = self.spool.put_json(deviation).and_then(|()| self.spool.put(b"\n"));
+        self.timeline(&deviation.control, &deviation.policy)
+            .failed(deviation.opened, until);
+        let written = self
+            .spool
+            .put_json(deviation)
+            .and_then(|()| self.spool.put(b"\n"));
         self.keep(written);
     }
 
@@ -273,14 +381,29 @@ impl Sink for Collector<'_> {
         self.keep(result);
     }
 
-    fn span(&mut self, policy: &Name, control: &Name, subject: &SubjectId, span: &Span, until: Option<Timestamp>) {
+    fn span(
+        &mut self,
+        policy: &Name,
+        control: &Name,
+        subject: &SubjectId,
+        span: &Span,
+        until: Option<Timestamp>,
+    ) {
         let said = subject.subject();
         let (entry, from) = (span.entry.to_string(), span.since.to_string());
         let to = until.map(|to| to.to_string()).unwrap_or_default();
         let namespace = said.namespace.as_deref().unwrap_or_default();
         let cells = [
-            &**control, &**policy, &*said.kind, namespace, &*said.name, &*from, &*to,
-            &*span.reason, &*span.message, &*entry,
+            &**control,
+            &**policy,
+            &*said.kind,
+            namespace,
+            &*said.name,
+            &*from,
+            &*to,
+            &*span.reason,
+            &*span.message,
+            &*entry,
         ];
         let written = match span.kind {
             SpanKind::Excepted => self.exempted.row(&cells),
@@ -293,7 +416,13 @@ impl Sink for Collector<'_> {
         self.keep(written);
     }
 
-    fn remedy(&mut self, began: Timestamp, intent: &Intent, ended: Timestamp, outcome: &ActionOutcome) {
+    fn remedy(
+        &mut self,
+        began: Timestamp,
+        intent: &Intent,
+        ended: Timestamp,
+        outcome: &ActionOutcome,
+    ) {
         if outcome.result == crate::evidence::words::ActionResult::Applied {
             for policy in &intent.policies {
                 self.timeline(&intent.control, policy).remedied(ended);
@@ -320,7 +449,14 @@ impl Sink for Collector<'_> {
         self.timeline(control, policy).gap(gap.from, gap.to);
         let seconds = gap.to.duration_since(gap.from).as_secs().to_string();
         let (from, to) = (gap.from.to_string(), gap.to.to_string());
-        let written = self.gaps.row(&[&**control, &**policy, &*from, &*to, &*seconds, &*gap.causes.join("; ")]);
+        let written = self.gaps.row(&[
+            &**control,
+            &**policy,
+            &*from,
+            &*to,
+            &*seconds,
+            &*gap.causes.join("; "),
+        ]);
         self.keep(written);
     }
 }
@@ -330,8 +466,19 @@ impl Collector<'_> {
         let control = member.control.to_string();
         if !self.populations.contains_key(&control) {
             let name = format!("populations/{}.csv", file_name(&control));
-            let header = ["policy", "group", "kind", "namespace", "name", "uid", "first seen", "left", "id"];
-            self.populations.insert(control.clone(), Table::new(self.pack, &name, &header)?);
+            let header = [
+                "policy",
+                "group",
+                "kind",
+                "namespace",
+                "name",
+                "uid",
+                "first seen",
+                "left",
+                "id",
+            ];
+            self.populations
+                .insert(control.clone(), Table::new(self.pack, &name, &header)?);
         }
         let Some(table) = self.populations.get_mut(&control) else {
             return Ok(());
@@ -363,7 +510,13 @@ fn responsible(control: &str) -> &'static str {
 
 /// A name that is a file's everywhere.
 pub(super) fn file_name(name: &str) -> String {
-    let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_') { c } else { '_' };
+    let safe = |c: char| {
+        if c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_') {
+            c
+        } else {
+            '_'
+        }
+    };
     let name: String = name.chars().map(safe).take(120).collect();
     // A name that begins with a dot is hidden, or leads elsewhere.
     name.trim_start_matches('.').to_owned()

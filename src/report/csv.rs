@@ -28,10 +28,15 @@ impl Table {
 /// A text as a cell: quoted where it must be, and with an apostrophe before what a spreadsheet would take for a formula.
 pub(super) fn cell(text: &str) -> String {
     let first = text.trim_start().chars().next();
-    let formula = matches!(first, Some('=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠'))
-        || text.starts_with(['\t', '\r', '\n']);
+    let formula = matches!(
+        first,
+        Some('=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠')
+    ) || text.starts_with(['\t', '\r', '\n']);
     // Other control characters, and those that turn the direction of what follows, are for nobody to read.
-    let clean: String = text.chars().map(|c| if hidden(c) { '\u{fffd}' } else { c }).collect();
+    let clean: String = text
+        .chars()
+        .map(|c| if hidden(c) { '\u{fffd}' } else { c })
+        .collect();
     let safe = if formula { format!("'{clean}") } else { clean };
     if safe.contains([',', '"', '\r', '\n', '\'']) {
         format!("\"{}\"", safe.replace('"', "\"\""))
@@ -41,7 +46,8 @@ pub(super) fn cell(text: &str) -> String {
 }
 
 fn hidden(c: char) -> bool {
-    let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let turns =
+        matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     turns || (c.is_control() && !matches!(c, '\t' | '\r' | '\n'))
 }
 

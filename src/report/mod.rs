@@ -21,10 +21,10 @@ mod pack;
 mod people;
 mod statement;
 mod tables;
-mod texts;
-mod timeline;
 #[cfg(test)]
 mod tests;
+mod texts;
+mod timeline;
 
 pub use self::{
     collect::Collector,

@@ -49,18 +49,30 @@ pub struct Pack<'a> {
 impl<'a> Pack<'a> {
     /// Nothing yet.
     pub fn new(folder: &'a dyn Folder) -> Self {
-        Self { folder, sums: RefCell::default() }
+        Self {
+            folder,
+            sums: RefCell::default(),
+        }
     }
 
     /// A new file, buffered.
     pub fn file(&self, name: &str) -> Result<PackFile, ReportError> {
-        let inner = self.folder.create(name).map_err(|source| failed(name, source))?;
-        Ok(PackFile { name: name.to_owned(), inner, hash: Sha256::new() })
+        let inner = self
+            .folder
+            .create(name)
+            .map_err(|source| failed(name, source))?;
+        Ok(PackFile {
+            name: name.to_owned(),
+            inner,
+            hash: Sha256::new(),
+        })
     }
 
     /// Ends a file that belongs to the pack.
     pub fn keep(&self, mut file: PackFile) -> Result<(), ReportError> {
-        file.inner.flush().map_err(|source| failed(&file.name, source))?;
+        file.inner
+            .flush()
+            .map_err(|source| failed(&file.name, source))?;
         let sum = crate::engine::hex(&file.hash.finalize());
         self.sums.borrow_mut().insert(file.name, sum);
         Ok(())
@@ -89,13 +101,20 @@ impl<'a> Pack<'a> {
         &self,
         name: &str,
     ) -> Result<impl Iterator<Item = Result<String, ReportError>> + use<>, ReportError> {
-        let file = self.folder.open(name).map_err(|source| failed(name, source))?;
+        let file = self
+            .folder
+            .open(name)
+            .map_err(|source| failed(name, source))?;
         let name = name.to_owned();
-        Ok(file.lines().map(move |line| line.map_err(|source| failed(&name, source))))
+        Ok(file
+            .lines()
+            .map(move |line| line.map_err(|source| failed(&name, source))))
     }
 
     pub(super) fn remove(&self, name: &str) -> Result<(), ReportError> {
-        self.folder.remove(name).map_err(|source| failed(name, source))
+        self.folder
+            .remove(name)
+            .map_err(|source| failed(name, source))
     }
 
     /// What was written so far: names and SHA-256.
@@ -122,12 +141,16 @@ impl PackFile {
     /// Writes some bytes.
     pub fn put(&mut self, bytes: &[u8]) -> Result<(), ReportError> {
         self.hash.update(bytes);
-        self.inner.write_all(bytes).map_err(|source| failed(&self.name, source))
+        self.inner
+            .write_all(bytes)
+            .map_err(|source| failed(&self.name, source))
     }
 
     /// Ends a file that is not to stay.
     pub(super) fn end(mut self) -> Result<(), ReportError> {
-        self.inner.flush().map_err(|source| failed(&self.name, source))
+        self.inner
+            .flush()
+            .map_err(|source| failed(&self.name, source))
     }
 
     /// Writes a value as JSON.
@@ -138,5 +161,8 @@ impl PackFile {
 }
 
 pub(super) fn failed(name: &str, source: io::Error) -> ReportError {
-    ReportError::File { name: name.to_owned(), source }
+    ReportError::File {
+        name: name.to_owned(),
+        source,
+    }
 }

@@ -32,7 +32,9 @@ impl Responses {
         let Some(Content::Inline(spec)) = &said.spec else {
             return;
         };
-        let id = ["deviation", "deviationId"].iter().find_map(|field| spec.get(field)?.as_str());
+        let id = ["deviation", "deviationId"]
+            .iter()
+            .find_map(|field| spec.get(field)?.as_str());
         let Some(id) = id else { return };
         let text = |field: &str| text(spec, field);
         let response = Response {

@@ -41,7 +41,9 @@ impl Timeline {
     fn column(&self, at: Timestamp) -> usize {
         let length = (self.to - self.from).max(1);
         let into = (at.as_second() - self.from).clamp(0, length - 1);
-        usize::try_from(into * 600 / length).unwrap_or_default().min(COLUMNS - 1)
+        usize::try_from(into * 600 / length)
+            .unwrap_or_default()
+            .min(COLUMNS - 1)
     }
 
     /// Something failed.
@@ -90,7 +92,10 @@ impl Timeline {
              aria-label=\"{}\"><rect class=\"observed\" x=\"0\" y=\"8\" width=\"{COLUMNS}\" height=\"24\"/>",
             escape(title)
         );
-        let bars = [("failing", &self.failing, 8, 24), ("gap", &self.gaps, 20, 12)];
+        let bars = [
+            ("failing", &self.failing, 8, 24),
+            ("gap", &self.gaps, 20, 12),
+        ];
         for (class, changes, y, height) in bars {
             for Stretch { x, width } in Self::stretches(changes) {
                 let _ = write!(
@@ -99,8 +104,16 @@ impl Timeline {
                 );
             }
         }
-        for (x, _) in self.remedies.iter().enumerate().filter(|(_, remedied)| **remedied) {
-            let _ = write!(svg, "<circle class=\"remedy\" cx=\"{x}\" cy=\"4\" r=\"2\"/>");
+        for (x, _) in self
+            .remedies
+            .iter()
+            .enumerate()
+            .filter(|(_, remedied)| **remedied)
+        {
+            let _ = write!(
+                svg,
+                "<circle class=\"remedy\" cx=\"{x}\" cy=\"4\" r=\"2\"/>"
+            );
         }
         svg.push_str("</svg>");
         svg
@@ -108,7 +121,10 @@ impl Timeline {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }
 
 #[cfg(test)]

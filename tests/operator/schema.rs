@@ -184,3 +184,42 @@ fn with_an_older_crd_a_status_lacks_the_newest_fields_and_no_more() {
     );
     assert!(program.stop().success());
 }
+
+#[test]
+fn a_period_that_is_none_is_refused_with_what_to_write() {
+    let world = turn();
+    let apply = |name: &str, spec: &str| {
+        let period = format!(
+            r#"{{ "apiVersion": "probity.dev/v1alpha1", "kind": "AuditPeriod",
+            "metadata": {{ "name": "{name}" }}, "spec": {spec} }}"#
+        );
+        let file = world.cluster.folder().join("period.json");
+        std::fs::write(&file, period).unwrap();
+        let file = file.display().to_string();
+        let output = world.cluster.kubectl(&["apply", "-f", &file]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.success(), said)
+    };
+    let spec = |start: &str, end: &str, zone: &str| {
+        format!(r#"{{ "start": "{start}", "end": "{end}", "timeZone": "{zone}" }}"#)
+    };
+    for (spec, because) in [
+        (spec("2026-06-30", "2026-01-01", "UTC"), "exchange spec.start and spec.end"),
+        (spec("2026-02-30", "2026-03-01", "UTC"), "2026-02-30"),
+        (spec("2026-01-01", "2026-06-30", "Vienna"), "Vienna"),
+        (spec("2026-1-1", "2026-06-30", "UTC"), "spec.start"),
+        (r#"{ "start": "2026-01-01", "end": "2026-06-30" }"#.to_owned(), "spec.timeZone"),
+        (
+            r#"{ "start": "2026-01-01", "end": "2026-06-30", "timeZone": "UTC", "criteria": ["CC10.1"] }"#.to_owned(),
+            "spec.criteria",
+        ),
+    ] {
+        let (accepted, said) = apply("refused", &spec);
+        assert!(!accepted && said.contains(because), "{spec}: {said}");
+    }
+    let whole = r#"{ "start": "2026-01-01", "end": "2026-06-30", "timeZone": "Europe/Vienna",
+        "criteria": ["CC6.1", "A1.2"], "policies": ["soc2"], "controlMatrix": [
+        { "id": "LA-03", "wording": "Traffic is encrypted", "controls": ["enc-ingress-tls"] }] }"#;
+    let (accepted, said) = apply("h1", whole);
+    assert!(accepted, "{said}");
+}

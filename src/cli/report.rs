@@ -1,0 +1,272 @@
+//! `probity report`: the auditor pack of an audit period, from the log alone.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufRead, BufReader, BufWriter, Write},
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use super::{
+    Failure,
+    evidence::{Asked, Wanted, entries},
+};
+use crate::{
+    period::{Account, Summary},
+    report::{self, Collector, Facts, Folder, Pack},
+};
+
+/// Arguments of `probity report`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// An `AuditPeriod` by the name under which the log knows it, or a file that holds one.
+    #[arg(long, value_name = "NAME|FILE")]
+    period: String,
+    /// Folder of the evidence log.
+    #[arg(
+        long = "log",
+        value_name = "DIR",
+        env = "PROBITY_DATA_DIR",
+        default_value = "/data"
+    )]
+    log: PathBuf,
+    /// Folder for the pack. It must not exist yet.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+/// Writes the pack beside its place, and moves it there when it is complete.
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let Arguments { period, log, out } = arguments;
+    if out.exists() {
+        return Err(format!(
+            "{} exists already: name a folder that does not",
+            out.display()
+        ));
+    }
+    let asked = Asked {
+        period: period.clone(),
+        log: log.clone(),
+    };
+    let wanted = asked.wanted()?;
+    let aside = Aside::beside(out)?;
+    let summary = write(&aside, &wanted, log)?;
+    aside.settle(out)?;
+    let deviations: u64 = summary
+        .controls
+        .iter()
+        .map(|operation| operation.numbers.deviations.times.count)
+        .sum();
+    println!(
+        "{}: {} controls, {deviations} deviations; begin with {}",
+        out.display(),
+        summary.controls.len(),
+        out.join("index.html").display()
+    );
+    for warning in &summary.warnings {
+        println!("Note: {warning}.");
+    }
+    Ok(())
+}
+
+fn write(folder: &dyn Folder, wanted: &Wanted, log: &Path) -> Result<Summary, Failure> {
+    let explain = |error: report::ReportError| {
+        format!("{error}. Nothing was left behind; make room or name another folder, and try again")
+    };
+    let facts = Facts {
+        spec: wanted.spec.clone(),
+        version: env!("CARGO_PKG_VERSION"),
+        binary_digest: own_digest(),
+    };
+    let pack = Pack::new(folder);
+    let mut collector = Collector::new(&pack, &wanted.frame).map_err(explain)?;
+    let mut account = Account::new(wanted.frame.clone());
+    for entry in entries(log)? {
+        let entry = entry?;
+        collector.note(&entry);
+        account.take(&entry, &mut collector);
+    }
+    let summary = account.finish(Timestamp::now(), &mut collector);
+    report::finish(&pack, collector, &summary, &facts).map_err(explain)?;
+    Ok(summary)
+}
+
+/// The SHA-256 of this program's file.
+fn own_digest() -> Option<String> {
+    let program = fs::read(std::env::current_exe().ok()?).ok()?;
+    Some(crate::engine::hex(&Sha256::digest(program)))
+}
+
+/// A folder beside the place where the pack is to be. Gone with this value, unless it was moved.
+struct Aside {
+    folder: PathBuf,
+    settled: std::cell::Cell<bool>,
+}
+
+impl Aside {
+    fn beside(out: &Path) -> Result<Self, Failure> {
+        let problem = |folder: &Path, error: &io::Error| {
+            format!("the folder {} can't be made: {error}", folder.display())
+        };
+        let parent = match out.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let name = out
+            .file_name()
+            .ok_or_else(|| format!("{} is no name for a folder", out.display()))?;
+        fs::create_dir_all(parent).map_err(|error| problem(parent, &error))?;
+        let folder = parent.join(format!(
+            ".{}.unfinished-{}",
+            name.display(),
+            std::process::id()
+        ));
+        fs::create_dir(&folder).map_err(|error| problem(&folder, &error))?;
+        Ok(Self {
+            folder,
+            settled: std::cell::Cell::new(false),
+        })
+    }
+
+    /// Makes all of it durable, and moves it into place.
+    fn settle(&self, out: &Path) -> Result<(), Failure> {
+        let problem = |error: io::Error| {
+            format!(
+                "the pack can't be moved to {}: {error}. Nothing was left behind",
+                out.display()
+            )
+        };
+        sync(&self.folder).map_err(problem)?;
+        fs::rename(&self.folder, out).map_err(problem)?;
+        self.settled.set(true);
+        Ok(())
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        if !self.settled.get()
+            && let Err(error) = fs::remove_dir_all(&self.folder)
+        {
+            tracing::warn!(folder = %self.folder.display(), %error, "An unfinished pack was left behind");
+        }
+    }
+}
+
+fn sync(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync(&entry.path())?;
+        } else {
+            File::open(entry.path())?.sync_all()?;
+        }
+    }
+    File::open(folder)?.sync_all()
+}
+
+impl Folder for Aside {
+    fn create(&self, name: &str) -> io::Result<Box<dyn Write>> {
+        let path = self.folder.join(name);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        Ok(Box::new(BufWriter::new(File::create_new(path)?)))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn BufRead>> {
+        Ok(Box::new(BufReader::new(File::open(
+            self.folder.join(name),
+        )?)))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.folder.join(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A disk with room for so many bytes.
+    struct Full<'a>(&'a Aside, std::rc::Rc<std::cell::Cell<usize>>);
+
+    struct Limited(Box<dyn Write>, std::rc::Rc<std::cell::Cell<usize>>);
+
+    impl Write for Limited {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let left = self.1.get().checked_sub(bytes.len());
+            self.1.set(left.ok_or(io::ErrorKind::StorageFull)?);
+            self.0.write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            self.0.flush()
+        }
+    }
+
+    impl Folder for Full<'_> {
+        fn create(&self, name: &str) -> io::Result<Box<dyn Write>> {
+            Ok(Box::new(Limited(self.0.create(name)?, self.1.clone())))
+        }
+        fn open(&self, name: &str) -> io::Result<Box<dyn BufRead>> {
+            self.0.open(name)
+        }
+        fn remove(&self, name: &str) -> io::Result<()> {
+            self.0.remove(name)
+        }
+    }
+
+    fn wanted(folder: &Path) -> Wanted {
+        let file = folder.join("period.yaml");
+        let text = "apiVersion: probity.dev/v1alpha1\nkind: AuditPeriod\nmetadata: {name: h1}\n\
+                    spec: {start: '2026-01-01', end: '2026-06-30', timeZone: Europe/Vienna}\n";
+        fs::write(&file, text).unwrap();
+        let asked = Asked {
+            period: file.display().to_string(),
+            log: folder.join("log"),
+        };
+        asked.wanted().unwrap()
+    }
+
+    fn log(folder: &Path) -> PathBuf {
+        let log = folder.join("log");
+        let (writer, _) = crate::evidence::Log::open(&log).unwrap();
+        drop(writer);
+        log
+    }
+
+    #[test]
+    fn a_pack_is_there_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, wanted) = (log(folder.path()), wanted(folder.path()));
+        let out = folder.path().join("pack");
+        for room in [0, 100, 2000, 8000] {
+            let aside = Aside::beside(&out).unwrap();
+            let full = Full(&aside, std::rc::Rc::new(room.into()));
+            let problem = write(&full, &wanted, &log).unwrap_err();
+            assert!(
+                problem.contains("can't be written") && problem.contains("make room"),
+                "{problem}"
+            );
+            drop(aside);
+            let mut left: Vec<_> = fs::read_dir(folder.path())
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name())
+                .collect();
+            left.sort();
+            assert_eq!(left, ["log", "period.yaml"]);
+        }
+        let asked = Arguments {
+            period: folder.path().join("period.yaml").display().to_string(),
+            log,
+            out: out.clone(),
+        };
+        run(&asked).unwrap();
+        assert!(out.join("SHA256SUMS").is_file() && out.join("index.html").is_file());
+        assert!(run(&asked).unwrap_err().contains("exists already"));
+    }
+}

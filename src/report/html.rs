@@ -1,0 +1,315 @@
+//! Pages to read: a summary by criterion, and one page for each control. They hold all that they need, and no scripts.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use minijinja::{Environment, context};
+use serde_json::{Value, json};
+
+use super::{
+    Facts,
+    collect::{Found, Key, file_name},
+    pack::{Pack, ReportError},
+    tables::own_controls,
+};
+use crate::period::{Deviation, Operation, Segment, Summary, criteria_of, readiness, title};
+
+const STYLE: &str = include_str!("templates/style.css");
+const INDEX: &str = include_str!("templates/index.html");
+const CONTROL: &str = include_str!("templates/control.html");
+
+/// Deviations that a page shows; all of them are in `deviations.csv`.
+const MOST_DEVIATIONS: usize = 500;
+/// Gaps that a page shows; all of them are in `gaps.csv`.
+const MOST_GAPS: usize = 100;
+
+/// Writes the pages.
+pub(super) fn write(
+    pack: &Pack<'_>,
+    summary: &Summary,
+    facts: &Facts,
+    found: &Found,
+) -> Result<(), ReportError> {
+    let mut pages = Environment::new();
+    for (name, text) in [("index.html", INDEX), ("control.html", CONTROL)] {
+        pages
+            .add_template(name, text)
+            .map_err(|error| wrong(name, &error))?;
+    }
+    let shown = deviations(pack, found)?;
+    let render = |template: &str, name: &str, values: minijinja::Value| {
+        let page = pages
+            .get_template(template)
+            .and_then(|page| page.render(values));
+        page.map_err(|error| wrong(name, &error))
+    };
+    for operation in &summary.controls {
+        let name = page_name(operation);
+        let values = control(operation, summary, facts, found, &shown);
+        let page = render(
+            "control.html",
+            &name,
+            context! { style => STYLE, ..minijinja::Value::from_serialize(&values) },
+        )?;
+        pack.write(&name, page.as_bytes())?;
+    }
+    let values = index(summary, facts);
+    let page = render(
+        "index.html",
+        "index.html",
+        context! { style => STYLE, ..minijinja::Value::from_serialize(&values) },
+    )?;
+    pack.write("index.html", page.as_bytes())
+}
+
+fn wrong(name: &str, error: &minijinja::Error) -> ReportError {
+    ReportError::Page {
+        name: name.to_owned(),
+        reason: error.to_string(),
+    }
+}
+
+fn page_name(operation: &Operation) -> String {
+    format!(
+        "controls/{}--{}.html",
+        file_name(&operation.control),
+        file_name(&operation.policy)
+    )
+}
+
+/// The first deviations of each control, as rows.
+fn deviations(pack: &Pack<'_>, found: &Found) -> Result<BTreeMap<Key, Vec<Value>>, ReportError> {
+    let mut shown: BTreeMap<Key, Vec<Value>> = BTreeMap::new();
+    for deviation in found.deviations(pack)? {
+        let deviation = deviation?;
+        let key = (deviation.control.to_string(), deviation.policy.to_string());
+        let rows = shown.entry(key).or_default();
+        if rows.len() < MOST_DEVIATIONS {
+            rows.push(row(&deviation, found));
+        }
+    }
+    Ok(shown)
+}
+
+fn row(deviation: &Deviation, found: &Found) -> Value {
+    let said = deviation.subject.subject();
+    let subject = match &said.namespace {
+        Some(namespace) => format!("{} {namespace}/{}", said.kind, said.name),
+        None => format!("{} {}", said.kind, said.name),
+    };
+    json!({
+        "id": deviation.id,
+        "subject": readable(&subject),
+        "owner": deviation.owner,
+        "severity": deviation.severity.as_str(),
+        "after": deviation.opened_after.map_or_else(|| "before observation".to_owned(), time),
+        "opened": time(deviation.opened),
+        "closed": deviation.closed.map_or_else(|| "open".to_owned(), time),
+        "lasted": deviation.closed.map(|closed| duration(closed.duration_since(deviation.opened))),
+        "ended": deviation.ended.map(|end| end.to_string()),
+        "message": readable(if deviation.message.is_empty() { &deviation.reason } else { &deviation.message }),
+        "responses": found.responses.of(&deviation.id),
+    })
+}
+
+fn index(summary: &Summary, facts: &Facts) -> Value {
+    let readiness = readiness(summary, &facts.spec.criteria);
+    let of = |id: &str| {
+        let ours = summary
+            .controls
+            .iter()
+            .filter(|op| criteria_of(&op.control).contains(&id));
+        ours.map(line).collect::<Vec<_>>()
+    };
+    let criteria = readiness.criteria.iter().map(|criterion| {
+        json!({
+            "id": criterion.id,
+            "shown": criterion.shown.as_str(),
+            "signal": criterion.signal,
+            "attestations": criterion.attestations,
+            "controls": of(criterion.id),
+        })
+    });
+    let matrix = facts.spec.control_matrix.iter().map(|own| {
+        let shown = summary
+            .controls
+            .iter()
+            .filter(|op| own.controls.iter().any(|id| **id == *op.control));
+        json!({ "own": own, "controls": shown.map(line).collect::<Vec<_>>() })
+    });
+    json!({
+        "period": summary.period,
+        "until": time(summary.until),
+        "over": summary.over,
+        "warnings": summary.warnings,
+        "controls": summary.controls.iter().map(line).collect::<Vec<_>>(),
+        "criteria": criteria.collect::<Vec<_>>(),
+        "matrix": matrix.collect::<Vec<_>>(),
+        "commitments": readiness.commitments,
+        "runs": summary.runs,
+        "changes": summary.policy_changes,
+        "period_changes": summary.period_changes,
+        "log": summary.log,
+        "version": facts.version,
+    })
+}
+
+/// A control as a line of a table.
+fn line(operation: &Operation) -> Value {
+    let Operation {
+        control,
+        policy,
+        operated,
+        coverage,
+        numbers,
+        gap_count,
+        due,
+        ..
+    } = operation;
+    json!({
+        "id": control,
+        "policy": policy,
+        "title": title(control),
+        "page": page_name(operation),
+        "operated": operated.as_str(),
+        "coverage": format!("{:.2} %", coverage.ratio() * 100.0),
+        "gaps": gap_count,
+        "population": numbers.population.closing,
+        "deviations": numbers.deviations.times.count,
+        "open": numbers.deviations.open,
+        "longest": duration(numbers.deviations.times.longest),
+        "due": due.iter().map(|due| json!({
+            "what": readable(&due.what),
+            "last": due.last.map_or_else(|| "never".to_owned(), time),
+            "by": time(due.by),
+            "overdue": due.overdue,
+        })).collect::<Vec<_>>(),
+    })
+}
+
+fn control(
+    operation: &Operation,
+    summary: &Summary,
+    facts: &Facts,
+    found: &Found,
+    shown: &BTreeMap<Key, Vec<Value>>,
+) -> Value {
+    let key = (operation.control.to_string(), operation.policy.to_string());
+    let info = crate::controls::registry::find(&operation.control).map(|found| found.info);
+    let picture = found.timelines.get(&key).cloned();
+    let picture = picture
+        .unwrap_or_else(|| super::timeline::Timeline::new(summary.period.from, summary.period.to));
+    let deviations = shown.get(&key).cloned().unwrap_or_default();
+    let gaps = operation.gaps.iter().take(MOST_GAPS).map(|gap| {
+        json!({
+            "from": time(gap.from),
+            "to": time(gap.to),
+            "lasted": duration(gap.to.duration_since(gap.from)),
+            "causes": readable(&gap.causes.join("; ")),
+        })
+    });
+    let mean = |mean: Option<f64>| {
+        mean.map_or_else(
+            || "–".to_owned(),
+            |mean| duration(SignedDuration::from_secs_f64(mean)),
+        )
+    };
+    let numbers = &operation.numbers;
+    json!({
+        "control": line(operation),
+        "period": summary.period,
+        "until": time(summary.until),
+        "what": info.map(|info| info.what),
+        "why": info.map(|info| info.why),
+        "limits": info.map(|info| info.limits),
+        "criteria": criteria_of(&operation.control),
+        "own": own_controls(facts, &operation.control),
+        "timeline": picture.svg(&format!("{} from {} to {}", operation.control, summary.period.start, summary.period.end)),
+        "numbers": numbers,
+        "failing": duration(numbers.deviations.failing),
+        "detect": mean(numbers.detection.mean()),
+        "fix": mean(numbers.remediation.mean()),
+        "reconciliation": operation.reconciliation,
+        "included": operation.included,
+        "excluded": operation.excluded.iter().map(|out| json!({
+            "namespace": out.namespace,
+            "reason": out.reason,
+            "from": time(out.from),
+            "to": out.to.map(time),
+        })).collect::<Vec<_>>(),
+        "omitted_deviations": numbers.deviations.times.count.saturating_sub(deviations.len() as u64),
+        "deviations": deviations,
+        "gaps": gaps.collect::<Vec<_>>(),
+        "omitted_gaps": operation.gap_count.saturating_sub(operation.gaps.len().min(MOST_GAPS) as u64),
+        "segments": operation.segments.iter().map(segment).collect::<Vec<_>>(),
+    })
+}
+
+fn segment(segment: &Segment) -> Value {
+    let Segment {
+        from,
+        to,
+        definition,
+        coverage,
+        numbers,
+    } = segment;
+    let parameters = definition
+        .parameters
+        .as_ref()
+        .and_then(|value| serde_json::to_string_pretty(value).ok());
+    json!({
+        "from": time(*from),
+        "to": time(*to),
+        "rule_version": definition.rule_version,
+        "params_hash": definition.params_hash,
+        "scope_hash": definition.scope_hash,
+        "parameters": parameters.map(|text| readable(&text)),
+        "coverage": format!("{:.2} %", coverage.ratio() * 100.0),
+        "deviations": numbers.deviations.times.count,
+        "population": numbers.population,
+    })
+}
+
+/// A time to the second, in UTC.
+fn time(at: Timestamp) -> String {
+    format!("{at:.0}")
+}
+
+/// A time span in its two largest units.
+fn duration(time: SignedDuration) -> String {
+    let seconds = time.as_secs();
+    let units = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
+    let parts = units.into_iter().scan(seconds, |left, (size, unit)| {
+        let count = *left / size;
+        *left %= size;
+        Some((count, unit))
+    });
+    let parts = parts
+        .skip_while(|(count, _)| *count == 0)
+        .take(2)
+        .filter(|(count, _)| *count > 0);
+    let parts: Vec<String> = parts
+        .map(|(count, unit)| format!("{count} {unit}"))
+        .collect();
+    if parts.is_empty() {
+        "0 s".to_owned()
+    } else {
+        parts.join(" ")
+    }
+}
+
+/// A text from the cluster, of a length and kind that a page can bear.
+fn readable(text: &str) -> String {
+    const LONGEST: usize = 2000;
+    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let hidden = |c: char| turns(c) || (c.is_control() && c != '\n');
+    let mut short: String = text
+        .chars()
+        .take(LONGEST)
+        .map(|c| if hidden(c) { '\u{fffd}' } else { c })
+        .collect();
+    if text.chars().count() > LONGEST {
+        short.push('…');
+    }
+    short
+}

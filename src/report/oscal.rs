@@ -1,0 +1,322 @@
+//! OSCAL 1.2 assessment results: one result for the period, an observation and a risk for each deviation, a finding for
+//! each criterion and control.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{
+    Facts,
+    collect::Found,
+    pack::{Pack, PackFile, ReportError},
+};
+use crate::{
+    evidence::words::End,
+    period::{Deviation, Operated, Operation, Summary, criteria_of, title},
+};
+
+/// The version of OSCAL.
+const VERSION: &str = "1.2.2";
+/// The namespace of our own properties.
+const NAMESPACE: &str = "https://probity.dev/ns/oscal";
+const PLAN: &str = "oscal/assessment-plan.json";
+
+/// Names by which things are known in every export of the same cluster and period.
+struct Ids(Uuid);
+
+impl Ids {
+    fn new(summary: &Summary) -> Self {
+        let cluster = summary.runs.first().map_or("", |run| &*run.cluster);
+        let of = format!(
+            "{cluster}/{}/{}/{}",
+            summary.period.name, summary.period.start, summary.period.end
+        );
+        Self(Uuid::new_v5(
+            &Uuid::NAMESPACE_URL,
+            format!("{NAMESPACE}/{of}").as_bytes(),
+        ))
+    }
+
+    fn of(&self, kind: &str, key: &str) -> String {
+        Uuid::new_v5(&self.0, format!("{kind}\0{key}").as_bytes()).to_string()
+    }
+
+    fn deviation(&self, kind: &str, deviation: &Deviation) -> String {
+        let Deviation {
+            id,
+            policy,
+            opened_by,
+            ..
+        } = deviation;
+        self.of(kind, &format!("{id}/{policy}/{opened_by}"))
+    }
+}
+
+/// Writes the results, and the plan that they refer to.
+pub(super) fn write(
+    pack: &Pack<'_>,
+    summary: &Summary,
+    facts: &Facts,
+    found: &Found,
+) -> Result<(), ReportError> {
+    let ids = Ids::new(summary);
+    pack.json(PLAN, &plan(&ids, summary, facts))?;
+    let plan_sum = pack.written().get(PLAN).cloned().unwrap_or_default();
+    let mut file = pack.file("oscal/assessment-results.json")?;
+    // Written in parts: there may be more deviations than fit into memory.
+    let head = head(&ids, summary, facts);
+    let open = |text: String| text.strip_suffix('}').map(str::to_owned).unwrap_or(text);
+    file.put(b"{\"assessment-results\":")?;
+    file.put(open(head.to_string()).as_bytes())?;
+    file.put(b",\"results\":[")?;
+    file.put(open(result(&ids, summary).to_string()).as_bytes())?;
+    let each = |file: &mut PackFile,
+                name: &str,
+                make: &dyn Fn(&Deviation) -> Value|
+     -> Result<(), ReportError> {
+        if found.deviations == 0 {
+            return Ok(()); // an empty list is none
+        }
+        file.put(format!(",\"{name}\":[").as_bytes())?;
+        for (position, deviation) in found.deviations(pack)?.enumerate() {
+            if position > 0 {
+                file.put(b",")?;
+            }
+            file.put_json(&make(&deviation?))?;
+        }
+        file.put(b"]")
+    };
+    each(&mut file, "observations", &|deviation| {
+        observation(&ids, deviation)
+    })?;
+    each(&mut file, "risks", &|deviation| {
+        risk(&ids, deviation, found)
+    })?;
+    let findings = findings(&ids, summary);
+    if !findings.is_empty() {
+        file.put(b",\"findings\":")?;
+        file.put_json(&findings)?;
+    }
+    file.put(b"}],\"back-matter\":")?;
+    file.put_json(&json!({ "resources": [{
+        "uuid": ids.of("resource", "plan"),
+        "title": "Assessment plan",
+        "rlinks": [{ "href": "assessment-plan.json", "hashes": [{ "algorithm": "SHA-256", "value": plan_sum }] }],
+    }] }))?;
+    file.put(b"}}")?;
+    pack.keep(file)
+}
+
+fn metadata(summary: &Summary, facts: &Facts, title: &str) -> Value {
+    let period = &summary.period;
+    json!({
+        "title": format!("{title}, {} to {}", period.start, period.end),
+        // Not the time of the export: equal inputs give equal bytes.
+        "last-modified": summary.until,
+        "version": facts.version,
+        "oscal-version": VERSION,
+    })
+}
+
+fn head(ids: &Ids, summary: &Summary, facts: &Facts) -> Value {
+    json!({
+        "uuid": ids.of("results", ""),
+        "metadata": metadata(summary, facts, "Results of management's automated evaluation"),
+        "import-ap": { "href": format!("#{}", ids.of("resource", "plan")) },
+    })
+}
+
+fn plan(ids: &Ids, summary: &Summary, facts: &Facts) -> Value {
+    json!({ "assessment-plan": {
+        "uuid": ids.of("plan", ""),
+        "metadata": metadata(summary, facts, "Continuous automated evaluation"),
+        "import-ssp": { "href": "https://probity.dev/ns/oscal/no-system-security-plan" },
+        "reviewed-controls": reviewed(summary),
+    } })
+}
+
+fn reviewed(summary: &Summary) -> Value {
+    let mut criteria: Vec<&str> = summary
+        .controls
+        .iter()
+        .flat_map(|operation| criteria_of(&operation.control))
+        .collect();
+    criteria.sort_unstable();
+    criteria.dedup();
+    let ids: Vec<Value> = criteria
+        .iter()
+        .map(|id| json!({ "control-id": id.to_lowercase() }))
+        .collect();
+    if ids.is_empty() {
+        return json!({ "control-selections": [{ "description": "No control was in force" }] });
+    }
+    json!({ "control-selections": [{
+        "description": "Trust Services Criteria that the controls in force support",
+        "include-controls": ids,
+    }] })
+}
+
+fn property(name: &str, value: &str) -> Value {
+    // A property can't be empty.
+    json!({ "name": name, "ns": NAMESPACE, "value": if value.trim().is_empty() { "-" } else { value.trim() } })
+}
+
+fn result(ids: &Ids, summary: &Summary) -> Value {
+    let period = &summary.period;
+    let entries = summary.controls.iter().flat_map(|operation| {
+        operation.gaps.iter().map(move |gap| {
+            let Operation { control, policy, .. } = operation;
+            json!({
+                "uuid": ids.of("gap", &format!("{control}/{policy}/{}", gap.from)),
+                "title": format!("{control} ({policy}) was not observed: {}", gap.causes.join("; ")),
+                "start": gap.from,
+                "end": gap.to,
+            })
+        })
+    });
+    let entries: Vec<Value> = entries.collect();
+    let mut result = json!({
+        "uuid": ids.of("result", ""),
+        "title": format!("Period {} to {} ({})", period.start, period.end, period.time_zone),
+        "description": "Results of management's automated evaluation over the period. They are no opinion on it.",
+        "start": period.from,
+        "end": summary.until,
+        "props": [
+            property("log-entries", &summary.log.entries.to_string()),
+            property("period", &period.name),
+        ],
+        "local-definitions": { "components": [component(ids, summary)] },
+        "reviewed-controls": reviewed(summary),
+    });
+    if !entries.is_empty() {
+        result["assessment-log"] = json!({ "entries": entries });
+    }
+    result
+}
+
+fn component(ids: &Ids, summary: &Summary) -> Value {
+    let runs = summary.runs.iter().flat_map(|run| {
+        [
+            property("version", &run.version),
+            property("binary-sha256", &run.binary_digest),
+        ]
+    });
+    let mut props: Vec<Value> = runs.collect();
+    props.dedup();
+    let mut component = json!({
+        "uuid": ids.of("component", "operator"),
+        "type": "software",
+        "title": "Probity",
+        "description": "The operator that evaluated the controls",
+        "status": { "state": "operational" },
+    });
+    if !props.is_empty() {
+        component["props"] = props.into();
+    }
+    component
+}
+
+fn words(text: &str, otherwise: &str) -> String {
+    let text = text.trim();
+    if text.is_empty() {
+        otherwise.to_owned()
+    } else {
+        text.to_owned()
+    }
+}
+
+fn observation(ids: &Ids, deviation: &Deviation) -> Value {
+    let said = deviation.subject.subject();
+    let asset = crate::period::item_id(said);
+    json!({
+        "uuid": ids.deviation("observation", deviation),
+        "title": format!("{} failed", deviation.control),
+        "description": words(&deviation.message, &deviation.reason),
+        "props": [
+            property("asset-id", &asset),
+            property("policy", &deviation.policy),
+            property("opened-after", &deviation.opened_after.map_or_else(|| "before observation".to_owned(), |at| at.to_string())),
+        ],
+        "methods": ["TEST"],
+        "origins": [{ "actors": [{ "type": "tool", "actor-uuid": ids.of("component", "operator") }] }],
+        "collected": deviation.opened,
+        "relevant-evidence": [{ "description": format!("Entry {} of the evidence log", deviation.opened_by) }],
+    })
+}
+
+fn risk(ids: &Ids, deviation: &Deviation, found: &Found) -> Value {
+    let status = match deviation.ended {
+        None => "open",
+        Some(End::Excepted) => "deviation-approved",
+        Some(_) => "closed",
+    };
+    let log = |kind: &str, key: String, title: String, start: Timestamp| json!({ "uuid": ids.of(kind, &key), "title": title, "start": start });
+    let mut entries: Vec<Value> = Vec::new();
+    if let (Some(closed), Some(end)) = (deviation.closed, deviation.ended) {
+        let key = format!(
+            "{}/{}/{}",
+            deviation.id, deviation.policy, deviation.opened_by
+        );
+        entries.push(log("closing", key, format!("It ended: {end}"), closed));
+    }
+    for response in found.responses.of(&deviation.id) {
+        let said = words(&response.action, &response.cause);
+        let title = format!("Management's response: {}", words(&said, "see changes.csv"));
+        let key = format!("{}/{}/{}", deviation.id, deviation.policy, response.entry);
+        entries.push(log("response", key, title, response.at));
+    }
+    let mut risk = json!({
+        "uuid": ids.deviation("risk", deviation),
+        "title": format!("Deviation {}", words(&deviation.id, "without id")),
+        "description": words(&deviation.message, &deviation.reason),
+        "statement": format!("{}: {}", deviation.control, words(&deviation.reason, "it failed")),
+        "status": status,
+        "related-observations": [{ "observation-uuid": ids.deviation("observation", deviation) }],
+    });
+    if !entries.is_empty() {
+        risk["risk-log"] = json!({ "entries": entries });
+    }
+    risk
+}
+
+fn findings(ids: &Ids, summary: &Summary) -> Vec<Value> {
+    let mut findings = Vec::new();
+    for operation in &summary.controls {
+        for criterion in criteria_of(&operation.control) {
+            findings.push(finding(ids, operation, criterion));
+        }
+    }
+    findings
+}
+
+fn finding(ids: &Ids, operation: &Operation, criterion: &str) -> Value {
+    let Operation {
+        control,
+        policy,
+        operated,
+        numbers,
+        coverage,
+        ..
+    } = operation;
+    let deviations = numbers.deviations.times.count;
+    let status = match (operated, deviations) {
+        (Operated::Operated, 0) => json!({ "state": "satisfied", "reason": "pass" }),
+        (Operated::Operated, _) => json!({ "state": "not-satisfied", "reason": "fail" }),
+        _ => json!({ "state": "not-satisfied", "reason": "other" }),
+    };
+    json!({
+        "uuid": ids.of("finding", &format!("{criterion}/{control}/{policy}")),
+        "title": format!("{criterion}: {}", title(control)),
+        "description": format!(
+            "{control} in policy {policy}: {}, {:.4} of the period observed, {deviations} deviations",
+            operated.as_str(),
+            coverage.ratio()
+        ),
+        "props": [property("verdict", operated.as_str()), property("coverage-ratio", &format!("{:.6}", coverage.ratio()))],
+        "target": {
+            "type": "objective-id",
+            "target-id": format!("{}_{control}", criterion.to_lowercase()),
+            "status": status,
+        },
+    })
+}

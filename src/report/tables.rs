@@ -1,0 +1,446 @@
+//! Tables of the whole account: controls, deviations, parameters, and OCSF findings beside them.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::{
+    Facts,
+    collect::Found,
+    csv::Table,
+    pack::{Pack, ReportError},
+    people::Response,
+};
+use crate::{
+    period::{Deviation, Operation, Summary, criteria_of, readiness, title},
+    verdict::Severity,
+};
+
+/// Writes the tables that need only the summary.
+pub(super) fn write(
+    pack: &Pack<'_>,
+    summary: &Summary,
+    facts: &Facts,
+    _: &Found,
+) -> Result<(), ReportError> {
+    pack.json(
+        "period.json",
+        &json!({ "asked": facts.spec, "account": summary }),
+    )?;
+    pack.json("criteria.json", &readiness(summary, &facts.spec.criteria))?;
+    controls(pack, summary, facts)?;
+    matrix(pack, summary, facts)?;
+    let mut parameters = pack.file("parameters.jsonl")?;
+    for operation in &summary.controls {
+        for segment in &operation.segments {
+            parameters.put_json(&json!({
+                "control": operation.control,
+                "policy": operation.policy,
+                "from": segment.from,
+                "to": segment.to,
+                "definition": segment.definition,
+            }))?;
+            parameters.put(b"\n")?;
+        }
+    }
+    pack.keep(parameters)?;
+    let mut out = Table::new(
+        pack,
+        "excluded-namespaces.csv",
+        &["control", "policy", "namespace", "reason", "from", "to"],
+    )?;
+    for operation in &summary.controls {
+        for excluded in &operation.excluded {
+            let to = excluded.to.map(|to| to.to_string()).unwrap_or_default();
+            let from = excluded.from.to_string();
+            out.row(&[
+                &*operation.control,
+                &*operation.policy,
+                &*excluded.namespace,
+                &*excluded.reason,
+                &*from,
+                &*to,
+            ])?;
+        }
+    }
+    out.close(pack)
+}
+
+fn controls(pack: &Pack<'_>, summary: &Summary, facts: &Facts) -> Result<(), ReportError> {
+    let mut table = Table::new(
+        pack,
+        "controls.csv",
+        &[
+            "control",
+            "policy",
+            "title",
+            "criteria",
+            "own controls",
+            "from",
+            "to",
+            "rule version",
+            "parameters SHA-256",
+            "scope SHA-256",
+            "operated",
+            "opening",
+            "added",
+            "removed",
+            "closing",
+            "heartbeats compared",
+            "heartbeats differing",
+            "coverage",
+            "observed seconds",
+            "period seconds",
+            "gaps",
+            "deviations",
+            "open at end",
+            "open at begin",
+            "opened before observation",
+            "drift",
+            "longest seconds",
+            "total seconds",
+            "mean seconds to detect, at most",
+            "mean seconds to remediate",
+            "remediated",
+            "exempted",
+            "not judged",
+        ],
+    )?;
+    for operation in &summary.controls {
+        let whole = Part {
+            from: summary.period.from,
+            to: summary.until,
+            version: String::new(),
+            params: String::new(),
+            scope: String::new(),
+        };
+        table.row(&cells(
+            operation,
+            &whole,
+            &operation.numbers,
+            &operation.coverage,
+            facts,
+        ))?;
+        if operation.segments.len() < 2 {
+            continue;
+        }
+        for segment in &operation.segments {
+            let definition = &segment.definition;
+            let part = Part {
+                from: segment.from,
+                to: segment.to,
+                version: definition
+                    .rule_version
+                    .map(|version| version.to_string())
+                    .unwrap_or_default(),
+                params: definition.params_hash.clone().unwrap_or_default(),
+                scope: definition.scope_hash.clone().unwrap_or_default(),
+            };
+            table.row(&cells(
+                operation,
+                &part,
+                &segment.numbers,
+                &segment.coverage,
+                facts,
+            ))?;
+        }
+    }
+    table.close(pack)
+}
+
+struct Part {
+    from: Timestamp,
+    to: Timestamp,
+    version: String,
+    params: String,
+    scope: String,
+}
+
+fn cells(
+    operation: &Operation,
+    part: &Part,
+    numbers: &crate::period::Numbers,
+    coverage: &crate::period::Coverage,
+    facts: &Facts,
+) -> Vec<String> {
+    let (moved, found) = (&numbers.population, &numbers.deviations);
+    let seconds = |time: SignedDuration| time.as_secs().to_string();
+    let mean = |mean: Option<f64>| mean.map(|mean| format!("{mean:.1}")).unwrap_or_default();
+    vec![
+        operation.control.to_string(),
+        operation.policy.to_string(),
+        title(&operation.control).to_owned(),
+        criteria_of(&operation.control).join(" "),
+        own_controls(facts, &operation.control).join(" "),
+        part.from.to_string(),
+        part.to.to_string(),
+        part.version.clone(),
+        part.params.clone(),
+        part.scope.clone(),
+        operation.operated.as_str().to_owned(),
+        moved.opening.to_string(),
+        moved.added.to_string(),
+        moved.removed.to_string(),
+        moved.closing.to_string(),
+        operation.reconciliation.compared.to_string(),
+        operation.reconciliation.differing.to_string(),
+        format!("{:.6}", coverage.ratio()),
+        seconds(coverage.observed),
+        seconds(coverage.of),
+        operation.gap_count.to_string(),
+        found.times.count.to_string(),
+        found.open.to_string(),
+        found.carried.to_string(),
+        found.before_observation.to_string(),
+        found.drift.to_string(),
+        seconds(found.times.longest),
+        seconds(found.times.total),
+        mean(numbers.detection.mean()),
+        mean(numbers.remediation.mean()),
+        numbers.remediation.count.to_string(),
+        numbers.excepted.times.count.to_string(),
+        numbers.unknown.times.count.to_string(),
+    ]
+}
+
+/// The organisation's own controls that one of ours shows.
+pub(super) fn own_controls<'a>(facts: &'a Facts, control: &str) -> Vec<&'a str> {
+    let matrix = facts.spec.control_matrix.iter();
+    let shown = matrix.filter(|own| own.controls.iter().any(|id| id == control));
+    shown.map(|own| &*own.id).collect()
+}
+
+/// The organisation's own controls, with what shows each.
+fn matrix(pack: &Pack<'_>, summary: &Summary, facts: &Facts) -> Result<(), ReportError> {
+    if facts.spec.control_matrix.is_empty() {
+        return Ok(());
+    }
+    let mut table = Table::new(
+        pack,
+        "control-matrix.csv",
+        &[
+            "own control",
+            "wording",
+            "owner",
+            "frequency",
+            "criteria",
+            "control",
+            "policy",
+            "operated",
+            "coverage",
+            "deviations",
+        ],
+    )?;
+    for own in &facts.spec.control_matrix {
+        let head = [
+            own.id.clone(),
+            own.wording.clone(),
+            own.owner.clone().unwrap_or_default(),
+            own.frequency.clone().unwrap_or_default(),
+            own.criteria.join(" "),
+        ];
+        for id in &own.controls {
+            let found: Vec<&Operation> = summary
+                .controls
+                .iter()
+                .filter(|operation| *operation.control == **id)
+                .collect();
+            let mut row = |rest: [String; 5]| {
+                let cells: Vec<String> = head.iter().cloned().chain(rest).collect();
+                table.row(&cells)
+            };
+            if found.is_empty() {
+                let none = String::new;
+                row([
+                    id.clone(),
+                    none(),
+                    "no policy had switched it on".to_owned(),
+                    none(),
+                    none(),
+                ])?;
+            }
+            for operation in found {
+                row([
+                    id.clone(),
+                    operation.policy.to_string(),
+                    operation.operated.as_str().to_owned(),
+                    format!("{:.6}", operation.coverage.ratio()),
+                    operation.numbers.deviations.times.count.to_string(),
+                ])?;
+            }
+        }
+    }
+    table.close(pack)
+}
+
+/// Writes the deviations as a table and as OCSF findings.
+pub(super) fn deviations(pack: &Pack<'_>, found: &Found) -> Result<(), ReportError> {
+    let mut table = Table::new(
+        pack,
+        "deviations.csv",
+        &[
+            "id",
+            "control",
+            "policy",
+            "kind",
+            "namespace",
+            "name",
+            "uid",
+            "owner",
+            "severity",
+            "opened after",
+            "opened by",
+            "closed after",
+            "closed by",
+            "seconds",
+            "detected within seconds",
+            "remediated after seconds",
+            "ended",
+            "drift",
+            "cause",
+            "reason",
+            "message",
+            "opening entry",
+            "closing entry",
+            "responses",
+            "response time",
+            "response by",
+            "response cause",
+            "response impact",
+            "response action",
+            "response owner",
+            "response ticket",
+            "response risk",
+        ],
+    )?;
+    let mut findings = pack.file("ocsf/findings.jsonl")?;
+    for deviation in found.deviations(pack)? {
+        let deviation = deviation?;
+        table.row(&deviation_cells(
+            &deviation,
+            found.responses.of(&deviation.id),
+        ))?;
+        for finding in ocsf(&deviation) {
+            findings.put_json(&finding)?;
+            findings.put(b"\n")?;
+        }
+    }
+    pack.keep(findings)?;
+    table.close(pack)
+}
+
+fn deviation_cells(deviation: &Deviation, responses: &[Response]) -> Vec<String> {
+    let said = deviation.subject.subject();
+    let time = |at: Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
+    let seconds = |took: Option<SignedDuration>| {
+        took.map(|took| took.as_secs().to_string())
+            .unwrap_or_default()
+    };
+    let last = responses.last();
+    let of =
+        |field: fn(&Response) -> &String| last.map(|last| field(last).clone()).unwrap_or_default();
+    let lasted = deviation
+        .closed
+        .map(|closed| closed.duration_since(deviation.opened));
+    vec![
+        deviation.id.clone(),
+        deviation.control.to_string(),
+        deviation.policy.to_string(),
+        said.kind.to_string(),
+        said.namespace.as_deref().unwrap_or_default().to_owned(),
+        said.name.to_string(),
+        said.uid.to_string(),
+        deviation.owner.as_deref().unwrap_or_default().to_owned(),
+        deviation.severity.to_string(),
+        deviation
+            .opened_after
+            .map_or_else(|| "before observation".to_owned(), |at| at.to_string()),
+        deviation.opened.to_string(),
+        time(deviation.closed_after),
+        time(deviation.closed),
+        seconds(lasted),
+        seconds(deviation.detection()),
+        seconds(deviation.remediation()),
+        deviation
+            .ended
+            .map(|end| end.to_string())
+            .unwrap_or_default(),
+        deviation.is_drift().to_string(),
+        deviation.cause.to_string(),
+        deviation.reason.clone(),
+        deviation.message.clone(),
+        deviation.opened_by.to_string(),
+        deviation
+            .closed_by
+            .map(|entry| entry.to_string())
+            .unwrap_or_default(),
+        responses.len().to_string(),
+        time(last.map(|last| last.at)),
+        of(|said| &said.who),
+        of(|said| &said.cause),
+        of(|said| &said.impact),
+        of(|said| &said.action),
+        of(|said| &said.owner),
+        of(|said| &said.ticket),
+        of(|said| &said.risk),
+    ]
+}
+
+/// The standard by the name that OCSF consumers know.
+const STANDARD: &str = "AICPA TSC 2017 (POF 2022)";
+
+/// A deviation as OCSF compliance findings: one when it opens, one when it closes.
+pub(super) fn ocsf(deviation: &Deviation) -> Vec<Value> {
+    let opened = event(deviation, 1, deviation.opened, deviation.opened_by);
+    let closed = deviation.closed.zip(deviation.closed_by);
+    let closed = closed.map(|(at, entry)| event(deviation, 3, at, entry));
+    [Some(opened), closed].into_iter().flatten().collect()
+}
+
+fn event(deviation: &Deviation, activity: u32, at: Timestamp, entry: u64) -> Value {
+    use crate::evidence::words::End;
+    let said = deviation.subject.subject();
+    let (status, compliance, word) = match (activity, deviation.ended) {
+        (1, _) => (1, 3, "Fail"),
+        // Suppressed: it fails still, and management has accepted that.
+        (_, Some(End::Excepted)) => (3, 99, "Exempted"),
+        (_, Some(End::PutBack | End::FixedByOthers)) => (4, 1, "Pass"),
+        _ => (5, 0, "Unknown"),
+    };
+    let name = crate::period::item_id(said);
+    json!({
+        "activity_id": activity,
+        "category_uid": 2,
+        "class_uid": 2003,
+        "type_uid": 200_300 + activity,
+        "time": at.as_millisecond(),
+        "severity_id": match deviation.severity {
+            Severity::Low => 2, Severity::Medium => 3, Severity::High => 4, Severity::Critical => 5,
+        },
+        "status_id": status,
+        "message": deviation.message,
+        "metadata": {
+            "version": "1.8.0",
+            "uid": format!("entry {entry}"),
+            "product": { "name": "Probity", "version": env!("CARGO_PKG_VERSION") },
+        },
+        "finding_info": {
+            "uid": deviation.id,
+            "title": format!("{}: {}", deviation.control, deviation.reason),
+            "created_time": deviation.opened.as_millisecond(),
+            "first_seen_time": deviation.opened.as_millisecond(),
+            "last_seen_time": deviation.closed.unwrap_or(at).as_millisecond(),
+        },
+        "compliance": {
+            "control": deviation.control,
+            "standards": [STANDARD],
+            "requirements": criteria_of(&deviation.control),
+            "status_id": compliance,
+            "status": word,
+        },
+        "resources": [{
+            "name": name,
+            "uid": if said.uid.is_empty() { name.clone() } else { said.uid.to_string() },
+            "type": format!("{}/{}", said.group, said.kind),
+        }],
+    })
+}

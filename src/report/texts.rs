@@ -1,0 +1,103 @@
+//! What a reader must know first.
+
+use serde_json::json;
+
+use super::{
+    Facts,
+    pack::{Pack, ReportError},
+};
+use crate::period::Summary;
+
+/// Writes README.txt, and the facts by which the pack itself can be judged.
+pub(super) fn write(pack: &Pack<'_>, summary: &Summary, facts: &Facts) -> Result<(), ReportError> {
+    pack.write("README.txt", readme(summary).as_bytes())?;
+    pack.json(
+        "ipe.json",
+        &json!({
+            "tool": { "name": "probity", "version": facts.version, "sha256": facts.binary_digest },
+            "source": "the evidence log alone; no cluster was asked",
+            "query": { "period": summary.period, "policies": summary.period.policies },
+            "log": summary.log,
+            "operators": summary.runs,
+            "parametersInForce": "parameters.jsonl",
+            "clock": {
+                "stampedBy": "the operator's clock, in UTC",
+                "setBack": summary.clock_steps,
+                "note": "offsets against other clocks are known as far as the log holds them",
+            },
+            "warnings": summary.warnings,
+        }),
+    )
+}
+
+/// The first page.
+pub(super) fn readme(summary: &Summary) -> String {
+    let period = &summary.period;
+    let state = if summary.over {
+        "The period is over."
+    } else {
+        "The period is not over yet."
+    };
+    let warnings: String = summary
+        .warnings
+        .iter()
+        .map(|warning| format!("NOTE: {warning}.\n"))
+        .collect();
+    format!(
+        "Results of management's automated evaluation
+============================================
+
+Period {name}: {start} to {end}, both days included, in time zone {zone}.
+Judged until {until}. {state} All stamps are UTC.
+{warnings}
+What this is
+------------
+Everything here was computed by Probity from its evidence log alone. It says, for
+each control, when it was looked at, for which subjects, and when it did not hold.
+
+What this is not
+----------------
+No opinion on the design or the effectiveness of any control: that is the
+auditor's. What was not observed is listed as a gap and counts for nothing.
+Criteria for which no machine can speak are listed as such in criteria.json.
+
+Words
+-----
+deviation      an interval in which a subject failed a control. Auditors call it
+               an exception.
+exemption      management approved a failure for a while, for a reason. It is
+               counted apart, and the subject stays measured.
+gap            an interval in which a control was not observed, with its cause.
+opened after   the last time that the subject was seen otherwise;
+opened by      the first time that it was seen failing. It opened in between.
+
+Files
+-----
+index.html                   read this
+controls.csv                 each control, and each definition that it had
+deviations.csv               every deviation, with management's latest response
+populations/                 every subject of each control
+excluded-namespaces.csv      what was left out of scope, and why
+gaps.csv                     when nobody looked, and why
+not-observable.csv           what could not be judged, and who may answer for it
+management-approved-exemptions.csv
+remedies.csv                 what Probity wrote, and what became of it
+changes.csv                  changes of policies, periods, exemptions, responses
+attestations.csv, access-reviews/, restore-tests.csv
+control-matrix.csv           the organisation's own controls (where given)
+parameters.jsonl             parameters in force, by interval
+period.json, criteria.json, ipe.json
+oscal/, ocsf/                the same for machines
+attestation.intoto.json      a statement over all files
+SHA256SUMS                   sha256sum --check SHA256SUMS
+
+A spreadsheet must not run what somebody named an object: a cell that begins like
+a formula has an apostrophe before it, and control characters are replaced.
+",
+        name = period.name,
+        start = period.start,
+        end = period.end,
+        zone = period.time_zone,
+        until = summary.until,
+    )
+}
