@@ -2,9 +2,9 @@
 
 pub mod access_review;
 pub mod attestation;
+pub mod audit_period;
 pub mod cluster_control_exception;
 pub mod control_exception;
-pub mod audit_period;
 pub mod controls;
 pub mod decision;
 pub mod definition;
@@ -30,6 +30,8 @@ pub use self::{
     audit_period::{
         AuditPeriod, AuditPeriodControl, AuditPeriodSpec, AuditPeriodStatus, OwnControl,
     },
+    cluster_control_exception::{ClusterControlException, ClusterControlExceptionSpec},
+    control_exception::{ControlException, ControlExceptionSpec},
     controls::{Controls, Setting},
     decision::{Decision, DecisionVerdict},
     definition::definitions,

@@ -15,8 +15,8 @@ mod probe;
 mod review;
 mod report;
 mod run;
-mod verify;
 mod sample;
+mod verify;
 
 use std::{path::PathBuf, process::ExitCode};
 

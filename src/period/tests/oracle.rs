@@ -418,12 +418,12 @@ impl<'a> Oracle<'a> {
         let mut id = String::new();
         for dated in facts {
             let here = (dated.index, dated.at);
-            let mut close = |failures: &mut Vec<Failure>, end| {
+            let close = |failures: &mut Vec<Failure>, end| {
                 if let Some(open) = failures.last_mut().filter(|open| open.closed.is_none()) {
                     open.closed = Some((here.0, here.1, end));
                 }
             };
-            let mut leave = |stays: &mut Vec<Stay>| {
+            let leave = |stays: &mut Vec<Stay>| {
                 if let Some(open) = stays.last_mut().filter(|open| open.ended.is_none()) {
                     open.ended = Some(here);
                 }
