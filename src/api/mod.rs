@@ -25,8 +25,6 @@ pub use self::{
         Attestation, AttestationPhase, AttestationSpec, AttestationStatus, EvidenceReference,
         ObservedAttestation,
     },
-    cluster_control_exception::{ClusterControlException, ClusterControlExceptionSpec},
-    control_exception::{ControlException, ControlExceptionSpec},
     audit_period::{
         AuditPeriod, AuditPeriodControl, AuditPeriodSpec, AuditPeriodStatus, OwnControl,
     },

@@ -110,7 +110,7 @@ impl Occurrences {
             Step::Deleted | Step::Rejected | Step::Changed => {
                 self.attested.remove(&key);
             }
-            Step::Created | Step::Decided | Step::Verified | Step::Expired => {}
+            Step::Created | Step::Decided | Step::Frozen | Step::Verified | Step::Expired => {}
         }
     }
 

@@ -338,10 +338,18 @@ fn an_attestation_counts_once_it_is_approved() {
         };
         (at, Body::Attestation(said))
     };
-    let asked = step(1, Step::Created, Some(json!({ "control": "attest-governance" })));
-    let attested = |entries: Vec<(i64, Body)>| account(&frame(0, 0), &log(entries), minute(10)).0.attested;
+    let asked = step(
+        1,
+        Step::Created,
+        Some(json!({ "control": "attest-governance" })),
+    );
+    let attested =
+        |entries: Vec<(i64, Body)>| account(&frame(0, 0), &log(entries), minute(10)).0.attested;
     assert!(attested(vec![asked.clone()]).is_empty());
     let approved = step(2, Step::Approved, None);
-    assert_eq!(attested(vec![asked.clone(), approved.clone()]), ["attest-governance"]);
+    assert_eq!(
+        attested(vec![asked.clone(), approved.clone()]),
+        ["attest-governance"]
+    );
     assert!(attested(vec![asked, approved, step(3, Step::Deleted, None)]).is_empty());
 }
