@@ -32,7 +32,7 @@ pub fn definitions() -> Vec<(&'static str, CustomResourceDefinition)> {
         ),
         (
             "probity.dev_auditperiods.yaml",
-            described(AuditPeriod::crd(), plain),
+            described(AuditPeriod::crd(), |_| {}),
         ),
         (
             "probity.dev_clustercontrolexceptions.yaml",

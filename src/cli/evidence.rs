@@ -6,6 +6,7 @@ use std::{
 };
 
 use clap::Args;
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::Failure;
@@ -69,6 +70,20 @@ impl Asked {
     }
 }
 
+impl Wanted {
+    /// The time since the period ended, for the roll-forward to the date of the report.
+    pub(super) fn since_its_end(mut self, now: Timestamp) -> Result<Self, Failure> {
+        let Frame { name, end, .. } = &self.frame;
+        let after = self.frame.since_its_end(now);
+        let frame = after.ok_or_else(|| {
+            format!("{name} ends on {end} and is not over: there is nothing after it yet")
+        })?;
+        self.spec.start = frame.start.to_string();
+        self.spec.end = frame.end.to_string();
+        Ok(Self { frame, ..self })
+    }
+}
+
 fn from_file(path: &Path) -> Result<(String, AuditPeriodSpec), Failure> {
     let problem = |error: &dyn std::fmt::Display| {
         format!(
@@ -124,17 +139,17 @@ pub(super) fn entries(
             folder.display()
         )
     };
-    let reader = Reader::open(log).map_err(|error| explain(&error))?;
-    let folder = log.to_owned();
-    Ok(reader.map(move |entry| {
-        let mut entry = entry.map_err(|error| explain(&error))?;
-        for content in kept_apart(&mut entry.body) {
-            if matches!(content, Content::Blob(_)) {
-                let value = content.load(&folder).map_err(|error| explain(&error))?;
-                *content = Content::Inline(value);
+    let mut reader = Reader::open(log).map_err(|error| explain(&error))?;
+    Ok(std::iter::from_fn(move || {
+        let entry = reader.next()?.and_then(|mut entry| {
+            for content in kept_apart(&mut entry.body) {
+                if matches!(content, Content::Blob(_)) {
+                    *content = Content::Inline(content.load(reader.folder())?);
+                }
             }
-        }
-        Ok(entry)
+            Ok(entry)
+        });
+        Some(entry.map_err(|error| explain(&error)))
     }))
 }
 

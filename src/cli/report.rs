@@ -15,6 +15,7 @@ use super::{
     evidence::{Asked, Wanted, entries},
 };
 use crate::{
+    evidence::epochs,
     period::{Account, Summary},
     report::{self, Collector, Facts, Folder, Pack},
 };
@@ -36,11 +37,19 @@ pub(super) struct Arguments {
     /// Folder for the pack. It must not exist yet.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Of the time since the period ended, until today, instead of the period: for the roll-forward.
+    #[arg(long)]
+    since_period_end: bool,
 }
 
 /// Writes the pack beside its place, and moves it there when it is complete.
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let Arguments { period, log, out } = arguments;
+    let Arguments {
+        period,
+        log,
+        out,
+        since_period_end,
+    } = arguments;
     if out.exists() {
         return Err(format!(
             "{} exists already: name a folder that does not",
@@ -51,7 +60,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         period: period.clone(),
         log: log.clone(),
     };
-    let wanted = asked.wanted()?;
+    let mut wanted = asked.wanted()?;
+    if *since_period_end {
+        wanted = wanted.since_its_end(Timestamp::now())?;
+    }
     let aside = Aside::beside(out)?;
     let summary = write(&aside, &wanted, log)?;
     aside.settle(out)?;
@@ -79,7 +91,7 @@ fn write(folder: &dyn Folder, wanted: &Wanted, log: &Path) -> Result<Summary, Fa
     let facts = Facts {
         spec: wanted.spec.clone(),
         version: env!("CARGO_PKG_VERSION"),
-        binary_digest: own_digest(),
+        binary_digest: super::run::own_digest().ok(),
     };
     let pack = Pack::new(folder);
     let mut collector = Collector::new(&pack, &wanted.frame).map_err(explain)?;
@@ -90,14 +102,69 @@ fn write(folder: &dyn Folder, wanted: &Wanted, log: &Path) -> Result<Summary, Fa
         account.take(&entry, &mut collector);
     }
     let summary = account.finish(Timestamp::now(), &mut collector);
+    copy_log(folder, &pack, log, &summary)?;
     report::finish(&pack, collector, &summary, &facts).map_err(explain)?;
     Ok(summary)
 }
 
-/// The SHA-256 of this program's file.
-fn own_digest() -> Option<String> {
-    let program = fs::read(std::env::current_exe().ok()?).ok()?;
-    Some(crate::engine::hex(&Sha256::digest(program)))
+/// Copies the logs into the pack, and the keys that they name. The private key lies beside them and stays there.
+fn copy_log(
+    folder: &dyn Folder,
+    pack: &Pack<'_>,
+    data: &Path,
+    summary: &Summary,
+) -> Result<(), Failure> {
+    let explain = |error: &dyn std::fmt::Display| {
+        format!("the log can't be copied into the pack: {error}. Nothing was left behind")
+    };
+    for log in epochs::list(data).map_err(|error| explain(&error))? {
+        let name = log.file_name().unwrap_or_default().display().to_string();
+        for part in PARTS {
+            let from = log.join(part);
+            let name = format!("log/{name}/{part}");
+            copy(folder, pack, &from, &name).map_err(|error| explain(&error))?;
+        }
+    }
+    for begun in &summary.logs {
+        let key = format!("{}\n", begun.key);
+        let name = format!("keys/{}.vkey", begun.origin.replace('/', "_"));
+        pack.write(&name, key.as_bytes())
+            .map_err(|error| explain(&error))?;
+    }
+    Ok(())
+}
+
+/// What a log consists of: entries, large values, the tree, its heads.
+const PARTS: [&str; 4] = ["wal", "blobs", "tile", "checkpoint"];
+
+/// Copies a file or a folder, if it is there.
+fn copy(folder: &dyn Folder, pack: &Pack<'_>, from: &Path, name: &str) -> io::Result<()> {
+    if from.is_dir() {
+        let entries = fs::read_dir(from)?.collect::<io::Result<Vec<_>>>()?;
+        for entry in entries {
+            let name = format!("{name}/{}", entry.file_name().display());
+            copy(folder, pack, &entry.path(), &name)?;
+        }
+        return Ok(());
+    }
+    let mut source = match File::open(from) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        source => source?,
+    };
+    let mut target = folder.create(name)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let read = io::Read::read(&mut source, &mut buffer)?;
+        let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else {
+            break;
+        };
+        hash.update(bytes);
+        target.write_all(bytes)?;
+    }
+    target.flush()?;
+    pack.note(name, crate::engine::hex(&hash.finalize()));
+    Ok(())
 }
 
 /// A folder beside the place where the pack is to be. Gone with this value, unless it was moved.
@@ -264,6 +331,7 @@ mod tests {
             period: folder.path().join("period.yaml").display().to_string(),
             log,
             out: out.clone(),
+            since_period_end: false,
         };
         run(&asked).unwrap();
         assert!(out.join("SHA256SUMS").is_file() && out.join("index.html").is_file());

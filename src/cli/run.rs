@@ -342,7 +342,7 @@ fn start(
 }
 
 /// SHA-256 of the program's own file.
-fn own_digest() -> Result<String, Failure> {
+pub(super) fn own_digest() -> Result<String, Failure> {
     let explain = |error: std::io::Error| format!("can't read the program's own file: {error}");
     let path = std::env::current_exe().map_err(explain)?;
     let mut file = std::fs::File::open(path).map_err(explain)?;

@@ -45,6 +45,11 @@ impl Reader {
         })
     }
 
+    /// The folder of the log that the last entry is of: its blobs are there.
+    pub fn folder(&self) -> &Path {
+        &self.dir
+    }
+
     fn step(&mut self) -> Result<Option<Entry>, LogError> {
         loop {
             if let Some(raw) = self.entries.next().transpose()? {

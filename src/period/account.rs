@@ -8,7 +8,7 @@ use super::{
     Frame, Sink,
     definition::{Policy, Said},
     due::Occurrences,
-    people::{Excluded, ObjectStep, PolicyStep, Run},
+    people::{Excluded, LogBegin, ObjectStep, PolicyStep, Run},
     subjects::Subjects,
     summary::{ClockStep, LogRange},
     track::{Moment, Track},
@@ -49,6 +49,7 @@ pub struct Account {
     pub(super) changes: Vec<PolicyStep>,
     pub(super) period_changes: Vec<ObjectStep>,
     pub(super) runs: Vec<Run>,
+    pub(super) logs: Vec<LogBegin>,
     /// Namespaces out of scope, by track.
     pub(super) excluded: BTreeMap<usize, Vec<Excluded>>,
     /// Whether the last thing that the operator said was that it stops.
@@ -75,6 +76,7 @@ impl Account {
             changes: Vec::new(),
             period_changes: Vec::new(),
             runs: Vec::new(),
+            logs: Vec::new(),
             excluded: BTreeMap::new(),
             stopped: false,
             whole: BTreeMap::new(),
@@ -90,6 +92,15 @@ impl Account {
             Body::Start(said) => {
                 self.tracks.iter_mut().for_each(|track| track.watch.cut());
                 self.runs.push(Run::new(moment.seq, moment.at, said));
+            }
+            Body::Epoch(said) => {
+                self.tracks.iter_mut().for_each(|track| track.watch.cut());
+                self.logs.push(LogBegin {
+                    at: moment.at,
+                    origin: said.origin.clone(),
+                    key: said.key.clone(),
+                    cause: said.cause.clone(),
+                });
             }
             Body::Stop(_) => self
                 .tracks
@@ -123,7 +134,6 @@ impl Account {
             | Body::Pause(_)
             | Body::Export(_)
             | Body::Drill(_)
-            | Body::Epoch(_)
             | Body::Pruned(_)
             | Body::KeyChange(_)
             | Body::Spilled(_) => {}
@@ -143,7 +153,10 @@ impl Account {
                 seconds: at.duration_since(entry.time).as_secs(),
             });
         }
-        self.range.first.get_or_insert(at);
+        if self.range.first.is_none() {
+            self.range.first = Some(at);
+            self.range.removed = entry.seq;
+        }
         self.range.last = Some(at);
         self.range.entries += 1;
         Moment { at, seq: entry.seq }

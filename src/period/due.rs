@@ -45,6 +45,8 @@ pub(super) struct Occurrences {
     passed: BTreeMap<(String, SubjectId), Timestamp>,
     /// Access reviews that were completed.
     reviewed: Option<Timestamp>,
+    /// Which control an attestation is about, by namespace and name.
+    says: BTreeMap<(Option<Name>, Name), String>,
     /// Attestations by control: when the one that is valid longest ends.
     attested: BTreeMap<(String, Option<Name>, Name), Attested>,
 }
@@ -88,36 +90,27 @@ impl Occurrences {
             }
             return;
         }
-        let Some(Content::Inline(spec)) = &said.spec else {
+        let name = (said.namespace.clone(), said.name.clone());
+        if let Some(Content::Inline(spec)) = &said.spec
+            && let Some(control) = spec.get("control").and_then(Value::as_str)
+        {
+            // A decision names the object alone.
+            self.says.insert(name.clone(), control.to_owned());
+        }
+        let Some(control) = self.says.get(&name) else {
             return;
         };
-        let Some(control) = spec.get("control").and_then(Value::as_str) else {
-            return;
-        };
-        let key = (
-            control.to_owned(),
-            said.namespace.clone(),
-            said.name.clone(),
-        );
+        let key = (control.clone(), name.0, name.1);
         match said.step {
             Step::Approved => {
-                self.attested.insert(
-                    key,
-                    Attested {
-                        at,
-                        until: said.expires,
-                    },
-                );
+                let until = said.expires;
+                self.attested.insert(key, Attested { at, until });
             }
-            Step::Deleted | Step::Rejected => {
+            // One that was changed has to be approved again.
+            Step::Deleted | Step::Rejected | Step::Changed => {
                 self.attested.remove(&key);
             }
-            Step::Created
-            | Step::Frozen
-            | Step::Changed
-            | Step::Decided
-            | Step::Verified
-            | Step::Expired => {}
+            Step::Created | Step::Decided | Step::Frozen | Step::Verified | Step::Expired => {}
         }
     }
 

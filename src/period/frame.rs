@@ -53,6 +53,22 @@ impl Frame {
         })
     }
 
+    /// The time after it, up to the day on which `now` lies. None while it lasts.
+    pub fn since_its_end(&self, now: Timestamp) -> Option<Self> {
+        let zone = zone(&self.time_zone).ok()?;
+        let (first, last) = (self.end.tomorrow().ok()?, now.to_zoned(zone).date());
+        let name = format!("{}-roll-forward", self.name);
+        let mut after = Self::new(
+            &name,
+            &first.to_string(),
+            &last.to_string(),
+            &self.time_zone,
+        )
+        .ok()?;
+        after.policies.clone_from(&self.policies);
+        Some(after)
+    }
+
     /// Whether it is about a policy.
     pub fn covers(&self, policy: &str) -> bool {
         self.policies.is_empty() || self.policies.iter().any(|name| &**name == policy)
@@ -107,6 +123,23 @@ mod tests {
         );
         let day = Frame::new("day", "2026-03-01", "2026-03-01", "UTC").unwrap();
         assert_eq!(day.to.duration_since(day.from).as_hours(), 24);
+    }
+
+    #[test]
+    fn what_comes_after_it_begins_the_day_after() {
+        let frame = Frame::new("h1", "2026-01-01", "2026-06-30", "Europe/Vienna").unwrap();
+        let now = |text: &str| text.parse().unwrap();
+        let after = frame.since_its_end(now("2026-08-15T22:30:00Z")).unwrap();
+        assert_eq!(
+            (after.start.to_string(), after.end.to_string()),
+            ("2026-07-01".into(), "2026-08-16".into())
+        );
+        assert_eq!(after.from, frame.to);
+        assert_eq!(
+            frame.since_its_end(now("2026-06-30T21:00:00Z")),
+            None,
+            "its last day"
+        );
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub use self::{
     frame::{Frame, FrameError},
     intervals::Intervals,
     numbers::{DeviationNumbers, Numbers, PopulationNumbers, SpanNumbers, Times},
-    people::{Excluded, ObjectStep, PolicyStep, Run},
+    people::{Excluded, LogBegin, ObjectStep, PolicyStep, Run},
     readiness::{
         Commitment, Criterion, Readiness, Shown, Signal, criteria_of, readiness, signal, title,
     },

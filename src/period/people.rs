@@ -116,6 +116,20 @@ impl Run {
     }
 }
 
+/// A log begins: the first one, or one after another was lost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LogBegin {
+    /// When.
+    pub at: Timestamp,
+    /// Name of the log: the first line of its checkpoints. Entries are numbered anew in each.
+    pub origin: String,
+    /// Verifier key of the signer, by its own account.
+    pub key: String,
+    /// Why a new log began.
+    pub cause: Word,
+}
+
 /// A namespace that was out of scope at some time of the period.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Operated, Summary};
 use crate::{
-    controls::{REGISTRY, registry},
+    controls::{Family, REGISTRY, registry},
     criteria::CRITERIA,
 };
 
@@ -32,45 +32,6 @@ const MAIN: [&str; 14] = [
 const SUPPORTING: [&str; 19] = [
     "CC2.1", "CC3.2", "CC3.4", "CC5.2", "CC6.2", "CC6.5", "CC7.3", "CC7.4", "CC8.1", "CC9.1",
     "PI1.2", "PI1.3", "PI1.4", "C1.1", "C1.2", "P4.1", "P4.2", "P4.3", "P6.1",
-];
-
-/// Attested controls and the criteria that they serve.
-const ATTESTED: [(&str, &[&str]); 14] = [
-    ("attest-security-training", &["CC1.4", "CC2.2", "CC1.5"]),
-    ("attest-policy-review", &["CC5.3", "CC2.2", "CC2.3"]),
-    (
-        "attest-risk-assessment",
-        &["CC3.1", "CC3.2", "CC3.3", "CC3.4", "CC5.1", "CC9.1"],
-    ),
-    ("attest-vendor-review", &["CC9.2", "P6.4", "P6.5"]),
-    (
-        "attest-subservice-soc-report",
-        &["CC6.4", "CC6.5", "A1.2", "CC9.2"],
-    ),
-    (
-        "attest-incident-register",
-        &["CC7.3", "CC7.4", "CC7.5", "P6.3", "P6.6"],
-    ),
-    ("attest-incident-exercise", &["CC7.4", "CC7.5"]),
-    ("attest-dr-exercise", &["A1.3", "CC9.1"]),
-    ("attest-penetration-test", &["CC4.1", "CC7.1"]),
-    (
-        "attest-idp-mfa-and-membership",
-        &["CC6.1", "CC6.2", "CC6.6"],
-    ),
-    ("attest-physical-access", &["CC6.4"]),
-    (
-        "attest-governance",
-        &["CC1.1", "CC1.2", "CC1.3", "CC1.5", "CC4.2"],
-    ),
-    (
-        "attest-privacy-program",
-        &[
-            "P1.1", "P2.1", "P3.1", "P3.2", "P5.1", "P5.2", "P6.1", "P6.2", "P6.3", "P6.4", "P6.5",
-            "P6.6", "P6.7", "P7.1", "P8.1",
-        ],
-    ),
-    ("conf-disposal-record", &["C1.2", "CC6.5", "P4.3"]),
 ];
 
 /// Parameters that say what was committed to: control, field, and what it is called.
@@ -183,14 +144,13 @@ pub fn readiness(summary: &Summary, criteria: &[String]) -> Readiness {
 }
 
 fn criterion(id: &'static str, in_force: &BTreeSet<&str>, attested: &BTreeSet<&str>) -> Criterion {
-    let automatic = REGISTRY.iter().map(|registered| registered.info);
-    let automatic = automatic
-        .filter(|info| info.criteria.contains(&id))
-        .map(|info| info.id);
-    let by_people = ATTESTED
-        .iter()
-        .filter(|(_, serves)| serves.contains(&id))
-        .map(|(id, _)| *id);
+    let serves = |attested: bool| {
+        let all = REGISTRY.iter().map(|registered| registered.info);
+        let ours = all.filter(move |info| (info.family == Family::Attested) == attested);
+        ours.filter(|info| info.criteria.contains(&id))
+            .map(|info| info.id)
+    };
+    let (automatic, by_people) = (serves(false), serves(true));
     let (controls, no_controls): (Vec<&str>, Vec<&str>) =
         automatic.partition(|control| in_force.contains(control));
     let (attestations, no_attestations): (Vec<&str>, Vec<&str>) =
@@ -252,15 +212,9 @@ pub fn title(control: &str) -> &str {
     registry::find(control).map_or(control, |found| found.info.title)
 }
 
-/// Criteria that a control serves.
+/// Criteria that a control serves; none, where this program doesn't know it.
 pub fn criteria_of(control: &str) -> Vec<&'static str> {
-    if let Some(found) = registry::find(control) {
-        return found.info.criteria.to_vec();
-    }
-    let attested = ATTESTED.iter().find(|(id, _)| *id == control);
-    attested
-        .map(|(_, criteria)| criteria.to_vec())
-        .unwrap_or_default()
+    registry::find(control).map_or_else(Vec::new, |found| found.info.criteria.to_vec())
 }
 
 #[cfg(test)]
@@ -270,13 +224,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_criterion_is_classed_once_and_every_id_is_one() {
+    fn criteria_are_classed_once_and_each_is_one() {
         let classed: BTreeSet<&str> = MAIN.iter().chain(&SUPPORTING).copied().collect();
         assert_eq!(classed.len(), MAIN.len() + SUPPORTING.len());
         assert!(classed.iter().all(|id| CRITERIA.contains(id)));
-        for (control, criteria) in ATTESTED {
-            assert!(criteria.iter().all(|id| CRITERIA.contains(id)), "{control}");
-        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::{
     due::Due,
     intervals::Intervals,
     numbers::{Numbers, seconds},
-    people::{Excluded, ObjectStep, PolicyStep, Run},
+    people::{Excluded, LogBegin, ObjectStep, PolicyStep, Run},
     track::{Reconciliation, Track},
     watch::{Cause, Unobserved, explain},
 };
@@ -28,6 +28,8 @@ pub struct LogRange {
     pub last: Option<Timestamp>,
     /// Entries.
     pub entries: u64,
+    /// Entries that retention has removed from its begin.
+    pub removed: u64,
 }
 
 /// A clock was set back.
@@ -158,6 +160,8 @@ pub struct Summary {
     pub policy_changes: Vec<PolicyStep>,
     /// Changes of the period itself after it had begun.
     pub period_changes: Vec<ObjectStep>,
+    /// The logs that the entries are of.
+    pub logs: Vec<LogBegin>,
     /// Programs that ran.
     pub runs: Vec<Run>,
     /// When the clock was set back.
@@ -203,6 +207,7 @@ impl Account {
             attested: self.occurrences.attested(from),
             policy_changes: self.changes,
             period_changes: self.period_changes,
+            logs: self.logs,
             runs: self.runs,
             clock_steps: self.clock_steps,
         }
@@ -316,6 +321,18 @@ impl Account {
                 let named: Vec<&str> = self.frame.policies.iter().map(|name| &**name).collect();
                 format!("the log knows no policy of this name: {}", named.join(", "))
             });
+        }
+        if self.range.removed > 0 {
+            let removed = self.range.removed;
+            warnings.push(format!(
+                "retention has removed the first {removed} entries of the log: what was so then and did not change is not known"
+            ));
+        }
+        if self.logs.len() > 1 {
+            let logs = self.logs.len();
+            warnings.push(format!(
+                "the evidence is in {logs} logs, one after the other: see logs"
+            ));
         }
         if !self.clock_steps.is_empty() {
             let steps = self.clock_steps.len();

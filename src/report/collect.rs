@@ -15,7 +15,7 @@ use super::{
 use crate::{
     evidence::{
         Body, Entry,
-        body::{ActionOutcome, Content, Intent, Name, ObjectChange},
+        body::{ActionOutcome, Content, Drill, Intent, Name, ObjectChange},
     },
     period::{Deviation, Frame, Member, Sink, Span, SpanKind, SubjectId, Unobserved},
 };
@@ -188,6 +188,7 @@ impl<'a> Collector<'a> {
                 None,
                 "",
             ),
+            Body::Drill(said) => self.drill(entry, said),
             Body::Kept(said) => match &said.value {
                 Content::Inline(value) => {
                     self.restore(entry, &said.control, &said.subject.name, value)
@@ -307,6 +308,21 @@ impl<'a> Collector<'a> {
             subject,
             ended,
             what,
+        ])
+    }
+
+    fn drill(&mut self, entry: &Entry, said: &Drill) -> Result<(), ReportError> {
+        if !self.in_period(entry.time) {
+            return Ok(());
+        }
+        let result = if said.passed { "passed" } else { "failed" };
+        self.restores.row(&[
+            &*entry.seq.to_string(),
+            &*entry.time.to_string(),
+            &*said.control,
+            &*format!("Namespace {}", said.namespace),
+            &*said.to.to_string(),
+            &*format!("restore drill {} {result}: {}", said.restore, said.message),
         ])
     }
 

@@ -147,6 +147,7 @@ fn index(summary: &Summary, facts: &Facts) -> Value {
         "matrix": matrix.collect::<Vec<_>>(),
         "commitments": readiness.commitments,
         "runs": summary.runs,
+        "logs": summary.logs,
         "changes": summary.policy_changes,
         "period_changes": summary.period_changes,
         "log": summary.log,

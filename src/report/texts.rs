@@ -88,6 +88,9 @@ control-matrix.csv           the organisation's own controls (where given)
 parameters.jsonl             parameters in force, by interval
 period.json, criteria.json, ipe.json
 oscal/, ocsf/                the same for machines
+log/, keys/                  the evidence log itself, and the keys that it names:
+                             probity verify log/... --key KEY, with the key and
+                             the anchors that you were told by somebody else
 attestation.intoto.json      a statement over all files
 SHA256SUMS                   sha256sum --check SHA256SUMS
 

@@ -20,6 +20,7 @@ mod network;
 mod outages;
 mod ownership;
 mod pauses;
+mod periods;
 pub(crate) mod probe;
 pub(crate) mod program;
 mod quiet;

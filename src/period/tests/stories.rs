@@ -317,3 +317,39 @@ fn changes_of_a_period_that_has_begun_are_told() {
         "it began after the first of them"
     );
 }
+
+#[test]
+fn an_attestation_counts_once_it_is_approved() {
+    let step = |at: i64, step, spec: Option<serde_json::Value>| {
+        let said = ObjectChange {
+            kind: "Attestation".into(),
+            namespace: None,
+            name: "board".into(),
+            uid: "u".into(),
+            generation: 1,
+            step,
+            who: Some("alice".to_owned()),
+            old_hash: None,
+            new_hash: None,
+            spec: spec.map(Into::into),
+            decision: None,
+            reason: None,
+            expires: Some(minute(100_000)),
+        };
+        (at, Body::Attestation(said))
+    };
+    let asked = step(
+        1,
+        Step::Created,
+        Some(json!({ "control": "attest-governance" })),
+    );
+    let attested =
+        |entries: Vec<(i64, Body)>| account(&frame(0, 0), &log(entries), minute(10)).0.attested;
+    assert!(attested(vec![asked.clone()]).is_empty());
+    let approved = step(2, Step::Approved, None);
+    assert_eq!(
+        attested(vec![asked.clone(), approved.clone()]),
+        ["attest-governance"]
+    );
+    assert!(attested(vec![asked, approved, step(3, Step::Deleted, None)]).is_empty());
+}
