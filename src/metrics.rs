@@ -10,7 +10,7 @@ use prometheus::{
 use crate::{
     api::ExceptionKind,
     controls::REGISTRY,
-    engine::{Engine, Measure},
+    engine::{Engine, Measure, Now},
     inventory::Inventory,
     verdict::{Outcome, Severity},
 };
@@ -48,6 +48,7 @@ pub struct Metrics {
     requests: IntCounterVec,
     policies: IntGauge,
     exceptions_active: IntGaugeVec,
+    attestations_expiring: IntGauge,
     last_round: Gauge,
 }
 
@@ -227,6 +228,10 @@ impl Metrics {
                 &["verb", "result"],
             )?,
             policies: one("policies", "Policies that are held.")?,
+            attestations_expiring: one(
+                "attestations_expiring",
+                "Attestations that count, and end within 30 days.",
+            )?,
             exceptions_active: by(
                 "exceptions_active",
                 "Exceptions that accept failures now, by kind.",
@@ -445,8 +450,11 @@ impl Metrics {
         self.policies.set(i64::try_from(held).unwrap_or(i64::MAX));
     }
 
-    /// Notes how many exceptions are in force.
-    pub fn exceptions(&self, engine: &Engine) {
+    /// Notes how many exceptions are in force, and how many attestations end soon.
+    pub fn people(&self, engine: &Engine, now: Now) {
+        let ending = engine.attestations_ending(now);
+        self.attestations_expiring
+            .set(i64::try_from(ending).unwrap_or(i64::MAX));
         for kind in ExceptionKind::ALL {
             let count = i64::try_from(engine.exceptions_in_force(kind)).unwrap_or(i64::MAX);
             let gauge = self.exceptions_active.with_label_values(&[kind.as_str()]);

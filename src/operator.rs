@@ -385,7 +385,7 @@ impl Operator {
             }
             self.metrics.inventory(self.engine.inventory(), now.mono);
             self.metrics.policies(self.feeds.len(OwnKind::Policy));
-            self.metrics.exceptions(&self.engine);
+            self.metrics.people(&self.engine, now);
             let inventory = self.engine.inventory();
             let listed = needed.iter().all(|kind| {
                 *inventory.freshness.of(*kind) != Availability::Listing

@@ -137,7 +137,7 @@ macro_rules! attested {
         }
     };
 }
-pub(self) use attested;
+use attested;
 
 fn check(max_age: &Period, remind_before: &Period) -> Result<(), String> {
     if max_age.duration().is_zero() {

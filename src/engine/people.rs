@@ -13,6 +13,7 @@ mod known;
 mod reviews;
 mod said;
 mod statuses;
+mod steps;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -22,7 +23,7 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use self::{
@@ -39,10 +40,7 @@ pub use self::{
 use super::{Engine, Now, digest};
 use crate::{
     api::{AttestationPhase, DecisionVerdict, ExceptionKind, PeopleKind, PeopleObject},
-    evidence::{
-        body::{Body, ObjectChange, Word},
-        words::{Cause, Step},
-    },
+    evidence::words::{Cause, Step},
     inventory::Sym,
 };
 
@@ -172,16 +170,6 @@ impl Facts {
             decision: approval.or(review),
             ended: None,
         }
-    }
-}
-
-/// The type of entry that tells of a kind.
-const fn body(kind: PeopleKind, said: ObjectChange) -> Body {
-    match kind {
-        PeopleKind::Exception | PeopleKind::ClusterException => Body::Exception(said),
-        PeopleKind::Attestation => Body::Attestation(said),
-        PeopleKind::Review => Body::Review(said),
-        PeopleKind::Response => Body::Response(said),
     }
 }
 
@@ -327,6 +315,19 @@ impl Engine {
         self.people.exceptions.in_force(kind)
     }
 
+    /// How many attestations that count end within a month.
+    pub fn attestations_ending(&self, now: Now) -> usize {
+        const MONTH: SignedDuration = SignedDuration::from_hours(30 * 24);
+        let soon = now.wall.saturating_add(MONTH).unwrap_or(Timestamp::MAX);
+        let held = self.people.objects.values();
+        let ending = held.filter(|held| {
+            let counts = matches!(&held.stand, Some(Stand::Attestation(state))
+                if state.phase == AttestationPhase::Valid);
+            counts && held.facts.expires.is_some_and(|ends| ends <= soon)
+        });
+        ending.count()
+    }
+
     /// Judges an exception anew, and has what it covers or covered judged again.
     fn exception_changed(&mut self, key: &ObjectKey, now: Now) {
         let before = self.people.exceptions.remove(key);
@@ -399,108 +400,5 @@ impl Engine {
                 uncertain.insert(*id);
             }
         }
-    }
-
-    /// Tells the log what it does not know of an object yet.
-    fn say_steps(&mut self, key: &ObjectKey) {
-        if !self.leading {
-            return;
-        }
-        let Some(held) = self.people.objects.get(key) else {
-            return;
-        };
-        let known = self.memory.people.get(key);
-        if known.is_some_and(|known| known.uid != held.facts.uid) {
-            self.say_object_gone(key); // another object of this name, of whose end nobody knew
-        }
-        let Some(held) = self.people.objects.get(key) else {
-            return;
-        };
-        let steps = self.memory.people.steps(key, &held.facts);
-        let said: Vec<Body> = steps
-            .into_iter()
-            .map(|step| body(key.kind, change(key, held, &step)))
-            .collect();
-        for said in said {
-            self.say(said);
-        }
-    }
-
-    fn say_objects_gone(&mut self, kind: PeopleKind) {
-        if !self.leading {
-            return;
-        }
-        let known = self.memory.people.keys(kind);
-        for key in known {
-            if !self.people.objects.contains_key(&key) {
-                self.say_object_gone(&key);
-            }
-        }
-    }
-
-    fn say_object_gone(&mut self, key: &ObjectKey) {
-        let Some(known) = self.memory.people.get(key).filter(|_| self.leading) else {
-            return;
-        };
-        let said = ObjectChange {
-            step: Step::Deleted,
-            old_hash: known.hash.clone(),
-            uid: known.uid.as_str().into(),
-            generation: known.generation,
-            ..nothing(key)
-        };
-        self.say(body(key.kind, said));
-    }
-}
-
-/// One step of an object, and what the log knew before.
-#[derive(Debug, Clone, PartialEq)]
-struct News {
-    step: Step,
-    old_hash: Option<String>,
-}
-
-fn change(key: &ObjectKey, held: &Held, news: &News) -> ObjectChange {
-    let facts = &held.facts;
-    let mut said = ObjectChange {
-        uid: facts.uid.as_str().into(),
-        generation: facts.generation,
-        step: news.step,
-        old_hash: news.old_hash.clone(),
-        new_hash: Some(facts.hash.clone()),
-        expires: facts.expires,
-        ..nothing(key)
-    };
-    match news.step {
-        Step::Created | Step::Changed => {
-            said.who.clone_from(&facts.who);
-            said.spec = Some(held.object.spec().into());
-        }
-        Step::Expired | Step::Verified => said.reason = facts.ended.map(Word::from),
-        Step::Approved | Step::Rejected | Step::Decided => {
-            let decision = facts.decision.as_ref();
-            said.who = decision.and_then(|decision| decision.by.clone());
-            said.decision = decision.map(|decision| decision.content.clone().into());
-        }
-        Step::Frozen | Step::Deleted => {}
-    }
-    said
-}
-
-fn nothing(key: &ObjectKey) -> ObjectChange {
-    ObjectChange {
-        kind: key.kind.kind().into(),
-        namespace: (!key.namespace.is_empty()).then(|| key.namespace.clone()),
-        name: key.name.clone(),
-        uid: "".into(),
-        generation: 0,
-        step: Step::Created,
-        who: None,
-        old_hash: None,
-        new_hash: None,
-        spec: None,
-        decision: None,
-        reason: None,
-        expires: None,
     }
 }

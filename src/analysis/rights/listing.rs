@@ -111,21 +111,12 @@ impl Rights {
 fn spelled<'a>(rules: impl Iterator<Item = &'a Rule>) -> Vec<String> {
     let mut rules = rules.map(|rule| {
         let list = |items: &[Sym]| items.join(",");
-        let mut text = list(&rule.verbs);
-        if !rule.resources.is_empty() {
-            text.push_str(&format!(
-                " {} in {:?}",
-                list(&rule.resources),
-                list(&rule.groups)
-            ));
-        }
-        if !rule.names.is_empty() {
-            text.push_str(&format!(" named {}", list(&rule.names)));
-        }
-        if !rule.urls.is_empty() {
-            text.push_str(&format!(" {}", list(&rule.urls)));
-        }
-        text
+        let resources = (!rule.resources.is_empty())
+            .then(|| format!("{} in {:?}", list(&rule.resources), list(&rule.groups)));
+        let names = (!rule.names.is_empty()).then(|| format!("named {}", list(&rule.names)));
+        let urls = (!rule.urls.is_empty()).then(|| list(&rule.urls));
+        let parts = [Some(list(&rule.verbs)), resources, names, urls];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
     });
     let mut lines: Vec<String> = rules.by_ref().take(MOST_RULES).collect();
     let more = rules.count();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Facts, News, ObjectKey, digest};
+use super::{Facts, ObjectKey, digest, steps::News};
 use crate::{
     api::PeopleKind,
     evidence::{

@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    ObjectKey, Stand, body, nothing,
+    ObjectKey, Stand,
     said::{Area, Decided, Reviewed},
+    steps::{body, nothing},
 };
 use crate::{
     analysis::{

@@ -1,6 +1,6 @@
 //! Tells controls what people say.
 
-use super::{Emergency, PeopleObject, PeopleSaid, Stand, attestations, reviews};
+use super::{Emergency, PeopleObject, Stand, attestations, reviews};
 use crate::{
     api::PeopleKind,
     controls::{Observation, Touched},
@@ -96,10 +96,5 @@ impl Engine {
             ))
         });
         all.collect()
-    }
-
-    /// What controls know of what people say.
-    pub const fn people_said(&self) -> &PeopleSaid {
-        &self.observed.people
     }
 }
