@@ -194,7 +194,7 @@ impl Operator {
             let wait = next.saturating_sub(self.origin.elapsed()).min(TURN);
             let first = tokio::select! {
                 biased;
-                reason = &mut stop => return self.stop(reason).await,
+                reason = &mut stop => return Box::pin(self.stop(reason)).await,
                 changed = leadership.changed() => {
                     if changed.is_err() {
                         return Err("the task that holds the lease has ended".to_owned());

@@ -35,7 +35,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the operator.
-    Run(run::Arguments),
+    Run(Box<run::Arguments>),
     /// List what Enforce would do now, without doing it.
     Diff(diff::Arguments),
     /// Approve what somebody else asked for, such as an exception.
@@ -102,7 +102,7 @@ pub async fn main() -> Result<ExitCode, (Failure, ExitCode)> {
 
 async fn run(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Run(arguments) => Box::pin(run::run(arguments)).await,
+        Command::Run(arguments) => Box::pin(run::run(*arguments)).await,
         Command::Diff(arguments) => diff::run(arguments).await,
         Command::Approve(arguments) => approve::run(arguments, DecisionVerdict::Approved).await,
         Command::Reject(arguments) => approve::run(arguments, DecisionVerdict::Rejected).await,

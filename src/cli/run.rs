@@ -182,10 +182,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Health::default(),
     );
     let serving = tokio::spawn(server::serve(listener, metrics.clone(), health.clone()));
-    let serving_log = match log_listener {
-        Some(listener) => Some(tokio::spawn(server::log::serve(listener, dir))),
-        None => None,
-    };
+    let serving_log = log_listener.map(|listener| tokio::spawn(server::log::serve(listener, dir)));
     let candidate = campaign(connection.client.clone(), lease);
     let options = Options {
         replica: arguments.replica,

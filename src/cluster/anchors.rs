@@ -165,10 +165,9 @@ async fn keep_map(
         ("checkpoint".to_owned(), head.published.note.clone()),
         ("key".to_owned(), head.key.clone()),
     ];
-    let mut map = match within(deadline::READ, maps.get_opt(&name)).await? {
-        Some(map) => map,
-        None => ConfigMap::default(),
-    };
+    let mut map = within(deadline::READ, maps.get_opt(&name))
+        .await?
+        .unwrap_or_default();
     let is_new = map.metadata.name.is_none();
     map.metadata.name = Some(name.clone());
     map.metadata.managed_fields = None;
@@ -192,15 +191,14 @@ async fn keep_log(
     anchors: &[AnchorStatus],
 ) -> Result<(), CallError> {
     let api = logs(client);
-    let log = match within(deadline::READ, api.get_opt(&places.log())).await? {
-        Some(log) => log,
-        None => {
-            let spec = EvidenceLogSpec {
-                namespace: places.namespace.clone(),
-            };
-            let log = EvidenceLog::new(&places.log(), spec);
-            within(deadline::WRITE, api.create(&PostParams::default(), &log)).await?
-        }
+    let log = if let Some(log) = within(deadline::READ, api.get_opt(&places.log())).await? {
+        log
+    } else {
+        let spec = EvidenceLogSpec {
+            namespace: places.namespace.clone(),
+        };
+        let log = EvidenceLog::new(&places.log(), spec);
+        within(deadline::WRITE, api.create(&PostParams::default(), &log)).await?
     };
     let status = status(head, anchors, &log);
     let place = Place {

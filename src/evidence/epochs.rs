@@ -102,22 +102,22 @@ pub fn open(
     create_folders(&Disk, data, &folder)?;
     let latest = list(data)?.pop();
     let begin = |before: Option<&Path>, cause: Cause| {
-        begin(&folder, identity, key, before, cause, anchors, now)
+        begin(&folder, identity, key, before, &cause, anchors, now)
     };
-    let (opened, begun) = match latest {
+    let (parts, new) = match latest {
         None => begin(None, Cause::Empty)?,
         Some(dir) => match go_on(&dir, identity, key, anchors)? {
             GoOn::With(parts) => (*parts, None),
             GoOn::Not(cause) => begin(Some(&dir), cause)?,
         },
     };
-    let (store, scan, publisher) = opened;
+    let (store, scan, publisher) = parts;
     let dir = store.dir().to_owned();
     let (log, recovered) = Log::start(store, scan, Some(publisher), Some(lock))?;
     Ok(Opened {
         log,
         recovered: recovered.of(data),
-        begun,
+        begun: new,
         first: first_entry(&dir)?,
         dir,
     })
@@ -195,10 +195,10 @@ fn go_on(
     if !is_signed_with(dir, key, &origin)? {
         return Ok(GoOn::Not(Cause::Unsigned));
     }
-    let published = Publisher::open(dir, Box::new(Disk), key.signer(&origin)?)
-        .and_then(|mut publisher| publisher.publish(store.next_seq()).map(|()| publisher));
-    let publisher = match published {
-        Ok(publisher) => publisher,
+    let up_to_date = Publisher::open(dir, Box::new(Disk), key.signer(&origin)?)
+        .and_then(|mut tree| tree.publish(store.next_seq()).map(|()| tree));
+    let publisher = match up_to_date {
+        Ok(tree) => tree,
         Err(error) => return damaged(error),
     };
     for anchor in anchors.iter().filter(|anchor| anchor.origin == origin) {
@@ -238,7 +238,7 @@ fn begin(
     identity: Identity<'_>,
     key: &PrivateKey,
     before: Option<&Path>,
-    cause: Cause,
+    cause: &Cause,
     anchors: &[Anchored],
     now: Timestamp,
 ) -> Result<(Parts, Option<Epoch>), LogError> {
@@ -254,7 +254,7 @@ fn begin(
     let epoch = Epoch {
         origin,
         key: signer.verifier().to_string(),
-        before: known_before(before.filter(|_| reuse.is_none()), &cause, anchors)?,
+        before: known_before(before.filter(|_| reuse.is_none()), cause, anchors)?,
         cause: cause.text().into(),
     };
     let (mut store, _) = Store::open(&dir)?;

@@ -19,7 +19,7 @@ const EVERY: Duration = Duration::from_secs(10);
 const MANY: u64 = 1000;
 
 /// A checkpoint is kept for ever so often: as often as the log is anchored, so that each anchor can be found in the log.
-const KEEP: Duration = Duration::from_secs(10 * 60);
+const KEEP: Duration = Duration::from_mins(10);
 
 /// How often this is looked at.
 const TICK: Duration = Duration::from_secs(1);

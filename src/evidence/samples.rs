@@ -111,6 +111,10 @@ fn drill() -> Drill {
     }
 }
 
+#[allow(
+    clippy::too_many_lines,
+    reason = "a table: one kind of entry after the other"
+)]
 pub(super) fn bodies() -> Vec<Body> {
     let control = || "enc-ingress-tls".into();
     vec![

@@ -16,9 +16,9 @@ use crate::{
 };
 
 /// With something to tell.
-const SOON: Duration = Duration::from_secs(10 * 60);
+const SOON: Duration = Duration::from_mins(10);
 /// With heartbeats alone.
-const HOURLY: Duration = Duration::from_secs(60 * 60);
+const HOURLY: Duration = Duration::from_hours(1);
 /// After a failure.
 const AGAIN: Duration = Duration::from_secs(30);
 /// For the first time after a start, when the log has said what began.

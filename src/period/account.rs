@@ -276,22 +276,22 @@ impl Account {
             }
             return;
         };
-        let uses = |track: &Track| {
+        let is_on = |track: &Track| {
             policy
                 .controls
                 .iter()
                 .any(|(id, ..)| **id == *track.control)
         };
-        let (used, unused): (Vec<usize>, Vec<usize>) = known
+        let (used, dropped): (Vec<usize>, Vec<usize>) = known
             .iter()
-            .partition(|position| uses(&self.tracks[**position]));
+            .partition(|position| is_on(&self.tracks[**position]));
         let mut leave = |positions: &[usize], why: &str, end| {
             for position in positions {
                 self.tracks[*position].leave(why, end, moment, &self.blind, sink);
             }
         };
         leave(
-            &unused,
+            &dropped,
             "no longer switched on in the policy",
             End::DefinitionChanged,
         );

@@ -107,13 +107,13 @@ pub struct Span {
 /// One that failed when it was first judged, or when the rule that judges it began to hold, may have done so for ever.
 pub(super) fn known_before(
     said: &Transition,
-    unknown_after: Option<Option<Timestamp>>,
+    unknown_after: Option<Timestamp>,
     seen: Option<Timestamp>,
 ) -> Option<Timestamp> {
     match (said.from, said.cause) {
         (_, Cause::Policy | Cause::Catalogue) => None,
         (None, cause) if !is_drift(cause) => None,
-        (Some(Outcome::Unknown), _) => unknown_after.flatten(),
+        (Some(Outcome::Unknown), _) => unknown_after,
         _ => seen,
     }
 }

@@ -45,6 +45,7 @@ impl Intervals {
     }
 
     /// What of it lies between two times.
+    #[must_use]
     pub fn within(&self, from: Timestamp, to: Timestamp) -> Self {
         let mut part = Self::default();
         if from >= to {
@@ -58,6 +59,7 @@ impl Intervals {
     }
 
     /// What between two times doesn't belong to it.
+    #[must_use]
     pub fn missing(&self, from: Timestamp, to: Timestamp) -> Self {
         let mut rest = Self::default();
         let mut at = from;

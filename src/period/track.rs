@@ -438,7 +438,7 @@ impl Track {
             .spans
             .get(subject)
             .filter(|span| span.kind == SpanKind::Unknown);
-        let unknown_after = unknown.map(|span| span.after);
+        let unknown_after = unknown.and_then(|span| span.after);
         match to {
             Outcome::Fail => {
                 self.fail(

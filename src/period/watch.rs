@@ -186,13 +186,11 @@ pub(super) fn explain(missing: &Intervals, mut causes: Vec<Cause>) -> Vec<Unobse
             }
         }
         // The last minutes before something is noticed belong to it.
-        if known
+        let unexplained = known
             .missing(from, to)
             .iter()
-            .any(|(from, to)| to.duration_since(from) > SILENCE)
-        {
-            why.push(SILENT.to_owned());
-        } else if why.is_empty() {
+            .any(|(from, to)| to.duration_since(from) > SILENCE);
+        if unexplained || why.is_empty() {
             why.push(SILENT.to_owned());
         }
         explained.push(Unobserved {

@@ -54,6 +54,7 @@ pub(super) struct Found {
 
 impl<'a> Collector<'a> {
     /// Begins the files.
+    #[allow(clippy::too_many_lines, reason = "a table: one file after the other")]
     pub fn new(pack: &'a Pack<'a>, frame: &Frame) -> Result<Self, ReportError> {
         let table = |name: &str, header: &[&str]| Table::new(pack, name, header);
         Ok(Self {
@@ -364,6 +365,10 @@ impl<'a> Collector<'a> {
 
 impl Found {
     /// The deviations, in the order in which they ended.
+    #[allow(
+        clippy::unused_self,
+        reason = "only who has ended the collection may read the spool"
+    )]
     pub(super) fn deviations(
         &self,
         pack: &Pack<'_>,
@@ -374,6 +379,10 @@ impl Found {
     }
 
     /// Removes the spool.
+    #[allow(
+        clippy::unused_self,
+        reason = "only who has ended the collection may remove the spool"
+    )]
     pub(super) fn discard(&self, pack: &Pack<'_>) -> Result<(), ReportError> {
         pack.remove(SPOOL)
     }

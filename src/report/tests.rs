@@ -1,4 +1,8 @@
 //! Whole packs, in memory.
+#![allow(
+    clippy::case_sensitive_file_extension_comparisons,
+    reason = "the names are ours"
+)]
 
 use std::{
     cell::{Cell, RefCell},
@@ -135,6 +139,7 @@ fn people(kind: &'static str, step: Step, spec: Value) -> ObjectChange {
     }
 }
 
+#[allow(clippy::too_many_lines, reason = "a story, one entry after the other")]
 fn history() -> Vec<Entry> {
     let start = body::Start {
         version: "0.1.0".into(),

@@ -1,5 +1,7 @@
 //! What a reader must know first.
 
+use std::fmt::Write as _;
+
 use serde_json::json;
 
 use super::{
@@ -38,11 +40,10 @@ pub(super) fn readme(summary: &Summary) -> String {
     } else {
         "The period is not over yet."
     };
-    let warnings: String = summary
-        .warnings
-        .iter()
-        .map(|warning| format!("NOTE: {warning}.\n"))
-        .collect();
+    let mut warnings = String::new();
+    for warning in &summary.warnings {
+        let _ = writeln!(warnings, "NOTE: {warning}."); // a String can always be written
+    }
     format!(
         "Results of management's automated evaluation
 ============================================

@@ -46,7 +46,7 @@ fn verified(data: &Path, more: &[&str]) -> (Value, Option<i32>) {
 }
 
 struct Kept {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     data: PathBuf,
 }
 
@@ -55,19 +55,19 @@ impl Kept {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         Self {
-            _folder: folder,
+            folder: folder,
             data,
         }
     }
 
     fn file(&self, name: &str, text: &str) -> String {
-        let path = self._folder.path().join(name);
+        let path = self.folder.path().join(name);
         fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
     }
 
     fn beside(&self, name: &str) -> PathBuf {
-        self._folder.path().join(name)
+        self.folder.path().join(name)
     }
 }
 

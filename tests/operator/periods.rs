@@ -20,6 +20,7 @@ fn printed(arguments: &[&str]) -> String {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "one story from a policy to its pack")]
 fn a_period_is_told_sampled_and_packed_from_the_log_alone() {
     let world = turn();
     let folder = tempfile::tempdir().unwrap();

@@ -166,6 +166,7 @@ impl People {
     }
 
     /// Runs a command of the program as somebody.
+    #[allow(clippy::unused_self, reason = "it runs against this cluster")]
     pub(crate) fn probity(&self, who: &Path, args: &[&str]) -> program::Output {
         let kubeconfig = format!("--kubeconfig={}", who.display());
         program::output(&[args, &[&kubeconfig]].concat())

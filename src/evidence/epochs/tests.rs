@@ -143,7 +143,7 @@ fn a_volume_that_was_rolled_back_begins_a_new_log_that_commits_to_what_was_ancho
     assert_eq!(begun, None);
 
     // And a copy of before that is older than the new log begins yet another.
-    let (_, begun) = grow(data.path(), &[head.clone()], 4, 1);
+    let (_, begun) = grow(data.path(), std::slice::from_ref(&head), 4, 1);
     let begun = begun.unwrap();
     assert!(begun.cause.contains("later log"), "{}", begun.cause);
     assert_eq!(begun.before, Some(head));

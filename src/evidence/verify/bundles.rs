@@ -85,7 +85,7 @@ impl Span<'_> {
         let mut problems = Vec::new();
         let tiles = TileFiles::new(self.dir, self.size);
         let claimed = tiles.tile(0, tile.index, usize::from(tile.width));
-        let claimed = claimed.map_err(|error| problems.push(self.from_error(&error)));
+        let claimed = claimed.map_err(|error| problems.push(self.damage(&error)));
         let claimed = claimed.unwrap_or_default();
         let mut checked = match sealed::read_bundle(self.dir, tile) {
             Ok(Some(bundle)) => self.entries(tile, &bundle, &claimed),
@@ -95,23 +95,15 @@ impl Span<'_> {
                     tile.index * tile::BUNDLE
                 );
                 let path = sealed::bundle_path(self.dir, tile);
-                self.unread(claimed, self.problem(None, &path, None, what))
+                unread(claimed, self.problem(None, &path, None, what))
             }
-            Err(error) => self.unread(claimed, self.from_error(&error)),
+            Err(error) => unread(claimed, self.damage(&error)),
         };
         checked.problems.extend(problems);
         checked
     }
 
-    fn unread(&self, leaves: Vec<Hash>, problem: Problem) -> Checked {
-        Checked {
-            leaves,
-            facts: Vec::new(),
-            problems: vec![problem],
-        }
-    }
-
-    fn from_error(&self, error: &crate::evidence::LogError) -> Problem {
+    fn damage(&self, error: &crate::evidence::LogError) -> Problem {
         let mut report = super::LogReport::default();
         report.add_error(error, self.data);
         report.problems.remove(0)
@@ -160,6 +152,15 @@ impl Span<'_> {
             }
         }
         checked
+    }
+}
+
+/// A bundle that can't be read: the rest of the tree is judged by what its tile claims.
+fn unread(leaves: Vec<Hash>, problem: Problem) -> Checked {
+    Checked {
+        leaves,
+        facts: Vec::new(),
+        problems: vec![problem],
     }
 }
 

@@ -90,13 +90,14 @@ fn open_head(
         Ok(claimed) => claimed,
         Err(error) => return wrong(error.to_string()),
     };
-    let keys = match trust.keys.is_empty() {
-        false => trust.keys.clone(),
+    let keys = if trust.keys.is_empty() {
         // Whoever brings no key gets the log's own: then it is consistent, not more.
-        true => match epochs::first_entry(dir) {
+        match epochs::first_entry(dir) {
             Ok(Some(epoch)) => VerifierKey::parse(&epoch.key).into_iter().collect(),
             Ok(None) | Err(_) => Vec::new(),
-        },
+        }
+    } else {
+        trust.keys.clone()
     };
     let mut refused =
         "its first entry, which names its key, can't be read: give the key with --key".to_owned();

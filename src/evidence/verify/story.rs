@@ -74,16 +74,14 @@ impl Story {
             }
             Body::Pruned(pruned) => self.pruned = self.pruned.max(pruned.before),
             Body::Intent(intent) => return self.intent(fact.seq, intent.id),
-            Body::Outcome(outcome) => {
-                if self.intents.remove(&outcome.intent).is_none() {
-                    return Some(Oddity {
-                        entry: fact.seq,
-                        what: format!(
-                            "it is the outcome of intent {}, which the log does not hold",
-                            outcome.intent
-                        ),
-                    });
-                }
+            Body::Outcome(outcome) if self.intents.remove(&outcome.intent).is_none() => {
+                return Some(Oddity {
+                    entry: fact.seq,
+                    what: format!(
+                        "it is the outcome of intent {}, which the log does not hold",
+                        outcome.intent
+                    ),
+                });
             }
             _ => {}
         }

@@ -423,11 +423,11 @@ fn a_blob_that_is_missing_or_changed_is_found() {
 
 /// The same entries, each saying the number of its place.
 fn renumbered(entries: &[Vec<u8>]) -> Vec<Vec<u8>> {
-    (0..)
+    (0u64..)
         .zip(entries)
         .map(|(seq, entry)| {
             let mut value: serde_json::Value = serde_json::from_slice(entry).unwrap();
-            value["seq"] = serde_json::Value::from(seq as u64);
+            value["seq"] = serde_json::Value::from(seq);
             crate::evidence::canonical::value_to_vec(&value).unwrap()
         })
         .collect()

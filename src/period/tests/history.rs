@@ -174,6 +174,7 @@ impl World {
             .retain(|key, _| used.contains(&(key.0, key.1)));
     }
 
+    #[allow(clippy::too_many_lines, reason = "one arm for each kind of step")]
     fn step(&mut self, step: &Step) {
         let Step {
             policy,
@@ -300,15 +301,13 @@ impl World {
         let (mut joined, mut left) = (Vec::new(), Vec::new());
         for number in 0..4 {
             let key = (policy, control, number);
-            match (step.any >> number) & 17 {
+            match (step.any >> number) & 0x11 {
                 1 | 17 if !self.outcomes.contains_key(&key) => {
                     self.outcomes.insert(key, Outcome::Pass);
                     joined.push(subject(number));
                 }
                 16 => {
-                    if self.outcomes.remove(&key).is_some() {
-                        left.push(subject(number));
-                    }
+                    left.extend(self.outcomes.remove(&key).map(|_| subject(number)));
                 }
                 _ => {}
             }

@@ -224,9 +224,8 @@ impl<'a> Oracle<'a> {
                     );
                 }
                 Body::Outcome(said) => {
-                    if intents.remove(&said.intent) == Some(true) {
-                        say(Fact::Remedy(said.result));
-                    }
+                    let ours = intents.remove(&said.intent) == Some(true);
+                    ours.then(|| say(Fact::Remedy(said.result)));
                 }
                 _ => {}
             }
@@ -386,9 +385,9 @@ impl<'a> Oracle<'a> {
         for (index, joined) in &moves {
             if (window.first..window.after).contains(index) {
                 if *joined {
-                    population.added += 1
+                    population.added += 1;
                 } else {
-                    population.removed += 1
+                    population.removed += 1;
                 }
             }
         }
@@ -412,6 +411,7 @@ impl<'a> Oracle<'a> {
     }
 
     /// When a subject failed, and when it was excepted or unknown.
+    #[allow(clippy::too_many_lines, reason = "it is to be read from top to bottom")]
     fn lives(&self, key: &Key, facts: &[Dated<'a>], subject: &str) -> (Vec<Failure>, Vec<Stay>) {
         let mut failures: Vec<Failure> = Vec::new();
         let mut stays: Vec<Stay> = Vec::new();
