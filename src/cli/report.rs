@@ -134,8 +134,9 @@ fn copy_log(
     Ok(())
 }
 
-/// What a log consists of: entries, large values, the tree, its heads.
-const PARTS: [&str; 4] = ["wal", "blobs", "tile", "checkpoint"];
+/// What a log consists of: its heads, the tree, large values, entries. Heads first: where the log is being written, all that
+/// they cover is there already.
+const PARTS: [&str; 5] = ["checkpoints.jsonl", "checkpoint", "tile", "blobs", "wal"];
 
 /// Copies a file or a folder, if it is there.
 fn copy(folder: &dyn Folder, pack: &Pack<'_>, from: &Path, name: &str) -> io::Result<()> {

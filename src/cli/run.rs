@@ -18,12 +18,12 @@ use super::{Connect, Failure};
 use crate::{
     cluster::{
         anchors::{self, Places},
-        client::{self, Connection, deadline, within},
+        client::{self, CallError, Connection, deadline, within},
         lease::{LeaseConfig, LeaseTiming, campaign},
     },
     engine::{Config, Engine, ExceptionBounds, Memory, OWNER_LABEL},
     evidence::{
-        Answer, Identity, LogError, Position, body::Start, epochs, journal::Journal,
+        Answer, Identity, LogError, Position, Reader, body::Start, epochs, journal::Journal,
         key::PrivateKey,
     },
     metrics::Metrics,
@@ -137,7 +137,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         .namespace
         .unwrap_or_else(|| connection.namespace.clone());
     tracing::info!(server = version.git_version, namespace, "Connected");
-    let cluster = cluster_uid(&connection).await;
+    let cluster = cluster_uid(&connection).await?;
     let places = Places {
         replica: arguments.replica.clone(),
         namespace: namespace.clone(),
@@ -244,8 +244,17 @@ async fn open_log(
         cluster,
         replica: &replica,
     };
-    let opened = epochs::open(data, identity, &key, &known, Timestamp::now())
-        .map_err(|error| explain(&error))?;
+    let (mut opened, mut memory) = (
+        epochs::open(data, identity, &key, &known, Timestamp::now())
+            .map_err(|error| explain(&error))?,
+        Memory::default(),
+    );
+    if let Err(damage) = recall(data, &mut memory).map_err(|error| explain(&error))? {
+        drop(opened);
+        let now = Timestamp::now();
+        opened = epochs::open_unless(data, identity, &key, &known, now, Some(damage))
+            .map_err(|error| explain(&error))?;
+    }
     let epochs::Opened {
         log,
         recovered,
@@ -266,10 +275,6 @@ async fn open_log(
             "The last write of the log was torn by a crash and was cut off"
         );
     }
-    let mut memory = Memory::default();
-    for entry in recovered.entries().map_err(|error| explain(&error))? {
-        memory.recall(entry.map_err(|error| explain(&error))?);
-    }
     let published = log.published();
     let origin = published.map_or_else(String::new, |head| head.checkpoint.origin);
     let signer = key.signer(&origin).map_err(|error| explain(&error))?;
@@ -284,6 +289,27 @@ async fn open_log(
         },
         dir,
     })
+}
+
+/// Recalls what all logs say. What is damaged of an earlier log is left out: that log is over, and the next one has said so.
+/// Damage of the latest log is returned: it must not go on.
+fn recall(data: &Path, memory: &mut Memory) -> Result<Result<(), LogError>, LogError> {
+    let logs = epochs::list(data)?;
+    for (at, dir) in logs.iter().enumerate() {
+        let entries = Reader::open(dir)?;
+        for entry in entries {
+            match entry {
+                Ok(entry) => memory.recall(entry),
+                Err(error) if error.is_damage() && at + 1 == logs.len() => return Ok(Err(error)),
+                Err(error) if error.is_damage() => {
+                    tracing::warn!(%error, "An earlier log is damaged: its rest is not recalled");
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(Ok(()))
 }
 
 /// The key that signs the log: the file that was given, or one in the data folder, which is made if need be.
@@ -312,15 +338,16 @@ fn timing(seconds: f64) -> Result<LeaseTiming, Failure> {
         .map_err(|error| format!("--lease-duration: {error}"))
 }
 
-/// The uid of kube-system, which stands for the cluster. Without the right to read it, it stays unknown.
-async fn cluster_uid(connection: &Connection) -> String {
+/// The uid of kube-system, which stands for the cluster. Without the right to read it, it stays unknown; other failures
+/// pass, and must not make it look like another cluster.
+async fn cluster_uid(connection: &Connection) -> Result<String, Failure> {
     let namespaces: kube::Api<k8s_openapi::api::core::v1::Namespace> =
         kube::Api::all(connection.client.clone());
-    let cluster = within(deadline::READ, namespaces.get_metadata("kube-system")).await;
-    cluster
-        .ok()
-        .and_then(|object| object.metadata.uid)
-        .unwrap_or_default()
+    match within(deadline::READ, namespaces.get_metadata("kube-system")).await {
+        Ok(object) => Ok(object.metadata.uid.unwrap_or_default()),
+        Err(CallError::Forbidden { .. } | CallError::NotFound) => Ok(String::new()),
+        Err(error) => Err(format!("can't read the namespace kube-system: {error}")),
+    }
 }
 
 /// What the log says at the start of a process.

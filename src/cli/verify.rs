@@ -80,7 +80,7 @@ fn read_anchors(paths: &[PathBuf]) -> Result<Vec<Anchored>, Failure> {
     for path in paths {
         let explain = |why: &dyn std::fmt::Display| format!("--anchor {}: {why}", path.display());
         if path.is_dir() {
-            let found = folder_anchor::known(path).map_err(|error| explain(&error))?;
+            let found = folder_anchor::all(path).map_err(|error| explain(&error))?;
             if found.is_empty() {
                 return Err(explain(&"this folder holds no checkpoints"));
             }

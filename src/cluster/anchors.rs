@@ -153,6 +153,21 @@ fn of_map(places: &Places, namespace: &str, map: &ConfigMap) -> Option<Anchored>
     folder_anchor::of_note(note, &map_target(places, namespace))
 }
 
+/// What is known of the same log must not be overwritten by less, or by something else: it is the proof.
+fn refuse_contradiction(known: Option<&Anchored>, head: &Head) -> Result<(), CallError> {
+    let ours = &head.published.checkpoint;
+    let contradicts = known.is_some_and(|known| {
+        known.origin == ours.origin
+            && (known.size > ours.size || known.size == ours.size && known.root != ours.root_text())
+    });
+    if contradicts {
+        return Err(CallError::Invalid {
+            message: "the checkpoint there knows more of this log, or something else: the log was rolled back or rewritten. Restart Probity, which then begins a new one".to_owned(),
+        });
+    }
+    Ok(())
+}
+
 async fn keep_map(
     client: &Client,
     places: &Places,
@@ -169,6 +184,7 @@ async fn keep_map(
         .await?
         .unwrap_or_default();
     let is_new = map.metadata.name.is_none();
+    refuse_contradiction(of_map(places, namespace, &map).as_ref(), head)?;
     map.metadata.name = Some(name.clone());
     map.metadata.managed_fields = None;
     map.data = Some(data.into());
@@ -200,6 +216,11 @@ async fn keep_log(
         let log = EvidenceLog::new(&places.log(), spec);
         within(deadline::WRITE, api.create(&PostParams::default(), &log)).await?
     };
+    let known = log
+        .status
+        .as_ref()
+        .and_then(|status| of_status(places, status));
+    refuse_contradiction(known.as_ref(), head)?;
     let status = status(head, anchors, &log);
     let place = Place {
         group: api::GROUP,

@@ -101,7 +101,7 @@ pub(super) struct Instance {
     /// Whether the log of this term holds what is in the table.
     pub(super) introduced: bool,
     /// The namespaces out of scope, as this term has told the log.
-    pub(super) scope_said: Option<Vec<Excluded>>,
+    pub(super) scope_said: Option<(u64, Vec<Excluded>)>,
     pub(super) outcome_since: Timestamp,
     pub(super) last_outcome: Option<Outcome>,
     pub(super) last_drift: Option<(Timestamp, Option<End>)>,

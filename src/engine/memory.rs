@@ -56,8 +56,11 @@ pub struct Memory {
 impl Memory {
     /// Takes in the next entry of the log, oldest first.
     pub fn recall(&mut self, entry: Entry) {
-        self.last = Some(entry.time);
-        self.stopped = matches!(entry.body, Body::Stop(_));
+        // A new log begins with an entry that was written before anything was looked at.
+        if !matches!(entry.body, Body::Epoch(_)) {
+            self.last = Some(entry.time);
+            self.stopped = matches!(entry.body, Body::Stop(_));
+        }
         self.lasting.note(&entry.body);
         self.people.note(&entry.body);
         match entry.body {

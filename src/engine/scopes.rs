@@ -20,10 +20,10 @@ impl Engine {
             .filter(|instance| instance.introduced)
         {
             let (included, excluded) = namespaces(instance, &self.inventory);
-            if instance.scope_said.as_ref() == Some(&excluded) {
+            if instance.scope_said.as_ref() == Some(&(included, excluded.clone())) {
                 continue;
             }
-            instance.scope_said = Some(excluded.clone());
+            instance.scope_said = Some((included, excluded.clone()));
             said.push(body::Scope {
                 policies: instance.policies.clone(),
                 control: instance.key.control.into(),

@@ -29,6 +29,9 @@ use super::writer::Log;
 
 const EPOCHS: &str = "epochs";
 
+/// How logs are named: the time at which they begin.
+const NAME: &str = "%Y%m%dT%H%M%SZ";
+
 /// What begins the name of every log.
 const PREFIX: &str = "probity.dev";
 
@@ -96,6 +99,19 @@ pub fn open(
     anchors: &[Anchored],
     now: Timestamp,
 ) -> Result<Opened, LogError> {
+    open_unless(data, identity, key, anchors, now, None)
+}
+
+/// The same, where reading the latest log has already met this damage: then the next one begins.
+pub fn open_unless(
+    data: &Path,
+    identity: Identity<'_>,
+    key: &PrivateKey,
+    anchors: &[Anchored],
+    now: Timestamp,
+    damage: Option<LogError>,
+) -> Result<Opened, LogError> {
+    let anchors = &of_this_replica(anchors, identity);
     fs::create_dir_all(data).at("create", data)?;
     let lock = store::lock(data)?;
     let folder = data.join(EPOCHS);
@@ -106,10 +122,16 @@ pub fn open(
     };
     let (parts, new) = match latest {
         None => begin(None, Cause::Empty)?,
-        Some(dir) => match go_on(&dir, identity, key, anchors)? {
-            GoOn::With(parts) => (*parts, None),
-            GoOn::Not(cause) => begin(Some(&dir), cause)?,
-        },
+        Some(dir) => {
+            let judged = match damage {
+                Some(error) => GoOn::Not(Cause::Damaged(error)),
+                None => go_on(&dir, identity, key, anchors)?,
+            };
+            match judged {
+                GoOn::With(parts) => (*parts, None),
+                GoOn::Not(cause) => begin(Some(&dir), cause)?,
+            }
+        }
     };
     let (store, scan, publisher) = parts;
     let dir = store.dir().to_owned();
@@ -121,6 +143,16 @@ pub fn open(
         first: first_entry(&dir)?,
         dir,
     })
+}
+
+/// The heads of this replica's logs: a folder may hold those of others.
+fn of_this_replica(anchors: &[Anchored], identity: Identity<'_>) -> Vec<Anchored> {
+    let ours = identity.origin("");
+    let is_ours = |anchor: &&Anchored| {
+        let epoch = anchor.origin.strip_prefix(&ours);
+        epoch.is_some_and(|epoch| jiff::fmt::strtime::parse(NAME, epoch).is_ok())
+    };
+    anchors.iter().filter(is_ours).cloned().collect()
 }
 
 type Parts = (Store, store::Scan, Publisher);
@@ -153,7 +185,7 @@ impl Cause {
                 anchor.source
             ),
             Self::Damaged(error) => format!("the log before is damaged: {error}"),
-            Self::Unsigned => "the log before was signed with another key".to_owned(),
+            Self::Unsigned => "the log before was signed with another key, or is that of another replica or cluster".to_owned(),
         }
     }
 }
@@ -192,6 +224,10 @@ fn go_on(
         // It was interrupted before its first entry.
         return Ok(GoOn::Not(Cause::Empty));
     }
+    if store.next_seq() > 1 && !dir.join(CHECKPOINT).exists() {
+        let reason = "there is no checkpoint beside its entries".to_owned();
+        return damaged(sealed::corrupt(&dir.join(CHECKPOINT), 0, reason));
+    }
     if !is_signed_with(dir, key, &origin)? {
         return Ok(GoOn::Not(Cause::Unsigned));
     }
@@ -201,15 +237,27 @@ fn go_on(
         Ok(tree) => tree,
         Err(error) => return damaged(error),
     };
+    let covered = publisher.latest().map_or(0, |head| head.checkpoint.size);
+    if covered > store.next_seq() {
+        let reason = format!(
+            "it ends before entry {}, and its checkpoint covers {covered}",
+            store.next_seq()
+        );
+        return damaged(sealed::corrupt(&dir.join("wal"), 0, reason));
+    }
     for anchor in anchors.iter().filter(|anchor| anchor.origin == origin) {
         if anchor.size > store.next_seq() {
             return Ok(GoOn::Not(Cause::Shorter(anchor.clone())));
         }
         let mut tiles = TileFiles::new(dir, store.next_seq());
+        let root = match merkle::range(&mut tiles, 0, anchor.size) {
+            Ok(root) => root,
+            Err(error) => return damaged(error),
+        };
         let head = Checkpoint {
             origin: origin.clone(),
             size: anchor.size,
-            root: merkle::range(&mut tiles, 0, anchor.size)?,
+            root,
         };
         if head.root_text() != anchor.root {
             return Ok(GoOn::Not(Cause::Different(anchor.clone())));
@@ -336,7 +384,7 @@ fn name_after(before: Option<&Path>, anchors: &[Anchored], now: Timestamp) -> St
         .unwrap_or_default();
     let mut at = now;
     if *compact(at) <= *known {
-        let read = |text: &str| jiff::fmt::strtime::parse("%Y%m%dT%H%M%SZ", text).ok();
+        let read = |text: &str| jiff::fmt::strtime::parse(NAME, text).ok();
         let latest = read(known).and_then(|time| time.to_datetime().ok());
         let latest = latest.and_then(|time| time.to_zoned(TimeZone::UTC).ok());
         at = latest.map_or(at, |latest| latest.timestamp());
@@ -351,7 +399,7 @@ fn name_after(before: Option<&Path>, anchors: &[Anchored], now: Timestamp) -> St
 }
 
 fn compact(at: Timestamp) -> String {
-    at.strftime("%Y%m%dT%H%M%SZ").to_string()
+    at.strftime(NAME).to_string()
 }
 
 fn epoch_of(origin: &str) -> &str {

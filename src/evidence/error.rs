@@ -113,7 +113,7 @@ impl LogError {
     }
 
     /// Whether what was durable has changed, as against a disk that fails.
-    pub(super) const fn is_damage(&self) -> bool {
+    pub const fn is_damage(&self) -> bool {
         matches!(self, Self::Corrupt { .. })
     }
 

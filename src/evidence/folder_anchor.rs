@@ -4,6 +4,7 @@
 //! <folder>/<origin, with _ for />/<size>-<begin of root>.checkpoint     created once, never changed
 //! ```
 
+use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::Path;
@@ -52,6 +53,20 @@ fn again(path: &Path, published: &Published) -> Result<(), LogError> {
 
 /// The latest head of each log in a folder. An empty or new folder has none.
 pub fn known(folder: &Path) -> Result<Vec<Anchored>, LogError> {
+    let mut latest: BTreeMap<String, Anchored> = BTreeMap::new();
+    for head in all(folder)? {
+        match latest.get(&head.origin) {
+            Some(known) if known.size >= head.size => {}
+            _ => {
+                latest.insert(head.origin.clone(), head);
+            }
+        }
+    }
+    Ok(latest.into_values().collect())
+}
+
+/// All heads in a folder.
+pub fn all(folder: &Path) -> Result<Vec<Anchored>, LogError> {
     let mut heads = Vec::new();
     let logs = match fs::read_dir(folder) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(heads),
@@ -62,7 +77,6 @@ pub fn known(folder: &Path) -> Result<Vec<Anchored>, LogError> {
         if !dir.is_dir() {
             continue;
         }
-        let mut latest: Option<Anchored> = None;
         for file in fs::read_dir(&dir).at("list", &dir)? {
             let path = file.at("list", &dir)?.path();
             if path
@@ -74,12 +88,9 @@ pub fn known(folder: &Path) -> Result<Vec<Anchored>, LogError> {
             let text = sealed::read(&path)?.unwrap_or_default();
             let source = format!("folder {}", folder.display());
             // A file that a crash has cut off tells nothing.
-            let head = of_note(&String::from_utf8_lossy(&text), &source);
-            latest = latest.into_iter().chain(head).max_by_key(|head| head.size);
+            heads.extend(of_note(&String::from_utf8_lossy(&text), &source));
         }
-        heads.extend(latest);
     }
-    heads.sort_by(|a, b| a.origin.cmp(&b.origin));
     Ok(heads)
 }
 

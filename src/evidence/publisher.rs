@@ -114,6 +114,13 @@ impl Publisher {
             invalid("the tiles beside it lead to another root than it says".to_owned())
         })?;
         self.bundle = self.entries_since(size - size % BUNDLE, size)?;
+        let known = self.edge.levels().first().map_or(&[][..], Vec::as_slice);
+        for (entry, hash) in self.bundle.iter().zip(known) {
+            if leaf(entry) != *hash {
+                let reason = "an entry at its end is not the one whose hash was signed".to_owned();
+                return Err(corrupt(&self.dir.join(segment::WAL), 0, reason));
+            }
+        }
         self.latest = Some(Published { checkpoint, note });
         Ok(())
     }

@@ -104,7 +104,8 @@ struct Worker {
 impl Worker {
     fn run(mut self, stopped: &Receiver<()>) {
         while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-            let new = self.durable.load(Ordering::Acquire) - self.published;
+            let durable = self.durable.load(Ordering::Acquire);
+            let new = durable.saturating_sub(self.published);
             if new >= MANY || (new > 0 && self.last.elapsed() >= EVERY) {
                 self.publish();
             }

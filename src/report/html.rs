@@ -178,6 +178,8 @@ fn line(operation: &Operation) -> Value {
         "population": numbers.population.closing,
         "deviations": numbers.deviations.times.count,
         "open": numbers.deviations.open,
+        "unjudged": numbers.unknown.times.count,
+        "exempted": numbers.excepted.times.count,
         "longest": duration(numbers.deviations.times.longest),
         "due": due.iter().map(|due| json!({
             "what": readable(&due.what),

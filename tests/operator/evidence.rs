@@ -54,10 +54,7 @@ impl Kept {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
-        Self {
-            folder: folder,
-            data,
-        }
+        Self { folder, data }
     }
 
     fn file(&self, name: &str, text: &str) -> String {

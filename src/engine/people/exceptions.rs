@@ -322,17 +322,22 @@ impl Exceptions {
         let accepting = of
             .into_iter()
             .flat_map(BTreeMap::values)
-            .filter(|(exception, state)| state.in_force && exception.covers(inventory, subject))
-            .map(|(exception, _)| exception);
+            .filter(|(exception, state)| state.in_force && exception.covers(inventory, subject));
         // Of several the last to end says it, so that its end is the end.
-        let Some(exception) = accepting.max_by_key(|exception| exception.expires) else {
+        let last = accepting.max_by_key(|(exception, _)| exception.expires);
+        let Some((exception, state)) = last else {
             return verdict;
         };
         verdict.outcome = Outcome::Excepted;
         verdict.remedy = None;
         let kind = exception.kind.as_str();
+        let approval = if state.phase == ExceptionPhase::BreakGlass {
+            ", in an emergency and without approval"
+        } else {
+            ""
+        };
         verdict.message = format!(
-            "{} (accepted by {}, {kind}, {})",
+            "{} (accepted by {}, {kind}, {}{approval})",
             verdict.message, exception.name, exception.ticket
         )
         .into();

@@ -210,6 +210,68 @@ fn damage_and_foreign_keys_begin_a_new_log_and_keep_the_old_one() {
 }
 
 #[test]
+fn an_end_that_is_missing_and_a_missing_checkpoint_are_damage() {
+    for what in ["end", "checkpoint", "entry"] {
+        let data = tempfile::tempdir().unwrap();
+        let data = data.path();
+        grow(data, &[], 0, 255);
+        let dir = list(data).unwrap().pop().unwrap();
+        let segment = dir.join("wal/000000000000000000.log");
+        match what {
+            "end" => fs::File::options()
+                .write(true)
+                .open(&segment)
+                .unwrap()
+                .set_len(0)
+                .unwrap(),
+            "checkpoint" => fs::remove_file(dir.join("checkpoint")).unwrap(),
+            _ => {
+                grow(data, &[], 0, 3);
+                // The last entry, with a checksum that fits.
+                let text = fs::read(&segment).unwrap();
+                let mut bytes: Vec<Vec<u8>> = RawEntries::open(&dir, 0)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().bytes)
+                    .collect();
+                let last = bytes.last_mut().unwrap();
+                let other = String::from_utf8(last.clone())
+                    .unwrap()
+                    .replace("entry 2", "entry 3");
+                *last = other.into_bytes();
+                assert!(!text.is_empty());
+                fs::remove_file(&segment).unwrap();
+                let (mut store, _) = Store::open(&dir).unwrap();
+                store.append(&bytes).unwrap();
+                store.sync().unwrap();
+            }
+        }
+        let (_, begun) = grow(data, &[], 1, 1);
+        let begun = begun.unwrap_or_else(|| panic!("{what}"));
+        assert!(begun.cause.contains("damaged"), "{what}: {}", begun.cause);
+    }
+}
+
+#[test]
+fn heads_of_others_are_none_of_ours() {
+    let data = tempfile::tempdir().unwrap();
+    let foreign = |origin: &str| Anchored {
+        origin: origin.to_owned(),
+        size: 7,
+        root: "AA==".to_owned(),
+        source: "folder /anchors".to_owned(),
+    };
+    let anchors = [
+        foreign("probity.dev/c-1/probity-1/20270101T000000Z"),
+        foreign("go.sum database tree"),
+        foreign("probity.dev/c-1/probity-0/zzz"),
+    ];
+    let (_, begun) = grow(data.path(), &anchors, 0, 1);
+    let begun = begun.unwrap();
+    assert_eq!(begun.before, None);
+    assert_eq!(begun.origin, "probity.dev/c-1/probity-0/20260101T000000Z");
+}
+
+#[test]
 fn two_processes_are_refused() {
     let data = tempfile::tempdir().unwrap();
     let first = opened(data.path(), &[], 0);

@@ -1,5 +1,6 @@
 //! Checks one log.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -19,6 +20,9 @@ use crate::evidence::raw;
 use crate::evidence::sealed::{self, CHECKPOINT, TileFiles};
 use crate::evidence::segment::{self, Frames};
 use crate::evidence::tile::{self, BUNDLE, Of, Tile};
+
+/// A start writes fewer entries than this before it has told of the gap before it.
+const JUST_BEGUN: u64 = 16;
 
 /// Checks the log in `dir`, which follows the one of which `before` tells.
 pub(super) fn verify(
@@ -45,6 +49,8 @@ pub(super) fn verify(
         size: head.size,
     };
     log.report.first = raw::first_kept(dir)?;
+    log.story
+        .expects(&before.map_or_else(BTreeSet::new, |before| before.left_open.clone()));
     log.pruned()?;
     log.sealed(progress);
     log.compare_root(&head);
@@ -293,7 +299,8 @@ impl Log<'_> {
     fn unsigned(&mut self, seq: u64, bytes: &[u8]) {
         self.report.unsigned += 1;
         match facts::read(seq, bytes) {
-            Ok(fact) => self.tell(&fact),
+            // What nothing signs explains nothing of what is signed.
+            Ok(_) => {}
             Err(what) => self.problem(Some(seq), &self.dir.join(segment::WAL), what),
         }
     }
@@ -351,13 +358,22 @@ impl Log<'_> {
 
     fn finish(mut self) -> LogReport {
         let ending = std::mem::take(&mut self.story).finish();
+        // A start tells of the gap right after: where that is not signed yet, it is too early to judge.
+        let judged = if self.report.unsigned > 0 {
+            self.size.saturating_sub(JUST_BEGUN)
+        } else {
+            self.size
+        };
         for Oddity { entry, what } in ending.silences {
+            if entry >= judged {
+                continue;
+            }
             let file = sealed::bundle_path(self.dir, Tile::whole(Of::Entries, entry / BUNDLE));
             self.problem(Some(entry), &file, what);
         }
-        self.report.open_intents = ending.open_intents;
-        if ending.open_intents > 0 {
-            let open = ending.open_intents;
+        self.report.open_intents = ending.open.len() as u64;
+        if !ending.open.is_empty() {
+            let open = ending.open.len();
             self.report.remarks.push(format!(
                 "{open} writes were announced whose outcome the log does not know yet"
             ));
@@ -376,6 +392,7 @@ impl Log<'_> {
             );
             self.problem(Some(0), &file, what);
         }
+        self.report.left_open = ending.open;
         let (size, pruned) = (self.size, self.report.first);
         self.heads.finish(size, pruned, &mut self.report);
         self.report

@@ -51,6 +51,7 @@ pub fn verify(
         let log = log::verify(&dir, data, trust, before, progress)?;
         report.logs.push(log);
     }
+    report.compare_missing(trust);
     report.conclude(trust);
     Ok(report)
 }

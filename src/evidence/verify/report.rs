@@ -1,5 +1,6 @@
 //! What was found: what is proved, what is not, and what is wrong, in plain words.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -59,6 +60,8 @@ pub struct LogReport {
     pub anchored: u64,
     /// Intents whose outcome the log does not know.
     pub open_intents: u64,
+    #[serde(skip)]
+    pub(super) left_open: BTreeSet<u64>,
     /// What is not wrong and should be known.
     pub remarks: Vec<String>,
     /// What is wrong. At most a hundred; `omitted` counts the others.
@@ -120,6 +123,30 @@ impl Report {
         self.logs.iter().flat_map(|log| &log.problems)
     }
 
+    /// Heads of logs that are not here: somebody has removed them, or this is another folder.
+    pub(super) fn compare_missing(&mut self, trust: &Trust) {
+        let is_here = |origin: &str| self.logs.iter().any(|log| log.origin == origin);
+        let missing: Vec<Problem> = trust
+            .anchors
+            .iter()
+            .filter(|anchor| !is_here(&anchor.origin))
+            .map(|anchor| Problem {
+                entry: None,
+                file: PathBuf::from(&anchor.source),
+                byte: None,
+                what: format!(
+                    "it knows {} entries of {}, which is not here",
+                    anchor.size, anchor.origin
+                ),
+            })
+            .collect();
+        if let Some(last) = self.logs.last_mut() {
+            for problem in missing {
+                last.add(problem);
+            }
+        }
+    }
+
     /// Says what follows from what was found.
     pub(super) fn conclude(&mut self, trust: &Trust) {
         self.verified = !self.logs.is_empty() && self.problems().next().is_none();
@@ -162,10 +189,12 @@ impl Report {
             say("whose key signed the log: give the key that you were told with --key");
         }
         if trust.anchors.is_empty() {
+            say("that nothing was cut off at the end, which needs no key");
             say(
                 "that the holder of the signing key has not rewritten the whole log: give a checkpoint that was kept elsewhere with --anchor",
             );
         } else {
+            say("that nothing was cut off behind the last anchor, which needs no key");
             say(
                 "that the holder of the signing key has not rewritten what is behind the last anchor",
             );

@@ -1,7 +1,7 @@
 //! Whether the entries of a log, one after another, make sense: silence is explained, and every write has its intent.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -30,6 +30,7 @@ pub(super) struct Story {
     leads: bool,
     silences: Vec<Silence>,
     intents: BTreeMap<u64, u64>,
+    before: BTreeSet<u64>,
     last_intent: Option<u64>,
     step_backs: u64,
     /// Before which entry the log says that retention has removed all.
@@ -41,7 +42,7 @@ pub(super) struct Ending {
     /// Silences that nothing explains.
     pub(super) silences: Vec<Oddity>,
     /// Intents without an outcome.
-    pub(super) open_intents: u64,
+    pub(super) open: BTreeSet<u64>,
     /// How often the clock went back.
     pub(super) steps_back: u64,
     /// Before which entry the log says that retention has removed all.
@@ -55,6 +56,11 @@ pub(super) struct Oddity {
 }
 
 impl Story {
+    /// Intents that the log before has left open: this one may tell their outcome.
+    pub(super) fn expects(&mut self, before: &BTreeSet<u64>) {
+        self.before.clone_from(before);
+    }
+
     /// Takes in the next entry.
     pub(super) fn tell(&mut self, fact: &Fact) -> Option<Oddity> {
         self.time(fact);
@@ -65,16 +71,23 @@ impl Story {
             Body::Term(_) => self.leads = true,
             Body::Start(_) | Body::Stop(_) | Body::Epoch(_) => self.leads = false,
             Body::Gap(gap) => {
-                let to = gap.to.unwrap_or(Timestamp::MAX);
+                let covers = |silence: &Silence| {
+                    let begins = gap.from.duration_since(silence.from) <= SILENCE;
+                    let ends = gap
+                        .to
+                        .is_none_or(|to| silence.to.duration_since(to) <= SILENCE);
+                    begins && ends
+                };
                 if gap.scope == "all" || gap.scope == "log" {
-                    self.silences.retain(|silence| {
-                        !(gap.from <= silence.from + SILENCE && to + SILENCE >= silence.to)
-                    });
+                    self.silences.retain(|silence| !covers(silence));
                 }
             }
             Body::Pruned(pruned) => self.pruned = self.pruned.max(pruned.before),
             Body::Intent(intent) => return self.intent(fact.seq, intent.id),
-            Body::Outcome(outcome) if self.intents.remove(&outcome.intent).is_none() => {
+            Body::Outcome(outcome)
+                if self.intents.remove(&outcome.intent).is_none()
+                    && !self.before.remove(&outcome.intent) =>
+            {
                 return Some(Oddity {
                     entry: fact.seq,
                     what: format!(
@@ -90,7 +103,7 @@ impl Story {
 
     fn time(&mut self, fact: &Fact) {
         if let Some(last) = self.last {
-            if fact.time + STEP_BACK < last {
+            if last.duration_since(fact.time) > STEP_BACK {
                 self.step_backs += 1;
             }
             if self.leads && fact.time.duration_since(last) > SILENCE {
@@ -125,7 +138,7 @@ impl Story {
         });
         Ending {
             silences: silences.collect(),
-            open_intents: self.intents.len() as u64,
+            open: self.intents.keys().copied().chain(self.before).collect(),
             steps_back: self.step_backs,
             pruned: self.pruned,
         }

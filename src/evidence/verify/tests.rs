@@ -174,9 +174,11 @@ fn every_flipped_byte_is_found_in_its_file() {
         let name = name.to_str().unwrap();
         let whole = fs::read(&file).unwrap();
         // Zeros are laid out behind the last frame, and a torn write there is none of the log's business.
+        let segment = name.contains("wal");
         let end = whole.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+        let end = if segment { end } else { whole.len() };
         let whole = &whole[..end];
-        let step = if name.contains("wal") { 13 } else { 1 };
+        let step = if segment { 13 } else { 1 };
         // Without the newline at its end the last line counts as torn.
         let end = end - usize::from(name.ends_with("jsonl"));
         for byte in (0..end).step_by(step) {
@@ -383,6 +385,49 @@ fn a_rolled_back_volume_shows_as_lost_entries() {
     assert!(!report.verified, "the first log lacks its end");
     let remark = &report.logs[1].remarks[0];
     assert!(remark.contains("entries 40 to 81"), "{remark}");
+}
+
+#[test]
+fn a_log_that_was_removed_as_a_whole_is_found_by_its_anchor() {
+    let mut made = made(3);
+    let mut other = made.anchor();
+    other.origin = other.origin.replace("2026", "2027");
+    made.trust.anchors.push(other);
+    assert_found(&made, &["which is not here"]);
+}
+
+#[test]
+fn an_unsigned_entry_explains_nothing() {
+    let mut made = made(200);
+    made.trust.anchors.clear();
+    let dir = made.log();
+    // Who has no key removes the oldest bundles, and appends an entry that would allow that.
+    fs::remove_file(dir.join("tile/entries/000.gz")).unwrap();
+    let pruned = crate::evidence::body::Pruned {
+        before: 256,
+        until: at(0),
+        rule: "400 days".to_owned(),
+    };
+    let (mut store, _) = Store::open(&dir).unwrap();
+    let seq = store.next_seq();
+    let entry = encode(&Record::new(at(12_000), pruned), seq).unwrap();
+    store.append(&[entry.bytes]).unwrap();
+    store.sync().unwrap();
+    drop(store);
+    assert_found(&made, &["no entry says that retention has removed them"]);
+}
+
+#[test]
+fn absurd_times_are_no_panic() {
+    let mut made = made(20);
+    made.trust.anchors.clear();
+    let mut entries = made.entries();
+    let late = String::from_utf8(entries[40].clone()).unwrap();
+    let late = late.replacen("2026-01-01T00:09:00Z", "9999-12-30T22:00:00.999999999Z", 1);
+    assert_ne!(late.as_bytes(), entries[40]);
+    entries[40] = late.into_bytes();
+    made.rebuild(&entries);
+    assert_found(&made, &["heartbeats are missing"]);
 }
 
 #[test]
