@@ -86,9 +86,12 @@ impl Wanted {
 
 fn from_file(path: &Path) -> Result<(String, AuditPeriodSpec), Failure> {
     let problem = |error: &dyn std::fmt::Display| {
+        // The reader of YAML draws where it stopped, over several lines.
+        let error = error.to_string();
         format!(
-            "{} holds no AuditPeriod that can be read: {error}",
-            path.display()
+            "{} holds no AuditPeriod that can be read: {}",
+            path.display(),
+            error.lines().next().unwrap_or_default()
         )
     };
     let text = fs::read_to_string(path).map_err(|error| problem(&error))?;

@@ -127,6 +127,9 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Some(address) => Some(server::log::bind(address).await?),
         None => None,
     };
+    // Before anything else: a folder that can't be written is named at once.
+    let key = signing_key(&arguments.data_dir, arguments.signing_key.as_deref())
+        .map_err(|error| unusable(&arguments.data_dir, &error))?;
     let connect = &arguments.connect;
     let connection = client::connect(connect.kubeconfig.as_deref(), connect.context.as_deref())
         .map_err(|error| error.to_string())?;
@@ -144,7 +147,6 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         config_map: arguments.anchor_namespace,
         folder: arguments.anchor_dir,
     };
-    let key = arguments.signing_key.as_deref();
     let Opened {
         memory,
         previous_end,
@@ -153,7 +155,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         dir,
     } = open_log(
         &arguments.data_dir,
-        key,
+        &key,
         places,
         &connection.client,
         &cluster,
@@ -220,7 +222,7 @@ struct Opened {
 /// Compares the log with what is known of it elsewhere, opens it, and recalls what it says.
 async fn open_log(
     data: &Path,
-    key: Option<&Path>,
+    key: &PrivateKey,
     places: Places,
     client: &kube::Client,
     cluster: &str,
@@ -232,27 +234,21 @@ async fn open_log(
             "The log can't be compared with a checkpoint that may be kept there"
         );
     }
-    let explain = |error: &dyn std::fmt::Display| {
-        format!(
-            "the evidence log in {} can't be used: {error}",
-            data.display()
-        )
-    };
-    let key = signing_key(data, key).map_err(|error| explain(&error))?;
+    let explain = |error: &LogError| unusable(data, error);
     let replica = places.log();
     let identity = Identity {
         cluster,
         replica: &replica,
     };
     let (mut opened, mut memory) = (
-        epochs::open(data, identity, &key, &known, Timestamp::now())
+        epochs::open(data, identity, key, &known, Timestamp::now())
             .map_err(|error| explain(&error))?,
         Memory::default(),
     );
     if let Err(damage) = recall(data, &mut memory).map_err(|error| explain(&error))? {
         drop(opened);
         let now = Timestamp::now();
-        opened = epochs::open_unless(data, identity, &key, &known, now, Some(damage))
+        opened = epochs::open_unless(data, identity, key, &known, now, Some(damage))
             .map_err(|error| explain(&error))?;
     }
     let epochs::Opened {
@@ -289,6 +285,13 @@ async fn open_log(
         },
         dir,
     })
+}
+
+fn unusable(data: &Path, error: &LogError) -> Failure {
+    format!(
+        "the evidence log in {} can't be used: {error}",
+        data.display()
+    )
 }
 
 /// Recalls what all logs say. What is damaged of an earlier log is left out: that log is over, and the next one has said so.

@@ -105,7 +105,7 @@ impl SmallDisk {
         let folder = tempfile::tempdir().unwrap();
         let mut mount = Command::new("mount");
         mount
-            .args(["-t", "tmpfs", "-o", "size=2m,mode=0700", "probity-test"])
+            .args(["-t", "tmpfs", "-o", "size=4m,mode=0700", "probity-test"])
             .arg(folder.path());
         mount
             .output()
@@ -130,7 +130,7 @@ impl SmallDisk {
             .append(true)
             .open(self.filler())
             .unwrap();
-        let written = filler.write_all(&vec![0_u8; 4 << 20]);
+        let written = filler.write_all(&vec![0_u8; 8 << 20]);
         assert_eq!(written.unwrap_err().kind(), std::io::ErrorKind::StorageFull);
     }
 

@@ -34,6 +34,12 @@ fn on_a_converged_cluster_only_the_lease_is_written() {
         status["enforcement"]["written"].as_i64() >= Some(1)
             && status["controls"][0]["lastDriftEnded"] != "Open"
     });
+    // Where the log stands is told soon after the start, and then hourly.
+    let log = format!(
+        "/apis/probity.dev/v1alpha1/evidencelogs/{}.probity-0",
+        replica.namespace()
+    );
+    world.becomes(&log, |log| log["status"]["size"].as_i64() > Some(0));
     let started = Instant::now();
     let mut before = None;
     while started.elapsed() < SETTLED + WINDOW {

@@ -205,7 +205,7 @@ fn a_period_that_is_none_is_refused_with_what_to_write() {
     };
     for (spec, because) in [
         (spec("2026-06-30", "2026-01-01", "UTC"), "exchange spec.start and spec.end"),
-        (spec("2026-02-30", "2026-03-01", "UTC"), "2026-02-30"),
+        (spec("2026-02-30", "2026-03-01", "UTC"), "must be dates such as"),
         (spec("2026-01-01", "2026-06-30", "Vienna"), "Vienna"),
         (spec("2026-1-1", "2026-06-30", "UTC"), "spec.start"),
         (r#"{ "start": "2026-01-01", "end": "2026-06-30" }"#.to_owned(), "spec.timeZone"),

@@ -205,7 +205,7 @@ struct Write {
 /// The operator's writes, as the API server's audit log tells. What it keeps for itself may be
 /// written too, nothing else.
 fn writes(world: &World, user: &str) -> Vec<Write> {
-    const OWN: [&str; 3] = ["leases", "events", "controlpolicies"];
+    const OWN: [&str; 4] = ["leases", "events", "controlpolicies", "evidencelogs"];
     let log = std::fs::read_to_string(world.cluster.audit_log()).unwrap();
     let entries = log
         .lines()
