@@ -1,6 +1,6 @@
 module probity.dev/tests/cluster/tlog
 
-go 1.26.8
+go 1.26.0
 
 tool github.com/transparency-dev/tessera/cmd/fsck
 
