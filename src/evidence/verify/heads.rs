@@ -27,6 +27,8 @@ enum From {
     /// A checkpoint that the log kept, by its line.
     Kept(u64),
     Anchor(String),
+    /// What the next log commits to.
+    Next,
 }
 
 impl<'a> Heads<'a> {
@@ -71,6 +73,14 @@ impl<'a> Heads<'a> {
         Ok(heads)
     }
 
+    /// Adds the head to which the next log commits.
+    pub(super) fn want_committed(&mut self, committed: &Anchored) {
+        self.wanted.entry(committed.size).or_default().push(Wanted {
+            root: committed.root.clone(),
+            from: From::Next,
+        });
+    }
+
     fn want(&mut self, head: &Checkpoint, from: From) {
         let root = head.root_text();
         self.wanted
@@ -93,6 +103,7 @@ impl<'a> Heads<'a> {
         for wanted in due {
             let same = wanted.root == root;
             match wanted.from {
+                From::Next if same => {}
                 From::Kept(_) if same => report.kept_heads += 1,
                 From::Anchor(source) if same => {
                     report.anchored = report.anchored.max(edge.size());
@@ -112,6 +123,9 @@ impl<'a> Heads<'a> {
     pub(super) fn finish(self, size: u64, pruned: u64, report: &mut LogReport) {
         for (at, wanted) in &self.wanted {
             for wanted in wanted {
+                if *at > size && matches!(wanted.from, From::Next) {
+                    continue; // lost entries: the next log says so
+                }
                 if *at > size {
                     report.add(self.problem(
                         &wanted.from,
@@ -128,6 +142,7 @@ impl<'a> Heads<'a> {
         let file = match from {
             From::Kept(line) => format!("{} line {line}", history::FILE),
             From::Anchor(source) => source.clone(),
+            From::Next => "the first entry of the next log".to_owned(),
         };
         Problem {
             entry: None,

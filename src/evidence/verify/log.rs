@@ -10,7 +10,7 @@ use super::heads::Heads;
 use super::story::{Oddity, Story};
 use super::{LogReport, Problem, Trust};
 use crate::evidence::blob::BlobRef;
-use crate::evidence::body::Epoch;
+use crate::evidence::body::{Anchored, Epoch};
 use crate::evidence::checkpoint::Checkpoint;
 use crate::evidence::epochs;
 use crate::evidence::error::{At, LogError};
@@ -24,12 +24,20 @@ use crate::evidence::tile::{self, BUNDLE, Of, Tile};
 /// A start writes fewer entries than this before it has told of the gap before it.
 const JUST_BEGUN: u64 = 16;
 
-/// Checks the log in `dir`, which follows the one of which `before` tells.
+/// What the logs beside one say.
+pub(super) struct Around<'a> {
+    /// What was found of the one before.
+    pub(super) before: Option<&'a LogReport>,
+    /// The head of this log to which the next one commits.
+    pub(super) committed: Option<Anchored>,
+}
+
+/// Checks the log in `dir`.
 pub(super) fn verify(
     dir: &Path,
     data: &Path,
     trust: &Trust,
-    before: Option<&LogReport>,
+    around: &Around<'_>,
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<LogReport, LogError> {
     let mut report = LogReport::default();
@@ -48,6 +56,14 @@ pub(super) fn verify(
         story: Story::default(),
         size: head.size,
     };
+    if let Some(committed) = around
+        .committed
+        .as_ref()
+        .filter(|head| head.origin == key.name())
+    {
+        log.heads.want_committed(committed);
+    }
+    let before = around.before;
     log.report.first = raw::first_kept(dir)?;
     log.story
         .expects(&before.map_or_else(BTreeSet::new, |before| before.left_open.clone()));

@@ -46,14 +46,23 @@ pub fn verify(
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<Report, LogError> {
     let mut report = Report::default();
-    for dir in epochs::list(data)? {
-        let before = report.logs.last();
-        let log = log::verify(&dir, data, trust, before, progress)?;
+    let logs = epochs::list(data)?;
+    for (at, dir) in logs.iter().enumerate() {
+        let around = log::Around {
+            before: report.logs.last(),
+            committed: logs.get(at + 1).and_then(|next| committed(next)),
+        };
+        let log = log::verify(dir, data, trust, &around, progress)?;
         report.logs.push(log);
     }
     report.compare_missing(trust);
     report.conclude(trust);
     Ok(report)
+}
+
+/// The head of the log before, to which a log commits. If its first entry can't be read, checking that log says so.
+fn committed(dir: &Path) -> Option<Anchored> {
+    epochs::first_entry(dir).ok()??.before
 }
 
 #[cfg(test)]

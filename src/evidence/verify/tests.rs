@@ -431,6 +431,39 @@ fn absurd_times_are_no_panic() {
 }
 
 #[test]
+fn an_earlier_log_that_was_rewritten_is_found_by_the_next_one() {
+    let mut made = made(20);
+    made.trust.anchors.clear();
+    let entries = made.entries();
+    let first = made.log();
+    // Another key begins another log, which commits to the head of the first.
+    fs::rename(made.data().join("key"), made.data().join("old-key")).unwrap();
+    open(made.data(), 5000).close().unwrap();
+    made.trust
+        .keys
+        .push(made.key().signer("any").unwrap().verifier().clone());
+    assert_eq!(problems(&made.report()), "");
+    let second = made.log();
+    // Whoever holds the first key rewrites the first log at the same size.
+    let aside = made.data().join("aside");
+    fs::rename(&second, &aside).unwrap();
+    fs::rename(made.data().join("key"), made.data().join("new-key")).unwrap();
+    fs::rename(made.data().join("old-key"), made.data().join("key")).unwrap();
+    assert_eq!(made.log(), first);
+    let mut changed = entries;
+    let text = String::from_utf8(changed[3].clone()).unwrap();
+    changed[3] = text
+        .replace("\"to\":\"Fail\"", "\"to\":\"Pass\"")
+        .into_bytes();
+    made.rebuild(&changed);
+    fs::rename(&aside, &second).unwrap();
+    assert_found(
+        &made,
+        &["the first entry of the next log", "were rewritten"],
+    );
+}
+
+#[test]
 fn a_folder_that_is_no_log_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let report = verify(folder.path(), &Trust::default(), &|_, _| {}).unwrap();
