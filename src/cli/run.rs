@@ -227,7 +227,12 @@ async fn open_log(
     client: &kube::Client,
     cluster: &str,
 ) -> Result<Opened, Failure> {
-    let (known, problems) = anchors::known(client, &places).await;
+    let (known, problems) = anchors::known(client, &places).await.map_err(|error| {
+        format!(
+            "can't read EvidenceLog/{}, with which the log is to be compared: {error}",
+            places.log()
+        )
+    })?;
     for problem in problems {
         tracing::warn!(
             problem,

@@ -60,12 +60,20 @@ pub struct Head {
 }
 
 /// What is known of the logs of this replica, and what could not be asked, as sentences.
-pub async fn known(client: &Client, places: &Places) -> (Vec<Anchored>, Vec<String>) {
+///
+/// Fails where the `EvidenceLog` can't be read for a reason that passes: without it, a log that was rolled back would go on.
+pub async fn known(
+    client: &Client,
+    places: &Places,
+) -> Result<(Vec<Anchored>, Vec<String>), CallError> {
     let (mut known, mut problems) = (Vec::new(), Vec::new());
     match within(deadline::READ, logs(client).get_opt(&places.log())).await {
         Ok(Some(log)) => known.extend(log.status.and_then(|status| of_status(places, &status))),
         Ok(None) => {}
-        Err(error) => problems.push(format!("EvidenceLog/{}: {error}", places.log())),
+        Err(error @ CallError::Forbidden { .. }) => {
+            problems.push(format!("EvidenceLog/{}: {error}", places.log()));
+        }
+        Err(error) => return Err(error),
     }
     if let Some(namespace) = &places.config_map {
         match within(
@@ -84,7 +92,7 @@ pub async fn known(client: &Client, places: &Places) -> (Vec<Anchored>, Vec<Stri
             Err(error) => problems.push(error.to_string()),
         }
     }
-    (known, problems)
+    Ok((known, problems))
 }
 
 /// Keeps a head everywhere. Tells of each place whether it took it.
