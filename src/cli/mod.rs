@@ -87,28 +87,20 @@ type Failure = String;
 /// Parses the arguments and runs the command. Returns the exit code, with the failure if there is one: 1, or for `verify`,
 /// whose 1 says that a log is not whole, 2.
 pub async fn main() -> Result<ExitCode, (Failure, ExitCode)> {
-    let command = Cli::parse().command;
-    if let Command::Verify(arguments) = &command {
-        return match verify::run(arguments) {
-            Ok(true) => Ok(ExitCode::SUCCESS),
-            Ok(false) => Ok(ExitCode::FAILURE),
-            Err(failure) => Err((failure, ExitCode::from(2))),
-        };
-    }
-    let done = Box::pin(run(command)).await;
-    done.map(|()| ExitCode::SUCCESS)
-        .map_err(|failure| (failure, ExitCode::FAILURE))
-}
-
-async fn run(command: Command) -> Result<(), Failure> {
-    match command {
+    let done = match Cli::parse().command {
+        Command::Verify(arguments) => {
+            return match verify::run(&arguments) {
+                Ok(true) => Ok(ExitCode::SUCCESS),
+                Ok(false) => Ok(ExitCode::FAILURE),
+                Err(failure) => Err((failure, ExitCode::from(2))),
+            };
+        }
         Command::Run(arguments) => Box::pin(run::run(*arguments)).await,
         Command::Diff(arguments) => diff::run(arguments).await,
         Command::Approve(arguments) => approve::run(arguments, DecisionVerdict::Approved).await,
         Command::Reject(arguments) => approve::run(arguments, DecisionVerdict::Rejected).await,
         Command::Review(arguments) => review::run(arguments).await,
         Command::Log(arguments) => log::run(&arguments),
-        Command::Verify(arguments) => verify::run(&arguments).map(drop),
         Command::Period(arguments) => period::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Sample(arguments) => sample::run(&arguments),
@@ -121,5 +113,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Probe(arguments) => probe::run(arguments).await,
         Command::Generate(arguments) => generate::run(&arguments),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
+        .map_err(|failure| (failure, ExitCode::FAILURE))
 }

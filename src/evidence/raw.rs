@@ -94,11 +94,12 @@ impl RawEntries {
             self.from = Source::Segments(Box::new(Frames::open(&self.dir, self.next)?));
             return Ok(());
         }
-        let entries = match sealed::read_entries(&self.dir, self.next / BUNDLE)? {
-            Some(entries) => Some(entries),
-            None if segments.is_empty() => self.last_bundle()?,
-            None => None,
-        };
+        let entries =
+            match sealed::read_entries(&self.dir, Tile::whole(Of::Entries, self.next / BUNDLE))? {
+                Some(entries) => Some(entries),
+                None if segments.is_empty() => self.last_bundle()?,
+                None => None,
+            };
         let skip = usize::try_from(self.next % BUNDLE).unwrap_or(0);
         self.from = match entries {
             Some(mut entries) if entries.len() > skip => {
@@ -129,17 +130,9 @@ impl RawEntries {
                 Ok(None)
             };
         };
-        let Some(bundle) = sealed::read_bundle(&self.dir, tile)? else {
-            return Err(self.missing());
-        };
-        let entries: Result<Vec<_>, _> = tile::entries(&bundle.bytes)
-            .map(|entry| entry.map(<[u8]>::to_vec))
-            .collect();
-        let torn = |torn: tile::Torn| {
-            let reason = "the bundle ends inside of an entry".to_owned();
-            corrupt(&bundle.path, torn.offset as u64, reason)
-        };
-        entries.map(Some).map_err(torn)
+        sealed::read_entries(&self.dir, tile)?
+            .map(Some)
+            .ok_or_else(|| self.missing())
     }
 
     fn missing(&self) -> LogError {

@@ -94,9 +94,9 @@ pub(super) fn read_bundle(dir: &Path, tile: Tile) -> Result<Option<Bundle>, LogE
     Ok(read(&path)?.map(|bytes| Bundle { path, bytes }))
 }
 
-/// The entries of the whole bundle number `index`. `None` if it is not there: not whole yet, or pruned.
-pub(super) fn read_entries(dir: &Path, index: u64) -> Result<Option<Vec<Vec<u8>>>, LogError> {
-    let Some(bundle) = read_bundle(dir, Tile::whole(Of::Entries, index))? else {
+/// The entries of a bundle. `None` if it is not there: not published yet, or pruned.
+pub(super) fn read_entries(dir: &Path, tile: Tile) -> Result<Option<Vec<Vec<u8>>>, LogError> {
+    let Some(bundle) = read_bundle(dir, tile)? else {
         return Ok(None);
     };
     let entries: Result<Vec<_>, _> = tile::entries(&bundle.bytes)
@@ -107,8 +107,8 @@ pub(super) fn read_entries(dir: &Path, index: u64) -> Result<Option<Vec<Vec<u8>>
         corrupt(&bundle.path, torn.offset as u64, reason)
     };
     let entries = entries.map_err(torn)?;
-    if entries.len() as u64 != BUNDLE {
-        let reason = format!("it has {} entries instead of {BUNDLE}", entries.len());
+    if entries.len() != usize::from(tile.width) {
+        let reason = format!("it has {} entries instead of {}", entries.len(), tile.width);
         return Err(corrupt(&bundle.path, 0, reason));
     }
     Ok(Some(entries))
