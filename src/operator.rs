@@ -14,6 +14,7 @@ mod anchors;
 mod carry;
 mod feed;
 mod observe;
+mod retention;
 mod watches;
 
 use std::{
@@ -25,7 +26,7 @@ use std::{
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-pub use self::anchors::Anchoring;
+pub use self::{anchors::Anchoring, retention::Retention};
 use self::{
     feed::{Feeds, OwnKind},
     watches::{Source, Watches},
@@ -78,6 +79,8 @@ pub(crate) enum Input {
     },
     /// What became of a checkpoint that was to be kept elsewhere.
     Anchored(Vec<AnchorStatus>),
+    /// What became of a look for entries that nobody needs, or of their removal.
+    Retained(Result<retention::Step, String>),
 }
 
 /// What woke the loop.
@@ -101,6 +104,8 @@ pub struct Options {
     pub start: body::Start,
     /// Where heads of the log are kept.
     pub anchoring: Anchoring,
+    /// What is removed of the log, if anything is.
+    pub retention: Option<Retention>,
     /// Where the network probe may run; absent means nowhere.
     pub probe: Option<ProbePlace>,
 }
@@ -135,6 +140,7 @@ pub struct Operator {
     log_retry_at: Duration,
     observers: observe::Observers,
     anchors: anchors::Anchors,
+    keeper: retention::Keeper,
     started: bool,
     policies: BTreeMap<Sym, String>,
 }
@@ -165,6 +171,7 @@ impl Operator {
             log_retry_at: Duration::ZERO,
             observers: observe::Observers::default(),
             anchors: anchors::Anchors::new(options.anchoring.clone()),
+            keeper: retention::Keeper::new(options.retention.clone()),
             started: false,
             policies: BTreeMap::new(),
             term: None,
@@ -266,6 +273,7 @@ impl Operator {
             Input::Anchored(anchors) => {
                 self.anchors.kept(&anchors, now.mono);
             }
+            Input::Retained(step) => self.keeper.came_back(step, &mut self.journal, now.wall),
             Input::Listed {
                 kind,
                 listed,
@@ -380,6 +388,8 @@ impl Operator {
             self.anchors
                 .turn(&self.journal, &self.connection, &self.sender, now.mono);
             self.anchors.measure(&self.metrics, now.mono);
+            self.keeper
+                .turn(&self.journal, &self.connection, &self.sender, now);
             if let Some(published) = self.journal.published() {
                 self.metrics.published(published.checkpoint.size, now.wall);
             }

@@ -92,7 +92,7 @@ fn object_change(said: &ObjectChange) -> String {
 
 /// One entry in one line.
 #[allow(clippy::too_many_lines, reason = "one arm for each kind of entry")]
-fn text(entry: &Entry) -> String {
+pub(super) fn text(entry: &Entry) -> String {
     let said = match &entry.body {
         Body::Start(said) => format!(
             "version {} as {} on cluster {}",

@@ -10,8 +10,10 @@ mod evidence;
 mod explain;
 mod generate;
 mod log;
+mod new_key;
 mod period;
 mod probe;
+mod prove;
 mod report;
 mod review;
 mod run;
@@ -48,6 +50,10 @@ enum Command {
     Log(log::Arguments),
     /// Check an evidence log, without a cluster: exit code 0 if it is whole and unchanged, 1 if not.
     Verify(verify::Arguments),
+    /// Make the proof that one entry is in the log, which `verify --proof` checks without the log.
+    Prove(prove::Arguments),
+    /// Make the key that signs the evidence log from the next start on.
+    NewKey(new_key::Arguments),
     /// Tell how each control operated over an audit period, from the log alone.
     Period(period::Arguments),
     /// Write the auditor pack of an audit period, from the log alone.
@@ -101,6 +107,8 @@ pub async fn main() -> Result<ExitCode, (Failure, ExitCode)> {
         Command::Reject(arguments) => approve::run(arguments, DecisionVerdict::Rejected).await,
         Command::Review(arguments) => review::run(arguments).await,
         Command::Log(arguments) => log::run(&arguments),
+        Command::NewKey(arguments) => new_key::run(&arguments),
+        Command::Prove(arguments) => prove::run(&arguments),
         Command::Period(arguments) => period::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Sample(arguments) => sample::run(&arguments),

@@ -27,7 +27,7 @@ use crate::{
         key::PrivateKey,
     },
     metrics::Metrics,
-    operator::{Anchoring, Operator, Options, ProbePlace},
+    operator::{Anchoring, Operator, Options, ProbePlace, Retention},
     server::{self, Health},
 };
 
@@ -51,6 +51,24 @@ pub(super) struct Arguments {
     /// File with the Ed25519 key that signs the log, as PKCS#8 PEM; else one in the data folder.
     #[arg(long, value_name = "FILE", env = "PROBITY_SIGNING_KEY")]
     signing_key: Option<PathBuf>,
+    /// File with the key that signed the log until now: it signs that the new one takes over. Not
+    /// needed where that is the one in the data folder.
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "PROBITY_PREVIOUS_SIGNING_KEY",
+        requires = "signing_key"
+    )]
+    previous_signing_key: Option<PathBuf>,
+    /// Remove entries so many days after the end of every `AuditPeriod` that needs them. Without
+    /// this, and as long as there is no period, nothing is ever removed.
+    #[arg(
+        long,
+        value_name = "DAYS",
+        env = "PROBITY_PRUNE_AFTER",
+        value_parser = clap::value_parser!(u16).range(30..=3650)
+    )]
+    prune_after: Option<u16>,
     /// Namespace for a `ConfigMap` with the latest checkpoint of the log.
     #[arg(long, value_name = "NAME")]
     anchor_namespace: Option<String>,
@@ -128,8 +146,12 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         None => None,
     };
     // Before anything else: a folder that can't be written is named at once.
-    let key = signing_key(&arguments.data_dir, arguments.signing_key.as_deref())
-        .map_err(|error| unusable(&arguments.data_dir, &error))?;
+    let key = signing_key(
+        &arguments.data_dir,
+        arguments.signing_key.as_deref(),
+        arguments.previous_signing_key.as_deref(),
+    )
+    .map_err(|error| unusable(&arguments.data_dir, &error))?;
     let connect = &arguments.connect;
     let connection = client::connect(connect.kubeconfig.as_deref(), connect.context.as_deref())
         .map_err(|error| error.to_string())?;
@@ -161,6 +183,11 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         &cluster,
     )
     .await?;
+    let retention = arguments.prune_after.map(|days| Retention {
+        days,
+        data: arguments.data_dir.clone(),
+        log: dir.clone(),
+    });
     let lease = LeaseConfig {
         namespace: namespace.clone(),
         name: "probity".to_owned(),
@@ -193,6 +220,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         server_minor: version.minor,
         start,
         anchoring,
+        retention,
         probe: arguments
             .probe_namespace
             .zip(arguments.probe_image)
@@ -264,7 +292,7 @@ async fn open_log(
         dir,
     } = opened;
     match begun {
-        Some(epoch) if epoch.before.is_some() => {
+        Some(epoch) if epoch.is_break() => {
             tracing::error!(log = epoch.origin, cause = %epoch.cause, "A new log begins: the one before could not go on");
         }
         Some(epoch) => tracing::info!(log = epoch.origin, key = epoch.key, "A log begins"),
@@ -276,6 +304,7 @@ async fn open_log(
             "The last write of the log was torn by a crash and was cut off"
         );
     }
+    key.settle(data).map_err(|error| explain(&error))?;
     let published = log.published();
     let origin = published.map_or_else(String::new, |head| head.checkpoint.origin);
     let signer = key.signer(&origin).map_err(|error| explain(&error))?;
@@ -320,23 +349,30 @@ fn recall(data: &Path, memory: &mut Memory) -> Result<Result<(), LogError>, LogE
     Ok(Ok(()))
 }
 
-/// The key that signs the log: the file that was given, or one in the data folder, which is made if need be.
-fn signing_key(data: &Path, given: Option<&Path>) -> Result<PrivateKey, LogError> {
-    if let Some(path) = given {
-        return PrivateKey::read(path)?.ok_or_else(|| LogError::Key {
+/// The key that signs the log, with the one that it replaces: the files that were given, or those in the data folder.
+fn signing_key(
+    data: &Path,
+    given: Option<&Path>,
+    previous: Option<&Path>,
+) -> Result<PrivateKey, LogError> {
+    let Some(path) = given else {
+        return PrivateKey::of_data(data);
+    };
+    let read = |path: &Path| {
+        PrivateKey::read(path)?.ok_or_else(|| LogError::Key {
             path: path.to_owned(),
             reason: "there is no such file".to_owned(),
-        });
-    }
-    let path = data.join("key");
-    if let Some(key) = PrivateKey::read(&path)? {
-        return Ok(key);
-    }
-    std::fs::create_dir_all(data).map_err(|error| LogError::Key {
-        path: data.to_owned(),
-        reason: error.to_string(),
-    })?;
-    PrivateKey::create(&path)
+        })
+    };
+    let key = read(path)?;
+    let before = match previous {
+        Some(path) => Some(read(path)?),
+        None => PrivateKey::read(&data.join("key"))?,
+    };
+    Ok(match before {
+        Some(before) => key.replacing(before),
+        None => key,
+    })
 }
 
 fn timing(seconds: f64) -> Result<LeaseTiming, Failure> {

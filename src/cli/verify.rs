@@ -1,4 +1,4 @@
-//! `probity verify`: checks an evidence log, without a cluster.
+//! `probity verify`: checks an evidence log, or the proof of one entry, without a cluster.
 
 use std::{
     io::{IsTerminal, Write as _},
@@ -9,7 +9,7 @@ use std::{
 
 use clap::Args;
 
-use super::Failure;
+use super::{Failure, prove};
 use crate::{
     api::EvidenceLog,
     evidence::{
@@ -24,7 +24,11 @@ use crate::{
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Data folder, folder of one log, or a tar archive (also gzipped) of one.
-    log: PathBuf,
+    #[arg(required_unless_present = "proof")]
+    log: Option<PathBuf>,
+    /// A proof of one entry, as `probity prove` makes it, instead of a log.
+    #[arg(long, value_name = "FILE", conflicts_with = "log")]
+    proof: Option<PathBuf>,
     /// Key that you were told, as in the status of the `EvidenceLog`: the key itself or a file with
     /// it. May be given again, for logs signed with other keys.
     #[arg(long = "key", value_name = "KEY")]
@@ -48,10 +52,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool, Failure> {
             .collect::<Result<_, _>>()?,
         anchors: read_anchors(&arguments.anchors)?,
     };
-    let explain = |error: &dyn std::fmt::Display| {
-        format!("can't verify {}: {error}", arguments.log.display())
-    };
-    let unpacked = unpacked(&arguments.log).map_err(|error| explain(&error))?;
+    if let Some(proof) = &arguments.proof {
+        return prove::check(proof, &trust, arguments.json);
+    }
+    let log = arguments.log.clone().unwrap_or_default();
+    let explain =
+        |error: &dyn std::fmt::Display| format!("can't verify {}: {error}", log.display());
+    let unpacked = unpacked(&log).map_err(|error| explain(&error))?;
     let bar = Bar::new();
     let report = verify(unpacked.path(), &trust, &|done, all| bar.show(done, all))
         .map_err(|error| explain(&error))?;
@@ -122,22 +129,27 @@ fn print(report: &Report) {
             println!("  WRONG: and {} more", log.omitted);
         }
     }
-    let list = |title: &str, lines: &[String]| {
-        if !lines.is_empty() {
-            println!("{title}");
-        }
-        for line in lines {
-            println!("  - {line}");
-        }
-    };
     list("Proved:", &report.proved);
     list("Not proved:", &report.not_proved);
-    let verdict = if report.verified {
-        "VERIFIED"
+    println!("{}", verdict(report.verified, "log"));
+}
+
+pub(super) fn list(title: &str, lines: &[String]) {
+    if !lines.is_empty() {
+        println!("{title}");
+    }
+    for line in lines {
+        println!("  - {line}");
+    }
+}
+
+/// The last line: what it all comes to.
+pub(super) fn verdict(verified: bool, of: &str) -> String {
+    if verified {
+        "VERIFIED".to_owned()
     } else {
-        "NOT VERIFIED: the log is not what it claims to be"
-    };
-    println!("{verdict}");
+        format!("NOT VERIFIED: the {of} is not what it claims to be")
+    }
 }
 
 /// Progress on a terminal; silent elsewhere.

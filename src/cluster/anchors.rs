@@ -254,7 +254,7 @@ fn status(head: &Head, anchors: &[AnchorStatus], log: &EvidenceLog) -> EvidenceL
     let broken = head
         .epoch
         .as_ref()
-        .filter(|epoch| epoch.before.is_some() && !is_acknowledged);
+        .filter(|epoch| epoch.is_break() && !is_acknowledged);
     let intact = match broken {
         None => (
             true,

@@ -12,6 +12,7 @@ use crate::{
     inventory::Availability,
 };
 
+mod carried;
 mod drills;
 mod enforcing;
 mod periods;

@@ -1,15 +1,12 @@
-//! Tree heads: C2SP tlog-checkpoint; and proofs that stand alone: C2SP tlog-proof. Pure.
+//! Tree heads: C2SP tlog-checkpoint. Pure.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use std::fmt;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use super::merkle::{self, Hash};
+use super::merkle::Hash;
 use super::note::{Note, NoteError, Signer, VerifierKey};
-
-/// First line of a proof.
-const PROOF: &str = "c2sp.org/tlog-proof@v1";
 
 /// How many entries a log has, and the root over them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,70 +80,6 @@ impl fmt::Display for Checkpoint {
     }
 }
 
-/// That an entry is in a log: one file that can be checked with nothing but the log's key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Proof {
-    /// Position of the entry.
-    pub index: u64,
-    /// Sibling hashes, from the leaf up.
-    pub hashes: Vec<Hash>,
-    /// The signed checkpoint.
-    pub note: String,
-}
-
-impl Proof {
-    /// Reads a proof.
-    pub fn parse(text: &str) -> Result<Self, NoteError> {
-        let malformed = NoteError::Malformed;
-        let (head, note) = text.split_once("\n\n").ok_or(malformed(
-            "the proof has no empty line before the checkpoint",
-        ))?;
-        let mut lines = head.lines();
-        if lines.next() != Some(PROOF) {
-            return Err(malformed("its first line is not c2sp.org/tlog-proof@v1"));
-        }
-        let mut lines = lines.skip_while(|line| line.starts_with("extra "));
-        let index = lines
-            .next()
-            .and_then(|line| line.strip_prefix("index "))
-            .and_then(|index| index.parse().ok())
-            .ok_or(malformed("the proof has no index"))?;
-        let hashes = lines
-            .map(|line| STANDARD.decode(line).ok()?.try_into().ok())
-            .collect::<Option<Vec<Hash>>>()
-            .ok_or(malformed("a line of the proof is no hash"))?;
-        Ok(Self {
-            index,
-            hashes,
-            note: note.to_owned(),
-        })
-    }
-
-    /// Checks that the log of `key` has this entry here. Returns the checkpoint.
-    pub fn verify(&self, entry: &[u8], key: &VerifierKey) -> Result<Checkpoint, NoteError> {
-        let checkpoint = Checkpoint::open(&self.note, key)?;
-        let leaf = merkle::leaf(entry);
-        let root = merkle::root_of_inclusion(leaf, self.index, checkpoint.size, &self.hashes);
-        if root == Some(checkpoint.root) {
-            Ok(checkpoint)
-        } else {
-            Err(NoteError::Malformed(
-                "the proof does not lead from this entry to the root of the checkpoint",
-            ))
-        }
-    }
-}
-
-impl fmt::Display for Proof {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{PROOF}\nindex {}", self.index)?;
-        for hash in &self.hashes {
-            writeln!(f, "{}", STANDARD.encode(hash))?;
-        }
-        write!(f, "\n{}", self.note)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,25 +118,5 @@ mod tests {
         ] {
             assert!(Checkpoint::parse(text).is_err(), "{text:?}");
         }
-    }
-
-    #[test]
-    fn a_proof_stands_alone() {
-        let signer = signer();
-        let entries: [&[u8]; 3] = [b"a", b"b", b"c"];
-        let leaves = entries.map(merkle::leaf);
-        let left = merkle::node(&leaves[0], &leaves[1]);
-        let note = checkpoint(3, merkle::node(&left, &leaves[2])).sign(&signer);
-        let proof = Proof {
-            index: 1,
-            hashes: vec![leaves[0], leaves[2]],
-            note,
-        };
-        let read = Proof::parse(&proof.to_string()).unwrap();
-        assert_eq!(read, proof);
-        assert_eq!(read.verify(b"b", signer.verifier()).unwrap().size, 3);
-        assert!(read.verify(b"c", signer.verifier()).is_err());
-        let moved = Proof { index: 2, ..proof };
-        assert!(moved.verify(b"b", signer.verifier()).is_err());
     }
 }

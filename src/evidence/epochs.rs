@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
-use super::body::{Anchored, Body, Epoch};
+use super::body::{Anchored, Body, Epoch, KeyChange};
 use super::checkpoint::Checkpoint;
 use super::entry::{self, Entry, Record};
 use super::error::{At, LogError};
@@ -23,6 +23,7 @@ use super::publisher::Publisher;
 use super::raw::RawEntries;
 use super::recovered::Recovered;
 use super::sealed::{self, CHECKPOINT, TileFiles};
+use super::segment::Frames;
 use super::storage::{Disk, Storage, create_folders};
 use super::store::{self, Store};
 use super::writer::Log;
@@ -116,19 +117,24 @@ pub fn open_unless(
     let lock = store::lock(data)?;
     let folder = data.join(EPOCHS);
     create_folders(&Disk, data, &folder)?;
-    let latest = list(data)?.pop();
+    let latest = latest_born(data)?;
     let begin = |before: Option<&Path>, cause: Cause| {
         begin(&folder, identity, key, before, &cause, anchors, now)
     };
     let (parts, new) = match latest {
         None => begin(None, Cause::Empty)?,
         Some(dir) => {
+            let signs = signed_by(&dir, identity, key)?;
             let judged = match damage {
                 Some(error) => GoOn::Not(Cause::Damaged(error)),
-                None => go_on(&dir, identity, key, anchors)?,
+                None => go_on(&dir, identity, signs, anchors)?,
             };
             match judged {
-                GoOn::With(parts) => (*parts, None),
+                GoOn::With(parts) if std::ptr::eq(signs, key) => (*parts, None),
+                GoOn::With(parts) => {
+                    hand_over(*parts, key, now)?;
+                    begin(Some(&dir), Cause::NextKey)?
+                }
                 GoOn::Not(cause) => begin(Some(&dir), cause)?,
             }
         }
@@ -143,6 +149,20 @@ pub fn open_unless(
         first: first_entry(&dir)?,
         dir,
     })
+}
+
+/// The latest log with anything in it. Those that were interrupted before their first entry hold nothing and are removed:
+/// why they were to begin is found again.
+fn latest_born(data: &Path) -> Result<Option<PathBuf>, LogError> {
+    for dir in list(data)?.into_iter().rev() {
+        let first = || Frames::open(&dir, 0).map(|mut frames| frames.next());
+        let is_unborn = !dir.join(CHECKPOINT).exists() && matches!(first(), Ok(None));
+        if !is_unborn {
+            return Ok(Some(dir));
+        }
+        fs::remove_dir_all(&dir).at("remove", &dir)?;
+    }
+    Ok(None)
 }
 
 /// The heads of this replica's logs: a folder may hold those of others.
@@ -166,6 +186,7 @@ enum Cause {
     Later(Anchored),
     Damaged(LogError),
     Unsigned,
+    NextKey,
 }
 
 impl Cause {
@@ -185,6 +206,7 @@ impl Cause {
                 anchor.source
             ),
             Self::Damaged(error) => format!("the log before is damaged: {error}"),
+            Self::NextKey => "another key takes over, as the log before says".to_owned(),
             Self::Unsigned => "the log before was signed with another key, or is that of another replica or cluster".to_owned(),
         }
     }
@@ -220,10 +242,6 @@ fn go_on(
         Ok(opened) => opened,
         Err(error) => return damaged(error),
     };
-    if store.next_seq() == 0 && !dir.join(CHECKPOINT).exists() {
-        // It was interrupted before its first entry.
-        return Ok(GoOn::Not(Cause::Empty));
-    }
     if store.next_seq() > 1 && !dir.join(CHECKPOINT).exists() {
         let reason = "there is no checkpoint beside its entries".to_owned();
         return damaged(sealed::corrupt(&dir.join(CHECKPOINT), 0, reason));
@@ -267,6 +285,42 @@ fn go_on(
     Ok(GoOn::With(Box::new((store, scan, publisher))))
 }
 
+/// The key that a log goes on with: the one that signs from now on, unless that replaces another which has signed this log.
+fn signed_by<'a>(
+    dir: &Path,
+    identity: Identity<'_>,
+    key: &'a PrivateKey,
+) -> Result<&'a PrivateKey, LogError> {
+    let origin = identity.origin(&name(dir));
+    match key.replaced() {
+        Some(before)
+            if !is_signed_with(dir, key, &origin)? && is_signed_with(dir, before, &origin)? =>
+        {
+            Ok(before)
+        }
+        _ => Ok(key),
+    }
+}
+
+/// Ends a log in good order: its last entry, which the old key signs, says that another one takes over. Safe to repeat.
+fn hand_over(parts: Parts, key: &PrivateKey, now: Timestamp) -> Result<(), LogError> {
+    let (mut store, scan, mut publisher) = parts;
+    let old = publisher.verifier().clone();
+    let change = Body::KeyChange(KeyChange {
+        old: old.to_string(),
+        new: key.signer(old.name())?.verifier().to_string(),
+    });
+    let last = scan.last.map(|last| Entry::decode(last.seq, &last.bytes));
+    // A start that was interrupted here has said so already.
+    if last.transpose()?.is_none_or(|last| last.body != change) {
+        let seq = store.next_seq();
+        store.append(&[entry::encode(&Record::new(now, change), seq)?.bytes])?;
+        store.sync()?;
+    }
+    publisher.publish(store.next_seq())?;
+    publisher.keep(now)
+}
+
 /// Whether the checkpoint in a folder, if there is one, was signed with this key.
 fn is_signed_with(dir: &Path, key: &PrivateKey, origin: &str) -> Result<bool, LogError> {
     let Some(bytes) = sealed::read(&dir.join(CHECKPOINT))? else {
@@ -290,11 +344,7 @@ fn begin(
     anchors: &[Anchored],
     now: Timestamp,
 ) -> Result<(Parts, Option<Epoch>), LogError> {
-    let reuse = before.filter(|_| matches!(cause, Cause::Empty));
-    let dir = match reuse {
-        Some(unborn) => unborn.to_owned(),
-        None => folder.join(name_after(before, anchors, now)),
-    };
+    let dir = folder.join(name_after(before, anchors, now));
     create_folders(&Disk, folder, &dir)?;
     Disk.sync_dir(folder).at("sync", folder)?;
     let origin = identity.origin(&name(&dir));
@@ -302,7 +352,8 @@ fn begin(
     let epoch = Epoch {
         origin,
         key: signer.verifier().to_string(),
-        before: known_before(before.filter(|_| reuse.is_none()), cause, anchors)?,
+        before: known_before(before, cause, anchors)?,
+        planned: matches!(cause, Cause::NextKey),
         cause: cause.text().into(),
     };
     let (mut store, _) = Store::open(&dir)?;

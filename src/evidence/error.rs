@@ -69,6 +69,14 @@ pub enum LogError {
         /// What is wrong with it.
         reason: String,
     },
+    /// An entry of which nothing can be proved now.
+    #[error("entry {seq} can't be proved: {reason}")]
+    Unprovable {
+        /// Position in the log.
+        seq: u64,
+        /// Why.
+        reason: String,
+    },
     /// The private key can't be used.
     #[error("the signing key {} can't be used: {reason}", path.display())]
     Key {
@@ -106,6 +114,7 @@ impl LogError {
             Self::Group(_) => "Group",
             Self::Canonical(_) => "Canonical",
             Self::Entry { .. } => "Entry",
+            Self::Unprovable { .. } => "Unprovable",
             Self::Key { .. } => "Key",
             Self::Note(_) => "Note",
             Self::Blob { .. } => "Blob",

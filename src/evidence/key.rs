@@ -3,7 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -21,8 +21,18 @@ const PREFIX: [u8; 16] = [
     0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
 ];
 
+/// The key in a data folder.
+const FILE: &str = "key";
+
+/// The key that is to replace it.
+const NEXT: &str = "key.next";
+
 /// A private key. It is never shown.
-pub struct PrivateKey([u8; 32]);
+pub struct PrivateKey {
+    seed: [u8; 32],
+    /// The one that it replaces, which signs that.
+    replaced: Option<Box<Self>>,
+}
 
 impl PrivateKey {
     /// Reads the key in a file; `None` if there is no file.
@@ -47,7 +57,7 @@ impl PrivateKey {
                 path: path.to_owned(),
                 reason: "the system gives no random numbers".to_owned(),
             })?;
-        let key = Self(seed);
+        let key = Self::of(seed);
         // Aside first: a half-written key would look like a damaged one for ever.
         let unfinished = path.with_extension("unfinished");
         if unfinished.exists() {
@@ -68,13 +78,76 @@ impl PrivateKey {
         Ok(key)
     }
 
+    /// The key in a data folder, which is made if need be; or the one that was made to replace it.
+    pub fn of_data(data: &Path) -> Result<Self, LogError> {
+        let path = data.join(FILE);
+        let current = if let Some(key) = Self::read(&path)? {
+            key
+        } else {
+            fs::create_dir_all(data).at("create", data)?;
+            Self::create(&path)?
+        };
+        Ok(match Self::read(&data.join(NEXT))? {
+            Some(next) => next.replacing(current),
+            None => current,
+        })
+    }
+
+    /// Makes the key that replaces the one in a data folder when the log is opened next. Returns its file.
+    pub fn create_next(data: &Path) -> Result<PathBuf, LogError> {
+        let refuse = |path: PathBuf, reason: &str| {
+            let reason = reason.to_owned();
+            Err(LogError::Key { path, reason })
+        };
+        let (path, next) = (data.join(FILE), data.join(NEXT));
+        if Self::read(&path)?.is_none() {
+            return refuse(path, "there is none yet, so there is nothing to replace");
+        }
+        if next.exists() {
+            let reason = "it is there already and waits for Probity to be started again";
+            return refuse(next, reason);
+        }
+        Self::create(&next)?;
+        Ok(next)
+    }
+
+    /// Once a log is open that is signed with it, the next key takes the place of the one before, which is gone then: what
+    /// nobody has nobody steals.
+    pub fn settle(&self, data: &Path) -> Result<(), LogError> {
+        let (path, next) = (data.join(FILE), data.join(NEXT));
+        if Self::read(&next)?.is_none_or(|next| next.seed != self.seed) {
+            return Ok(());
+        }
+        Disk.rename(&next, &path).at("rename", &next)?;
+        Disk.sync_dir(data).at("sync", data)
+    }
+
+    /// The same key, in place of another one.
+    #[must_use]
+    pub fn replacing(self, before: Self) -> Self {
+        Self {
+            replaced: Some(Box::new(before)),
+            ..self
+        }
+    }
+
+    /// The key that it replaces.
+    pub(super) fn replaced(&self) -> Option<&Self> {
+        self.replaced.as_deref()
+    }
+
     /// A signer for the log of this name.
     pub fn signer(&self, origin: &str) -> Result<Signer, LogError> {
-        Signer::new(origin, &self.0).map_err(LogError::Note)
+        Signer::new(origin, &self.seed).map_err(LogError::Note)
+    }
+
+    const fn of(seed: [u8; 32]) -> Self {
+        let replaced = None;
+        Self { seed, replaced }
     }
 
     fn pem(&self) -> String {
-        let der = [PREFIX.as_slice(), &self.0].concat();
+        let der = [PREFIX.as_slice(), &self.seed].concat();
         format!("{BEGIN}\n{}\n{END}\n", STANDARD.encode(der))
     }
 }
@@ -91,7 +164,7 @@ fn parse(pem: &str) -> Option<PrivateKey> {
     let body: String = body.split_whitespace().collect();
     let der = STANDARD.decode(body).ok()?;
     let seed = der.strip_prefix(&PREFIX)?;
-    Some(PrivateKey(seed.try_into().ok()?))
+    Some(PrivateKey::of(seed.try_into().ok()?))
 }
 
 #[cfg(test)]

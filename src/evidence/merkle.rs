@@ -87,14 +87,9 @@ impl Edge {
     /// Appends a leaf. Returns the tiles that have become whole, lowest first.
     pub fn push(&mut self, leaf: Hash) -> Vec<WholeTile> {
         self.size += 1;
-        self.carry(0, leaf)
-    }
-
-    /// Puts a hash at the end of a level, and the roots of tiles that it makes whole at the ends of those above.
-    fn carry(&mut self, from: u8, hash: Hash) -> Vec<WholeTile> {
         let mut whole = Vec::new();
-        let mut carried = hash;
-        for level in from.. {
+        let mut carried = leaf;
+        for level in 0u8.. {
             let at = usize::from(level);
             if self.levels.len() == at {
                 self.levels.push(Vec::new());
@@ -112,18 +107,6 @@ impl Edge {
             });
         }
         whole
-    }
-
-    /// Appends 256 leaves of which only the root is known. Returns `None`, and changes nothing, in the middle of a tile.
-    pub fn push_tile(&mut self, root: Hash) -> Option<Vec<WholeTile>> {
-        if !self.size.is_multiple_of(TILE_WIDTH as u64) {
-            return None;
-        }
-        self.size += TILE_WIDTH as u64;
-        if self.levels.is_empty() {
-            self.levels.push(Vec::new());
-        }
-        Some(self.carry(1, root))
     }
 
     /// The root.
@@ -381,21 +364,6 @@ mod tests {
             }
         }
         assert!(Edge::from_tiles(3, vec![all[..2].to_vec()]).is_none());
-    }
-
-    #[test]
-    fn whole_tiles_can_be_appended_by_their_roots() {
-        let all = leaves(256 * 258);
-        let (mut one_by_one, mut by_tiles) = (Edge::default(), Edge::default());
-        for tile in all.chunks(256) {
-            for leaf in tile {
-                one_by_one.push(*leaf);
-            }
-            by_tiles.push_tile(perfect(tile)).unwrap();
-            assert_eq!(by_tiles.root(), one_by_one.root());
-        }
-        by_tiles.push(all[0]);
-        assert_eq!(by_tiles.push_tile(all[0]), None);
     }
 
     proptest! {

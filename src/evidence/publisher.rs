@@ -14,7 +14,7 @@ use super::checkpoint::Checkpoint;
 use super::error::{At, LogError};
 use super::history;
 use super::merkle::{Edge, WholeTile, hashes_in_level, leaf};
-use super::note::Signer;
+use super::note::{Signer, VerifierKey};
 use super::sealed::{self, CHECKPOINT, TileFiles, corrupt};
 use super::segment::{self, Frames};
 use super::storage::{self, Storage};
@@ -60,6 +60,11 @@ impl Publisher {
         };
         publisher.take_up()?;
         Ok(publisher)
+    }
+
+    /// The key that checks what this signs.
+    pub(super) fn verifier(&self) -> &VerifierKey {
+        self.signer.verifier()
     }
 
     /// The last checkpoint.

@@ -1,17 +1,24 @@
 //! The entries of one log as they lie on the disk: first those that are sealed in bundles, then those in segments. Takes no
 //! lock: while it reads, the writer may seal.
+//!
+//! Where retention has removed the beginning, the entries of it that still matter come first.
 
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
+use super::blob::BlobRef;
+use super::canonical;
 use super::checkpoint::Checkpoint;
-use super::error::LogError;
+use super::error::{At, LogError};
 use super::note::Note;
 use super::sealed::{self, CHECKPOINT, corrupt};
 use super::segment::{self, Frames, RawEntry, WAL};
+use super::storage::{self, Storage};
 use super::tile::{self, BUNDLE, Of, Tile};
 
 /// How often a segment may be sealed away under a reader before this is no race but damage.
-const MOST_RACES: u32 = 3;
+pub(super) const MOST_RACES: u32 = 3;
 
 /// The entries of a log, in order, up to its durable tail. After an error it ends.
 #[derive(Debug)]
@@ -26,6 +33,7 @@ pub struct RawEntries {
 enum Source {
     /// It is not known yet where the next entry is.
     Unknown,
+    Carried(Lines),
     Bundle(std::vec::IntoIter<Vec<u8>>),
     Segments(Box<Frames>),
     Done,
@@ -34,14 +42,17 @@ enum Source {
 impl RawEntries {
     /// The entries from number `from` on, or from the oldest that was kept.
     pub fn open(dir: &Path, from: u64) -> Result<Self, LogError> {
-        let mut entries = Self {
+        let pruned = pruned(dir)?.filter(|pruned| from < pruned.before);
+        let source = match pruned {
+            Some(pruned) => Source::Carried(Lines::open(dir, &pruned)?),
+            None => Source::Unknown,
+        };
+        Ok(Self {
             dir: dir.to_owned(),
             next: from,
-            from: Source::Unknown,
+            from: source,
             races: 0,
-        };
-        entries.next = entries.next.max(first_kept(dir)?);
-        Ok(entries)
+        })
     }
 
     fn step(&mut self) -> Result<Option<RawEntry>, LogError> {
@@ -49,6 +60,14 @@ impl RawEntries {
             match &mut self.from {
                 Source::Done => return Ok(None),
                 Source::Unknown => self.find()?,
+                Source::Carried(lines) => {
+                    if let Some(entry) = lines.next(self.next)? {
+                        self.next = entry.seq + 1;
+                        return Ok(Some(entry));
+                    }
+                    self.next = self.next.max(lines.before);
+                    self.from = Source::Unknown;
+                }
                 Source::Bundle(entries) => {
                     if let Some(bytes) = entries.next() {
                         return Ok(Some(self.found(bytes)));
@@ -166,29 +185,92 @@ pub(super) fn published_size(dir: &Path) -> Result<Option<u64>, LogError> {
         .map_err(|error| corrupt(&path, 0, error.to_string()))
 }
 
-/// The first entry that retention has left: the start of the first bundle, or of the first segment.
-pub(super) fn first_kept(dir: &Path) -> Result<u64, LogError> {
-    let size = published_size(dir)?.unwrap_or(0);
-    let whole = Tile::whole(Of::Entries, 0);
-    let starts_at_zero = sealed::bundle_path(dir, whole).exists()
-        || dir.join(whole.path()).exists()
-        || size < BUNDLE;
-    if starts_at_zero {
-        return Ok(0);
-    }
-    // Bundles are pruned from the oldest on.
-    let kept = |index: u64| {
-        let tile = Tile::whole(Of::Entries, index);
-        sealed::bundle_path(dir, tile).exists() || dir.join(tile.path()).exists()
+/// The file that says what retention has removed. It is written before anything is.
+const PRUNED: &str = "pruned";
+
+/// What retention has removed from the beginning of a log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct PrunedFile {
+    /// All entries before this one.
+    pub(super) before: u64,
+    /// Those of them that still matter, as they were, one a line.
+    pub(super) carried: BlobRef,
+}
+
+/// What retention has removed, if it has.
+pub(super) fn pruned(dir: &Path) -> Result<Option<PrunedFile>, LogError> {
+    let path = dir.join(PRUNED);
+    let Some(bytes) = sealed::read(&path)? else {
+        return Ok(None);
     };
-    let (mut gone, mut end) = (0, size / BUNDLE);
-    while end - gone > 1 {
-        let middle = gone + (end - gone) / 2;
-        if kept(middle) {
-            end = middle;
-        } else {
-            gone = middle;
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+        corrupt(
+            &path,
+            0,
+            format!("it does not say what was removed: {error}"),
+        )
+    })
+}
+
+/// Says what retention removes, durably.
+pub(super) fn say_pruned(
+    dir: &Path,
+    storage: &dyn Storage,
+    pruned: &PrunedFile,
+) -> Result<(), LogError> {
+    let bytes = canonical::to_vec(pruned)?;
+    storage::replace(storage, &dir.join(PRUNED), &bytes)?;
+    storage.sync_dir(dir).at("sync", dir)
+}
+
+/// The first entry that retention has left.
+pub(super) fn first_kept(dir: &Path) -> Result<u64, LogError> {
+    Ok(pruned(dir)?.map_or(0, |pruned| pruned.before))
+}
+
+/// The entries that are carried.
+#[derive(Debug)]
+pub(super) struct Lines {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    at: usize,
+    before: u64,
+}
+
+impl Lines {
+    pub(super) fn open(dir: &Path, pruned: &PrunedFile) -> Result<Self, LogError> {
+        Ok(Self {
+            path: pruned.carried.path(dir),
+            bytes: pruned.carried.load(dir)?,
+            at: 0,
+            before: pruned.before,
+        })
+    }
+
+    /// The next entry that has at least this number.
+    pub(super) fn next(&mut self, from: u64) -> Result<Option<RawEntry>, LogError> {
+        #[derive(Deserialize)]
+        struct Numbered {
+            seq: u64,
+        }
+        loop {
+            let rest = self.bytes.get(self.at..).unwrap_or_default();
+            let Some(length) = rest.iter().position(|byte| *byte == b'\n') else {
+                return Ok(None);
+            };
+            let line = rest.get(..length).unwrap_or_default();
+            let Numbered { seq } = serde_json::from_slice(line).map_err(|error| {
+                let reason = format!("a line of it is no entry: {error}");
+                corrupt(&self.path, self.at as u64, reason)
+            })?;
+            let entry = RawEntry {
+                seq,
+                bytes: line.to_vec(),
+            };
+            self.at += length + 1;
+            if seq >= from {
+                return Ok(Some(entry));
+            }
         }
     }
-    Ok(end * BUNDLE)
 }

@@ -53,7 +53,7 @@ impl Reader {
     fn step(&mut self) -> Result<Option<Entry>, LogError> {
         loop {
             if let Some(raw) = self.entries.next().transpose()? {
-                return self.decode(&raw).map(Some);
+                return decode(&self.dir, &raw).map(Some);
             }
             let Some(dir) = self.later.next() else {
                 return Ok(None);
@@ -62,16 +62,17 @@ impl Reader {
             self.dir = dir;
         }
     }
+}
 
-    fn decode(&self, raw: &RawEntry) -> Result<Entry, LogError> {
-        let entry = Entry::decode(raw.seq, &raw.bytes)?;
-        match entry.body.clone() {
-            Body::Spilled(spilled) => {
-                let content = spilled.content.load(&self.dir)?;
-                entry.unspill(&spilled, &content)
-            }
-            _ => Ok(entry),
+/// What an entry says, with what was spilled from it.
+pub(super) fn decode(dir: &Path, raw: &RawEntry) -> Result<Entry, LogError> {
+    let entry = Entry::decode(raw.seq, &raw.bytes)?;
+    match entry.body.clone() {
+        Body::Spilled(spilled) => {
+            let content = spilled.content.load(dir)?;
+            entry.unspill(&spilled, &content)
         }
+        _ => Ok(entry),
     }
 }
 

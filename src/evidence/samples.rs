@@ -240,12 +240,14 @@ pub(super) fn bodies() -> Vec<Body> {
                 root: "AA==".to_owned(),
                 source: "EvidenceLog/probity-0".to_owned(),
             }),
+            planned: true,
         }
         .into(),
         Pruned {
             before: 256,
             until: time(0),
             rule: "400 days".to_owned(),
+            carried: None,
         }
         .into(),
         KeyChange {

@@ -94,6 +94,24 @@ pub(super) fn read_bundle(dir: &Path, tile: Tile) -> Result<Option<Bundle>, LogE
     Ok(read(&path)?.map(|bytes| Bundle { path, bytes }))
 }
 
+/// The same, also where the whole bundle has replaced this one since: then only its beginning.
+pub(super) fn read_beginning(dir: &Path, tile: Tile) -> Result<Option<Bundle>, LogError> {
+    if let Some(bundle) = read_bundle(dir, tile)? {
+        return Ok(Some(bundle));
+    }
+    let Some(Bundle { path, mut bytes }) = read_bundle(dir, Tile::whole(tile.of, tile.index))?
+    else {
+        return Ok(None);
+    };
+    let entries = tile::entries(&bytes).map_while(Result::ok);
+    let length = entries
+        .take(usize::from(tile.width))
+        .map(|entry| 2 + entry.len())
+        .sum();
+    bytes.truncate(length);
+    Ok(Some(Bundle { path, bytes }))
+}
+
 /// The entries of a bundle. `None` if it is not there: not published yet, or pruned.
 pub(super) fn read_entries(dir: &Path, tile: Tile) -> Result<Option<Vec<Vec<u8>>>, LogError> {
     let Some(bundle) = read_bundle(dir, tile)? else {
@@ -140,8 +158,8 @@ impl TileFiles {
             width: u16::try_from(width).unwrap_or(256),
             ..whole
         };
-        // A whole tile replaces those that led to it.
-        for tile in [whole, partial] {
+        // A whole tile replaces those that led to it, and may do so between two looks.
+        for tile in [whole, partial, whole] {
             let path = self.dir.join(tile.path());
             let Some(bytes) = read(&path)? else {
                 continue;

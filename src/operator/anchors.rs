@@ -130,7 +130,7 @@ impl Anchors {
             metrics.anchor(kind, age, *failing);
         }
         let broken = self.what.epoch.as_ref();
-        metrics.log_broken(broken.is_some_and(|epoch| epoch.before.is_some()));
+        metrics.log_broken(broken.is_some_and(Epoch::is_break));
     }
 
     /// Keeps the last checkpoint of a log that is closed.

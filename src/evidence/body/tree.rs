@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Word;
+use crate::evidence::blob::BlobRef;
 
 /// The first entry of every log epoch: which log this is, who signs it, and what was before it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +19,16 @@ pub struct Epoch {
     /// The last that is known of the log before: what was anchored outside of its volume, or what its folder holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Anchored>,
+    /// The log before came to its end in good order: its last entry says that the key of this one takes over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub planned: bool,
+}
+
+impl Epoch {
+    /// Whether the log before it could not go on, into which a person should look.
+    pub const fn is_break(&self) -> bool {
+        self.before.is_some() && !self.planned
+    }
 }
 
 /// A tree head that is known from outside of the log.
@@ -44,14 +55,17 @@ pub struct Pruned {
     pub until: Timestamp,
     /// By which rule, such as `400 days after the end of AuditPeriod/2026-h1`.
     pub rule: String,
+    /// Those of them that still matter, as they were, one a line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carried: Option<BlobRef>,
 }
 
-/// The log is signed with another key from the next checkpoint on. The old key signs a checkpoint that covers this.
+/// The end of a log: another key takes over, and signs the next one. The old key signs the checkpoint that covers this.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyChange {
-    /// Verifier key until now.
+    /// Verifier key until now, under the name of this log.
     pub old: String,
-    /// Verifier key from now on.
+    /// Verifier key from now on, under the name of this log. Logs have names of their own: the next one has another.
     pub new: String,
 }

@@ -6,6 +6,10 @@ use super::super::tile::{Of, Tile};
 use super::super::{Reader, merkle};
 use super::*;
 
+mod beginnings;
+mod crashes;
+mod keys;
+
 const IDENTITY: Identity<'_> = Identity {
     cluster: "c-1",
     replica: "probity-0",

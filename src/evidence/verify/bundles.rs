@@ -87,7 +87,7 @@ impl Span<'_> {
         let claimed = tiles.tile(0, tile.index, usize::from(tile.width));
         let claimed = claimed.map_err(|error| problems.push(self.damage(&error)));
         let claimed = claimed.unwrap_or_default();
-        let mut checked = match sealed::read_bundle(self.dir, tile) {
+        let mut checked = match sealed::read_beginning(self.dir, tile) {
             Ok(Some(bundle)) => self.entries(tile, &bundle, &claimed),
             Ok(None) => {
                 let what = format!(

@@ -46,6 +46,8 @@ impl Log<'_> {
                     Some(found) if found == expected => continue,
                     Some(_) => "it does not hold what the entries lead to",
                     None if width < tile.width => continue, // an earlier one, which nobody needs
+                    // A log that is being written: the whole one has come since, and this one went.
+                    None if self.is_whole_by_now(tile) => continue,
                     None => "the tile is missing",
                 };
                 self.problem(None, &path, what.to_owned());
@@ -64,6 +66,22 @@ impl Log<'_> {
                 hashes.map(|hash| hash.to_vec()).collect()
             }
         }
+    }
+
+    /// Whether the whole tile is there, and this one is its beginning.
+    fn is_whole_by_now(&self, tile: Tile) -> bool {
+        let whole = Tile::whole(tile.of, tile.index);
+        matches!(self.file(whole), Ok((_, Some(found))) if self.begins_with(tile, &found))
+    }
+
+    /// Whether a whole tile begins with what this partial one must hold.
+    fn begins_with(&self, tile: Tile, found: &[u8]) -> bool {
+        let parts = self.parts(tile);
+        let expected = match tile.of {
+            Of::Entries => tile::bundle(parts.iter().map(Vec::as_slice)),
+            Of::Hashes(_) => parts.concat(),
+        };
+        found.starts_with(&expected)
     }
 
     /// The file of a tile, and what is in it.

@@ -8,7 +8,7 @@ use super::{LogReport, Problem};
 use crate::evidence::body::Anchored;
 use crate::evidence::checkpoint::Checkpoint;
 use crate::evidence::error::LogError;
-use crate::evidence::history;
+use crate::evidence::history::{self, Kept};
 use crate::evidence::merkle::Edge;
 use crate::evidence::note::VerifierKey;
 
@@ -32,12 +32,13 @@ enum From {
 }
 
 impl<'a> Heads<'a> {
-    /// Those of the log of this origin, from its own history and from elsewhere.
+    /// Those of the log of this origin, from its own history, as it was read before the checkpoint, and from elsewhere.
     pub(super) fn gather(
         dir: &Path,
         data: &'a Path,
         key: &VerifierKey,
         anchors: &[Anchored],
+        kept: Result<Vec<Kept>, LogError>,
         report: &mut LogReport,
     ) -> Result<Self, LogError> {
         let mut heads = Self {
@@ -45,7 +46,7 @@ impl<'a> Heads<'a> {
             wanted: BTreeMap::new(),
         };
         let file = dir.join(history::FILE);
-        let kept = match history::read(dir) {
+        let kept = match kept {
             Ok(kept) => kept,
             Err(error) if error.is_damage() => {
                 report.add_error(&error, data);
@@ -120,7 +121,7 @@ impl<'a> Heads<'a> {
     }
 
     /// What lies beyond the end of the log.
-    pub(super) fn finish(self, size: u64, pruned: u64, report: &mut LogReport) {
+    pub(super) fn finish(self, size: u64, report: &mut LogReport) {
         for (at, wanted) in &self.wanted {
             for wanted in wanted {
                 if *at > size && matches!(wanted.from, From::Next) {
@@ -131,8 +132,6 @@ impl<'a> Heads<'a> {
                         &wanted.from,
                         format!("it knows {at} entries, and this log has {size}: its end was cut off, or the volume was rolled back"),
                     ));
-                } else if *at <= pruned {
-                    report.remarks.push(format!("the head of {at} entries can't be compared: retention has removed the hashes below it"));
                 }
             }
         }

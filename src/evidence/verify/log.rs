@@ -10,15 +10,16 @@ use super::heads::Heads;
 use super::story::{Oddity, Story};
 use super::{LogReport, Problem, Trust};
 use crate::evidence::blob::BlobRef;
-use crate::evidence::body::{Anchored, Epoch};
+use crate::evidence::body::{Anchored, Epoch, KeyChange, Pruned};
 use crate::evidence::checkpoint::Checkpoint;
 use crate::evidence::epochs;
 use crate::evidence::error::{At, LogError};
-use crate::evidence::merkle::{Edge, Hashes, WholeTile};
+use crate::evidence::history;
+use crate::evidence::merkle::{self, Edge, TILE_WIDTH, WholeTile};
 use crate::evidence::note::{Note, VerifierKey};
-use crate::evidence::raw;
+use crate::evidence::raw::{self, Lines, MOST_RACES, PrunedFile};
 use crate::evidence::sealed::{self, CHECKPOINT, TileFiles};
-use crate::evidence::segment::{self, Frames};
+use crate::evidence::segment::{self, Frames, RawEntry};
 use crate::evidence::tile::{self, BUNDLE, Of, Tile};
 
 /// A start writes fewer entries than this before it has told of the gap before it.
@@ -44,17 +45,20 @@ pub(super) fn verify(
     if !dir.is_dir() {
         fs::read_dir(dir).at("read", dir)?;
     }
+    // Before the checkpoint: what a log that is being written keeps meanwhile would look like more than it has.
+    let kept = history::read(dir);
     let Some((head, key)) = open_head(dir, data, trust, &mut report)? else {
         return Ok(report);
     };
     let mut log = Log {
         dir,
         data,
-        heads: Heads::gather(dir, data, &key, &trust.anchors, &mut report)?,
+        heads: Heads::gather(dir, data, &key, &trust.anchors, kept, &mut report)?,
         report,
         edge: Edge::default(),
         story: Story::default(),
         size: head.size,
+        removed: None,
     };
     if let Some(committed) = around
         .committed
@@ -64,14 +68,26 @@ pub(super) fn verify(
         log.heads.want_committed(committed);
     }
     let before = around.before;
-    log.report.first = raw::first_kept(dir)?;
+    log.removed = match raw::pruned(dir) {
+        Ok(removed) => removed,
+        Err(error) if error.is_damage() => {
+            log.report.add_error(&error, data);
+            None
+        }
+        Err(error) => return Err(error),
+    };
+    // Whole bundles only: whatever that file says.
+    log.report.first = log.removed.as_ref().map_or(0, |removed| {
+        let before = removed.before.min(head.size);
+        before - before % BUNDLE
+    });
     log.story
         .expects(&before.map_or_else(BTreeSet::new, |before| before.left_open.clone()));
     log.pruned()?;
     log.sealed(progress);
     log.compare_root(&head);
     log.compare_edge()?;
-    log.segments()?;
+    log.segments_of_now()?;
     log.first_entry(&key, before);
     Ok(log.finish())
 }
@@ -84,6 +100,8 @@ pub(super) struct Log<'a> {
     pub(super) edge: Edge,
     story: Story,
     pub(super) size: u64,
+    /// What the log's own file says that retention has removed.
+    removed: Option<PrunedFile>,
 }
 
 /// Reads the checkpoint and finds the key that signed it.
@@ -151,24 +169,71 @@ impl Log<'_> {
         });
     }
 
-    /// Takes the hashes of what retention has removed from the tiles above it.
+    /// Takes the hashes of what retention has removed from the tiles, and compares with them the entries that are carried.
     fn pruned(&mut self) -> Result<(), LogError> {
-        let mut tiles = TileFiles::new(self.dir, self.size);
+        let Some(pruned) = &self.removed else {
+            return Ok(());
+        };
+        let blob = pruned.carried.path(self.dir);
+        let mut lines = match Lines::open(self.dir, pruned) {
+            Ok(lines) => Some(lines),
+            Err(error) => {
+                self.report.add_error(&error, self.data);
+                None
+            }
+        };
+        let mut carried = self.next_carried(&mut lines, 0);
+        let tiles = TileFiles::new(self.dir, self.size);
         for index in 0..self.report.first / BUNDLE {
-            match tiles.hash(1, index) {
-                Ok(hash) => {
-                    let whole = self.edge.push_tile(hash).unwrap_or_default();
-                    self.compare_tiles(&whole);
-                    self.heads.compare(&self.edge, &mut self.report);
-                }
+            let hashes = match tiles.tile(0, index, TILE_WIDTH) {
+                Ok(hashes) => hashes,
                 Err(error) if error.is_damage() => {
                     self.report.add_error(&error, self.data);
                     break;
                 }
                 Err(error) => return Err(error),
+            };
+            while let Some(entry) = carried.take_if(|entry| entry.seq / BUNDLE <= index) {
+                let at = usize::try_from(entry.seq % BUNDLE).unwrap_or(0);
+                let is_in_tree = entry.seq / BUNDLE == index
+                    && hashes.get(at) == Some(&merkle::leaf(&entry.bytes));
+                match facts::read(entry.seq, &entry.bytes) {
+                    Ok(fact) if is_in_tree => self.recall(&fact),
+                    Ok(_) => {
+                        let what = "this entry, which is carried, is not the one whose hash is in the tree";
+                        self.problem(Some(entry.seq), &blob, what.to_owned());
+                    }
+                    Err(what) => self.problem(Some(entry.seq), &blob, what),
+                }
+                carried = self.next_carried(&mut lines, entry.seq + 1);
+            }
+            for leaf in hashes {
+                let whole = self.edge.push(leaf);
+                self.compare_tiles(whole.get(1..).unwrap_or_default());
+                self.heads.compare(&self.edge, &mut self.report);
             }
         }
+        if let Some(entry) = carried {
+            let what = "this entry is carried, and was not removed".to_owned();
+            self.problem(Some(entry.seq), &blob, what);
+        }
         Ok(())
+    }
+
+    fn next_carried(&mut self, lines: &mut Option<Lines>, from: u64) -> Option<RawEntry> {
+        match lines.as_mut()?.next(from) {
+            Ok(entry) => entry,
+            Err(error) => {
+                self.report.add_error(&error, self.data);
+                *lines = None;
+                None
+            }
+        }
+    }
+
+    fn recall(&mut self, fact: &Fact) {
+        let odd = self.story.recall(fact);
+        self.said(fact, odd);
     }
 
     /// Checks what is in bundles.
@@ -202,7 +267,12 @@ impl Log<'_> {
     }
 
     fn tell(&mut self, fact: &Fact) {
-        if let Some(Oddity { entry, what }) = self.story.tell(fact) {
+        let odd = self.story.tell(fact);
+        self.said(fact, odd);
+    }
+
+    fn said(&mut self, fact: &Fact, odd: Option<Oddity>) {
+        if let Some(Oddity { entry, what }) = odd {
             let file = sealed::bundle_path(self.dir, Tile::whole(Of::Entries, entry / BUNDLE));
             self.problem(Some(entry), &file, what);
         }
@@ -239,6 +309,20 @@ impl Log<'_> {
                     self.problem(None, &path, what);
                 }
                 Err(error) => self.report.add_error(&error, self.data),
+            }
+        }
+    }
+
+    /// Checks the segments. One that is sealed and removed meanwhile is no reason to give up.
+    fn segments_of_now(&mut self) -> Result<(), LogError> {
+        let mut races = 0;
+        loop {
+            match self.segments() {
+                Err(error) if error.is_missing_file() && races < MOST_RACES => {
+                    races += 1;
+                    self.report.unsigned = 0;
+                }
+                result => return result,
             }
         }
     }
@@ -304,7 +388,7 @@ impl Log<'_> {
             index,
             width: u16::try_from(width).unwrap_or(256),
         };
-        let Ok(Some(bundle)) = sealed::read_bundle(self.dir, tile) else {
+        let Ok(Some(bundle)) = sealed::read_beginning(self.dir, tile) else {
             return Vec::new();
         };
         tile::entries(&bundle.bytes)
@@ -323,9 +407,6 @@ impl Log<'_> {
 
     /// Checks what the first entry says of this log and of the one before.
     fn first_entry(&mut self, key: &VerifierKey, before: Option<&LogReport>) {
-        if self.report.first > 0 {
-            return; // retention has removed it
-        }
         let Ok(Some(epoch)) = epochs::first_entry(self.dir) else {
             let what = "the log does not begin with the entry that names it".to_owned();
             self.problem(Some(0), self.dir, what);
@@ -342,7 +423,29 @@ impl Log<'_> {
             let what = format!("its first entry names the key {}", epoch.key);
             self.problem(Some(0), self.dir, what);
         }
+        let named = before.and_then(|before| before.next_key.as_ref());
+        if epoch.planned && named.map(VerifierKey::key) != Some(key.key()) {
+            let what = "it says that the log before has named its key, and that has not".to_owned();
+            self.problem(Some(0), self.dir, what);
+        }
         self.compare_with_before(&epoch, before);
+    }
+
+    /// The key that the last entry names as that of the next log.
+    fn next_key(&mut self, change: &KeyChange) {
+        let ours =
+            VerifierKey::parse(&change.old).is_ok_and(|old| old.to_string() == self.report.key);
+        match VerifierKey::parse(&change.new) {
+            Ok(new) if ours => self.report.next_key = Some(new),
+            _ => {
+                let last = self.size.saturating_sub(1);
+                let what = format!(
+                    "it changes the key {} to {}, and this log has the key {}",
+                    change.old, change.new, self.report.key
+                );
+                self.problem(Some(last), self.dir, what);
+            }
+        }
     }
 
     fn compare_with_before(&mut self, epoch: &Epoch, before: Option<&LogReport>) {
@@ -400,17 +503,31 @@ impl Log<'_> {
                 "the clock went back by more than five seconds {steps_back} times"
             ));
         }
-        if ending.pruned < self.report.first {
+        self.compare_removed(&ending.pruned);
+        self.report.left_open = ending.open;
+        if let Some(change) = &ending.key_change {
+            self.next_key(change);
+        }
+        let size = self.size;
+        self.heads.finish(size, &mut self.report);
+        self.report
+    }
+
+    /// Only what a signed entry says may be missing, and what it says that is carried must be.
+    fn compare_removed(&mut self, said: &[Pruned]) {
+        let Some(removed) = &self.removed else {
+            return;
+        };
+        let is_said = |said: &Pruned| {
+            said.before == removed.before && said.carried.as_ref() == Some(&removed.carried)
+        };
+        if !said.iter().any(is_said) {
             let file = sealed::bundle_path(self.dir, Tile::whole(Of::Entries, 0));
             let what = format!(
-                "the entries before {} are missing, and no entry says that retention has removed them",
-                self.report.first
+                "the entries before {} are missing, and no entry says that retention has removed them, and carries just these",
+                removed.before
             );
             self.problem(Some(0), &file, what);
         }
-        self.report.left_open = ending.open;
-        let (size, pruned) = (self.size, self.report.first);
-        self.heads.finish(size, pruned, &mut self.report);
-        self.report
     }
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::Trust;
 use crate::evidence::error::LogError;
+use crate::evidence::note::VerifierKey;
 
 /// Something that is wrong with a log, and where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -62,6 +63,9 @@ pub struct LogReport {
     pub open_intents: u64,
     #[serde(skip)]
     pub(super) left_open: BTreeSet<u64>,
+    /// The key that its last entry names as that of the next log.
+    #[serde(skip)]
+    pub(super) next_key: Option<VerifierKey>,
     /// What is not wrong and should be known.
     pub remarks: Vec<String>,
     /// What is wrong. At most a hundred; `omitted` counts the others.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::facts::{Fact, Says};
-use crate::evidence::body::Body;
+use crate::evidence::body::{Body, KeyChange, Pruned};
 
 /// A leader writes a heartbeat a minute. So long without any entry is silence.
 const SILENCE: SignedDuration = SignedDuration::from_secs(180);
@@ -33,8 +33,10 @@ pub(super) struct Story {
     before: BTreeSet<u64>,
     last_intent: Option<u64>,
     step_backs: u64,
-    /// Before which entry the log says that retention has removed all.
-    pruned: u64,
+    /// What the log says that retention has removed.
+    pruned: Vec<Pruned>,
+    /// What the last entry says, if that is that another key takes over.
+    key_change: Option<KeyChange>,
 }
 
 /// What is left at the end.
@@ -45,8 +47,10 @@ pub(super) struct Ending {
     pub(super) open: BTreeSet<u64>,
     /// How often the clock went back.
     pub(super) steps_back: u64,
-    /// Before which entry the log says that retention has removed all.
-    pub(super) pruned: u64,
+    /// What the log says that retention has removed.
+    pub(super) pruned: Vec<Pruned>,
+    /// What the last entry says, if that is that another key takes over.
+    pub(super) key_change: Option<KeyChange>,
 }
 
 /// Something that makes no sense.
@@ -61,12 +65,25 @@ impl Story {
         self.before.clone_from(before);
     }
 
+    /// Takes in an entry that is carried: what was between it and others is not there, which is no silence.
+    pub(super) fn recall(&mut self, fact: &Fact) -> Option<Oddity> {
+        self.last = None;
+        let odd = self.tell(fact);
+        self.last = None;
+        odd
+    }
+
     /// Takes in the next entry.
     pub(super) fn tell(&mut self, fact: &Fact) -> Option<Oddity> {
-        self.time(fact);
+        self.key_change = None;
         let Says::Body(body) = &fact.says else {
+            self.time(fact);
             return None;
         };
+        // The end of a log is written at a start: the next log tells of the gap before it.
+        if !matches!(**body, Body::KeyChange(_)) {
+            self.time(fact);
+        }
         match &**body {
             Body::Term(_) => self.leads = true,
             Body::Start(_) | Body::Stop(_) | Body::Epoch(_) => self.leads = false,
@@ -82,7 +99,8 @@ impl Story {
                     self.silences.retain(|silence| !covers(silence));
                 }
             }
-            Body::Pruned(pruned) => self.pruned = self.pruned.max(pruned.before),
+            Body::Pruned(pruned) => self.pruned.push(pruned.clone()),
+            Body::KeyChange(change) => self.key_change = Some(change.clone()),
             Body::Intent(intent) => return self.intent(fact.seq, intent.id),
             Body::Outcome(outcome)
                 if self.intents.remove(&outcome.intent).is_none()
@@ -141,6 +159,7 @@ impl Story {
             open: self.intents.keys().copied().chain(self.before).collect(),
             steps_back: self.step_backs,
             pruned: self.pruned,
+            key_change: self.key_change,
         }
     }
 }
