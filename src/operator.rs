@@ -14,6 +14,7 @@ mod anchors;
 mod carry;
 mod feed;
 mod observe;
+mod reports;
 mod retention;
 mod watches;
 
@@ -143,6 +144,7 @@ pub struct Operator {
     keeper: retention::Keeper,
     started: bool,
     policies: BTreeMap<Sym, String>,
+    reports: reports::Reports,
 }
 
 impl Operator {
@@ -174,6 +176,7 @@ impl Operator {
             keeper: retention::Keeper::new(options.retention.clone()),
             started: false,
             policies: BTreeMap::new(),
+            reports: reports::Reports::default(),
             term: None,
             options,
             connection,
@@ -333,6 +336,7 @@ impl Operator {
             self.engine.apply(Event::Following, now);
             self.metrics.forget_policy(None);
         }
+        self.reports.forget();
         self.metrics.leading(is.is_some());
         if let Some(term) = &term {
             let predecessor = match &*self.candidate.leadership().borrow() {

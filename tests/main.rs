@@ -9,6 +9,7 @@
 )]
 
 mod backup;
+mod cli;
 mod cluster_lifecycle;
 mod encryption;
 mod examples;

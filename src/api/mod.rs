@@ -38,7 +38,9 @@ pub use self::{
     exception::{ExceptionKind, ExceptionPhase, ExceptionStatus, Exemption, ObservedException},
     people::{PeopleKind, PeopleObject},
     period::Period,
-    policy::{Change, ControlPolicy, ControlPolicySpec, Existing, Limits, Mode, ScopeSpec},
+    policy::{
+        Change, ControlPolicy, ControlPolicySpec, Existing, Limits, Mode, Reports, ScopeSpec,
+    },
     status::{
         ControlPolicyStatus, ControlStatus, EnforcementStatus, EvidencePosition, Summary, Violation,
     },

@@ -58,6 +58,17 @@ pub enum Existing {
     Remediate,
 }
 
+/// Other tools' objects into which the status is copied.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Reports {
+    /// None.
+    #[default]
+    None,
+    /// A `ClusterReport` of `openreports.io`, where the cluster serves it. The chart must grant that
+    /// with `openReports.enabled`.
+    OpenReports,
+}
+
 /// A `ControlPolicy` says which SOC 2 controls must hold, where, and whether Probity puts drift
 /// back. Compliance is recorded in its status, in metrics, and in the evidence log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
@@ -141,6 +152,11 @@ pub struct ControlPolicySpec {
         extend("x-kubernetes-list-type" = "set")
     )]
     pub people: Vec<String>,
+
+    /// Other tools' objects into which the status is copied. They hold what the status lists, and
+    /// are deleted when this is taken back or the policy is deleted.
+    #[serde(default)]
+    pub reports: Reports,
 
     /// The controls, each with its parameters.
     pub controls: Controls,

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{Connect, Failure};
 use crate::{
     api::{self, Decision, DecisionVerdict, PeopleKind, PeopleObject},
-    cluster::client::{self, CallError, deadline, within},
+    cluster::client::{CallError, deadline, within},
 };
 
 /// Arguments of `probity approve` and `probity reject`.
@@ -30,9 +30,7 @@ pub(super) struct Arguments {
 /// Writes the decision into the object's status, for the version of it that is printed.
 pub(super) async fn run(arguments: Arguments, verdict: DecisionVerdict) -> Result<(), Failure> {
     let (kind, name) = named(&arguments.object)?;
-    let connect = &arguments.connect;
-    let connection = client::connect(connect.kubeconfig.as_deref(), connect.context.as_deref())
-        .map_err(|error| error.to_string())?;
+    let connection = arguments.connect.prepare()?;
     let namespace = arguments
         .namespace
         .unwrap_or_else(|| connection.namespace.clone());

@@ -1,200 +1,373 @@
-//! `probity diff`: what Enforce would do now.
+//! `probity diff`: what Enforce would change now, as `kubectl diff` shows what an apply would.
 
 use std::{
-    collections::BTreeSet,
-    time::{Duration, Instant},
+    collections::BTreeMap,
+    fmt::Write as _,
+    fs,
+    path::Path,
+    process::{Command, ExitCode},
 };
 
 use clap::Args;
-use jiff::Timestamp;
-use kube::api::ListParams;
+use kube::api::{ApiResource, DynamicObject};
+use serde_json::Value;
+use similar::TextDiff;
 
 use super::{
     Connect, Failure,
-    approve::{parse, resource},
+    output::{
+        fix::yaml,
+        style::{Style, When},
+    },
+    pass::{self, Pass},
 };
 use crate::{
-    api::{ControlPolicy, PeopleKind, PeopleObject},
-    cluster::{
-        client::{self, CallError, deadline, within},
-        watch::{self, Resource, WatchItem, WatchOptions},
-    },
-    engine::{Config, Engine, Event, ExceptionBounds, Memory, Now, OWNER_LABEL, Standing},
-    evidence::body::Term,
-    inventory::{Availability, Kind},
+    api::{Existing, Mode},
+    cluster::client::{CallError, deadline, within},
+    controls::{Remedy, Target},
+    engine::{Event, Hold, Proposal, Standing},
 };
+
+const EXAMPLES: &str = "\
+Examples:
+  # What the policies of the cluster would change now
+  probity diff
+  # What they would change if all of them enforced, also what failed before
+  probity diff --enforce
+  # With another program to compare, as for kubectl
+  KUBECTL_EXTERNAL_DIFF='diff -u -N' probity diff --enforce
+
+Values that would be put back as the evidence log remembers them are not shown: the log is not read.
+
+Exit code: 0 if nothing would change, 1 if something would, 2 or more if that could not be found out.";
 
 /// Arguments of `probity diff`.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
-    #[command(flatten)]
-    connect: Connect,
+    /// As if every policy had mode Enforce and `existing: Remediate`.
+    #[arg(long)]
+    enforce: bool,
     /// Namespace that Probity runs in.
     #[arg(long, value_name = "NAME", default_value = "probity-system")]
-    namespace: String,
+    probity_namespace: String,
+    /// When to colour.
+    #[arg(long = "color", value_name = "WHEN", default_value = "auto")]
+    colour: When,
+    #[command(flatten)]
+    connect: Connect,
 }
 
-/// Reads the cluster once and prints the remedies; writes nothing.
-pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let connect = &arguments.connect;
-    let connection = client::connect(connect.kubeconfig.as_deref(), connect.context.as_deref())
-        .map_err(|error| error.to_string())?;
-    let version = client::probe(&connection)
-        .await
-        .map_err(|error| error.to_string())?;
-    let config = Config {
-        own_namespace: arguments.namespace,
-        log: "diff".to_owned(),
-        owner_label: OWNER_LABEL.to_owned(),
-        exceptions: ExceptionBounds::default(),
-        sandbox: None,
-    };
-    let mut engine = Engine::new(config, Memory::default());
-    engine.observed_mut().server_minor = Some(version.minor);
-    let origin = Instant::now();
-    let now = || {
-        let mono = origin.elapsed();
-        Now {
-            wall: Timestamp::now(),
-            mono,
-            received: mono,
+/// Reads the cluster once and shows the remedies; writes nothing.
+pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    let (connection, version) = arguments.connect.open().await?;
+    let mut pass = Pass::new(&arguments.probity_namespace);
+    for mut policy in pass::policies(&connection.client).await? {
+        if arguments.enforce {
+            policy.spec.mode = Mode::Enforce;
+            policy.spec.existing = Existing::Remediate;
         }
-    };
-    let policies: kube::Api<ControlPolicy> = kube::Api::all(connection.client.clone());
-    let policies = within(deadline::LIST, policies.list(&ListParams::default()))
-        .await
-        .map_err(|error| format!("policies can't be read: {error}"))?;
-    for object in people(&connection.client).await? {
-        engine.apply(Event::People(object), now());
+        pass.apply(Event::Policy(Box::new(policy)));
     }
-    for policy in policies {
-        engine.apply(Event::Policy(Box::new(policy)), now());
+    for unread in pass.read(&connection, version.minor).await? {
+        tell(&unread);
     }
-    let kinds = engine.needed_kinds();
-    read(kinds, &connection.client, &mut |event| {
-        engine.apply(event, now());
-    })
-    .await?;
-    settle(&mut engine, &now);
-    // The term exists in this process alone: it lets the engine plan; what it plans is printed.
-    let term = Term {
-        holder: "diff".into(),
-        epoch: 0,
-        predecessor: None,
-    };
-    engine.apply(Event::Leading(term), now());
-    settle(&mut engine, &now);
-    print(&engine);
-    Ok(())
-}
-
-/// What people say: exceptions. A kind that is not served has no objects.
-async fn people(client: &kube::Client) -> Result<Vec<PeopleObject>, Failure> {
-    let mut objects = Vec::new();
-    for kind in PeopleKind::ALL {
-        let all: kube::Api<kube::api::DynamicObject> =
-            kube::Api::all_with(client.clone(), &resource(kind));
-        let listed = match within(deadline::LIST, all.list(&ListParams::default())).await {
-            Err(CallError::NotFound) => continue,
-            listed => {
-                listed.map_err(|error| format!("{} can't be read: {error}", kind.plural()))?
-            }
-        };
-        for object in listed {
-            objects.push(parse(kind, &object)?);
+    pass.lead();
+    let proposals = pass.engine.proposals();
+    held(&proposals);
+    let mut changes = Vec::new();
+    for remedy in wanted(proposals) {
+        let live = live(&connection.client, remedy.target()).await?;
+        let merged = merged(&remedy, &live);
+        if live != merged {
+            changes.push(Change {
+                name: file_name(remedy.target()),
+                live: text(&live),
+                merged: text(&merged),
+            });
         }
     }
-    Ok(objects)
+    if let Some(program) = external() {
+        return compare_with(&program, &changes);
+    }
+    let style = Style::of_stdout(arguments.colour);
+    for change in &changes {
+        print!("{}", change.unified(style));
+    }
+    Ok(ExitCode::from(u8::from(!changes.is_empty())))
 }
 
-/// Lists kinds, once, and passes on what happens meanwhile.
-pub(super) async fn read(
-    kinds: BTreeSet<Kind>,
-    client: &kube::Client,
-    take: &mut dyn FnMut(Event),
-) -> Result<(), Failure> {
-    let (sender, mut items) = tokio::sync::mpsc::channel::<WatchItem<Kind>>(256);
-    let mut waiting = kinds;
-    let mut tasks = tokio::task::JoinSet::new();
-    for kind in &waiting {
-        let info = kind.info();
-        let resource = Resource::new(info.group, info.version, info.plural, info.is_namespaced());
-        tasks.spawn(watch::run(
-            client.clone(),
-            resource,
-            WatchOptions::default(),
-            sender.clone(),
-            *kind,
-        ));
-    }
-    while !waiting.is_empty() {
-        let item = tokio::time::timeout(Duration::from_mins(1), items.recv()).await;
-        let Ok(Some(item)) = item else {
-            let missing: Vec<_> = waiting.iter().map(|kind| kind.info().plural).collect();
-            return Err(format!(
-                "the API server did not list {} within a minute",
-                missing.join(", ")
-            ));
-        };
-        let kind = item.key();
-        if matches!(item, WatchItem::Lost { .. }) && !waiting.contains(&kind) {
-            continue; // it may not be watched; but it was listed
+/// An object before and after.
+#[derive(Debug)]
+struct Change {
+    name: String,
+    live: String,
+    merged: String,
+}
+
+impl Change {
+    /// The difference, as `diff -u -N` writes it.
+    fn unified(&self, style: Style) -> String {
+        let diff = TextDiff::from_lines(&self.live, &self.merged);
+        let (from, to) = (
+            format!("live/{}", self.name),
+            format!("merged/{}", self.name),
+        );
+        let text = diff.unified_diff().header(&from, &to).to_string();
+        let lines = text.lines().map(|line| match line.as_bytes().first() {
+            Some(b'-') => style.removed(line),
+            Some(b'+') => style.added(line),
+            Some(b'@') => style.dim(line),
+            _ => line.to_owned(),
+        });
+        let mut coloured = format!("diff -u -N {from} {to}\n");
+        for line in lines {
+            // Writing to a string can't fail.
+            let _ = writeln!(coloured, "{line}");
         }
-        let event = match item {
-            WatchItem::Restart { .. } => Event::ListBegan(kind),
-            WatchItem::Page { bytes, .. } => Event::Page(kind, bytes),
-            WatchItem::Synced { .. } => {
-                waiting.remove(&kind);
-                Event::ListEnded(kind)
-            }
-            WatchItem::Event { line, .. } => Event::Line(kind, line),
-            WatchItem::Alive { .. } => Event::Alive(kind),
-            WatchItem::Lost {
-                reason: watch::LostReason::Forbidden { message },
-                ..
-            } => {
-                waiting.remove(&kind);
-                Event::Availability(kind, Availability::Forbidden(message))
-            }
-            WatchItem::Lost {
-                reason: watch::LostReason::Missing,
-                ..
-            } => {
-                waiting.remove(&kind);
-                Event::Missing(kind)
-            }
-            WatchItem::Lost { .. } => continue,
-        };
-        take(event);
-    }
-    tasks.abort_all();
-    Ok(())
-}
-
-/// Has everything judged. What a round would write is dropped.
-fn settle(engine: &mut Engine, now: &dyn Fn() -> Now) {
-    engine.round(now());
-    while !engine.is_settled() {
-        engine.round(now());
+        coloured
     }
 }
 
-fn print(engine: &Engine) {
-    let mut written = 0;
-    let proposals = engine.proposals();
-    for (policy, control, subject, standing, text) in &proposals {
-        let what = match standing {
-            Standing::UnderWay => {
-                written += 1;
-                "would do".to_owned()
-            }
-            Standing::Held(hold) => format!("held: {}", hold.explain()),
-            Standing::Quiet => "proposed".to_owned(),
-        };
-        println!("{policy} {control}\n  {subject}\n  {what}\n  {text}\n");
+/// The remedies that would be carried out, each once, however many policies ask for it.
+fn wanted(proposals: Vec<Proposal>) -> Vec<Remedy> {
+    let carried = proposals
+        .into_iter()
+        .filter(|proposal| proposal.standing == Standing::UnderWay);
+    let mut wanted: BTreeMap<(Target, String), Remedy> = BTreeMap::new();
+    for remedy in carried.filter_map(|proposal| proposal.remedy) {
+        let key = (remedy.target().clone(), remedy.content().to_string());
+        wanted.insert(key, *remedy);
     }
-    println!(
-        "{} failing subjects; {written} remedies would be carried out now",
-        proposals.len()
+    wanted.into_values().collect()
+}
+
+/// Says how many remedies are held back, and why.
+fn held(proposals: &[Proposal]) {
+    let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
+    let mut observed = false;
+    for proposal in proposals.iter().filter(|p| p.remedy.is_some()) {
+        if let Standing::Held(hold) = &proposal.standing {
+            observed |= matches!(hold, Hold::Observe | Hold::Existing);
+            *reasons.entry(hold.explain()).or_default() += 1;
+        }
+    }
+    for (reason, count) in reasons {
+        tell(&format!("{count} remedies are held back: {reason}"));
+    }
+    if observed {
+        tell("--enforce shows what would be done if every policy enforced");
+    }
+}
+
+/// Says something beside the difference, where a pipe does not take it for a part of it.
+#[allow(
+    clippy::print_stderr,
+    reason = "standard output holds the difference alone"
+)]
+fn tell(text: &str) {
+    eprintln!("probity: {text}");
+}
+
+/// An object as it is; `Null` where it is not there. Who manages its fields is left out, as kubectl does.
+async fn live(client: &kube::Client, target: &Target) -> Result<Value, Failure> {
+    let info = target.kind.info();
+    let resource = ApiResource {
+        group: info.group.to_owned(),
+        version: info.version.to_owned(),
+        api_version: info.api_version(),
+        kind: info.kind.to_owned(),
+        plural: info.plural.to_owned(),
+    };
+    let objects: kube::Api<DynamicObject> = if info.is_namespaced() {
+        kube::Api::namespaced_with(client.clone(), &target.namespace, &resource)
+    } else {
+        kube::Api::all_with(client.clone(), &resource)
+    };
+    let found = match within(deadline::READ, objects.get(&target.name)).await {
+        Ok(mut object) => {
+            object.metadata.managed_fields = None;
+            serde_json::to_value(object)
+        }
+        Err(CallError::NotFound) => Ok(Value::Null),
+        Err(error) => {
+            let name = file_name(target);
+            return Err(format!("{name} can't be read: {error}"));
+        }
+    };
+    found.map_err(|error| error.to_string())
+}
+
+/// An object as a remedy would leave it.
+fn merged(remedy: &Remedy, live: &Value) -> Value {
+    match remedy {
+        Remedy::Create { manifest, .. } if live.is_null() => manifest.clone(),
+        Remedy::Create {
+            manifest: patch, ..
+        }
+        | Remedy::PutBack { patch, .. }
+        | Remedy::Set { patch, .. } => {
+            let mut merged = live.clone();
+            merge(&mut merged, patch);
+            merged
+        }
+        Remedy::Delete { .. } => Value::Null,
+    }
+}
+
+/// Applies a merge patch (RFC 7396).
+fn merge(value: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        value.clone_from(patch);
+        return;
+    };
+    if !value.is_object() {
+        *value = Value::Object(serde_json::Map::new());
+    }
+    if let Value::Object(fields) = value {
+        for (key, patch) in patch {
+            if patch.is_null() {
+                fields.remove(key);
+            } else {
+                merge(fields.entry(key.clone()).or_insert(Value::Null), patch);
+            }
+        }
+    }
+}
+
+fn text(object: &Value) -> String {
+    if object.is_null() {
+        String::new()
+    } else {
+        yaml(object)
+    }
+}
+
+/// What kubectl calls the file of an object: `group.version.Kind.namespace.name`.
+fn file_name(target: &Target) -> String {
+    let info = target.kind.info();
+    let group = info.api_version().replace('/', ".");
+    let name = format!("{group}.{}.{}.{}", info.kind, target.namespace, target.name);
+    // Names of RBAC objects may hold a slash.
+    name.replace('/', "%2F")
+}
+
+/// The program to compare with, and its arguments, where the environment names one.
+fn external() -> Option<Vec<String>> {
+    let named = std::env::var("KUBECTL_EXTERNAL_DIFF").ok()?;
+    let words: Vec<String> = named.split_whitespace().map(str::to_owned).collect();
+    (!words.is_empty()).then_some(words)
+}
+
+/// Has another program compare two folders. Its exit code is ours, as kubectl's.
+fn compare_with(program: &[String], changes: &[Change]) -> Result<ExitCode, Failure> {
+    if changes.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let problem =
+        |error: std::io::Error| format!("the objects can't be written to compare: {error}");
+    let folder = |prefix| tempfile::Builder::new().prefix(prefix).tempdir();
+    let (live, merged) = (
+        folder("LIVE-").map_err(problem)?,
+        folder("MERGED-").map_err(problem)?,
     );
+    let write = |folder: &Path, name: &str, text: &str| {
+        if text.is_empty() {
+            Ok(()) // -N takes what is not there for empty
+        } else {
+            fs::write(folder.join(name), text)
+        }
+    };
+    for change in changes {
+        write(live.path(), &change.name, &change.live).map_err(problem)?;
+        write(merged.path(), &change.name, &change.merged).map_err(problem)?;
+    }
+    let (name, arguments) = program
+        .split_first()
+        .ok_or("KUBECTL_EXTERNAL_DIFF names no program")?;
+    let status = Command::new(name)
+        .args(arguments)
+        .arg(live.path())
+        .arg(merged.path())
+        .status()
+        .map_err(|error| format!("KUBECTL_EXTERNAL_DIFF: {name} can't be run: {error}"))?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    code.map(ExitCode::from)
+        .ok_or_else(|| format!("KUBECTL_EXTERNAL_DIFF: {name} was ended by a signal"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::inventory::Kind;
+
+    fn json_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            any::<bool>().prop_map(Value::from),
+            "[a-c]{0,2}".prop_map(Value::from)
+        ];
+        leaf.prop_recursive(3, 16, 3, |inner| {
+            prop::collection::btree_map("[a-c]", inner, 0..3)
+                .prop_map(|map| Value::Object(map.into_iter().collect()))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_remedy_wants_is_what_is_shown(live in json_value(), wanted in json_value()) {
+            let patch = crate::controls::remedy::merge_patch(&live, &wanted);
+            let mut merged = live;
+            merge(&mut merged, &patch);
+            prop_assert_eq!(merged, wanted);
+        }
+    }
+
+    fn target() -> Target {
+        Target {
+            kind: Kind::RoleBinding,
+            namespace: "shop".into(),
+            name: "a/b".into(),
+        }
+    }
+
+    #[test]
+    fn a_deletion_removes_every_line() {
+        let live = json!({ "kind": "RoleBinding" });
+        let merged = merged(&Remedy::Delete { target: target() }, &live);
+        let change = Change {
+            name: file_name(&target()),
+            live: text(&live),
+            merged: text(&merged),
+        };
+        assert_eq!(
+            change.unified(Style::plain(None)),
+            "diff -u -N live/rbac.authorization.k8s.io.v1.RoleBinding.shop.a%2Fb \
+             merged/rbac.authorization.k8s.io.v1.RoleBinding.shop.a%2Fb\n\
+             --- live/rbac.authorization.k8s.io.v1.RoleBinding.shop.a%2Fb\n\
+             +++ merged/rbac.authorization.k8s.io.v1.RoleBinding.shop.a%2Fb\n\
+             @@ -1 +0,0 @@\n-kind: RoleBinding\n"
+        );
+    }
+
+    #[test]
+    fn another_program_compares_and_its_exit_code_counts() {
+        let change = || Change {
+            name: "a".to_owned(),
+            live: "x\n".to_owned(),
+            merged: String::new(),
+        };
+        let run = |line: &[&str], changes: &[Change]| {
+            let words: Vec<String> = line.iter().map(ToString::to_string).collect();
+            compare_with(&words, changes)
+        };
+        // `sh -c` gets the two folders as $0 and $1.
+        let look = "test -f \"$0/a\" && test ! -e \"$1/a\" && exit 1; exit 3";
+        let code = run(&["sh", "-c", look], &[change()]).unwrap();
+        assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::from(1)));
+        let missing = run(&["no-such-program"], &[change()]).unwrap_err();
+        assert!(missing.contains("no-such-program"), "{missing}");
+    }
 }

@@ -1,23 +1,69 @@
-//! `probity explain`: what a control checks, why, and what to do about it.
+//! `probity explain`: what a control checks, why, and what to do about it; or what all controls say
+//! about one subject.
+
+mod subject;
 
 use clap::Args;
 
-use super::Failure;
-use crate::{controls::registry, generate};
+use super::{
+    Connect, Failure,
+    output::style::{Style, When},
+};
+use crate::{
+    controls::{Info, registry},
+    generate,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  # A control: what it checks, its parameters, how to mend what fails
+  probity explain net-namespace-default-deny
+  # A subject: every verdict on it, why, and the commands that mend it
+  probity explain deployment/shop/web
+  probity explain deployment/web -n shop
+  probity explain namespace/shop
+  probity explain group/contractors";
 
 /// Arguments of `probity explain`.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
-    /// Id of the control, such as `net-namespace-default-deny`.
-    control: String,
+    /// Id of a control, or a subject: KIND/NAMESPACE/NAME, KIND/NAME, or `cluster`.
+    #[arg(value_name = "CONTROL|SUBJECT")]
+    what: String,
+    /// Namespace of the subject; else the one of the kubeconfig.
+    #[arg(short, long, value_name = "NAME")]
+    namespace: Option<String>,
+    /// Show the words for what passes, too.
+    #[arg(short, long)]
+    all: bool,
+    /// When to colour.
+    #[arg(long = "color", value_name = "WHEN", default_value = "auto")]
+    colour: When,
+    #[command(flatten)]
+    connect: Connect,
 }
 
-/// Prints what its page in `docs/controls` says.
-pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let id = &arguments.control;
-    let info = registry::find(id)
-        .ok_or_else(|| format!("there is no control {id}; `probity controls` lists them"))?
-        .info;
+/// Prints what is known.
+pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let what = &arguments.what;
+    if let Some(registered) = registry::find(what) {
+        control(registered.info);
+        return Ok(());
+    }
+    if !what.contains('/') && what != "cluster" {
+        return Err(format!(
+            "there is no control {what}; `probity controls` lists them, and a subject is written as KIND/NAMESPACE/NAME"
+        ));
+    }
+    let style = Style::of_stdout(arguments.colour);
+    let said = subject::explain(&arguments, style).await?;
+    print!("{said}");
+    Ok(())
+}
+
+/// Prints what the page of a control in `docs/controls` says.
+fn control(info: &'static Info) {
     println!("{}\n{}.\n", info.id, info.title);
     println!(
         "Family {}, severity {}, rule version {}",
@@ -35,5 +81,4 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             println!("  {line}");
         }
     }
-    Ok(())
 }

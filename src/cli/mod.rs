@@ -1,8 +1,22 @@
 //! The command line: one file per subcommand.
-#![allow(clippy::print_stdout, reason = "printing is what commands are for")]
+
+/// Prints a line to standard output, which may be a pipe that has closed.
+macro_rules! println {
+    () => { crate::cli::output::write(format_args!("\n")) };
+    ($($text:tt)*) => {
+        crate::cli::output::write(format_args!("{}\n", format_args!($($text)*)))
+    };
+}
+
+/// Prints to standard output, which may be a pipe that has closed.
+macro_rules! print {
+    ($($text:tt)*) => { crate::cli::output::write(format_args!($($text)*)) };
+}
 
 mod approve;
 mod baseline;
+mod complete;
+mod connect;
 mod controls;
 mod crds;
 mod diff;
@@ -11,6 +25,8 @@ mod explain;
 mod generate;
 mod log;
 mod new_key;
+mod output;
+mod pass;
 mod period;
 mod probe;
 mod prove;
@@ -18,11 +34,16 @@ mod report;
 mod review;
 mod run;
 mod sample;
+mod scan;
+mod status;
+mod undo;
 mod verify;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use self::connect::Connect;
 
 use crate::api::DecisionVerdict;
 
@@ -38,8 +59,14 @@ struct Cli {
 enum Command {
     /// Run the operator.
     Run(Box<run::Arguments>),
-    /// List what Enforce would do now, without doing it.
+    /// Judge a cluster or manifests once, and write nothing.
+    Scan(scan::Arguments),
+    /// Tell what the policies of a cluster say: criteria, what fails, and since when.
+    Status(status::Arguments),
+    /// Show what Enforce would change now, as kubectl diff does.
     Diff(diff::Arguments),
+    /// Print the commands that restore what remedies changed, from the evidence log.
+    Undo(undo::Arguments),
     /// Approve what somebody else asked for, such as an exception.
     Approve(approve::Arguments),
     /// Refuse what somebody else asked for.
@@ -62,12 +89,19 @@ enum Command {
     Sample(sample::Arguments),
     /// List the controls.
     Controls(controls::Arguments),
-    /// Tell what a control checks, why it matters, and how to mend what fails.
+    /// Tell what a control checks and how to mend what fails, or all that is said of a subject.
     Explain(explain::Arguments),
     /// Print the `CustomResourceDefinition`s.
     Crds,
     /// Print the baseline policy: every control, in Observe.
     Baseline,
+    /// Print a completion script for a shell.
+    Completions(complete::Completions),
+    /// Write manual pages.
+    Man(complete::Man),
+    /// Complete what is typed, for kubectl.
+    #[command(name = "__complete", hide = true)]
+    Complete(complete::Typed),
     /// Play a part in the network probe.
     #[command(hide = true)]
     Probe(probe::Arguments),
@@ -76,24 +110,31 @@ enum Command {
     Generate(generate::Arguments),
 }
 
-/// How to reach the cluster.
-#[derive(Debug, Clone, Args)]
-struct Connect {
-    /// Kubeconfig file; else $KUBECONFIG, ~/.kube/config, or the pod's service account.
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
-    /// Context of the kubeconfig.
-    #[arg(long, value_name = "NAME")]
-    context: Option<String>,
-}
-
 /// Why a command failed: one line that says what to do.
 type Failure = String;
 
 /// Parses the arguments and runs the command. Returns the exit code, with the failure if there is one: 1, or for `verify`,
 /// whose 1 says that a log is not whole, 2.
 pub async fn main() -> Result<ExitCode, (Failure, ExitCode)> {
-    let done = match Cli::parse().command {
+    let ended = command(parse().command).await;
+    output::finish().map_err(|failure| (failure, ExitCode::from(2)))?;
+    ended
+}
+
+/// Reads the command line. As a plugin of kubectl, help calls the program as people do.
+fn parse() -> Cli {
+    let mut arguments = Cli::command();
+    let called = std::env::args_os().next().unwrap_or_default();
+    let called = std::path::Path::new(&called).file_stem();
+    if called.is_some_and(|name| name == "kubectl-probity") {
+        arguments = arguments.bin_name("kubectl probity");
+    }
+    let matches = arguments.get_matches();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+async fn command(command: Command) -> Result<ExitCode, (Failure, ExitCode)> {
+    let done = match command {
         Command::Verify(arguments) => {
             return match verify::run(&arguments) {
                 Ok(true) => Ok(ExitCode::SUCCESS),
@@ -101,8 +142,28 @@ pub async fn main() -> Result<ExitCode, (Failure, ExitCode)> {
                 Err(failure) => Err((failure, ExitCode::from(2))),
             };
         }
+        Command::Scan(arguments) => {
+            return scan::run(arguments)
+                .await
+                .map_err(|failure| (failure, ExitCode::from(2)));
+        }
         Command::Run(arguments) => Box::pin(run::run(*arguments)).await,
-        Command::Diff(arguments) => diff::run(arguments).await,
+        Command::Diff(arguments) => {
+            return diff::run(arguments)
+                .await
+                .map_err(|failure| (failure, ExitCode::from(2)));
+        }
+        Command::Undo(arguments) => undo::run(&arguments),
+        Command::Completions(arguments) => {
+            complete::completions(&arguments);
+            Ok(())
+        }
+        Command::Man(arguments) => complete::man(&arguments),
+        Command::Complete(arguments) => {
+            complete::typed(&arguments);
+            Ok(())
+        }
+        Command::Status(arguments) => status::run(arguments).await,
         Command::Approve(arguments) => approve::run(arguments, DecisionVerdict::Approved).await,
         Command::Reject(arguments) => approve::run(arguments, DecisionVerdict::Rejected).await,
         Command::Review(arguments) => review::run(arguments).await,
@@ -113,7 +174,7 @@ pub async fn main() -> Result<ExitCode, (Failure, ExitCode)> {
         Command::Report(arguments) => report::run(&arguments),
         Command::Sample(arguments) => sample::run(&arguments),
         Command::Controls(arguments) => controls::run(&arguments),
-        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Explain(arguments) => explain::run(arguments).await,
         Command::Crds => crds::run(),
         Command::Baseline => {
             baseline::run();

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{
     Connect, Failure,
     approve::{myself, objects, parse},
-    diff,
+    pass,
 };
 use crate::{
     analysis::{
@@ -20,7 +20,7 @@ use crate::{
         },
     },
     api::{AccessReview, ObservedReview, PeopleKind, PeopleObject, Review, RowDecision},
-    cluster::client::{self, CallError, deadline, within},
+    cluster::client::{CallError, deadline, within},
     engine::{Event, OWNER_LABEL, listed_in},
     inventory::{Inventory, Kind},
 };
@@ -49,9 +49,7 @@ pub(super) struct Arguments {
 
 /// Prints the rows, and writes the decisions where they are given.
 pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let connect = &arguments.connect;
-    let connection = client::connect(connect.kubeconfig.as_deref(), connect.context.as_deref())
-        .map_err(|error| error.to_string())?;
+    let connection = arguments.connect.prepare()?;
     let client = &connection.client;
     let name = &arguments.name;
     let reviews = objects(client.clone(), PeopleKind::Review, "");
@@ -152,7 +150,7 @@ async fn rows(
     let mut problem = None;
     let kinds = Derived::Rights.reads().iter().copied();
     let kinds = kinds.chain([Kind::Namespace]).collect();
-    diff::read(kinds, client, &mut |event| {
+    pass::read(kinds, client, &mut |event| {
         if let Err(why) = take(&mut inventory, event) {
             problem.get_or_insert(why);
         }

@@ -18,7 +18,7 @@ use super::{Connect, Failure};
 use crate::{
     cluster::{
         anchors::{self, Places},
-        client::{self, CallError, Connection, deadline, within},
+        client::{CallError, Connection, deadline, within},
         lease::{LeaseConfig, LeaseTiming, campaign},
     },
     engine::{Config, Engine, ExceptionBounds, Memory, OWNER_LABEL},
@@ -152,12 +152,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         arguments.previous_signing_key.as_deref(),
     )
     .map_err(|error| unusable(&arguments.data_dir, &error))?;
-    let connect = &arguments.connect;
-    let connection = client::connect(connect.kubeconfig.as_deref(), connect.context.as_deref())
-        .map_err(|error| error.to_string())?;
-    let version = client::probe(&connection)
-        .await
-        .map_err(|error| error.to_string())?;
+    let (connection, version) = arguments.connect.open().await?;
     let namespace = arguments
         .namespace
         .unwrap_or_else(|| connection.namespace.clone());

@@ -5,6 +5,7 @@
 //! one of a few classes.
 
 mod call;
+mod choice;
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,11 +14,12 @@ use http::header::{HeaderValue, USER_AGENT};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use kube::client::{Body, ClientBuilder, ConfigExt};
-use kube::config::{Config, Kubeconfig, KubeconfigError};
+use kube::config::Config;
 use tower::{BoxError, ServiceBuilder};
 
 pub(crate) use call::chain;
 pub use call::{CallError, within};
+pub use choice::Choice;
 
 /// How long a call may take before it counts as failed.
 pub mod deadline {
@@ -89,6 +91,28 @@ pub enum ConnectError {
         /// Why the pod's credentials could not be used.
         reason: String,
     },
+    /// A part of the kubeconfig that was asked for isn't in it.
+    #[error("there is no {what} {name:?} in {file}; it has: {known}")]
+    Entry {
+        /// `cluster` or `user`.
+        what: &'static str,
+        /// The name that was asked for.
+        name: String,
+        /// The file, or where it was looked for.
+        file: String,
+        /// The names that are there, separated by commas.
+        known: String,
+    },
+    /// An argument can't be used.
+    #[error("{argument} {value:?} can't be used: {reason}")]
+    Argument {
+        /// The argument.
+        argument: &'static str,
+        /// What it was given.
+        value: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A proxy stands between, which is not supported.
     #[error(
         "a proxy ({proxy}) is configured for {url}, and proxies are not supported; unset HTTPS_PROXY, list the server in NO_PROXY, or remove proxy-url from the kubeconfig"
@@ -135,7 +159,16 @@ pub struct ServerVersion {
 /// `context` chooses a context of the kubeconfig; without it the current one is used. Nothing is sent yet (see
 /// [`probe`]), but a credential plugin may run. Must be called within a Tokio runtime.
 pub fn connect(path: Option<&Path>, context: Option<&str>) -> Result<Connection, ConnectError> {
-    let mut config = load(path, context)?;
+    connect_to(&Choice {
+        kubeconfig: path.map(Path::to_owned),
+        context: context.map(str::to_owned),
+        ..Choice::default()
+    })
+}
+
+/// Prepares a connection as [`connect`] does, with what was chosen instead of what the kubeconfig says.
+pub fn connect_to(choice: &Choice) -> Result<Connection, ConnectError> {
+    let mut config = choice.load()?;
     let url = config.cluster_url.to_string();
     if let Some(proxy) = &config.proxy_url
         && !goes_direct(config.cluster_url.host().unwrap_or_default(), &no_proxy())
@@ -190,60 +223,6 @@ pub async fn probe(connection: &Connection) -> Result<ServerVersion, ConnectErro
             url,
             reason: error.to_string(),
         }),
-    }
-}
-
-fn load(path: Option<&Path>, context: Option<&str>) -> Result<Config, ConnectError> {
-    let file = path.map_or_else(
-        || "the kubeconfig (KUBECONFIG or ~/.kube/config)".to_owned(),
-        |p| p.display().to_string(),
-    );
-    let broken = |error: &KubeconfigError| ConnectError::Kubeconfig {
-        file: file.clone(),
-        reason: chain(error),
-    };
-    let read = match path {
-        Some(path) => Kubeconfig::read_from(path),
-        None => Kubeconfig::read(),
-    };
-    let mut kubeconfig = match read {
-        Ok(kubeconfig) => kubeconfig,
-        // Only an absent file means "we are in a pod". A broken one must not lead to another cluster than was meant.
-        Err(error) if path.is_none() && context.is_none() && is_absent(&error) => {
-            return Config::incluster().map_err(|error| ConnectError::Nowhere {
-                reason: chain(&error),
-            });
-        }
-        Err(error) => return Err(broken(&error)),
-    };
-    if let Some(name) = context {
-        if !kubeconfig.contexts.iter().any(|known| known.name == name) {
-            let known: Vec<_> = kubeconfig
-                .contexts
-                .iter()
-                .map(|known| known.name.as_str())
-                .collect();
-            let known = if known.is_empty() {
-                "none".to_owned()
-            } else {
-                known.join(", ")
-            };
-            return Err(ConnectError::Context {
-                name: name.to_owned(),
-                file,
-                known,
-            });
-        }
-        kubeconfig.current_context = Some(name.to_owned());
-    }
-    Config::try_from(kubeconfig).map_err(|error| broken(&error))
-}
-
-fn is_absent(error: &KubeconfigError) -> bool {
-    match error {
-        KubeconfigError::FindPath => true,
-        KubeconfigError::ReadConfig(source, _) => source.kind() == std::io::ErrorKind::NotFound,
-        _ => false,
     }
 }
 

@@ -6,6 +6,7 @@
 //!   lease      who may write: leader election by compare-and-swap
 //!   apply      one step of a remedy                                             (uses request)
 //!   status     the status of a policy                                           (uses request)
+//!   open_reports  what other tools read of it                                   (uses request)
 //!   servers    the API servers, each under its own address
 //!   canary     what each of them does with a Secret that we write               (uses servers)
 //!   api_servers  what each of them tells of itself                         (uses servers, tls)
@@ -29,6 +30,7 @@ pub mod drill;
 pub mod events;
 pub mod lease;
 pub mod network_probe;
+pub mod open_reports;
 pub mod repository_password;
 mod request;
 pub mod servers;

@@ -19,6 +19,7 @@ mod conditions;
 mod drill;
 mod events;
 mod fights;
+mod findings;
 mod flights;
 mod heartbeat;
 mod instance;
@@ -72,6 +73,7 @@ pub(crate) use crate::evidence::blob::hex;
 pub use self::{
     drill::{DrillCall, DrillWrite, Spot},
     events::{Config, Event, ExceptionBounds, Measure, Notice, NoticeKind, Now, Round, Series},
+    findings::Findings,
     flights::{Action, ActionResult, Failure, FailureKind, Step},
     memory::Memory,
     observed::{
@@ -83,6 +85,7 @@ pub use self::{
     },
     plan::{Hold, PAUSE, Standing},
     record::OWNER_LABEL,
+    status::Proposal,
 };
 use crate::{
     analysis::Analyses,

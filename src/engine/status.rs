@@ -18,7 +18,7 @@ use crate::{
         ControlPolicyStatus, ControlStatus, EnforcementStatus, EvidencePosition, Summary,
         Violation, status::OutcomeCounts,
     },
-    controls::Subject,
+    controls::{Remedy, Subject},
     evidence::words::End,
     inventory::Sym,
     verdict::{Counts, Outcome},
@@ -125,8 +125,8 @@ impl Engine {
         status
     }
 
-    /// Failing subjects with a remedy, and what would be done about each: for `probity diff`.
-    pub fn proposals(&self) -> Vec<(Sym, &'static str, Subject, Standing, String)> {
+    /// Failing subjects, and what would be done about each in the name of each policy.
+    pub fn proposals(&self) -> Vec<Proposal> {
         let mut proposals = Vec::new();
         for instance in self.instances.values() {
             for (subject, row) in &instance.rows {
@@ -134,15 +134,13 @@ impl Engine {
                     continue;
                 }
                 for policy in &instance.policies {
-                    let standing = row.standing(policy).clone();
-                    let text = proposal(row);
-                    proposals.push((
-                        policy.clone(),
-                        instance.key.control,
-                        subject.clone(),
-                        standing,
-                        text,
-                    ));
+                    proposals.push(Proposal {
+                        policy: policy.clone(),
+                        control: instance.key.control,
+                        subject: subject.clone(),
+                        standing: row.standing(policy).clone(),
+                        remedy: row.verdict.remedy.clone(),
+                    });
                 }
             }
         }
@@ -150,21 +148,19 @@ impl Engine {
     }
 }
 
-fn proposal(row: &Row) -> String {
-    match (&row.verdict.remedy, &row.verdict.proposal) {
-        (Some(remedy), _) => {
-            let target = remedy.target();
-            let (kind, content) = (target.kind.info().kind, remedy.content());
-            format!(
-                "{} {kind} {}/{}: {content}",
-                remedy.as_str(),
-                target.namespace,
-                target.name
-            )
-        }
-        (None, Some(proposal)) => proposal.to_string(),
-        (None, None) => row.verdict.message.to_string(),
-    }
+/// What would be done about a failing subject.
+#[derive(Debug, Clone)]
+pub struct Proposal {
+    /// The policy.
+    pub policy: Sym,
+    /// The control.
+    pub control: &'static str,
+    /// The subject.
+    pub subject: Subject,
+    /// Whether it would be done now, or what holds it back.
+    pub standing: Standing,
+    /// The change, where there is a safe one.
+    pub remedy: Option<Box<Remedy>>,
 }
 
 fn add(sum: &mut OutcomeCounts, counts: &Counts) {

@@ -48,6 +48,7 @@ impl Operator {
             };
             status.evidence = Some(position.clone());
             self.engine.status_sent(&name, position);
+            self.report(&name, &status);
             self.write_status(name, status);
         }
         for remark in remarks {

@@ -27,6 +27,7 @@ mod quiet;
 mod refusals;
 mod remedies;
 mod replicas;
+mod reports;
 mod rights;
 mod rollout;
 mod schema;

@@ -14,7 +14,7 @@ use super::world::{World, eventually};
 use crate::harness::{Process, Signal, free_port};
 
 /// The program file. Cargo also tells it when the tests run, which survives a moved build.
-fn file() -> PathBuf {
+pub(crate) fn file() -> PathBuf {
     std::env::var_os("CARGO_BIN_EXE_probity")
         .map_or_else(|| env!("CARGO_BIN_EXE_probity").into(), PathBuf::from)
 }
@@ -99,6 +99,11 @@ impl Replica {
     pub(crate) fn logging_to(mut self, data: &Path) -> Self {
         data.clone_into(&mut self.data);
         self
+    }
+
+    /// The folder of its log.
+    pub(crate) fn data(&self) -> &Path {
+        &self.data
     }
 
     /// The namespace that it runs in, which is also the name of its user.

@@ -178,7 +178,10 @@ fn each_policy_of_a_row_has_its_own_standing() {
     drive.apply(Event::Log(Err("disk full".to_owned())));
     drive.delete(Kind::NetworkPolicy, "shop", "deny");
     let proposals = drive.engine.proposals();
-    let standings: Vec<_> = proposals.iter().map(|p| (&*p.0, p.3.clone())).collect();
+    let standings: Vec<_> = proposals
+        .iter()
+        .map(|p| (&*p.policy, p.standing.clone()))
+        .collect();
     assert_eq!(
         standings,
         [

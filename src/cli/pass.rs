@@ -1,0 +1,240 @@
+//! One read-only pass: what the operator would say of a cluster, without an operator.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use kube::api::ListParams;
+
+use super::{
+    Failure,
+    approve::{parse, resource},
+    output::progress::Progress,
+};
+use crate::{
+    api::{ControlPolicy, PeopleKind},
+    cluster::{
+        api_servers, cilium,
+        client::{CallError, Connection, deadline, within},
+        servers::Which,
+        watch::{self, Resource, WatchItem, WatchOptions},
+    },
+    controls::{Observation, encryption::SecretsAtRestActive},
+    engine::{Config, Engine, Event, ExceptionBounds, Finding, Memory, Now, OWNER_LABEL},
+    evidence::body::Term,
+    inventory::{Availability, Kind},
+};
+
+/// An engine that lives for one command. What its rounds would write is dropped.
+#[derive(Debug)]
+pub(super) struct Pass {
+    pub(super) engine: Engine,
+    origin: Instant,
+}
+
+impl Pass {
+    /// One that knows nothing yet. `namespace` is the one that Probity runs in, if it does.
+    pub(super) fn new(namespace: &str) -> Self {
+        let config = Config {
+            own_namespace: namespace.to_owned(),
+            log: "pass".to_owned(),
+            owner_label: OWNER_LABEL.to_owned(),
+            exceptions: ExceptionBounds::default(),
+            sandbox: None,
+        };
+        Self {
+            engine: Engine::new(config, Memory::default()),
+            origin: Instant::now(),
+        }
+    }
+
+    /// Takes in an event.
+    pub(super) fn apply(&mut self, event: Event) {
+        self.engine.apply(event, now(self.origin));
+    }
+
+    /// Has everything judged.
+    pub(super) fn settle(&mut self) {
+        self.engine.round(now(self.origin));
+        while !self.engine.is_settled() {
+            self.engine.round(now(self.origin));
+        }
+    }
+
+    /// Has remedies planned. The term exists in this process alone.
+    pub(super) fn lead(&mut self) {
+        self.apply(Event::Leading(Term {
+            holder: "pass".into(),
+            epoch: 0,
+            predecessor: None,
+        }));
+        self.settle();
+    }
+
+    /// Reads what the policies need of a cluster, and has it judged. Returns what could not be read
+    /// beside the kinds of objects, each as a sentence.
+    pub(super) async fn read(
+        &mut self,
+        connection: &Connection,
+        minor: u32,
+    ) -> Result<Vec<String>, Failure> {
+        self.engine.observed_mut().server_minor = Some(minor);
+        let client = &connection.client;
+        let unread = self.people(client).await;
+        let kinds = self.engine.needed_kinds();
+        let (engine, origin) = (&mut self.engine, self.origin);
+        read(kinds, client, &mut |event| engine.apply(event, now(origin))).await?;
+        self.look(connection).await;
+        self.settle();
+        Ok(unread)
+    }
+
+    /// Takes in what people say: exceptions, attestations, reviews. A kind that is not served has
+    /// no objects.
+    async fn people(&mut self, client: &kube::Client) -> Vec<String> {
+        let mut unread = Vec::new();
+        for kind in PeopleKind::ALL {
+            let all: kube::Api<kube::api::DynamicObject> =
+                kube::Api::all_with(client.clone(), &resource(kind));
+            let listed = match within(deadline::LIST, all.list(&ListParams::default())).await {
+                Ok(listed) => listed.items,
+                Err(CallError::NotFound) => Vec::new(),
+                Err(error) => {
+                    unread.push(format!("{} can't be read: {error}", kind.plural()));
+                    continue;
+                }
+            };
+            for object in listed {
+                match parse(kind, &object) {
+                    Ok(object) => self.apply(Event::People(object)),
+                    Err(why) => unread.push(why),
+                }
+            }
+            self.apply(Event::PeopleListed(kind));
+        }
+        unread
+    }
+
+    /// Looks at what is no object, where looking changes nothing and touches no Secret.
+    async fn look(&mut self, connection: &Connection) {
+        let needed = self.engine.needed_observations();
+        if needed.contains(&Observation::ApiServerFacts) {
+            let which = Which {
+                endpoints: Vec::new(),
+                most: usize::from(SecretsAtRestActive::default().max_replicas),
+            };
+            let (client, config) = (&connection.client, &connection.config);
+            let looks = api_servers::look(client, config, &which, true).await;
+            self.apply(Event::Found(Finding::ApiServers(looks)));
+        }
+        if needed.contains(&Observation::CiliumConfig) {
+            let found = cilium::look(&connection.client).await;
+            self.apply(Event::Found(Finding::Cilium(found)));
+        }
+    }
+}
+
+fn now(origin: Instant) -> Now {
+    let mono = origin.elapsed();
+    Now {
+        wall: Timestamp::now(),
+        mono,
+        received: mono,
+    }
+}
+
+/// The policies of a cluster.
+pub(super) async fn policies(client: &kube::Client) -> Result<Vec<ControlPolicy>, Failure> {
+    policies_if_served(client).await?.ok_or_else(|| {
+        "the cluster does not serve controlpolicies.probity.dev/v1alpha1: install Probity with its chart, or its CRDs \
+         with `probity crds | kubectl apply --server-side -f -`; `probity scan` needs neither"
+            .to_owned()
+    })
+}
+
+/// The policies of a cluster; `None` where it has no such kind.
+pub(super) async fn policies_if_served(
+    client: &kube::Client,
+) -> Result<Option<Vec<ControlPolicy>>, Failure> {
+    let policies: kube::Api<ControlPolicy> = kube::Api::all(client.clone());
+    match within(deadline::LIST, policies.list(&ListParams::default())).await {
+        Ok(listed) => Ok(Some(listed.items)),
+        Err(CallError::NotFound) => Ok(None),
+        Err(CallError::Forbidden { message }) => Err(format!(
+            "policies can't be read: {message}; the chart's role viewer lets you"
+        )),
+        Err(CallError::Other { message }) => Err(format!(
+            "policies can't be read: {message}; are the CRDs of another version than this program ({})?",
+            env!("CARGO_PKG_VERSION")
+        )),
+        Err(error) => Err(format!("policies can't be read: {error}")),
+    }
+}
+
+/// Lists kinds, once, and passes on what happens meanwhile.
+pub(super) async fn read(
+    kinds: BTreeSet<Kind>,
+    client: &kube::Client,
+    take: &mut dyn FnMut(Event),
+) -> Result<(), Failure> {
+    let (progress, all) = (Progress::new(), kinds.len());
+    let (sender, mut items) = tokio::sync::mpsc::channel::<WatchItem<Kind>>(256);
+    let mut waiting = kinds;
+    let mut tasks = tokio::task::JoinSet::new();
+    for kind in &waiting {
+        let info = kind.info();
+        let resource = Resource::new(info.group, info.version, info.plural, info.is_namespaced());
+        tasks.spawn(watch::run(
+            client.clone(),
+            resource,
+            WatchOptions::default(),
+            sender.clone(),
+            *kind,
+        ));
+    }
+    while !waiting.is_empty() {
+        progress.say(&format!("Reading: {} of {all} kinds", all - waiting.len()));
+        let item = tokio::time::timeout(Duration::from_mins(1), items.recv()).await;
+        let Ok(Some(item)) = item else {
+            let missing: Vec<_> = waiting.iter().map(|kind| kind.info().plural).collect();
+            return Err(format!(
+                "the API server did not list {} within a minute",
+                missing.join(", ")
+            ));
+        };
+        let kind = item.key();
+        if matches!(item, WatchItem::Lost { .. }) && !waiting.contains(&kind) {
+            continue; // it may not be watched; but it was listed
+        }
+        let event = match item {
+            WatchItem::Restart { .. } => Event::ListBegan(kind),
+            WatchItem::Page { bytes, .. } => Event::Page(kind, bytes),
+            WatchItem::Synced { .. } => {
+                waiting.remove(&kind);
+                Event::ListEnded(kind)
+            }
+            WatchItem::Event { line, .. } => Event::Line(kind, line),
+            WatchItem::Alive { .. } => Event::Alive(kind),
+            WatchItem::Lost {
+                reason: watch::LostReason::Forbidden { message },
+                ..
+            } => {
+                waiting.remove(&kind);
+                Event::Availability(kind, Availability::Forbidden(message))
+            }
+            WatchItem::Lost {
+                reason: watch::LostReason::Missing,
+                ..
+            } => {
+                waiting.remove(&kind);
+                Event::Missing(kind)
+            }
+            WatchItem::Lost { .. } => continue,
+        };
+        take(event);
+    }
+    tasks.abort_all();
+    Ok(())
+}

@@ -1,0 +1,273 @@
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{report::samples::report, *};
+
+/// Scans manifests by the baseline.
+fn scanned(text: &str, complete: bool) -> Report {
+    let file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    let file = file.path().display().to_string();
+    let mut line = vec!["scan", "-f", &file, "-n", "shop"];
+    if complete {
+        line.push("--complete");
+    }
+    let arguments = parse(&line);
+    files(&arguments, policies(&[]).unwrap()).unwrap()
+}
+
+fn parse(line: &[&str]) -> Arguments {
+    #[derive(Debug, clap::Parser)]
+    struct Only {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+    <Only as clap::Parser>::parse_from(line).arguments
+}
+
+fn outcome(report: &Report, id: &str) -> (Outcome, String) {
+    let judged = report.controls.iter().find(|judged| judged.info.id == id);
+    let judged = judged.unwrap();
+    (judged.outcome, judged.why.clone().unwrap_or_default())
+}
+
+const WEB: &str = r"
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: web, namespace: shop }
+spec:
+  selector: { matchLabels: { app: web } }
+  template:
+    metadata: { labels: { app: web } }
+    spec: { serviceAccountName: web, containers: [{ name: web, image: web }] }
+";
+
+const DENY: &str = r"
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: { name: deny, namespace: shop }
+spec: { podSelector: {}, policyTypes: [Ingress] }
+";
+
+#[test]
+fn a_kind_that_no_file_holds_makes_a_control_unknown_unless_the_files_are_complete() {
+    let isolated = "net-pod-ingress-isolated";
+    let (unknown, why) = outcome(&scanned(WEB, false), isolated);
+    assert_eq!(unknown, Outcome::Unknown);
+    assert!(why.contains("networkpolicies.networking.k8s.io"), "{why}");
+    assert!(why.contains("--complete"), "{why}");
+    assert_eq!(outcome(&scanned(WEB, true), isolated).0, Outcome::Fail);
+    let both = format!("{WEB}---{DENY}");
+    assert_eq!(outcome(&scanned(&both, false), isolated).0, Outcome::Pass);
+}
+
+#[test]
+fn a_control_whose_subjects_no_file_holds_has_nothing_to_judge() {
+    let report = scanned(WEB, true);
+    // The namespace is named, but not declared: what is not there is not judged.
+    let (idle, why) = outcome(&report, "net-namespace-default-deny");
+    assert_eq!(
+        (idle, &*why),
+        (Outcome::NotApplicable, "no file holds a Namespace")
+    );
+    let (idle, why) = outcome(&report, "enc-apiserver-tls-profile");
+    assert_eq!(
+        (idle, &*why),
+        (Outcome::NotApplicable, "only a running cluster shows it")
+    );
+    let passes = report.subjects_by_outcome().of(Outcome::Pass);
+    let declared = report.controls.iter().flat_map(|judged| &judged.findings);
+    assert!(declared.clone().all(|finding| finding.place.is_some()));
+    assert!(passes > 0 && declared.count() > 0);
+}
+
+fn binding(role: &str) -> String {
+    format!(
+        "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata: {{ name: b }}\n\
+         roleRef: {{ apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: {role} }}\n\
+         subjects: [{{ kind: ServiceAccount, name: web, namespace: shop }}]\n---\n\
+         apiVersion: v1\nkind: ServiceAccount\nmetadata: {{ name: web, namespace: shop }}\n"
+    )
+}
+
+#[test]
+fn a_role_that_no_file_holds_is_never_taken_for_one_that_grants_nothing() {
+    let admins = "rbac-cluster-admin-allowlist";
+    assert_eq!(
+        outcome(&scanned(&binding("cluster-admin"), false), admins).0,
+        Outcome::Fail
+    );
+    for complete in [false, true] {
+        let report = scanned(&binding("edit"), complete);
+        assert_eq!(
+            outcome(&report, admins).0,
+            Outcome::Unknown,
+            "complete: {complete}"
+        );
+    }
+    // What is not about what it grants is judged all the same.
+    let report = scanned(&binding("edit"), false);
+    assert_eq!(
+        outcome(&report, "rbac-no-wildcard-verbs").0,
+        Outcome::NotApplicable
+    );
+    let rules = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: { name: r }\n\
+                 rules: [{ apiGroups: [''], resources: [pods], verbs: ['*'] }]\n---\n";
+    let bound = binding("r").replace("name: b ", "name: bound ");
+    let report = scanned(&format!("{rules}{bound}---\n{}", binding("edit")), false);
+    let (failed, _) = outcome(&report, "rbac-no-wildcard-verbs");
+    assert_eq!(failed, Outcome::Fail);
+    let held = rules.replace("name: r", "name: edit").replace("'*'", "get");
+    let report = scanned(&format!("{held}{}", binding("edit")), false);
+    assert_eq!(outcome(&report, admins).0, Outcome::Pass);
+}
+
+#[test]
+fn an_aggregated_role_is_unclear() {
+    let role = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: { name: edit }\n\
+                aggregationRule: { clusterRoleSelectors: [] }\nrules: []\n---\n";
+    let report = scanned(&format!("{role}{}", binding("edit")), true);
+    let (unknown, _) = outcome(&report, "rbac-secrets-read-restricted");
+    assert_eq!(unknown, Outcome::Unknown);
+}
+
+#[test]
+fn a_version_that_is_not_read_is_said_and_not_passed_over() {
+    let old = DENY.replace("networking.k8s.io/v1", "networking.k8s.io/v1beta1");
+    let report = scanned(&format!("{WEB}---{old}"), true);
+    let (unknown, why) = outcome(&report, "net-pod-ingress-isolated");
+    assert_eq!(unknown, Outcome::Unknown);
+    assert!(why.contains("networking.k8s.io/v1beta1"), "{why}");
+}
+
+#[test]
+fn the_exit_code_heeds_what_it_is_told_to() {
+    let report = report(); // High fails, and something is unknown
+    let heeds = [FailOn::Low, FailOn::Medium, FailOn::High, FailOn::Unknown];
+    assert!(heeds.iter().all(|fail_on| fails(&report, *fail_on)));
+    assert!(!fails(&report, FailOn::Critical) && !fails(&report, FailOn::None));
+    let mut unclear = report;
+    unclear.controls.remove(0);
+    assert!(fails(&unclear, FailOn::Unknown) && !fails(&unclear, FailOn::Low));
+    unclear.controls.remove(0);
+    assert!(!fails(&unclear, FailOn::Unknown));
+}
+
+#[test]
+fn a_policy_that_is_none_or_has_bad_parameters_is_refused_in_one_line() {
+    let refused = |text: &str| {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        let read = policies(&[file.path().to_owned()]).and_then(pass);
+        let said = read.map(|_| ()).unwrap_err();
+        assert_eq!(said.lines().count(), 1, "{said}");
+        said
+    };
+    let pod = refused("apiVersion: v1\nkind: Pod\nmetadata: { name: a }\n");
+    assert!(pod.ends_with(":1: is a Pod, not a ControlPolicy"), "{pod}");
+    let policy = |controls: &str| {
+        format!(
+            "apiVersion: probity.dev/v1alpha1\nkind: ControlPolicy\nmetadata: {{ name: a }}\nspec: {{ controls: {controls} }}\n"
+        )
+    };
+    let typo = refused(&policy("{ netPolicyDed: {} }"));
+    assert!(
+        typo.contains("no field spec.controls.netPolicyDed"),
+        "{typo}"
+    );
+    let typo = refused(&policy(
+        "{ netNamespaceDefaultDeny: { direction: [Ingress] } }",
+    ));
+    assert!(
+        typo.contains("spec.controls.netNamespaceDefaultDeny.direction"),
+        "{typo}"
+    );
+}
+
+#[test]
+fn sarif_is_valid_and_says_which_results_are_open_or_suppressed() {
+    let schema = include_str!("../../../tests/schemas/sarif-2.1.0.json");
+    let schema: Value = serde_json::from_str(schema).unwrap();
+    let log = sarif::render(&report());
+    let problems: Vec<String> = jsonschema::validator_for(&schema)
+        .unwrap()
+        .iter_errors(&log)
+        .map(|error| error.to_string())
+        .collect();
+    assert!(problems.is_empty(), "{problems:#?}");
+    let results = log["runs"][0]["results"].as_array().unwrap();
+    let mut kinds: BTreeMap<(&str, bool), usize> = BTreeMap::new();
+    for result in results {
+        let kind = result["kind"].as_str().unwrap();
+        let suppressed = !result["suppressions"].is_null();
+        *kinds.entry((kind, suppressed)).or_default() += 1;
+    }
+    let wanted = BTreeMap::from([
+        (("fail", false), 1),
+        (("fail", true), 1),
+        (("open", false), 2),
+    ]);
+    assert_eq!(kinds, wanted);
+    let place = &results[0]["locations"][0]["physicalLocation"];
+    assert_eq!(place["artifactLocation"]["uri"], "a%20%3Cb%3E/web.yaml");
+    let rule = results[0]["ruleIndex"].as_u64().unwrap();
+    let rules = &log["runs"][0]["tool"]["driver"]["rules"];
+    assert_eq!(
+        rules[usize::try_from(rule).unwrap()]["id"],
+        results[0]["ruleId"]
+    );
+}
+
+#[test]
+fn junit_is_read_by_a_parser_that_is_not_ours() {
+    let xml = junit::render(&report()).unwrap();
+    let read = junit_parser::from_reader(std::io::Cursor::new(&xml)).unwrap();
+    let sum = (read.tests, read.failures, read.errors, read.skipped);
+    assert_eq!(sum, (7, 1, 2, 3), "{xml}");
+    let suite = &read.suites[0];
+    assert_eq!(
+        (suite.tests, suite.failures, suite.errors, suite.skipped),
+        (5, 1, 1, 2)
+    );
+    let case = &suite.cases[0];
+    assert_eq!(case.original_name, "Deployment shop/we|b");
+    let junit_parser::TestStatus::Failure(failure) = &case.status else {
+        panic!("{case:?}");
+    };
+    assert_eq!(failure.message, "any \"pod\" <may> & can");
+    assert!(
+        failure.text.contains("write a `NetworkPolicy`"),
+        "{}",
+        failure.text
+    );
+}
+
+#[test]
+fn the_table_fits_forty_columns_and_says_all_in_a_pipe() {
+    let report = report();
+    let narrow = table::render(&report, GroupBy::Family, false, Style::plain(Some(40)));
+    let longest = narrow.lines().map(|line| line.chars().count()).max();
+    // Ids are not broken: they are to be copied.
+    let ids = |line: &&str| !line.contains("-isolated") && !line.contains("net-policy");
+    let others = narrow.lines().filter(ids).map(|line| line.chars().count());
+    assert!(others.max() <= Some(40), "{longest:?}\n{narrow}");
+    let wide = table::render(&report, GroupBy::Family, false, Style::plain(None));
+    assert!(
+        wide.contains("✗ Deployment shop/we|b PodNotIsolated (a <b>/web.yaml:3)\n"),
+        "{wide}"
+    );
+    assert!(
+        wide.contains("Controls: 1 fail, 1 unknown, 1 not applicable\n"),
+        "{wide}"
+    );
+    assert!(
+        wide.contains("nothing to judge, only a running cluster shows it: net-policy-enforced"),
+        "{wide}"
+    );
+    let grouped = table::render(&report, GroupBy::Criterion, false, Style::plain(None));
+    assert_eq!(
+        grouped.matches("FAIL ").count(),
+        report.controls[0].info.criteria.len()
+    );
+}
