@@ -40,7 +40,7 @@ pub use self::{
 use super::{Analyses, Analysis, Derived};
 use crate::{
     controls::Subject,
-    inventory::{Change, Inventory, Kind, Sym},
+    inventory::{Change, Inventory, Kind, Meta, Sym},
 };
 
 /// Somebody on a path, or a role that somebody on it gets.
@@ -127,6 +127,27 @@ impl Analysis for Escalation {
                 }
             }
             _ => {}
+        }
+    }
+
+    fn note_all(&mut self, inventory: &Inventory) {
+        for kind in Self::READS {
+            // Of accounts and pods, which are by far the most, only the namespaces matter.
+            if !matches!(kind, Kind::ServiceAccount | Kind::Pod) {
+                for change in inventory.all_as_added(*kind) {
+                    self.note(inventory, &change);
+                }
+            }
+        }
+        let tables = &inventory.tables;
+        let accounts = tables.service_accounts.iter().map(|account| &account.meta);
+        let pods = tables.pods.iter().map(|pod| &pod.meta);
+        let mut last = None;
+        for Meta { namespace, .. } in accounts.chain(pods) {
+            if last != Some(namespace) {
+                self.pending.insert(namespace.clone());
+            }
+            last = Some(namespace);
         }
     }
 

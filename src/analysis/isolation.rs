@@ -130,10 +130,11 @@ impl Isolation {
 
     fn note_held(&mut self, inventory: &Inventory, change: &Change) {
         let held = space::held(inventory, change);
-        if held.is_none() && !self.spaces.contains_key(&change.namespace) {
-            return;
-        }
-        let space = self.spaces.entry(change.namespace.clone()).or_default();
+        let space = match self.spaces.get_mut(&change.namespace) {
+            Some(space) => space,
+            None if held.is_none() => return,
+            None => self.spaces.entry(change.namespace.clone()).or_default(),
+        };
         let moved = space.note(change.kind, &change.name, held);
         self.changed.moved(&change.namespace, moved);
     }

@@ -23,6 +23,7 @@ pub mod exposure;
 pub mod isolation;
 pub mod meshed;
 pub mod network;
+pub mod programs;
 pub mod rbac;
 pub mod rbac_defaults;
 pub mod rights;
@@ -258,6 +259,8 @@ analyses! {
     Meshed meshed: meshed::Meshed;
     /// What network policies isolate, and which of them select nothing.
     Isolation isolation: isolation::Isolation;
+    /// Which service accounts run a program that controls trust.
+    Programs programs: programs::Programs;
     /// What there is to lose, what is scheduled for it, and what there is to recover it from.
     Recovery recovery: backup::Recovery;
 }

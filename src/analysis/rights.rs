@@ -13,6 +13,7 @@
 pub(in crate::analysis) mod keyed;
 pub mod listing;
 pub mod power;
+mod query;
 pub mod request;
 #[cfg(test)]
 mod tests;
@@ -31,10 +32,7 @@ use super::{
 };
 use crate::{
     controls::{Subject, SubjectKind},
-    inventory::{
-        Change, Inventory, Kind, Object, Sym,
-        rbac::{Role, Rule},
-    },
+    inventory::{Change, Inventory, Kind, Object, Sym, rbac::Role},
 };
 
 /// Namespace (empty for the cluster's) and name.
@@ -186,12 +184,18 @@ impl Analysis for Rights {
         self.pending.insert(name);
     }
 
+    fn note_all(&mut self, inventory: &Inventory) {
+        let all = Self::READS.iter();
+        let all = all.flat_map(|kind| inventory.all_as_added(*kind));
+        self.pending = all.map(|it| (it.kind, it.namespace, it.name)).collect();
+    }
+
     fn settle(&mut self, inventory: &Inventory, affected: &mut BTreeSet<Subject>) {
         if self.pending.is_empty() {
             return;
         }
         self.changed_roles.clear();
-        let mut touched = BTreeSet::new();
+        let mut touched = Vec::new();
         let mut bindings = Vec::new();
         let mut cluster_roles = false;
         for (kind, namespace, name) in std::mem::take(&mut self.pending) {
@@ -211,6 +215,8 @@ impl Analysis for Rights {
             self.set_binding(inventory, &name, &mut touched);
         }
         self.epoch += 1;
+        touched.sort_unstable();
+        touched.dedup();
         let touched = touched.into_iter();
         self.changed = touched.filter_map(|number| self.refresh(number)).collect();
         affected.extend(self.changed.iter().cloned());
@@ -219,7 +225,7 @@ impl Analysis for Rights {
 
 impl Rights {
     /// Takes in a role as it now is; aggregates follow when all roles are known.
-    fn set_role(&mut self, inventory: &Inventory, name: &Name, touched: &mut BTreeSet<u32>) {
+    fn set_role(&mut self, inventory: &Inventory, name: &Name, touched: &mut Vec<u32>) {
         let object = role(inventory, name);
         if object.is_some_and(|object| object.spec.aggregates.is_some()) {
             if self.aggregates.insert(name.1.clone()) {
@@ -239,7 +245,7 @@ impl Rights {
         name: &Name,
         powers: Option<Powers>,
         sources: Box<[Sym]>,
-        touched: &mut BTreeSet<u32>,
+        touched: &mut Vec<u32>,
     ) {
         let number = self.roles.enter(name, RoleEntry::default);
         let Some(entry) = self.roles.at_mut(number) else {
@@ -266,7 +272,7 @@ impl Rights {
     }
 
     /// Works out what aggregated roles hold: any role may be a source of any of them.
-    fn aggregate(&mut self, inventory: &Inventory, touched: &mut BTreeSet<u32>) {
+    fn aggregate(&mut self, inventory: &Inventory, touched: &mut Vec<u32>) {
         for name in self.aggregates.clone() {
             let name = (Sym::from(""), name);
             let Some(object) = role(inventory, &name) else {
@@ -281,7 +287,7 @@ impl Rights {
     }
 
     /// Takes in a binding as it now is.
-    fn set_binding(&mut self, inventory: &Inventory, name: &Name, touched: &mut BTreeSet<u32>) {
+    fn set_binding(&mut self, inventory: &Inventory, name: &Name, touched: &mut Vec<u32>) {
         self.drop_binding(name, touched);
         let kind = binding_kind(&name.0);
         let tables = &inventory.tables;
@@ -321,11 +327,11 @@ impl Rights {
             if let Some(identity) = self.identities.at_mut(identity) {
                 identity.bindings.push(number);
             }
-            touched.insert(identity);
+            touched.push(identity);
         }
     }
 
-    fn drop_binding(&mut self, name: &Name, touched: &mut BTreeSet<u32>) {
+    fn drop_binding(&mut self, name: &Name, touched: &mut Vec<u32>) {
         let Some(number) = self.bindings.number(name) else {
             return;
         };
@@ -333,7 +339,7 @@ impl Rights {
             return;
         };
         for identity in &bound.identities {
-            touched.insert(*identity);
+            touched.push(*identity);
             if let Some(identity) = self.identities.at_mut(*identity) {
                 identity.bindings.retain(|binding| *binding != number);
             }
@@ -379,145 +385,6 @@ impl Rights {
             powers: &entry.powers,
             marked: bound.marked,
         })
-    }
-
-    /// What was said otherwise the last time.
-    pub(super) const fn last(&self) -> Last<'_> {
-        Last {
-            epoch: self.epoch,
-            identities: &self.changed,
-            roles: &self.changed_roles,
-        }
-    }
-
-    /// Everyone whom a binding names, in order.
-    pub fn identities(&self) -> impl Iterator<Item = &Subject> {
-        self.identities.iter().map(|(_, subject, _)| subject)
-    }
-
-    /// Everyone whom a binding names, with the things of which they hold a power.
-    pub fn identities_with_things(&self) -> impl Iterator<Item = (&Subject, u64)> {
-        let all = self.identities.iter();
-        all.map(|(_, subject, identity)| (subject, identity.things))
-    }
-
-    /// Things of which an identity itself holds a power, by whatever binding.
-    pub fn things(&self, subject: &Subject) -> u64 {
-        self.identities.get(subject).map_or(0, |known| known.things)
-    }
-
-    /// The bindings that name an identity, by namespace and name: those of the cluster first.
-    pub fn grants(&self, subject: &Subject) -> impl Iterator<Item = Grant<'_>> + use<'_> {
-        let bindings = self.identities.get(subject).map(|known| &known.bindings);
-        let bindings = bindings.into_iter().flatten();
-        bindings.filter_map(|binding| self.grant(*binding))
-    }
-
-    /// Those of an identity and of the groups that it is in by definition.
-    pub fn effective_grants(&self, subject: &Subject) -> impl Iterator<Item = Grant<'_>> + use<'_> {
-        let groups = groups(subject).flat_map(|group| self.grants(&group));
-        self.grants(subject).chain(groups)
-    }
-
-    /// What a role can do; `None` where there is no such role.
-    pub fn role(&self, namespace: &Sym, name: &Sym) -> Option<&Powers> {
-        let entry = self.roles.get(&(namespace.clone(), name.clone()))?;
-        entry.exists.then_some(&entry.powers)
-    }
-
-    /// The roles of a namespace that exist, or of the cluster where it is empty.
-    pub fn roles_in<'a>(
-        &'a self,
-        namespace: &'a str,
-    ) -> impl Iterator<Item = (&'a Sym, &'a Powers)> {
-        let all = self.roles.iter();
-        all.filter(move |(_, (home, _), entry)| **home == *namespace && entry.exists)
-            .map(|(_, (_, name), entry)| (name, &entry.powers))
-    }
-
-    /// The roles that a role aggregates.
-    pub(super) fn sources(&self, namespace: &Sym, name: &Sym) -> &[Sym] {
-        let entry = self.roles.get(&(namespace.clone(), name.clone()));
-        entry.map_or(&[], |entry| &entry.sources)
-    }
-
-    /// The aggregated roles of the cluster.
-    pub const fn aggregates(&self) -> &BTreeSet<Sym> {
-        &self.aggregates
-    }
-
-    /// Whether an identity in scope of a grant may patch an object of a thing: with it, a rule
-    /// that names what may be created lets server-side apply create it.
-    pub fn patches(&self, subject: &Subject, within: &Grant<'_>, power: &Power) -> bool {
-        self.effective_grants(subject).any(|grant| {
-            let wide = grant.namespace.is_empty() || grant.namespace == within.namespace;
-            wide && grant.powers.on(power.thing).any(|other| {
-                let shared = || power.names.iter().any(|name| other.is_for(name));
-                other.verbs.has(Verbs::PATCH) && (other.names.is_empty() || shared())
-            })
-        })
-    }
-
-    /// The rules of a role, those of its sources included.
-    pub fn rules<'a>(
-        &self,
-        inventory: &'a Inventory,
-        namespace: &Sym,
-        name: &Sym,
-    ) -> impl Iterator<Item = &'a Rule> + use<'a> {
-        let key = (namespace.clone(), name.clone());
-        let sources = self.roles.get(&key).map(|entry| entry.sources.clone());
-        let sources = sources.unwrap_or_default().into_iter();
-        let sources = sources.filter_map(|name| role(inventory, &(Sym::from(""), name)));
-        let own = role(inventory, &key);
-        let all = own.into_iter().chain(sources);
-        all.flat_map(|role| role.spec.rules.iter())
-    }
-
-    /// Through which binding `user`, who is in `groups` too, may do something, if at all.
-    pub fn allows(
-        &self,
-        inventory: &Inventory,
-        user: &Subject,
-        groups: &[Subject],
-        request: &Request<'_>,
-    ) -> Option<Grant<'_>> {
-        let namespace = request.namespace();
-        let implied = self::groups(user);
-        let holders: Vec<Subject> = std::iter::once(user.clone())
-            .chain(groups.iter().cloned())
-            .chain(implied)
-            .collect();
-        holders.iter().find_map(|holder| {
-            self.grants(holder).find(|grant| {
-                (grant.namespace.is_empty() || **grant.namespace == *namespace)
-                    && self
-                        .rules(inventory, grant.role_namespace, grant.role)
-                        .any(|rule| request.is_in(rule))
-            })
-        })
-    }
-
-    /// Everyone who may do something, by a binding that names them.
-    pub fn holders(&self, inventory: &Inventory, request: &Request<'_>) -> BTreeSet<&Subject> {
-        let namespace = request.namespace();
-        let mut found = BTreeSet::new();
-        for (_, (home, name), entry) in self.roles.iter() {
-            let mut rules = self.rules(inventory, home, name);
-            if !rules.any(|rule| request.is_in(rule)) {
-                continue;
-            }
-            for binding in &entry.bindings {
-                let Some(((scope, _), bound)) = self.bindings.at(*binding) else {
-                    continue;
-                };
-                if scope.is_empty() || **scope == *namespace {
-                    let numbers = bound.identities.iter();
-                    found.extend(numbers.filter_map(|n| Some(self.identities.at(*n)?.0)));
-                }
-            }
-        }
-        found
     }
 }
 

@@ -21,10 +21,7 @@ use crate::{
         rights::{Grant, Power, Powers, Thing, Verbs},
     },
     controls::prelude::*,
-    inventory::{
-        rbac::{Binding, Holder},
-        template::Template,
-    },
+    inventory::rbac::{Binding, Holder},
 };
 
 /// Kinds that a control of this shape reads by itself: the bindings that it may delete, and the
@@ -124,8 +121,11 @@ pub(in crate::controls) trait Restricted:
 
     /// Which subjects a change of what an analysis says of `subject` makes uncertain.
     fn affected(&self, derived: Derived, subject: &Subject) -> Touched {
-        let _ = derived;
-        Touched::Subject(subject.clone())
+        match derived {
+            // A binding may name it beside others: what to do about them rests on it too.
+            Derived::Programs => Touched::All,
+            _ => Touched::Subject(subject.clone()),
+        }
     }
 }
 
@@ -239,29 +239,6 @@ fn default_powers(context: &Context<'_>, grant: &Grant<'_>) -> Powers {
     rbac_defaults::of(context.observed.server_minor)
         .and_then(|defaults| defaults.powers(kind, grant.role_namespace, grant.role))
         .unwrap_or_default()
-}
-
-/// Whether an account is that of a Deployment, `StatefulSet` or `DaemonSet` whose pods `wanted`
-/// takes.
-pub(in crate::controls) fn is_account_of(
-    inventory: &Inventory,
-    subject: &Subject,
-    wanted: impl Fn(&Template) -> bool,
-) -> bool {
-    if subject.object_kind() != Some(Kind::ServiceAccount) {
-        return false;
-    }
-    let namespace = &*subject.namespace;
-    let tables = &inventory.tables;
-    let mut workloads = tables
-        .deployments
-        .in_namespace(namespace)
-        .chain(tables.stateful_sets.in_namespace(namespace))
-        .chain(tables.daemon_sets.in_namespace(namespace));
-    workloads.any(|workload| {
-        let template = &*workload.spec.template;
-        template.account() == &*subject.name && wanted(template)
-    })
 }
 
 /// How many accounts get what a group of service accounts has.
@@ -476,13 +453,11 @@ impl<C: Restricted> Control for C {
             return;
         }
         let rights = context.analyses.rights();
-        for subject in rights.identities() {
+        for (subject, mut grants) in rights.identities_with_grants() {
             if namespace.is_some_and(|namespace| *subject.namespace != *namespace) {
                 continue;
             }
-            let foreign = rights
-                .grants(subject)
-                .any(|grant| trust(context, &grant, subject) != Trust::BuiltIn);
+            let foreign = grants.any(|grant| trust(context, &grant, subject) != Trust::BuiltIn);
             if foreign || !find(self, context, subject).findings.is_empty() {
                 found(subject.clone());
             }

@@ -1,13 +1,13 @@
 //! What a control judges.
 
-use std::fmt;
+use std::{cmp::Ordering, fmt};
 
 use crate::api::PeopleKind;
 use crate::inventory::{Inventory, Kind, Meta, Sym, Table};
 
 /// A subject by kind, namespace and name. Ordered by namespace first, so that the subjects of one
 /// namespace are neighbours in every table.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Subject {
     /// Namespace that the subject belongs to; empty where it belongs to none. A Namespace
     /// belongs to itself.
@@ -16,6 +16,26 @@ pub struct Subject {
     pub kind: SubjectKind,
     /// Name.
     pub name: Sym,
+}
+
+impl Ord for Subject {
+    fn cmp(&self, other: &Self) -> Ordering {
+        // Neighbours in a table mostly share their namespace: its address tells that they do.
+        let namespaces = if Sym::ptr_eq(&self.namespace, &other.namespace) {
+            Ordering::Equal
+        } else {
+            self.namespace.cmp(&other.namespace)
+        };
+        namespaces
+            .then_with(|| self.kind.cmp(&other.kind))
+            .then_with(|| self.name.cmp(&other.name))
+    }
+}
+
+impl PartialOrd for Subject {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 /// What a subject is.

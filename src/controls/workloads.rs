@@ -6,10 +6,8 @@
 
 use std::sync::Arc;
 
-use super::Subject;
-use crate::inventory::{
-    Inventory, Kind, Meta, Object, Table, kind::is_workload, template::Template, workload,
-};
+use super::{Subject, subject::objects};
+use crate::inventory::{Inventory, Kind, Meta, Object, Table, template::Template, workload};
 
 /// Kinds that hold a pod template.
 pub const KINDS: [Kind; 7] = [
@@ -65,25 +63,25 @@ pub struct Held<'a> {
 impl Held<'_> {
     /// Whether the object is a workload, rather than a part of another one.
     fn is_workload(&self) -> bool {
-        if !matches!(self.kind, Kind::Job | Kind::ReplicaSet | Kind::Pod) {
-            return true;
-        }
-        let controller = self.meta.owners.controller.as_deref();
-        let kind = controller.and_then(|controller| controller.split('/').next());
-        kind.is_none_or(|kind| !is_workload(kind))
+        !matches!(self.kind, Kind::Job | Kind::ReplicaSet | Kind::Pod) || !self.meta.is_part()
     }
 }
 
 /// Calls `found` with every workload in `namespace`, or in all of them where it is `None`.
 pub fn each(inventory: &Inventory, namespace: Option<&str>, found: &mut dyn FnMut(Subject)) {
-    templates(inventory, namespace, &mut |held| {
-        if held.is_workload() {
-            let Meta {
-                namespace, name, ..
-            } = held.meta;
-            found(Subject::object(held.kind, namespace, name));
-        }
-    });
+    let tables = &inventory.tables;
+    objects(Kind::Deployment, &tables.deployments, namespace, found);
+    objects(Kind::StatefulSet, &tables.stateful_sets, namespace, found);
+    objects(Kind::DaemonSet, &tables.daemon_sets, namespace, found);
+    objects(Kind::CronJob, &tables.cron_jobs, namespace, found);
+    let mut whole = |kind, meta: &Meta| found(Subject::of(kind, meta));
+    let (jobs, sets) = (&tables.jobs, &tables.replica_sets);
+    jobs.loose(namespace)
+        .for_each(|o| whole(Kind::Job, &o.meta));
+    sets.loose(namespace)
+        .for_each(|o| whole(Kind::ReplicaSet, &o.meta));
+    let pods = tables.pods.loose(namespace).filter(|pod| !pod.spec.ended);
+    pods.for_each(|pod| whole(Kind::Pod, &pod.meta));
 }
 
 /// The template of `subject`, if it (still) is a workload.
@@ -201,6 +199,23 @@ mod tests {
                 Vec::new()
             };
             assert_eq!(subjects(&world), expected, "{kind:?} of {api} {owner}");
+        }
+    }
+
+    #[test]
+    fn what_changes_hands_is_a_workload_or_none() {
+        for kind in [Kind::Pod, Kind::Job, Kind::ReplicaSet] {
+            let mut world = World::new();
+            let expected = vec![format!("{} shop/a", kind.info().kind)];
+            for _ in 0..2 {
+                world.put(kind, object("a", "", ""));
+                assert_eq!(subjects(&world), expected);
+                world.put(kind, object("a", "apps/v1", "Deployment"));
+                assert!(subjects(&world).is_empty(), "{kind:?} is a part");
+            }
+            world.put(kind, object("a", "", ""));
+            world.delete(kind, "shop", "a");
+            assert!(subjects(&world).is_empty(), "{kind:?} is gone");
         }
     }
 

@@ -235,7 +235,7 @@ impl Engine {
         let Some(rule) = self.rules.get(&instance.rule) else {
             return Err("the policy has changed".to_owned());
         };
-        let kept = rule.kept(subject);
+        let said = rule.table.get(subject);
         let (observed, target) = (&self.observed, remedy.target());
         let exceptions = &self.people.exceptions;
         let change = target.change();
@@ -250,7 +250,7 @@ impl Engine {
                 exceptions,
                 now: now.wall,
             };
-            rule.verdict(view, subject, kept)
+            rule.verdict(view, subject, said)
         };
         let verdict = if matches!(remedy, Remedy::Delete { .. }) {
             let (kind, namespace, name) = (target.kind, &target.namespace, &target.name);

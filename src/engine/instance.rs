@@ -39,8 +39,9 @@ pub(super) struct Row {
     pub(super) verdict: Arc<Verdict>,
     pub(super) since: Timestamp,
     pub(super) deviation: Option<Deviation>,
-    /// Where it stands with regard to its remedy, for each policy; `Quiet` where absent.
-    pub(super) standings: BTreeMap<Sym, Standing>,
+    /// Where it stands with regard to its remedy, for each policy; `Quiet` where absent. There are
+    /// hardly ever more than two: a map would take ten times the memory.
+    pub(super) standings: Vec<(Sym, Standing)>,
     /// When the bytes arrived that led to this outcome, on the monotonic clock.
     pub(super) noticed: std::time::Duration,
 }
@@ -48,14 +49,18 @@ pub(super) struct Row {
 impl Row {
     /// Where it stands with regard to its remedy, for one policy.
     pub(super) fn standing(&self, policy: &str) -> &Standing {
-        self.standings.get(policy).unwrap_or(&Standing::Quiet)
+        let mut standings = self.standings.iter();
+        let known = standings.find(|(of, _)| **of == *policy);
+        known.map_or(&Standing::Quiet, |(_, standing)| standing)
     }
 
     /// Notes where it stands for one policy. Returns whether that is news.
     pub(super) fn stand(&mut self, policy: &Sym, standing: Standing) -> bool {
         let news = *self.standing(policy) != standing;
         if news {
-            self.standings.insert(policy.clone(), standing);
+            self.standings.retain(|(of, _)| of != policy);
+            self.standings.reserve_exact(1);
+            self.standings.push((policy.clone(), standing));
         }
         news
     }

@@ -3,6 +3,8 @@
 //! A change is judged once, however many policies ask and whichever namespaces each of them
 //! covers: [`Instance`](super::instance::Instance)s are views of a rule through a scope.
 
+mod judging;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -11,16 +13,16 @@ use std::{
 
 use jiff::Timestamp;
 
+pub(super) use self::judging::Judged;
 use super::{Observed, people::Exceptions};
 use crate::{
     analysis::{Analyses, Derived},
-    controls::{Context, Control, Kept, Scope, ScopeUse, Subject, SubjectKind, Touched, Verdict},
+    controls::{Control, Kept, Scope, Subject, SubjectKind, Touched, Verdict},
     evidence::{
         body::{Body, Gap},
         words::Cause,
     },
     inventory::{Change, Inventory, Kind, Sym},
-    verdict::Outcome,
 };
 
 /// Names a rule as long as the engine runs.
@@ -35,9 +37,6 @@ pub(super) struct RuleKey {
     /// Only for controls whose rule itself reads the scope.
     pub(super) scope_hash: Option<Sym>,
 }
-
-/// Verdicts that are looked through for an equal one.
-const MOST_COMMON: usize = 8;
 
 /// What must be judged again, and why.
 #[derive(Debug, Default)]
@@ -67,31 +66,6 @@ impl Dirty {
                 self.subjects.entry(subject).or_insert(cause);
             }
         }
-    }
-}
-
-/// What judging a subject brought.
-#[derive(Debug)]
-pub(super) struct Judged {
-    pub(super) subject: Subject,
-    pub(super) cause: Cause,
-    /// What was said of it before; `None` where it is new.
-    pub(super) before: Option<Arc<Verdict>>,
-    /// `None` where there is no such subject (any more).
-    pub(super) verdict: Option<Arc<Verdict>>,
-    /// Whether anything differs from before, or who covers it may.
-    pub(super) news: bool,
-}
-
-impl Judged {
-    /// Whether an instance has nothing to do about it. A failure that stays one is planned anew:
-    /// what may be done about it may have changed.
-    fn is_quiet(&self) -> bool {
-        !self.news
-            && self
-                .verdict
-                .as_ref()
-                .is_none_or(|verdict| verdict.outcome != Outcome::Fail)
     }
 }
 
@@ -249,195 +223,6 @@ impl Rule {
             None => Sight::Clear,
         }
     }
-
-    /// Judges what is dirty; returns how many subjects that were, and what instances have to do
-    /// something about.
-    pub(super) fn judge_dirty(&mut self, view: View<'_>) -> (usize, Vec<Judged>) {
-        if self.dirty.is_empty() {
-            return (0, Vec::new());
-        }
-        let dirty = std::mem::take(&mut self.dirty);
-        let mut work = dirty.subjects;
-        if let Some(cause) = dirty.all {
-            self.panicked = !self.enumerate(view, None, cause, &mut work);
-        } else {
-            for (namespace, cause) in dirty.namespaces {
-                self.panicked |= !self.enumerate(view, Some(&namespace), cause, &mut work);
-            }
-        }
-        self.settled = true;
-        let (count, rows) = (work.len(), self.table.len());
-        let judged = work.into_iter().map(|(subject, cause)| {
-            let moved = dirty.scopes.contains(&subject.namespace);
-            self.judge(view, subject, cause, moved)
-        });
-        let judged = judged.filter(|judged| !judged.is_quiet()).collect();
-        if self.table.len() > rows * 2 {
-            // Rows that came one by one, in order, leave every node of the tree half empty.
-            self.table = std::mem::take(&mut self.table).into_iter().collect();
-        }
-        (count, judged)
-    }
-
-    /// Adds the population of one namespace or of all, and the rows that may have left it.
-    /// `false` where the control panicked: then the population is not known.
-    fn enumerate(
-        &self,
-        view: View<'_>,
-        namespace: Option<&Sym>,
-        cause: Cause,
-        work: &mut BTreeMap<Subject, Cause>,
-    ) -> bool {
-        // A panic here leaves the known rows to be judged, each of which then reports it.
-        let ask = AssertUnwindSafe(|| {
-            let mut found = Vec::new();
-            let context = self.context(view, None);
-            let name = namespace.map(|name| &**name);
-            self.control
-                .population(&context, name, &mut |subject| found.push(subject));
-            found
-        });
-        let found = catch_unwind(ask);
-        let complete = found.is_ok();
-        for subject in found.unwrap_or_default() {
-            work.entry(subject).or_insert(cause);
-        }
-        let mut known = |subject: &Subject| {
-            if !work.contains_key(subject) {
-                work.insert(subject.clone(), cause);
-            }
-        };
-        match namespace {
-            None => self.table.keys().for_each(&mut known),
-            Some(namespace) => in_namespace(&self.table, namespace).for_each(|(s, _)| known(s)),
-        }
-        for kind in self.control.info().subjects {
-            for (ns, name) in view.inventory.broken_names(*kind) {
-                let subject = Subject::object(*kind, &ns, &name);
-                if namespace.is_none_or(|namespace| subject.namespace == *namespace) {
-                    known(&subject);
-                }
-            }
-        }
-        complete
-    }
-
-    fn judge(&mut self, view: View<'_>, subject: Subject, cause: Cause, moved: bool) -> Judged {
-        let said = self.table.get(&subject);
-        let kept = said.and_then(|said| said.kept.clone());
-        let before = said.map(|said| Arc::clone(&said.verdict));
-        let verdict = self
-            .verdict(view, &subject, kept.as_deref())
-            .map(|verdict| {
-                view.exceptions
-                    .consider(self.key.control, &subject, view.inventory, verdict)
-            });
-        let (verdict, news) = match (verdict, &before) {
-            (None, _) => (None, self.table.remove(&subject).is_some()),
-            (Some(verdict), Some(before)) if **before == verdict => {
-                (Some(Arc::clone(before)), false)
-            }
-            (Some(verdict), _) => {
-                let kept = match verdict.outcome {
-                    Outcome::Pass => verdict.keep.clone(),
-                    // The last passing value outlives the failure.
-                    _ => kept,
-                };
-                let verdict = self.share(verdict);
-                let said = Said {
-                    verdict: Arc::clone(&verdict),
-                    kept,
-                };
-                self.table.insert(subject.clone(), said);
-                (Some(verdict), true)
-            }
-        };
-        Judged {
-            subject,
-            cause,
-            before,
-            verdict,
-            news: news || moved,
-        }
-    }
-
-    /// A verdict, shared with equal ones where it says nothing of its own.
-    fn share(&mut self, verdict: Verdict) -> Arc<Verdict> {
-        let own = verdict.remedy.is_some()
-            || verdict.keep.is_some()
-            || verdict.proposal.is_some()
-            || verdict.recheck_at.is_some();
-        if own {
-            return Arc::new(verdict);
-        }
-        if let Some(common) = self.common.iter().find(|common| ***common == verdict) {
-            return Arc::clone(common);
-        }
-        let verdict = Arc::new(verdict);
-        if self.common.len() == MOST_COMMON {
-            self.common.remove(0);
-        }
-        self.common.push(Arc::clone(&verdict));
-        verdict
-    }
-
-    /// The verdict on one subject; a panic of the control is that control's `Unknown`.
-    pub(super) fn verdict(
-        &self,
-        view: View<'_>,
-        subject: &Subject,
-        kept: Option<&Kept>,
-    ) -> Option<Verdict> {
-        if let Some(verdict) = self.undecodable(view.inventory, subject) {
-            return Some(verdict);
-        }
-        let context = Context {
-            before: self.table.get(subject).map(|said| &*said.verdict),
-            ..self.context(view, kept)
-        };
-        let judge = AssertUnwindSafe(|| self.control.judge(&context, subject));
-        catch_unwind(judge).unwrap_or_else(|_| {
-            Some(Verdict::unknown(
-                "ControlPanicked",
-                "the control failed on this subject; please report it with the operator's log",
-            ))
-        })
-    }
-
-    fn context<'a>(&'a self, view: View<'a>, kept: Option<&'a Kept>) -> Context<'a> {
-        Context {
-            inventory: view.inventory,
-            analyses: view.analyses,
-            observed: view.observed,
-            now: view.now,
-            own_namespace: &self.scope.own,
-            scope: (self.control.info().scope == ScopeUse::InRule).then_some(&*self.scope),
-            kept,
-            before: None,
-        }
-    }
-
-    /// `Unknown` for an object that can't be decoded, and for a subject beside which lies one
-    /// that the rule reads: nobody can tell what it would have changed.
-    fn undecodable(&self, inventory: &Inventory, subject: &Subject) -> Option<Verdict> {
-        if let Some(kind) = subject.object_kind()
-            && let Some(broken) = inventory.broken(kind, subject.object_namespace(), &subject.name)
-        {
-            let message = format!("the object can't be decoded: {}", broken.reason);
-            return Some(Verdict::unknown("Undecodable", message));
-        }
-        let mut broken = self.beside.iter().flat_map(|kind| {
-            let names = inventory.broken_names(*kind).into_iter();
-            names.map(move |name| (*kind, name))
-        });
-        broken
-            .find(|(_, (namespace, _))| namespace.is_empty() || *namespace == subject.namespace)
-            .map(|(kind, (namespace, name))| {
-                let object = Subject::object(kind, &namespace, &name);
-                let message = format!("{object}, which the rule reads, can't be decoded");
-                Verdict::unknown("InputUndecodable", message)
-            })
-    }
 }
 
 /// The rows of one namespace.
@@ -459,7 +244,7 @@ pub(super) fn in_namespace<'a, V>(
 mod tests {
     use super::*;
     use crate::{
-        controls::{Info, network::NamespaceDefaultDeny},
+        controls::{Context, Info, network::NamespaceDefaultDeny},
         inventory::Effect,
     };
 

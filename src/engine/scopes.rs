@@ -46,7 +46,6 @@ fn namespaces(instance: &Instance, inventory: &Inventory) -> (u64, Vec<Excluded>
     let mut excluded = Vec::new();
     for name in inventory
         .all_as_added(Kind::Namespace)
-        .into_iter()
         .map(|change| change.name)
     {
         let reason = instance

@@ -172,6 +172,13 @@ impl Meta {
     pub fn created_at(&self) -> Timestamp {
         Timestamp::from_second(self.created).unwrap_or(Timestamp::UNIX_EPOCH)
     }
+
+    /// Whether a workload controls it.
+    pub fn is_part(&self) -> bool {
+        let controller = self.owners.controller.as_deref();
+        let kind = controller.and_then(|controller| controller.split('/').next());
+        kind.is_some_and(super::kind::is_workload)
+    }
 }
 
 /// A uid: 16 bytes instead of 36. Not a `u128`, whose alignment would pad every object.

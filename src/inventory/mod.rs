@@ -19,6 +19,7 @@ pub mod core;
 pub mod entropy;
 pub mod etcd;
 pub mod freshness;
+mod inbox;
 pub mod ingress;
 pub mod intern;
 pub mod k8up;
@@ -47,7 +48,6 @@ use std::{
 };
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 pub use self::{
     freshness::{Availability, Freshness},
@@ -57,8 +57,9 @@ pub use self::{
     table::{Broken, Object, Table},
 };
 use self::{
+    inbox::Inbox,
     kind::{with_table, with_table_ref},
-    meta::{Managers, Str, WireMeta},
+    meta::{Managers, WireMeta},
 };
 
 /// A projected object, or what is wrong with it.
@@ -74,6 +75,9 @@ pub trait Projection: Sized + PartialEq {
 
     /// Fields that a remedy may put back, as paths in `fieldsV1`: at most [`MOST_PATHS`].
     const OWNED_PATHS: &'static [&'static [&'static str]] = &[];
+
+    /// Whether workloads make objects of this kind, as they make pods.
+    const MADE: bool = false;
 
     /// Which labels are kept.
     fn keeps_label(_: &str) -> bool {
@@ -156,34 +160,6 @@ pub struct Inventory {
     peopled: BTreeSet<Kind>,
     /// Kinds that are being listed, with the names seen so far.
     listing: BTreeMap<Kind, BTreeSet<(Sym, Sym)>>,
-}
-
-/// An event of a watch.
-#[derive(Deserialize)]
-struct Envelope<'a, T> {
-    #[serde(borrow, rename = "type")]
-    kind: Str<'a>,
-    object: T,
-}
-
-/// Just enough of an object to name it.
-#[derive(Deserialize)]
-struct NameOnly<'a> {
-    #[serde(borrow)]
-    metadata: NameMeta<'a>,
-}
-
-#[derive(Deserialize)]
-struct NameMeta<'a> {
-    #[serde(borrow)]
-    name: Str<'a>,
-    #[serde(borrow)]
-    namespace: Option<Str<'a>>,
-}
-
-#[derive(Deserialize)]
-struct ListOf<T> {
-    items: Option<Vec<T>>,
 }
 
 impl Inventory {
@@ -271,13 +247,12 @@ impl Inventory {
     }
 
     /// A change for each object of a kind, as if it were new.
-    pub fn all_as_added(&self, kind: Kind) -> Vec<Change> {
+    pub fn all_as_added(&self, kind: Kind) -> impl Iterator<Item = Change> + use<> {
         let names = with_table_ref!(self.tables, kind, table => table.names());
-        let added = names.into_iter().map(|(namespace, name)| Change {
+        names.into_iter().map(move |(namespace, name)| Change {
             effect: Effect::Added,
             ..removed(kind, namespace, name)
-        });
-        added.collect()
+        })
     }
 
     /// Metadata of one object.
@@ -378,162 +353,6 @@ fn removed(kind: Kind, namespace: Sym, name: Sym) -> Change {
         effect: Effect::Removed,
         manager: None,
     }
-}
-
-/// Where decoded objects of one kind go.
-struct Inbox<'a> {
-    kind: Kind,
-    interner: &'a mut Interner,
-    seen: Option<&'a mut BTreeSet<(Sym, Sym)>>,
-    changes: Vec<Change>,
-}
-
-impl Inbox<'_> {
-    fn page<P: Projection>(&mut self, table: &mut Table<P>, page: &[u8]) -> Result<(), Unreadable> {
-        // One bad item fails the page as a whole: only then is it taken apart item by item.
-        // Doing the good ones twice is harmless, the second time changes nothing.
-        if let Ok(list) = serde_json::from_slice::<ListOf<P::Wire<'_>>>(page) {
-            let mut items = list.items.into_iter().flatten();
-            if items.all(|wire| self.put(table, wire).is_ok()) {
-                return Ok(());
-            }
-        }
-        let list: ListOf<&RawValue> =
-            serde_json::from_slice(page).map_err(|error| self.unreadable(&error))?;
-        for item in list.items.into_iter().flatten() {
-            self.put_raw(table, item.get().as_bytes())?;
-        }
-        Ok(())
-    }
-
-    fn line<P: Projection>(&mut self, table: &mut Table<P>, line: &[u8]) -> Result<(), Unreadable> {
-        let envelope: Result<Envelope<'_, P::Wire<'_>>, _> = serde_json::from_slice(line);
-        if let Ok(Envelope { kind, object }) = envelope
-            && matches!(&*kind, "ADDED" | "MODIFIED")
-            && self.put(table, object).is_ok()
-        {
-            return Ok(());
-        }
-        let envelope: Envelope<'_, &RawValue> =
-            serde_json::from_slice(line).map_err(|error| self.unreadable(&error))?;
-        let object = envelope.object.get().as_bytes();
-        match &*envelope.kind {
-            "ADDED" | "MODIFIED" => self.put_raw(table, object),
-            "DELETED" => {
-                let (namespace, name) = self.name(object)?;
-                if table.take(&namespace, &name).is_some() {
-                    self.changes.push(removed(self.kind, namespace, name));
-                }
-                Ok(())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Puts an object in; notes it as broken where it can't be decoded.
-    fn put_raw<P: Projection>(
-        &mut self,
-        table: &mut Table<P>,
-        object: &[u8],
-    ) -> Result<(), Unreadable> {
-        let put = match serde_json::from_slice::<P::Wire<'_>>(object) {
-            Ok(wire) => self.put(table, wire).map_err(str::to_owned),
-            Err(error) => Err(error.to_string()),
-        };
-        let Err(reason) = put else { return Ok(()) };
-        let (namespace, name) = self.name(object)?;
-        let known = table.broken_at(&namespace, &name);
-        if known.is_none_or(|broken| broken.reason != reason) {
-            let effect = match known {
-                None if table.get(&namespace, &name).is_none() => Effect::Added,
-                _ => Effect::Modified,
-            };
-            table.put_broken(namespace.clone(), name.clone(), Broken { reason });
-            self.changes.push(Change {
-                effect,
-                ..removed(self.kind, namespace.clone(), name.clone())
-            });
-        }
-        self.note(namespace, name);
-        Ok(())
-    }
-
-    fn put<P: Projection>(
-        &mut self,
-        table: &mut Table<P>,
-        wire: P::Wire<'_>,
-    ) -> Result<(), &'static str> {
-        let (meta, spec) = P::project(wire, self.interner)?;
-        let (namespace, name) = (meta.namespace.clone(), meta.name.clone());
-        let was_broken = table.broken_at(&namespace, &name).is_some();
-        let object = Box::new(Object { meta, spec });
-        // A watch may replay: an older version never replaces a newer one of the same object.
-        let known = table.get(&namespace, &name);
-        if known.is_none_or(|k| k.meta.uid != object.meta.uid || k.meta.rv <= object.meta.rv) {
-            let mut change = removed(self.kind, namespace.clone(), name.clone());
-            change.manager = object.meta.owners.managers.last().map(|m| m.name.clone());
-            let same = known.is_some_and(|known| equal(known, &object));
-            change.effect = if known.is_some() || was_broken {
-                Effect::Modified
-            } else {
-                Effect::Added
-            };
-            table.put(object);
-            if !same {
-                self.changes.push(change);
-            }
-        }
-        self.note(namespace, name);
-        Ok(())
-    }
-
-    fn note(&mut self, namespace: Sym, name: Sym) {
-        if let Some(seen) = &mut self.seen {
-            seen.insert((namespace, name));
-        }
-    }
-
-    fn name(&mut self, object: &[u8]) -> Result<(Sym, Sym), Unreadable> {
-        let named: NameOnly<'_> =
-            serde_json::from_slice(object).map_err(|error| self.unreadable(&error))?;
-        let namespace = named.metadata.namespace.unwrap_or_default();
-        Ok((
-            self.interner.string(&namespace),
-            Sym::from(&*named.metadata.name),
-        ))
-    }
-
-    fn unreadable(&self, error: &serde_json::Error) -> Unreadable {
-        Unreadable {
-            kind: self.kind,
-            reason: error.to_string(),
-        }
-    }
-}
-
-/// Whether two versions of an object look alike to every control: the fingerprint gate that
-/// keeps status churn from evaluating anything.
-fn equal<P: Projection>(a: &Object<P>, b: &Object<P>) -> bool {
-    let Meta {
-        namespace,
-        name,
-        uid,
-        rv: _,
-        created,
-        deleting,
-        labels,
-        annotations,
-        owners,
-    } = &a.meta;
-    a.spec == b.spec
-        && *namespace == b.meta.namespace
-        && *name == b.meta.name
-        && *uid == b.meta.uid
-        && *created == b.meta.created
-        && *deleting == b.meta.deleting
-        && *labels == b.meta.labels
-        && *annotations == b.meta.annotations
-        && *owners == b.meta.owners
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::{
     ops::Bound,
 };
 
-use super::{intern::Sym, meta::Meta};
+use super::{Projection, intern::Sym, meta::Meta};
 
 /// An object: metadata and the fields that controls read.
 #[derive(Debug, PartialEq, Eq)]
@@ -73,7 +73,7 @@ impl PartialOrd for dyn Named + '_ {
 
 impl Ord for dyn Named + '_ {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.named().cmp(&other.named())
+        compare(self.named(), other.named())
     }
 }
 
@@ -93,8 +93,18 @@ impl<P> PartialOrd for Row<P> {
 
 impl<P> Ord for Row<P> {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.named().cmp(&other.named())
+        compare(self.named(), other.named())
     }
+}
+
+/// Objects of one namespace share its name: mostly its address tells that they do.
+fn compare((namespace, name): Name<'_>, (other_namespace, other): Name<'_>) -> Ordering {
+    let namespaces = if std::ptr::eq(namespace, other_namespace) {
+        Ordering::Equal
+    } else {
+        namespace.cmp(other_namespace)
+    };
+    namespaces.then_with(|| name.cmp(other))
 }
 
 /// All objects of one kind.
@@ -102,6 +112,8 @@ impl<P> Ord for Row<P> {
 pub struct Table<P> {
     rows: BTreeSet<Row<P>>,
     broken: BTreeMap<(Sym, Sym), Broken>,
+    /// Of kinds that workloads make: the few that none of them controls.
+    loose: BTreeSet<(Sym, Sym)>,
 }
 
 impl<P> Default for Table<P> {
@@ -109,6 +121,7 @@ impl<P> Default for Table<P> {
         Self {
             rows: BTreeSet::new(),
             broken: BTreeMap::new(),
+            loose: BTreeSet::new(),
         }
     }
 }
@@ -142,6 +155,16 @@ impl<P> Table<P> {
         }
     }
 
+    /// Of a kind that workloads make, the objects that none of them controls: those of one
+    /// namespace, or all where it is `None`.
+    pub fn loose(&self, namespace: Option<&str>) -> impl Iterator<Item = &Object<P>> {
+        let within = namespace.map(Sym::from);
+        let first = (within.clone().unwrap_or_default(), Sym::default());
+        let names = self.loose.range(first..);
+        let names = names.take_while(move |(home, _)| within.as_ref().is_none_or(|w| w == home));
+        names.filter_map(|(namespace, name)| self.get(namespace, name))
+    }
+
     /// Objects that could not be decoded.
     pub fn broken(&self) -> impl Iterator<Item = (Name<'_>, &Broken)> {
         self.broken
@@ -167,11 +190,27 @@ impl<P> Table<P> {
         self.len() == 0
     }
 
+    /// Names of all objects, broken ones included.
+    pub fn names(&self) -> Vec<(Sym, Sym)> {
+        let whole = self
+            .iter()
+            .map(|o| (o.meta.namespace.clone(), o.meta.name.clone()));
+        whole.chain(self.broken.keys().cloned()).collect()
+    }
+}
+
+impl<P: Projection> Table<P> {
     /// Puts an object in and returns what it replaces.
     pub fn put(&mut self, object: Box<Object<P>>) -> Option<Box<Object<P>>> {
         if !self.broken.is_empty() {
             self.broken
                 .remove(&(object.meta.namespace.clone(), object.meta.name.clone()));
+        }
+        if P::MADE && !object.meta.is_part() {
+            let name = (object.meta.namespace.clone(), object.meta.name.clone());
+            self.loose.insert(name);
+        } else {
+            self.unlist(&object.meta);
         }
         self.rows.replace(Row(object)).map(|row| row.0)
     }
@@ -186,6 +225,7 @@ impl<P> Table<P> {
     pub fn take(&mut self, namespace: &str, name: &str) -> Option<Option<Box<Object<P>>>> {
         let key: Name<'_> = (namespace, name);
         if let Some(row) = self.rows.take(&key as &dyn Named) {
+            self.unlist(&row.0.meta);
             return Some(Some(row.0));
         }
         if self.broken.is_empty() {
@@ -195,11 +235,10 @@ impl<P> Table<P> {
         self.broken.remove(&key).map(|_| None)
     }
 
-    /// Names of all objects, broken ones included.
-    pub fn names(&self) -> Vec<(Sym, Sym)> {
-        let whole = self
-            .iter()
-            .map(|o| (o.meta.namespace.clone(), o.meta.name.clone()));
-        whole.chain(self.broken.keys().cloned()).collect()
+    fn unlist(&mut self, meta: &Meta) {
+        if !self.loose.is_empty() {
+            let name = (meta.namespace.clone(), meta.name.clone());
+            self.loose.remove(&name);
+        }
     }
 }

@@ -205,6 +205,8 @@ fn template(spec: Option<WireWorkloadSpec<'_>>, interner: &mut Interner) -> Arc<
 impl Projection for Workload {
     type Wire<'a> = WireWorkload<'a>;
 
+    const MADE: bool = true;
+
     fn project(wire: WireWorkload<'_>, interner: &mut Interner) -> Projected<Self> {
         let meta = Self::meta(wire.metadata, interner)?;
         let template = template(wire.spec, interner);
@@ -214,6 +216,8 @@ impl Projection for Workload {
 
 impl Projection for Job {
     type Wire<'a> = WireJob<'a>;
+
+    const MADE: bool = true;
 
     fn project(wire: WireJob<'_>, interner: &mut Interner) -> Projected<Self> {
         let meta = Self::meta(wire.metadata, interner)?;
@@ -256,6 +260,8 @@ fn choice(annotations: &Labels, volume: &str) -> Choice {
 
 impl Projection for Pod {
     type Wire<'a> = WirePod<'a>;
+
+    const MADE: bool = true;
 
     fn keeps_label(key: &str) -> bool {
         keeps_pod_label(key)

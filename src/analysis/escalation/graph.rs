@@ -301,6 +301,17 @@ impl Graph {
         groups.into_iter().flatten()
     }
 
+    /// Whether a binding may name the group of the accounts of somebody's namespace.
+    pub(super) fn is_grouped(&self, sort: Sort) -> bool {
+        match sort {
+            Sort::Account(space) => {
+                let space = self.spaces.at(space);
+                space.is_some_and(|(_, space)| space.group.is_some())
+            }
+            _ => false,
+        }
+    }
+
     /// Who is in a group by definition.
     pub(super) fn members(&self, sort: Sort) -> Vec<NodeId> {
         let accounts = || self.spaces.iter().flat_map(|(_, _, space)| &space.accounts);

@@ -234,10 +234,10 @@ impl Search {
             self.nodes[guise as usize].resize(bound, UNREACHED);
         }
         let news = graph.news();
-        let mut open: BTreeSet<Vertex> = BTreeSet::new();
+        let mut open: Vec<Vertex> = Vec::new();
         for node in &news.nodes {
             touched.nodes.push(*node);
-            open.insert(Vertex::Node(*node));
+            open.push(Vertex::Node(*node));
             if let Some((_, entry)) = graph.at(*node) {
                 open.extend(entry.sort.goals().map(Vertex::Goal));
             }
@@ -250,6 +250,8 @@ impl Search {
                 open.extend(sources.iter().map(|node| Vertex::Node(*node)));
             }
         }
+        open.sort_unstable();
+        open.dedup();
         for vertex in open {
             for guise in GUISES {
                 let (held, found) = (self.value(vertex, guise), self.find(graph, vertex, guise));

@@ -6,7 +6,7 @@ use super::{
     Who,
     aims::{Aim, Ground, Hold, How, Place, Steps},
     climb::{Climber, may_matter},
-    graph::{Edge, Goal, Graph, NodeId, Presence, Wires},
+    graph::{Edge, Goal, Graph, NodeId, Presence, Sort, Wires},
 };
 use crate::{
     analysis::{
@@ -62,34 +62,38 @@ pub(super) fn rewire(
     changed: Changed,
     shaken: &BTreeSet<Ground>,
 ) {
-    let mut todo = BTreeSet::new();
+    let mut open: Vec<NodeId> = Vec::new();
     let subjects = match changed {
         Changed::These(subjects) => with_members(graph, subjects),
         Changed::Everyones => {
-            todo.extend(graph.nodes().map(|(node, _, _)| node));
-            everyone(graph, view.rights)
+            open.extend(graph.nodes().map(|(node, _, _)| node));
+            let held = held(graph);
+            for subject in view.rights.identities() {
+                open.push(graph.hold(subject));
+            }
+            held
         }
     };
     // Who is there is known before any edge is made: edges lead only to whoever is.
     for subject in subjects {
-        if view.rights.grants(&subject).next().is_some() {
-            let node = graph.node(&subject);
-            graph.set_held(node, true);
-            todo.insert(node);
+        if view.rights.names(&subject) {
+            open.push(graph.hold(&subject));
         } else if let Some(node) = graph.find(&Who::Identity(subject)) {
             graph.set_held(node, false);
             graph.connect(node, Wires::default());
         }
     }
-    let mut open: Vec<NodeId> = todo.into_iter().collect();
     open.extend(graph.take_shaken(shaken));
+    open.sort_unstable();
+    open.dedup();
     // The roles that may be bound by name, and what these lead to in turn, are found on the way.
     while let Some(node) = open.pop() {
-        let Some((who, _)) = graph.at(node) else {
+        let Some((who, entry)) = graph.at(node) else {
             continue;
         };
+        let sort = entry.sort;
         let wires = match who.clone() {
-            Who::Identity(subject) => view.identity(graph, &subject, &mut open),
+            Who::Identity(subject) => view.identity(graph, (&subject, sort), &mut open),
             role @ Who::Role(_) => view.role(graph, &role, &mut open),
         };
         graph.connect(node, wires);
@@ -99,7 +103,7 @@ pub(super) fn rewire(
 
 /// Identities, and the accounts that are in the groups among them: what a group holds may be the
 /// other half of a step.
-fn with_members(graph: &Graph, changed: BTreeSet<Subject>) -> BTreeSet<Subject> {
+fn with_members(graph: &Graph, changed: BTreeSet<Subject>) -> Vec<Subject> {
     let spaces = changed.iter().filter_map(accounts_of);
     let spaces = spaces.filter_map(|namespace| graph.find_space(&namespace.into()));
     let accounts = spaces.flat_map(|space| graph.accounts(space));
@@ -111,13 +115,13 @@ fn with_members(graph: &Graph, changed: BTreeSet<Subject>) -> BTreeSet<Subject> 
     changed.into_iter().chain(members).collect()
 }
 
-/// Everyone whom a binding names or named.
-fn everyone(graph: &Graph, rights: &Rights) -> BTreeSet<Subject> {
+/// Everyone whom a binding was known to name.
+fn held(graph: &Graph) -> Vec<Subject> {
     let held = graph.nodes().filter_map(|(_, who, entry)| match who {
-        Who::Identity(subject) if entry.held => Some(subject),
+        Who::Identity(subject) if entry.held => Some(subject.clone()),
         _ => None,
     });
-    rights.identities().chain(held).cloned().collect()
+    held.collect()
 }
 
 impl<'a> View<'a> {
@@ -136,15 +140,16 @@ impl<'a> View<'a> {
         }
     }
 
-    /// What an identity holds by the groups that it is in by definition.
-    fn by_groups(&self, subject: &Subject) -> Vec<Hold<'a>> {
+    /// What an identity holds by the groups that it is in by definition; `grouped` says whether a
+    /// binding names that of the accounts of its namespace.
+    fn by_groups(&self, subject: &Subject, grouped: bool) -> Vec<Hold<'a>> {
         let anonymous = ["system:anonymous", "system:unauthenticated"];
         if anonymous.contains(&&*subject.name) {
             return Vec::new();
         }
         let mut holds: Vec<Hold<'a>> = Vec::new();
         let account = subject.object_kind().is_some();
-        if account {
+        if account && grouped {
             let group = format!("system:serviceaccounts:{}", subject.namespace);
             let group = Subject::named(SubjectKind::Group, group);
             holds.extend(self.rights.grants(&group).map(|grant| hold(&grant)));
@@ -169,17 +174,22 @@ impl<'a> View<'a> {
     }
 
     /// The edges of an identity.
-    fn identity(&self, graph: &mut Graph, subject: &Subject, open: &mut Vec<NodeId>) -> Wires {
-        let all: Vec<Grant<'_>> = self.rights.grants(subject).collect();
+    fn identity(
+        &self,
+        graph: &mut Graph,
+        (subject, sort): (&Subject, Sort),
+        open: &mut Vec<NodeId>,
+    ) -> Wires {
+        let (things, all) = self.rights.holdings(subject);
         let mut wires = Wires {
             admin: all.iter().any(Grant::is_cluster_admin),
             ..Wires::default()
         };
         // Cluster administrators have nothing to climb.
-        if wires.admin || !may_matter(self.rights.things(subject)) {
+        if wires.admin || !may_matter(things) {
             return wires;
         }
-        let groups = self.by_groups(subject);
+        let groups = self.by_groups(subject, graph.is_grouped(sort));
         let (marked, custom): (Vec<_>, Vec<_>) = all.iter().partition(|grant| grant.marked);
         for (own, rest, default) in [(&custom, &marked, false), (&marked, &custom, true)] {
             if own.is_empty() {

@@ -1,6 +1,10 @@
 //! The classes of one namespace.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::{BuildHasherDefault, DefaultHasher},
+    sync::Arc,
+};
 
 use crate::{
     analysis::network::{Direction, Isolated, isolation},
@@ -18,10 +22,12 @@ use super::Stray;
 pub(super) struct Space {
     classes: Vec<Class>,
     index: BTreeMap<Address, u32>,
-    members: BTreeMap<(Kind, Sym), u32>,
+    /// The classes of live pods, by name: hashed, because there are so many of them. Whether
+    /// there is one is told too.
+    pods: HashMap<Sym, u32, BuildHasherDefault<DefaultHasher>>,
+    /// Those of the objects that make pods.
+    makers: BTreeMap<(Kind, Sym), u32>,
     free: Vec<u32>,
-    /// Live pods: whether there is one is told too.
-    pods: usize,
     /// Whether a stray class is gone, or the first pod has come or the last one gone.
     turned: bool,
 }
@@ -98,25 +104,24 @@ impl Space {
     /// Takes note of what an object holds now.
     pub(super) fn note(&mut self, kind: Kind, name: &Sym, held: Option<Held<'_>>) -> Moved {
         let mut moved = Moved::default();
-        let key = (kind, name.clone());
         // Into the new class before out of the old one: mostly they are the same.
-        let before = match held {
-            Some((template, owner)) => {
-                let at = self.enter(template, owner, &mut moved);
-                self.members.insert(key, at)
-            }
-            None => self.members.remove(&key),
-        };
-        if kind == Kind::Pod && before.is_some() != held.is_some() {
-            let was_empty = self.pods == 0;
-            self.pods = if held.is_some() {
-                self.pods + 1
-            } else {
-                self.pods.saturating_sub(1)
+        let now = held.map(|(template, owner)| self.enter(template, owner, &mut moved));
+        let before = if kind == Kind::Pod {
+            let was_empty = self.pods.is_empty();
+            let before = match now {
+                Some(at) => self.pods.insert(name.clone(), at),
+                None => self.pods.remove(name),
             };
-            moved.turned = was_empty || self.pods == 0;
+            moved.turned = was_empty != self.pods.is_empty();
             self.turned |= moved.turned;
-        }
+            before
+        } else {
+            let key = (kind, name.clone());
+            match now {
+                Some(at) => self.makers.insert(key, at),
+                None => self.makers.remove(&key),
+            }
+        };
         if let Some(at) = before {
             self.leave(at, &mut moved);
         }
@@ -209,6 +214,6 @@ impl Space {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.members.is_empty()
+        self.pods.is_empty() && self.makers.is_empty()
     }
 }

@@ -222,7 +222,7 @@ fn a_pod_of_a_known_class_only_counts() {
     let mut world = World::new().namespace("shop").with(Kind::Pod, pod("a"));
     let mut analysis = isolation(&world);
     world.put(Kind::Pod, pod("b"));
-    let change = world.inventory.all_as_added(Kind::Pod).pop().unwrap();
+    let change = world.inventory.all_as_added(Kind::Pod).last().unwrap();
     analysis.note(&world.inventory, &change);
     let mut affected = BTreeSet::new();
     analysis.settle(&world.inventory, &mut affected);

@@ -1,6 +1,6 @@
 //! Values with a key and a small dense number, which others refer to them by.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 /// Values by key and by number. Numbers of what was removed are given out again.
 #[derive(Debug)]
@@ -28,20 +28,24 @@ impl<K: Ord + Clone, V> Keyed<K, V> {
 
     /// The number of a key; what is not held yet is made.
     pub(in crate::analysis) fn enter(&mut self, key: &K, make: impl FnOnce() -> V) -> u32 {
-        if let Some(number) = self.number(key) {
-            return number;
-        }
+        let vacant = match self.numbers.entry(key.clone()) {
+            Entry::Occupied(known) => return *known.get(),
+            Entry::Vacant(vacant) => vacant,
+        };
         let slot = Some((key.clone(), make()));
         let number = if let Some(number) = self.free.pop() {
             self.slots[number as usize] = slot;
             number
         } else {
+            if self.slots.len() == self.slots.capacity() {
+                // Not twice as many: most of the memory would be held for nothing.
+                self.slots.reserve_exact(16 + self.slots.len() / 8);
+            }
             self.slots.push(slot);
             // Four thousand million objects don't fit into etcd.
             u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
         };
-        self.numbers.insert(key.clone(), number);
-        number
+        *vacant.insert(number)
     }
 
     /// Key and value of a number.

@@ -5,6 +5,7 @@ use super::*;
 use crate::{
     analysis::{Derived, from_scratch},
     controls::testing::World,
+    inventory::rbac::Rule,
 };
 
 const VERBS: [&str; 8] = [

@@ -47,9 +47,6 @@ impl DeletionRestricted {
             Kind::ClusterRoleBinding,
             Kind::ServiceAccount,
             Kind::Crd,
-            Kind::Deployment,
-            Kind::StatefulSet,
-            Kind::DaemonSet,
             Kind::VeleroLocation,
             Kind::ObjectStore,
             Kind::Database,
@@ -57,7 +54,7 @@ impl DeletionRestricted {
             Kind::SnapshotClass,
         ],
         subjects: &[Kind::ServiceAccount, Kind::SnapshotClass],
-        derives: &[Derived::Rights],
+        derives: &[Derived::Rights, Derived::Programs],
         observes: &[],
         writes: &restricted::DELETES,
         scope: ScopeUse::Ignored,
@@ -164,8 +161,9 @@ fn is_home(inventory: &Inventory, thing: Thing, namespace: &str) -> bool {
 }
 
 /// Whether what an account runs as is the tool that a thing is of.
-fn is_tool_of(inventory: &Inventory, subject: &Subject, thing: Thing) -> bool {
-    restricted::is_account_of(inventory, subject, |template| {
+fn is_tool_of(context: &Context<'_>, subject: &Subject, thing: Thing) -> bool {
+    let mut programs = context.analyses.programs().of(subject);
+    programs.any(|template| {
         let Some(tool) = template.backup_tool.as_deref() else {
             return false;
         };
@@ -214,7 +212,7 @@ impl Restricted for DeletionRestricted {
                 &change.name,
             )),
             Kind::Crd if !backups() => Touched::Nothing,
-            // A tool, a location or a kind of backup may have come or gone.
+            // A location or a kind of backup may have come or gone.
             _ => Touched::All,
         }
     }
@@ -247,7 +245,7 @@ impl Restricted for DeletionRestricted {
         } else {
             return None;
         };
-        (!is_tool_of(inventory, subject, held.thing)).then_some(place)
+        (!is_tool_of(context, subject, held.thing)).then_some(place)
     }
 
     fn beside(&self, found: &mut dyn FnMut(Subject)) {

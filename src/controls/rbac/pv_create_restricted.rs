@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{
     AllowedSubject,
-    restricted::{self, Held, Restricted},
+    restricted::{Held, Restricted},
 };
 use crate::{
     analysis::{
@@ -35,14 +35,9 @@ impl PvCreateRestricted {
         severity: Severity::Medium,
         strength: Strength::Effective,
         rule_version: 1,
-        reads: &[
-            Kind::ServiceAccount,
-            Kind::Deployment,
-            Kind::StatefulSet,
-            Kind::DaemonSet,
-        ],
+        reads: &[Kind::ServiceAccount],
         subjects: &[Kind::ServiceAccount],
-        derives: &[Derived::Rights],
+        derives: &[Derived::Rights, Derived::Programs],
         observes: &[],
         writes: &[],
         scope: ScopeUse::Ignored,
@@ -74,19 +69,14 @@ impl Restricted for PvCreateRestricted {
         &self.allowed_subjects
     }
 
-    fn changed(&self, _: &Change) -> Touched {
-        // A workload may have become, or have ceased to be, a provisioner.
-        Touched::All
-    }
-
     fn counts(
         &self,
         context: &Context<'_>,
         subject: &Subject,
         held: &Held<'_>,
     ) -> Option<Cow<'static, str>> {
-        let provisioner =
-            restricted::is_account_of(context.inventory, subject, |template| template.provisions);
+        let mut programs = context.analyses.programs().of(subject);
+        let provisioner = programs.any(|template| template.provisions);
         (!provisioner).then(|| held.place())
     }
 }

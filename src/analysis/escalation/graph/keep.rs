@@ -120,6 +120,13 @@ impl Graph {
         (node, new)
     }
 
+    /// The node of an identity that a binding names.
+    pub(in crate::analysis::escalation) fn hold(&mut self, subject: &Subject) -> NodeId {
+        let node = self.node(subject);
+        self.set_held(node, true);
+        node
+    }
+
     /// Says whether a binding names somebody.
     pub(in crate::analysis::escalation) fn set_held(&mut self, node: NodeId, held: bool) {
         self.change(node, |entry| entry.held = held);
@@ -149,7 +156,9 @@ impl Graph {
         if !is.0 {
             self.loose.insert(node);
         }
+        // Where nothing depends on anything yet, it is not worth being noted.
         if was != is
+            && !self.grounds.is_empty()
             && let Some((Who::Identity(subject), _)) = self.nodes.at(node)
         {
             if subject.object_kind().is_some() {
@@ -165,9 +174,13 @@ impl Graph {
         let Some(entry) = self.nodes.at_mut(node) else {
             return;
         };
+        let same = entry.admin == wires.admin && *entry.edges == *wires.edges;
+        if same && entry.grounds.iter().eq(&wires.grounds) {
+            return;
+        }
         let (edges, grounds): (Box<[_]>, Box<[_]>) =
             (wires.edges.into(), wires.grounds.into_iter().collect());
-        if entry.admin != wires.admin || entry.edges != edges {
+        if !same {
             self.news.nodes.insert(node);
         }
         entry.admin = wires.admin;

@@ -173,7 +173,7 @@ fn happen(world: &mut World, happening: Happening) {
             world.put(Kind::ClusterRole, whole);
         }
         Happening::Take(kind, index) => {
-            let names = world.inventory.all_as_added(kind);
+            let names: Vec<_> = world.inventory.all_as_added(kind).collect();
             if let Some(change) = names.get(index % names.len().max(1)) {
                 let (namespace, name) = (change.namespace.clone(), change.name.clone());
                 world.delete(kind, &namespace, &name);
