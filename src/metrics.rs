@@ -1,41 +1,53 @@
 //! Prometheus metrics. Label sets are closed; nothing is walked when a scrape comes.
 
+mod shown;
+
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, process_collector::ProcessCollector,
 };
 
+use self::shown::Shown;
 use crate::{
     api::ExceptionKind,
-    controls::REGISTRY,
-    engine::{Engine, Measure, Now},
+    controls::{Info, REGISTRY},
+    engine::{Engine, Measure, Now, Origin},
+    evidence::{
+        space::Space,
+        words::{ActionResult, End},
+    },
     inventory::Inventory,
-    verdict::{Outcome, Severity},
+    verdict::Outcome,
 };
 
 /// All metrics.
 #[derive(Debug, Clone)]
 pub struct Metrics {
     registry: Registry,
-    control_outcome: IntGaugeVec,
-    subjects: IntGaugeVec,
-    subjects_failing_by_owner: IntGaugeVec,
+    control_outcome: Shown,
+    subjects: Shown,
+    subjects_failing_by_owner: Shown,
+    deviations_open: Shown,
+    deviation_oldest: Shown,
+    deadline: Shown,
     drift: IntCounterVec,
     remediation: IntCounterVec,
     contended: IntCounterVec,
-    brake: IntGaugeVec,
+    brake: Shown,
     budget: IntCounterVec,
-    detect: Histogram,
-    revert: Histogram,
+    budget_spent: Shown,
+    budget_limit: Shown,
+    ended: IntCounterVec,
+    detect: HistogramVec,
+    revert: HistogramVec,
     processing: Histogram,
     evaluation: Histogram,
     inventory_objects: IntGaugeVec,
     watch_staleness: GaugeVec,
     watch_available: IntGaugeVec,
     watch_gaps: IntCounterVec,
-    deviations_open: IntGaugeVec,
     evidence_entries: IntCounter,
     evidence_failing: IntGauge,
     evidence_size: IntGauge,
@@ -44,10 +56,14 @@ pub struct Metrics {
     evidence_anchor_failing: IntGaugeVec,
     evidence_broken: IntGauge,
     evidence_sync: Histogram,
+    disk_free: IntGauge,
+    disk_size: IntGauge,
+    queue: IntGaugeVec,
     leader: IntGauge,
     requests: IntCounterVec,
     policies: IntGauge,
     exceptions_active: IntGaugeVec,
+    exceptions_expiring: IntGauge,
     attestations_expiring: IntGauge,
     last_round: Gauge,
 }
@@ -78,15 +94,28 @@ impl Metrics {
             registry.register(Box::new(metric.clone()))?;
             Ok::<_, prometheus::Error>(metric)
         };
+        let of_control = |name: &str, help: &str| {
+            let options = HistogramOpts::new(name, help).buckets(FAST.to_vec());
+            let metric = HistogramVec::new(options, &["control"])?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok::<_, prometheus::Error>(metric)
+        };
         let one = |name: &str, help: &str| {
             let metric = IntGauge::new(name, help)?;
             registry.register(Box::new(metric.clone()))?;
             Ok::<_, prometheus::Error>(metric)
         };
+        let shown =
+            |name: &str, help: &str, labels: &[&str]| by(name, help, labels).map(Shown::new);
         let info = by(
             "control_info",
             "Facts of a control; always 1.",
             &["control", "family", "severity", "criteria"],
+        )?;
+        let criterion = by(
+            "control_criterion",
+            "1 for each criterion that a control supports.",
+            &["control", "criterion"],
         )?;
         for control in REGISTRY.iter().map(|registered| registered.info) {
             let criteria = control.criteria.join(",");
@@ -97,7 +126,11 @@ impl Metrics {
                 &criteria,
             ];
             info.with_label_values(&labels).set(1);
+            for one in control.criteria {
+                criterion.with_label_values(&[control.id, *one]).set(1);
+            }
         }
+        registry.register(Box::new(ProcessCollector::for_self()))?;
         let watch_staleness = GaugeVec::new(
             Opts::new(
                 "watch_staleness_seconds",
@@ -130,20 +163,35 @@ impl Metrics {
         )?;
         registry.register(Box::new(last_round.clone()))?;
         Ok(Self {
-            control_outcome: by(
+            control_outcome: shown(
                 "control_outcome",
                 "1 for the outcome that a control of a policy has, 0 for the others.",
                 &["policy", "control", "outcome"],
             )?,
-            subjects: by(
+            subjects: shown(
                 "subjects",
                 "Subjects of a control of a policy by outcome.",
                 &["policy", "control", "outcome"],
             )?,
-            subjects_failing_by_owner: by(
+            subjects_failing_by_owner: shown(
                 "subjects_failing_by_owner",
                 "Failing subjects by the owner of their namespace; at most 200 owners, then `other`.",
                 &["policy", "control", "owner"],
+            )?,
+            deviations_open: shown(
+                "deviations_open",
+                "Deviations that are open, by whether they were there when the policy first looked.",
+                &["policy", "control", "severity", "origin"],
+            )?,
+            deviation_oldest: shown(
+                "deviation_oldest_timestamp_seconds",
+                "When the oldest open deviation began.",
+                &["policy", "control", "severity", "origin"],
+            )?,
+            deadline: shown(
+                "control_deadline_timestamp_seconds",
+                "When the first passing subject of a control stops to pass unless something happens, such as a backup.",
+                &["policy", "control"],
             )?,
             drift: count(
                 "drift_total",
@@ -165,16 +213,31 @@ impl Metrics {
                 "Times that the budget of writes of a policy was used up.",
                 &["policy"],
             )?,
-            brake: by(
+            budget_spent: shown(
+                "writes_last_minute",
+                "Writes of a policy within the last minute.",
+                &["policy"],
+            )?,
+            budget_limit: shown(
+                "writes_per_minute_limit",
+                "Writes that a policy may make within a minute.",
+                &["policy"],
+            )?,
+            brake: shown(
                 "brake_latched",
                 "1 while the brake of a control is latched.",
                 &["policy", "control"],
             )?,
-            detect: seconds(
+            ended: count(
+                "deviations_ended_total",
+                "Deviations that have ended, by how. Only PutBack and FixedByOthers are remediation.",
+                &["policy", "control", "how"],
+            )?,
+            detect: of_control(
                 "drift_detect_seconds",
                 "From the bytes of a change to the verdict.",
             )?,
-            revert: seconds(
+            revert: of_control(
                 "drift_revert_seconds",
                 "From the bytes of a change to the server's answer to the remedy.",
             )?,
@@ -194,11 +257,6 @@ impl Metrics {
                 "watch_gaps_total",
                 "Times that a watch had missed something or sent what can't be read.",
                 &["kind"],
-            )?,
-            deviations_open: by(
-                "deviations_open",
-                "Deviations that are open.",
-                &["severity"],
             )?,
             evidence_entries,
             evidence_failing: one(
@@ -221,6 +279,16 @@ impl Metrics {
                 "1 if the log could not continue the one before: lost, rolled back, rewritten or damaged.",
             )?,
             evidence_sync: seconds("evidence_sync_seconds", "Wait until entries are durable.")?,
+            disk_free: one(
+                "disk_free_bytes",
+                "Room that is left on the disk of the evidence log.",
+            )?,
+            disk_size: one("disk_size_bytes", "Size of the disk of the evidence log.")?,
+            queue: by(
+                "queue_length",
+                "What waits for the loop: changes from watches, results of requests, events to publish.",
+                &["queue"],
+            )?,
             leader: one("leader", "1 while this replica leads.")?,
             requests: count(
                 "api_requests_total",
@@ -231,6 +299,10 @@ impl Metrics {
             attestations_expiring: one(
                 "attestations_expiring",
                 "Attestations that count, and end within 30 days.",
+            )?,
+            exceptions_expiring: one(
+                "exceptions_expiring",
+                "Exceptions that accept failures now, and end within 7 days.",
             )?,
             exceptions_active: by(
                 "exceptions_active",
@@ -262,8 +334,7 @@ impl Metrics {
                     control,
                     latched,
                 } => {
-                    let brake = self.brake.with_label_values(&[policy, *control]);
-                    brake.set(i64::from(*latched));
+                    self.brake.set(policy, &[control], i64::from(*latched));
                 }
                 Measure::Contended { policy, control } => {
                     self.contended.with_label_values(&[policy, *control]).inc();
@@ -271,11 +342,23 @@ impl Metrics {
                 Measure::Budget { policy } => {
                     self.budget.with_label_values(&[policy]).inc();
                 }
-                Measure::Detected(received) => {
+                Measure::Detected { control, received } => {
                     self.detect
+                        .with_label_values(&[*control])
                         .observe(now.saturating_sub(*received).as_secs_f64());
                 }
-                Measure::Reverted(time) => self.revert.observe(time.as_secs_f64()),
+                Measure::Reverted { control, took } => {
+                    let revert = self.revert.with_label_values(&[*control]);
+                    revert.observe(took.as_secs_f64());
+                }
+                Measure::Ended {
+                    policy,
+                    control,
+                    how,
+                } => {
+                    let labels: [&str; 3] = [policy, control, how.as_str()];
+                    self.ended.with_label_values(&labels).inc();
+                }
                 Measure::Gap { kind } => {
                     self.watch_gaps.with_label_values(&[kind.info().kind]).inc();
                 }
@@ -285,90 +368,98 @@ impl Metrics {
 
     /// Brings the series of one policy up to date.
     pub fn policy(&self, engine: &Engine, policy: &str) {
+        let (mut outcomes, mut subjects, mut owners) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut open, mut oldest) = (Vec::new(), Vec::new());
         for series in engine.series(policy) {
+            self.begin(policy, series.control);
+            let control = || series.control.to_owned();
             for outcome in Outcome::ALL {
-                let labels = [policy, series.control, outcome.as_str()];
-                let here = i64::from(series.outcome == outcome);
-                self.control_outcome.with_label_values(&labels).set(here);
-                let subjects = i64::try_from(series.counts.of(outcome)).unwrap_or(i64::MAX);
-                self.subjects.with_label_values(&labels).set(subjects);
+                let labels = vec![control(), outcome.as_str().to_owned()];
+                outcomes.push((labels.clone(), i64::from(series.outcome == outcome)));
+                subjects.push((labels, whole(series.counts.of(outcome))));
             }
-            // Owners come and go: a series that isn't set again must not stay.
-            self.forget_owners(policy, series.control);
             for (owner, failing) in &series.owners {
-                let labels = [policy, series.control, owner.as_str()];
-                let failing = i64::try_from(*failing).unwrap_or(i64::MAX);
-                self.subjects_failing_by_owner
-                    .with_label_values(&labels)
-                    .set(failing);
+                owners.push((vec![control(), owner.clone()], whole(*failing)));
+            }
+            for origin in Origin::ALL {
+                let severity = series.severity.as_str().to_owned();
+                let labels = vec![control(), severity, origin.as_str().to_owned()];
+                let found = series.deviations.get(&origin);
+                if let Some((_, since)) = found {
+                    oldest.push((labels.clone(), since.as_second()));
+                }
+                open.push((labels, found.map_or(0, |(count, _)| whole(*count))));
             }
         }
-        for (severity, open) in engine.open_deviations() {
-            let open = i64::try_from(open).unwrap_or(i64::MAX);
-            self.deviations_open
-                .with_label_values(&[severity.as_str()])
-                .set(open);
-        }
+        self.control_outcome.replace(policy, outcomes);
+        self.subjects.replace(policy, subjects);
+        self.subjects_failing_by_owner.replace(policy, owners);
+        self.deviations_open.replace(policy, open);
+        self.deviation_oldest.replace(policy, oldest);
     }
 
-    fn forget_owners(&self, policy: &str, control: &str) {
-        Self::forget(
-            &self.subjects_failing_by_owner,
-            |labels| labels("policy") == policy && labels("control") == control,
-            &["policy", "control", "owner"],
-        );
+    /// Begins the counters of a control at 0: what is first seen at 1 has not risen for whoever
+    /// asks how much it did.
+    fn begin(&self, policy: &str, control: &'static str) {
+        self.drift.with_label_values(&[policy, control]);
+        for how in [End::PutBack, End::FixedByOthers] {
+            let labels = [policy, control, how.as_str()];
+            self.ended.with_label_values(&labels);
+        }
+        let writes = |info: &Info| info.id == control && !info.writes.is_empty();
+        if REGISTRY.iter().any(|registered| writes(registered.info)) {
+            self.contended.with_label_values(&[policy, control]);
+            for result in ActionResult::ALL {
+                let labels = [policy, control, result.as_str()];
+                self.remediation.with_label_values(&labels);
+            }
+        }
+        self.budget.with_label_values(&[policy]);
     }
 
     /// Removes the series of a policy that is gone, or of all when leadership is lost.
     pub fn forget_policy(&self, policy: Option<&str>) {
-        let gone = |labels: &dyn Fn(&str) -> String| {
-            policy.is_none_or(|policy| labels("policy") == policy)
-        };
-        let three = ["policy", "control", "outcome"];
-        Self::forget(&self.control_outcome, gone, &three);
-        Self::forget(&self.subjects, gone, &three);
-        Self::forget(
+        for metric in [
+            &self.control_outcome,
+            &self.subjects,
             &self.subjects_failing_by_owner,
-            gone,
-            &["policy", "control", "owner"],
-        );
-        Self::forget(&self.brake, gone, &["policy", "control"]);
-        if policy.is_none() {
-            for severity in [
-                Severity::Low,
-                Severity::Medium,
-                Severity::High,
-                Severity::Critical,
-            ] {
-                self.deviations_open
-                    .with_label_values(&[severity.as_str()])
-                    .set(0);
-            }
+            &self.deviations_open,
+            &self.deviation_oldest,
+            &self.deadline,
+            &self.brake,
+            &self.budget_spent,
+            &self.budget_limit,
+        ] {
+            metric.forget(policy);
         }
     }
 
-    fn forget(
-        metric: &IntGaugeVec,
-        gone: impl Fn(&dyn Fn(&str) -> String) -> bool,
-        names: &[&str],
-    ) {
-        use prometheus::core::Collector as _;
-        for family in metric.collect() {
-            for series in family.get_metric() {
-                let value = |name: &str| {
-                    let mut labels = series.get_label().iter();
-                    labels
-                        .find(|label| label.name() == name)
-                        .map_or_else(String::new, |label| label.value().to_owned())
-                };
-                if gone(&value) {
-                    let values: Vec<String> = names.iter().map(|name| value(name)).collect();
-                    let values: Vec<&str> = values.iter().map(String::as_str).collect();
-                    // It was just listed; that it is gone already is fine.
-                    let _ = metric.remove_label_values(&values);
-                }
-            }
+    /// Notes how much of its budget a policy has used.
+    pub fn budget(&self, engine: &Engine, policy: &str, now: Now) {
+        if let Some((spent, limit)) = engine.budget(policy, now) {
+            self.budget_spent.set(policy, &[], whole(spent));
+            self.budget_limit.set(policy, &[], i64::from(limit));
         }
+    }
+
+    /// Notes until when controls pass by themselves; once a minute.
+    pub fn deadlines(&self, engine: &Engine) {
+        self.deadline.forget(None);
+        for ((policy, control), at) in engine.deadlines() {
+            self.deadline.set(&policy, &[control], at.as_second());
+        }
+    }
+
+    /// Notes how much waits.
+    pub fn waiting(&self, queue: &'static str, length: usize) {
+        let length = i64::try_from(length).unwrap_or(i64::MAX);
+        self.queue.with_label_values(&[queue]).set(length);
+    }
+
+    /// Notes the room on the disk of the log.
+    pub fn disk(&self, space: Space) {
+        self.disk_free.set(whole(space.free));
+        self.disk_size.set(whole(space.size));
     }
 
     /// Brings what is known of the inventory up to date; once a second, not per scrape.
@@ -383,6 +474,7 @@ impl Metrics {
                 .set(i64::from(availability.is_usable()));
             let held = i64::try_from(inventory.count(kind)).unwrap_or(i64::MAX);
             self.inventory_objects.with_label_values(&name).set(held);
+            self.watch_gaps.with_label_values(&name); // from 0 on: see `begin`
         }
     }
 
@@ -452,6 +544,9 @@ impl Metrics {
 
     /// Notes how many exceptions are in force, and how many attestations end soon.
     pub fn people(&self, engine: &Engine, now: Now) {
+        let exceptions = engine.exceptions_ending(now);
+        self.exceptions_expiring
+            .set(i64::try_from(exceptions).unwrap_or(i64::MAX));
         let ending = engine.attestations_ending(now);
         self.attestations_expiring
             .set(i64::try_from(ending).unwrap_or(i64::MAX));
@@ -473,4 +568,9 @@ impl Metrics {
         TextEncoder::new().encode(&self.registry.gather(), &mut buffer)?;
         String::from_utf8(buffer).map_err(|error| prometheus::Error::Msg(error.to_string()))
     }
+}
+
+/// A count as a gauge holds it.
+fn whole(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
