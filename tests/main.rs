@@ -9,11 +9,13 @@
 )]
 
 mod backup;
+mod chart;
 mod cluster_lifecycle;
 mod encryption;
 mod examples;
 mod harness;
 mod house;
+mod monitoring;
 mod network;
 mod operator;
 mod people;
