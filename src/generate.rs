@@ -1,6 +1,7 @@
 //! Files that are generated from the controls and the API: CRDs, rights of the chart, pages,
-//! the baseline policy. Pure: `probity generate` writes what this returns.
+//! the baseline policy; and what [`crate::monitoring`] makes. Pure: `probity generate` writes what this returns.
 
+mod chart;
 mod docs;
 mod rights;
 #[cfg(test)]
@@ -13,6 +14,7 @@ use serde::Serialize;
 use crate::{
     api::{self, definition::control_schema},
     controls::{Family, Info, REGISTRY},
+    monitoring,
 };
 
 /// What generated files say of themselves.
@@ -23,7 +25,12 @@ const BEGIN: &str = "<!-- controls:begin -->";
 const END: &str = "<!-- controls:end -->";
 
 /// Folders in which every file is generated, so that one for which there is no control is stale.
-pub const FOLDERS: [&str; 2] = ["crds", "docs/controls"];
+pub const FOLDERS: [&str; 4] = [
+    "crds",
+    "docs/controls",
+    monitoring::DASHBOARDS,
+    monitoring::RUNBOOKS,
+];
 
 /// Why a file can't be generated.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +42,14 @@ pub enum GenerateError {
         file: String,
         /// Why.
         reason: serde_saphyr::ser::Error,
+    },
+    /// A file of the chart can't be read.
+    #[error("charts/probity/{file} can't be read: {reason}")]
+    Chart {
+        /// The file.
+        file: &'static str,
+        /// Why.
+        reason: String,
     },
     /// A control has no field in the API.
     #[error("control {id} has no field {field} in api::Controls: add it")]
@@ -84,6 +99,8 @@ pub fn files() -> Result<BTreeMap<String, String>, GenerateError> {
         "examples/policies/soc2-baseline.yaml".to_owned(),
         baseline(),
     );
+    files.insert("charts/probity/README.md".to_owned(), chart::readme()?);
+    files.extend(monitoring::files());
     Ok(files)
 }
 

@@ -14,6 +14,7 @@ pub mod evidence;
 pub mod generate;
 pub mod inventory;
 pub mod metrics;
+pub mod monitoring;
 pub mod operator;
 pub mod period;
 pub mod report;

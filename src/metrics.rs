@@ -1,41 +1,54 @@
 //! Prometheus metrics. Label sets are closed; nothing is walked when a scrape comes.
 
-use std::time::Duration;
+mod shown;
+mod table;
+
+use std::{collections::BTreeMap, time::Duration};
 
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Registry, TextEncoder,
 };
 
+use self::shown::Shown;
 use crate::{
     api::ExceptionKind,
-    controls::REGISTRY,
-    engine::{Engine, Measure, Now},
-    inventory::Inventory,
-    verdict::{Outcome, Severity},
+    controls::{Info, REGISTRY},
+    engine::{Engine, Measure, Now, Origin},
+    evidence::{
+        space::Space,
+        words::{ActionResult, End},
+    },
+    inventory::{Inventory, Sym},
+    verdict::Outcome,
 };
 
 /// All metrics.
 #[derive(Debug, Clone)]
 pub struct Metrics {
     registry: Registry,
-    control_outcome: IntGaugeVec,
-    subjects: IntGaugeVec,
-    subjects_failing_by_owner: IntGaugeVec,
+    control_outcome: Shown,
+    subjects: Shown,
+    subjects_failing_by_owner: Shown,
+    deviations_open: Shown,
+    deviation_oldest: Shown,
+    deadline: Shown,
     drift: IntCounterVec,
     remediation: IntCounterVec,
     contended: IntCounterVec,
-    brake: IntGaugeVec,
+    brake: Shown,
     budget: IntCounterVec,
-    detect: Histogram,
-    revert: Histogram,
+    budget_spent: Shown,
+    budget_limit: Shown,
+    ended: IntCounterVec,
+    detect: HistogramVec,
+    revert: HistogramVec,
     processing: Histogram,
     evaluation: Histogram,
     inventory_objects: IntGaugeVec,
     watch_staleness: GaugeVec,
     watch_available: IntGaugeVec,
     watch_gaps: IntCounterVec,
-    deviations_open: IntGaugeVec,
     evidence_entries: IntCounter,
     evidence_failing: IntGauge,
     evidence_size: IntGauge,
@@ -44,204 +57,19 @@ pub struct Metrics {
     evidence_anchor_failing: IntGaugeVec,
     evidence_broken: IntGauge,
     evidence_sync: Histogram,
+    disk_free: IntGauge,
+    disk_size: IntGauge,
+    queue: IntGaugeVec,
     leader: IntGauge,
     requests: IntCounterVec,
     policies: IntGauge,
     exceptions_active: IntGaugeVec,
+    exceptions_expiring: IntGauge,
     attestations_expiring: IntGauge,
     last_round: Gauge,
 }
 
-/// Buckets from a tenth of a millisecond to ten seconds.
-const FAST: [f64; 12] = [
-    0.0001, 0.000_25, 0.0005, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.1, 0.5, 2.0, 10.0,
-];
-
 impl Metrics {
-    /// Registers all metrics in a registry of their own.
-    #[allow(clippy::too_many_lines, reason = "a table: one metric after the other")]
-    pub fn new() -> Result<Self, prometheus::Error> {
-        let registry = Registry::new_custom(Some("probity".to_owned()), None)?;
-        let by = |name: &str, help: &str, labels: &[&str]| {
-            let metric = IntGaugeVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(metric.clone()))?;
-            Ok::<_, prometheus::Error>(metric)
-        };
-        let count = |name: &str, help: &str, labels: &[&str]| {
-            let metric = IntCounterVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(metric.clone()))?;
-            Ok::<_, prometheus::Error>(metric)
-        };
-        let seconds = |name: &str, help: &str| {
-            let options = HistogramOpts::new(name, help).buckets(FAST.to_vec());
-            let metric = Histogram::with_opts(options)?;
-            registry.register(Box::new(metric.clone()))?;
-            Ok::<_, prometheus::Error>(metric)
-        };
-        let one = |name: &str, help: &str| {
-            let metric = IntGauge::new(name, help)?;
-            registry.register(Box::new(metric.clone()))?;
-            Ok::<_, prometheus::Error>(metric)
-        };
-        let info = by(
-            "control_info",
-            "Facts of a control; always 1.",
-            &["control", "family", "severity", "criteria"],
-        )?;
-        for control in REGISTRY.iter().map(|registered| registered.info) {
-            let criteria = control.criteria.join(",");
-            let labels = [
-                control.id,
-                control.family.as_str(),
-                control.severity.as_str(),
-                &criteria,
-            ];
-            info.with_label_values(&labels).set(1);
-        }
-        let watch_staleness = GaugeVec::new(
-            Opts::new(
-                "watch_staleness_seconds",
-                "Time since the last sign of life of a watch.",
-            ),
-            &["kind"],
-        )?;
-        registry.register(Box::new(watch_staleness.clone()))?;
-        let evidence_entries = IntCounter::new(
-            "evidence_entries_total",
-            "Entries given to the evidence log.",
-        )?;
-        registry.register(Box::new(evidence_entries.clone()))?;
-        let evidence_checkpoint = Gauge::new(
-            "evidence_last_checkpoint_timestamp_seconds",
-            "When a checkpoint was last seen that covers more than the one before.",
-        )?;
-        registry.register(Box::new(evidence_checkpoint.clone()))?;
-        let evidence_anchor = GaugeVec::new(
-            Opts::new(
-                "evidence_anchor_age_seconds",
-                "Time since a checkpoint was last kept there.",
-            ),
-            &["target"],
-        )?;
-        registry.register(Box::new(evidence_anchor.clone()))?;
-        let last_round = Gauge::new(
-            "last_round_timestamp_seconds",
-            "When the engine last went round.",
-        )?;
-        registry.register(Box::new(last_round.clone()))?;
-        Ok(Self {
-            control_outcome: by(
-                "control_outcome",
-                "1 for the outcome that a control of a policy has, 0 for the others.",
-                &["policy", "control", "outcome"],
-            )?,
-            subjects: by(
-                "subjects",
-                "Subjects of a control of a policy by outcome.",
-                &["policy", "control", "outcome"],
-            )?,
-            subjects_failing_by_owner: by(
-                "subjects_failing_by_owner",
-                "Failing subjects by the owner of their namespace; at most 200 owners, then `other`.",
-                &["policy", "control", "owner"],
-            )?,
-            drift: count(
-                "drift_total",
-                "Subjects that went from passing to failing because an object or time changed.",
-                &["policy", "control"],
-            )?,
-            remediation: count(
-                "remediation_total",
-                "Remedies by how they ended.",
-                &["policy", "control", "result"],
-            )?,
-            contended: count(
-                "contended_total",
-                "Times that a field was left alone because someone else keeps writing it.",
-                &["policy", "control"],
-            )?,
-            budget: count(
-                "budget_reached_total",
-                "Times that the budget of writes of a policy was used up.",
-                &["policy"],
-            )?,
-            brake: by(
-                "brake_latched",
-                "1 while the brake of a control is latched.",
-                &["policy", "control"],
-            )?,
-            detect: seconds(
-                "drift_detect_seconds",
-                "From the bytes of a change to the verdict.",
-            )?,
-            revert: seconds(
-                "drift_revert_seconds",
-                "From the bytes of a change to the server's answer to the remedy.",
-            )?,
-            processing: seconds(
-                "processing_seconds",
-                "Own processing: from bytes received to the request that follows from them, without the log's sync.",
-            )?,
-            evaluation: seconds("evaluation_seconds", "Time of one round of the engine.")?,
-            inventory_objects: by("inventory_objects", "Objects held, by kind.", &["kind"])?,
-            watch_staleness,
-            watch_available: by(
-                "watch_available",
-                "1 while a kind can be judged.",
-                &["kind"],
-            )?,
-            watch_gaps: count(
-                "watch_gaps_total",
-                "Times that a watch had missed something or sent what can't be read.",
-                &["kind"],
-            )?,
-            deviations_open: by(
-                "deviations_open",
-                "Deviations that are open.",
-                &["severity"],
-            )?,
-            evidence_entries,
-            evidence_failing: one(
-                "evidence_failing",
-                "1 while the evidence log can't be written.",
-            )?,
-            evidence_size: one(
-                "evidence_log_size",
-                "Entries that the last checkpoint of the evidence log covers.",
-            )?,
-            evidence_checkpoint,
-            evidence_anchor,
-            evidence_anchor_failing: by(
-                "evidence_anchor_failing",
-                "1 while checkpoints can't be kept there.",
-                &["target"],
-            )?,
-            evidence_broken: one(
-                "evidence_log_broken",
-                "1 if the log could not continue the one before: lost, rolled back, rewritten or damaged.",
-            )?,
-            evidence_sync: seconds("evidence_sync_seconds", "Wait until entries are durable.")?,
-            leader: one("leader", "1 while this replica leads.")?,
-            requests: count(
-                "api_requests_total",
-                "Requests to the API server.",
-                &["verb", "result"],
-            )?,
-            policies: one("policies", "Policies that are held.")?,
-            attestations_expiring: one(
-                "attestations_expiring",
-                "Attestations that count, and end within 30 days.",
-            )?,
-            exceptions_active: by(
-                "exceptions_active",
-                "Exceptions that accept failures now, by kind.",
-                &["kind"],
-            )?,
-            last_round,
-            registry,
-        })
-    }
-
     /// Counts what a round measured that ended at `now`, on the monotonic clock.
     pub fn count(&self, measures: &[Measure], now: Duration) {
         for measure in measures {
@@ -262,8 +90,7 @@ impl Metrics {
                     control,
                     latched,
                 } => {
-                    let brake = self.brake.with_label_values(&[policy, *control]);
-                    brake.set(i64::from(*latched));
+                    self.brake.set(policy, &[control], i64::from(*latched));
                 }
                 Measure::Contended { policy, control } => {
                     self.contended.with_label_values(&[policy, *control]).inc();
@@ -271,11 +98,23 @@ impl Metrics {
                 Measure::Budget { policy } => {
                     self.budget.with_label_values(&[policy]).inc();
                 }
-                Measure::Detected(received) => {
+                Measure::Detected { control, received } => {
                     self.detect
+                        .with_label_values(&[*control])
                         .observe(now.saturating_sub(*received).as_secs_f64());
                 }
-                Measure::Reverted(time) => self.revert.observe(time.as_secs_f64()),
+                Measure::Reverted { control, took } => {
+                    let revert = self.revert.with_label_values(&[*control]);
+                    revert.observe(took.as_secs_f64());
+                }
+                Measure::Ended {
+                    policy,
+                    control,
+                    how,
+                } => {
+                    let labels: [&str; 3] = [policy, control, how.as_str()];
+                    self.ended.with_label_values(&labels).inc();
+                }
                 Measure::Gap { kind } => {
                     self.watch_gaps.with_label_values(&[kind.info().kind]).inc();
                 }
@@ -285,90 +124,103 @@ impl Metrics {
 
     /// Brings the series of one policy up to date.
     pub fn policy(&self, engine: &Engine, policy: &str) {
+        let (mut outcomes, mut subjects, mut owners) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut open, mut oldest) = (Vec::new(), Vec::new());
         for series in engine.series(policy) {
+            self.begin(policy, series.control);
+            let control = || series.control.to_owned();
             for outcome in Outcome::ALL {
-                let labels = [policy, series.control, outcome.as_str()];
-                let here = i64::from(series.outcome == outcome);
-                self.control_outcome.with_label_values(&labels).set(here);
-                let subjects = i64::try_from(series.counts.of(outcome)).unwrap_or(i64::MAX);
-                self.subjects.with_label_values(&labels).set(subjects);
+                let labels = vec![control(), outcome.as_str().to_owned()];
+                outcomes.push((labels.clone(), i64::from(series.outcome == outcome)));
+                subjects.push((labels, whole(series.counts.of(outcome))));
             }
-            // Owners come and go: a series that isn't set again must not stay.
-            self.forget_owners(policy, series.control);
             for (owner, failing) in &series.owners {
-                let labels = [policy, series.control, owner.as_str()];
-                let failing = i64::try_from(*failing).unwrap_or(i64::MAX);
-                self.subjects_failing_by_owner
-                    .with_label_values(&labels)
-                    .set(failing);
+                owners.push((vec![control(), owner.clone()], whole(*failing)));
+            }
+            for origin in Origin::ALL {
+                let severity = series.severity.as_str().to_owned();
+                let labels = vec![control(), severity, origin.as_str().to_owned()];
+                let found = series.deviations.get(&origin);
+                if let Some((_, since)) = found {
+                    oldest.push((labels.clone(), since.as_second()));
+                }
+                open.push((labels, found.map_or(0, |(count, _)| whole(*count))));
             }
         }
-        for (severity, open) in engine.open_deviations() {
-            let open = i64::try_from(open).unwrap_or(i64::MAX);
-            self.deviations_open
-                .with_label_values(&[severity.as_str()])
-                .set(open);
-        }
+        self.control_outcome.replace(policy, outcomes);
+        self.subjects.replace(policy, subjects);
+        self.subjects_failing_by_owner.replace(policy, owners);
+        self.deviations_open.replace(policy, open);
+        self.deviation_oldest.replace(policy, oldest);
     }
 
-    fn forget_owners(&self, policy: &str, control: &str) {
-        Self::forget(
-            &self.subjects_failing_by_owner,
-            |labels| labels("policy") == policy && labels("control") == control,
-            &["policy", "control", "owner"],
-        );
+    /// Begins the counters of a control at 0: what is first seen at 1 has not risen for whoever
+    /// asks how much it did.
+    fn begin(&self, policy: &str, control: &'static str) {
+        self.drift.with_label_values(&[policy, control]);
+        for how in [End::PutBack, End::FixedByOthers] {
+            let labels = [policy, control, how.as_str()];
+            self.ended.with_label_values(&labels);
+        }
+        let writes = |info: &Info| info.id == control && !info.writes.is_empty();
+        if REGISTRY.iter().any(|registered| writes(registered.info)) {
+            self.contended.with_label_values(&[policy, control]);
+            for result in ActionResult::ALL {
+                let labels = [policy, control, result.as_str()];
+                self.remediation.with_label_values(&labels);
+            }
+        }
+        self.budget.with_label_values(&[policy]);
     }
 
     /// Removes the series of a policy that is gone, or of all when leadership is lost.
     pub fn forget_policy(&self, policy: Option<&str>) {
-        let gone = |labels: &dyn Fn(&str) -> String| {
-            policy.is_none_or(|policy| labels("policy") == policy)
-        };
-        let three = ["policy", "control", "outcome"];
-        Self::forget(&self.control_outcome, gone, &three);
-        Self::forget(&self.subjects, gone, &three);
-        Self::forget(
+        for metric in [
+            &self.control_outcome,
+            &self.subjects,
             &self.subjects_failing_by_owner,
-            gone,
-            &["policy", "control", "owner"],
-        );
-        Self::forget(&self.brake, gone, &["policy", "control"]);
-        if policy.is_none() {
-            for severity in [
-                Severity::Low,
-                Severity::Medium,
-                Severity::High,
-                Severity::Critical,
-            ] {
-                self.deviations_open
-                    .with_label_values(&[severity.as_str()])
-                    .set(0);
-            }
+            &self.deviations_open,
+            &self.deviation_oldest,
+            &self.deadline,
+            &self.brake,
+            &self.budget_spent,
+            &self.budget_limit,
+        ] {
+            metric.forget(policy);
         }
     }
 
-    fn forget(
-        metric: &IntGaugeVec,
-        gone: impl Fn(&dyn Fn(&str) -> String) -> bool,
-        names: &[&str],
-    ) {
-        use prometheus::core::Collector as _;
-        for family in metric.collect() {
-            for series in family.get_metric() {
-                let value = |name: &str| {
-                    let mut labels = series.get_label().iter();
-                    labels
-                        .find(|label| label.name() == name)
-                        .map_or_else(String::new, |label| label.value().to_owned())
-                };
-                if gone(&value) {
-                    let values: Vec<String> = names.iter().map(|name| value(name)).collect();
-                    let values: Vec<&str> = values.iter().map(String::as_str).collect();
-                    // It was just listed; that it is gone already is fine.
-                    let _ = metric.remove_label_values(&values);
-                }
-            }
+    /// Notes how much of its budget a policy has used.
+    pub fn budget(&self, engine: &Engine, policy: &str, now: Now) {
+        if let Some((spent, limit)) = engine.budget(policy, now) {
+            self.budget_spent.set(policy, &[], whole(spent));
+            self.budget_limit.set(policy, &[], i64::from(limit));
         }
+    }
+
+    /// Notes until when controls pass by themselves.
+    pub fn deadlines(&self, engine: &Engine) {
+        let mut rows: BTreeMap<Sym, Vec<_>> = BTreeMap::new();
+        for ((policy, control), at) in engine.deadlines() {
+            let row = (vec![control.to_owned()], at.as_second());
+            rows.entry(policy).or_default().push(row);
+        }
+        for policy in engine.policies() {
+            let rows = rows.remove(policy).unwrap_or_default();
+            self.deadline.replace(policy, rows);
+        }
+    }
+
+    /// Notes how much waits.
+    pub fn waiting(&self, queue: &'static str, length: usize) {
+        let length = i64::try_from(length).unwrap_or(i64::MAX);
+        self.queue.with_label_values(&[queue]).set(length);
+    }
+
+    /// Notes the room on the disk of the log.
+    pub fn disk(&self, space: Space) {
+        self.disk_free.set(whole(space.free));
+        self.disk_size.set(whole(space.size));
     }
 
     /// Brings what is known of the inventory up to date; once a second, not per scrape.
@@ -383,6 +235,7 @@ impl Metrics {
                 .set(i64::from(availability.is_usable()));
             let held = i64::try_from(inventory.count(kind)).unwrap_or(i64::MAX);
             self.inventory_objects.with_label_values(&name).set(held);
+            self.watch_gaps.with_label_values(&name); // from 0 on: see `begin`
         }
     }
 
@@ -452,6 +305,9 @@ impl Metrics {
 
     /// Notes how many exceptions are in force, and how many attestations end soon.
     pub fn people(&self, engine: &Engine, now: Now) {
+        let exceptions = engine.exceptions_ending(now);
+        self.exceptions_expiring
+            .set(i64::try_from(exceptions).unwrap_or(i64::MAX));
         let ending = engine.attestations_ending(now);
         self.attestations_expiring
             .set(i64::try_from(ending).unwrap_or(i64::MAX));
@@ -473,4 +329,9 @@ impl Metrics {
         TextEncoder::new().encode(&self.registry.gather(), &mut buffer)?;
         String::from_utf8(buffer).map_err(|error| prometheus::Error::Msg(error.to_string()))
     }
+}
+
+/// A count as a gauge holds it.
+fn whole(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

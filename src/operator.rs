@@ -60,6 +60,9 @@ const TURN: Duration = Duration::from_secs(1);
 /// A failing log is tried again so often.
 const LOG_RETRY: Duration = Duration::from_secs(2);
 
+/// Deadlines of controls are measured so often: each is looked at then.
+const DEADLINES: Duration = Duration::from_secs(15);
+
 /// Something for the loop.
 #[derive(Debug)]
 pub(crate) enum Input {
@@ -139,6 +142,7 @@ pub struct Operator {
     notices: mpsc::Sender<feed::Addressed>,
     origin: Instant,
     log_retry_at: Duration,
+    deadlines_at: Duration,
     observers: observe::Observers,
     anchors: anchors::Anchors,
     keeper: retention::Keeper,
@@ -171,6 +175,7 @@ impl Operator {
             feeds: Feeds::default(),
             origin: Instant::now(),
             log_retry_at: Duration::ZERO,
+            deadlines_at: Duration::ZERO,
             observers: observe::Observers::default(),
             anchors: anchors::Anchors::new(options.anchoring.clone()),
             keeper: retention::Keeper::new(options.retention.clone()),
@@ -308,10 +313,13 @@ impl Operator {
             WatchItem::Synced { .. } => Event::ListEnded(kind),
             WatchItem::Event { line, .. } => Event::Line(kind, line),
             WatchItem::Alive { .. } => Event::Alive(kind),
-            WatchItem::Lost { reason, .. } => match lost(kind, reason) {
-                Some(event) => event,
-                None => return,
-            },
+            WatchItem::Lost { reason, .. } => {
+                self.metrics.request("watch", reason.category());
+                match lost(kind, reason) {
+                    Some(event) => event,
+                    None => return,
+                }
+            }
         };
         self.engine.apply(event, now);
     }
@@ -400,6 +408,14 @@ impl Operator {
             self.metrics.inventory(self.engine.inventory(), now.mono);
             self.metrics.policies(self.feeds.len(OwnKind::Policy));
             self.metrics.people(&self.engine, now);
+            self.metrics.waiting("watch", self.items.len());
+            self.metrics.waiting("result", self.inbox.len());
+            let notices = &self.notices;
+            self.metrics
+                .waiting("event", notices.max_capacity() - notices.capacity());
+            if leads {
+                self.measure_policies(now);
+            }
             let inventory = self.engine.inventory();
             let listed = needed.iter().all(|kind| {
                 *inventory.freshness.of(*kind) != Availability::Listing
@@ -409,6 +425,17 @@ impl Operator {
                 .set_ready(self.feeds.is_synced(OwnKind::Policy) && listed);
         }
         self.health.turned();
+    }
+
+    /// What is measured of policies although nothing changed in them.
+    fn measure_policies(&mut self, now: Now) {
+        for policy in self.engine.policies() {
+            self.metrics.budget(&self.engine, policy, now);
+        }
+        if now.mono >= self.deadlines_at {
+            self.deadlines_at = now.mono + DEADLINES;
+            self.metrics.deadlines(&self.engine);
+        }
     }
 
     /// Compares a list with what is held. What differs twice was lost: the kind is listed anew,

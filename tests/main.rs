@@ -9,12 +9,14 @@
 )]
 
 mod backup;
+mod chart;
 mod cli;
 mod cluster_lifecycle;
 mod encryption;
 mod examples;
 mod harness;
 mod house;
+mod monitoring;
 mod network;
 mod operator;
 mod people;

@@ -1,4 +1,5 @@
-//! `probity probe`: what runs in the pods of the network probe. It listens, or connects once.
+//! `probity probe`: what runs in short-lived pods. It listens or connects once, for the network probe; or it asks whether
+//! the operator is ready, for `helm test`.
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -7,6 +8,7 @@ use std::{
 
 use clap::{Args, Subcommand};
 use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     signal::unix::{SignalKind, signal},
 };
@@ -36,6 +38,14 @@ enum Part {
         #[arg(long, default_value_t = 2)]
         deadline: u64,
     },
+    /// Ask whether the operator is ready, until it is; fails where it doesn't become so in time.
+    Ready {
+        /// Where its metrics are, such as `probity.probity-system.svc:8080`.
+        address: String,
+        /// Seconds in which it must be ready.
+        #[arg(long, default_value_t = 60)]
+        deadline: u64,
+    },
 }
 
 /// Plays one part.
@@ -43,6 +53,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.part {
         Part::Listen { port } => listen(port).await,
         Part::Dial { address, deadline } => dial(address, Duration::from_secs(deadline)).await,
+        Part::Ready { address, deadline } => ready(&address, Duration::from_secs(deadline)).await,
     }
 }
 
@@ -74,6 +85,37 @@ async fn dial(address: SocketAddr, deadline: Duration) -> Result<(), Failure> {
     }
 }
 
+async fn ready(address: &str, deadline: Duration) -> Result<(), Failure> {
+    const PAUSE: Duration = Duration::from_millis(500);
+    let mut last = "no answer".to_owned();
+    let asking = async {
+        loop {
+            match ask(address).await {
+                Ok(answer) if answer.starts_with("HTTP/1.0 200") => return,
+                Ok(answer) => answer
+                    .lines()
+                    .last()
+                    .unwrap_or_default()
+                    .clone_into(&mut last),
+                Err(error) => last = error.to_string(),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    let answered = tokio::time::timeout(deadline, asking).await;
+    answered.map_err(|_| format!("{address} is not ready: {last}"))
+}
+
+/// What `/readyz` answers: HTTP/1.0, so that the answer ends with the connection.
+async fn ask(address: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(address).await?;
+    let request = format!("GET /readyz HTTP/1.0\r\nhost: {address}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,5 +135,23 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         listening.abort();
+    }
+
+    #[tokio::test]
+    async fn an_operator_is_ready_when_it_says_so() {
+        let health = crate::server::Health::default();
+        let metrics = crate::metrics::Metrics::new().unwrap();
+        let address = "127.0.0.1:0".parse().unwrap();
+        let listener = crate::server::bind(address).await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let serving = tokio::spawn(crate::server::serve(listener, metrics, health.clone()));
+        let wait = Duration::from_millis(300);
+        let refused = ready(&address, wait).await.unwrap_err();
+        assert!(refused.contains("not been read completely"), "{refused}");
+        health.set_ready(true);
+        ready(&address, Duration::from_secs(10)).await.unwrap();
+        serving.abort();
+        let gone = ready("127.0.0.1:1", wait).await.unwrap_err();
+        assert!(gone.contains("127.0.0.1:1 is not ready"), "{gone}");
     }
 }

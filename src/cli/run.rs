@@ -24,7 +24,7 @@ use crate::{
     engine::{Config, Engine, ExceptionBounds, Memory, OWNER_LABEL},
     evidence::{
         Answer, Identity, LogError, Position, Reader, body::Start, epochs, journal::Journal,
-        key::PrivateKey,
+        key::PrivateKey, space::space,
     },
     metrics::Metrics,
     operator::{Anchoring, Operator, Options, ProbePlace, Retention},
@@ -205,6 +205,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Metrics::new().map_err(|error| error.to_string())?,
         Health::default(),
     );
+    let measuring = tokio::spawn(measure_disk(arguments.data_dir, metrics.clone()));
     let serving = tokio::spawn(server::serve(listener, metrics.clone(), health.clone()));
     let serving_log = log_listener.map(|listener| tokio::spawn(server::log::serve(listener, dir)));
     let candidate = campaign(connection.client.clone(), lease);
@@ -226,10 +227,27 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     );
     let result = Box::pin(operator.run(asked_to_stop()?)).await;
     serving.abort();
+    measuring.abort();
     if let Some(serving) = serving_log {
         serving.abort();
     }
     result
+}
+
+/// Keeps the metrics of the log's disk up to date.
+async fn measure_disk(data: PathBuf, metrics: Metrics) {
+    const EVERY: Duration = Duration::from_secs(15);
+    let mut turns = tokio::time::interval(EVERY);
+    loop {
+        turns.tick().await;
+        let data = data.clone();
+        // A network file system may hang.
+        match tokio::task::spawn_blocking(move || space(&data)).await {
+            Ok(Ok(space)) => metrics.disk(space),
+            Ok(Err(error)) => tracing::warn!(%error, "The room on the disk of the log is unknown"),
+            Err(_) => return, // the process ends
+        }
+    }
 }
 
 /// The log, and what it says.

@@ -219,6 +219,15 @@ impl Engine {
         let cause = caused(before.map(|verdict| verdict.outcome), outcome, judged.cause);
         let unchanged = before.is_some_and(|b| b.outcome == outcome && b.reason == verdict.reason);
         let before = before.map(|verdict| verdict.outcome);
+        let unseen = match &old {
+            Some(row) => row.unseen,
+            None => before.is_none() && cause == Cause::Policy,
+        };
+        // It may have failed for as long as there was a policy: only now it is seen.
+        let cause = match outcome {
+            Outcome::Fail if unseen && before == Some(Outcome::Unknown) => Cause::Visibility,
+            _ => cause,
+        };
         let deviation = old.as_ref().and_then(|row| row.deviation.clone());
         let opens = outcome == Outcome::Fail && deviation.is_none();
         let next = match (outcome, &deviation) {
@@ -263,6 +272,7 @@ impl Engine {
                 standings: old.map(|row| row.standings).unwrap_or_default(),
                 deviation: next.clone(),
                 verdict: Arc::clone(verdict),
+                unseen: unseen && outcome == Outcome::Unknown,
             };
             instance.rows.insert(subject.clone(), row);
         }

@@ -306,9 +306,10 @@ impl Engine {
             });
             self.status_soon(policy, now);
         }
-        self.out
-            .measures
-            .push(Measure::Reverted(now.mono.saturating_sub(noticed)));
+        self.out.measures.push(Measure::Reverted {
+            control,
+            took: now.mono.saturating_sub(noticed),
+        });
         self.notice_action(
             &subject,
             &policies,

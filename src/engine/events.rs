@@ -14,9 +14,10 @@ use crate::{
     evidence::{
         Record,
         body::{self, Body},
+        words::End,
     },
     inventory::{Availability, Kind, Sym},
-    verdict::{Counts, Outcome},
+    verdict::{Counts, Outcome, Severity},
 };
 
 /// The time of an event or a round.
@@ -223,9 +224,21 @@ pub enum Measure {
     /// The budget of a policy is used up.
     Budget { policy: Sym },
     /// A drift was detected whose bytes were received at this time, on the monotonic clock.
-    Detected(Duration),
+    Detected {
+        control: &'static str,
+        received: Duration,
+    },
     /// From bytes received to the answer of the server to the remedy.
-    Reverted(Duration),
+    Reverted {
+        control: &'static str,
+        took: Duration,
+    },
+    /// A deviation ended.
+    Ended {
+        policy: Sym,
+        control: body::Word,
+        how: End,
+    },
     /// A watch sent something unreadable, or had missed something.
     Gap { kind: Kind },
 }
@@ -241,4 +254,30 @@ pub struct Series {
     pub counts: Counts,
     /// Its failing subjects by owner; at most 200 owners, then `other`.
     pub owners: BTreeMap<String, u64>,
+    /// Severity of its failures.
+    pub severity: Severity,
+    /// Its open deviations: how many, and when the first of them opened.
+    pub deviations: BTreeMap<Origin, (u64, Timestamp)>,
+}
+
+/// Where a deviation comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    /// It was there when the policy first looked.
+    Baseline,
+    /// It came later.
+    New,
+}
+
+impl Origin {
+    /// Every origin.
+    pub const ALL: [Self; 2] = [Self::Baseline, Self::New];
+
+    /// Name in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Baseline => "Baseline",
+            Self::New => "New",
+        }
+    }
 }

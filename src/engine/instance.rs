@@ -44,6 +44,8 @@ pub(super) struct Row {
     pub(super) standings: Vec<(Sym, Standing)>,
     /// When the bytes arrived that led to this outcome, on the monotonic clock.
     pub(super) noticed: std::time::Duration,
+    /// Whether it has been unknown ever since the policy first looked.
+    pub(super) unseen: bool,
 }
 
 impl Row {

@@ -33,6 +33,12 @@ impl Budget {
         }
     }
 
+    /// Writes within the last minute.
+    pub(super) fn spent(&self, now: Duration) -> usize {
+        let recent = self.writes.iter().filter(|at| **at + MINUTE > now);
+        recent.count()
+    }
+
     /// Counts a write.
     pub(super) fn spend(&mut self, now: Duration) {
         self.writes.push_back(now);

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Engine, Notice, Series, instance::Instance};
-use crate::verdict::{Outcome, Severity};
+use jiff::Timestamp;
+
+use super::{Engine, Notice, Now, Origin, Series, instance::Instance};
+use crate::{evidence::words::Cause, inventory::Sym, verdict::Outcome};
 
 impl Engine {
     /// Uids of a notice's subject and policy, where they are known.
@@ -34,6 +36,8 @@ impl Engine {
                     outcome: instance.outcome(),
                     counts: instance.visible_counts(),
                     owners: self.failing_by_owner(instance),
+                    severity: control.severity,
+                    deviations: Self::open_deviations(instance),
                 })
             })
             .collect()
@@ -61,15 +65,61 @@ impl Engine {
         owners
     }
 
-    /// Deviations that are open, by severity.
-    pub fn open_deviations(&self) -> BTreeMap<Severity, u64> {
+    /// The open deviations of a control: how many, and when the first of them opened.
+    fn open_deviations(instance: &Instance) -> BTreeMap<Origin, (u64, Timestamp)> {
         let mut open = BTreeMap::new();
-        for instance in self.instances.values() {
-            let rows = instance.rows.values();
-            let failing = rows.filter(|row| row.deviation.is_some()).count();
-            let failing = u64::try_from(failing).unwrap_or(u64::MAX);
-            *open.entry(self.severity(instance)).or_default() += failing;
+        if instance.key.suspended {
+            return open; // judged, but not held against anyone
+        }
+        let rows = instance.rows.values();
+        for deviation in rows.filter_map(|row| row.deviation.as_ref()) {
+            let origin = match deviation.cause {
+                Cause::Policy | Cause::Visibility => Origin::Baseline,
+                _ => Origin::New,
+            };
+            let (count, oldest) = open.entry(origin).or_insert((0, deviation.opened));
+            *count += 1;
+            *oldest = deviation.opened.min(*oldest);
         }
         open
+    }
+
+    /// For each control that passes only until some time: when the first of its subjects stops to
+    /// pass unless something happens. Every such verdict is looked at: not for every round.
+    pub fn deadlines(&self) -> BTreeMap<(Sym, &'static str), Timestamp> {
+        let mut deadlines = BTreeMap::new();
+        for (rule, subject, at) in self.timers.rechecks() {
+            let Some(rule) = self.rules.get(&rule) else {
+                continue;
+            };
+            let said = rule.table.get(subject);
+            if said.is_none_or(|said| said.verdict.outcome != Outcome::Pass) {
+                continue;
+            }
+            let instances = rule.instances.iter();
+            for instance in instances.filter_map(|id| self.instances.get(id)) {
+                if instance.holds(subject) {
+                    for policy in &instance.policies {
+                        deadlines
+                            .entry((policy.clone(), instance.key.control))
+                            .or_insert(at); // they come in order
+                    }
+                }
+            }
+        }
+        deadlines
+    }
+
+    /// The names of all policies.
+    pub fn policies(&self) -> impl Iterator<Item = &Sym> {
+        self.policies.keys()
+    }
+
+    /// Writes of a policy within the last minute, and how many there may be.
+    pub fn budget(&self, policy: &str, now: Now) -> Option<(u64, u32)> {
+        let limit = self.policies.get(policy)?.spec.limits.writes_per_minute;
+        let spent = self.budgets.get(policy);
+        let spent = spent.map_or(0, |budget| budget.spent(now.mono));
+        Some((u64::try_from(spent).unwrap_or(u64::MAX), limit))
     }
 }

@@ -140,6 +140,12 @@ impl Memory {
         }
     }
 
+    /// The cause of a deviation that is known already: what is said of it later has causes of its own.
+    fn cause_of(&self, key: &RowKey, deviation: &str) -> Option<words::Cause> {
+        let known = self.rows.get(key)?.deviation.as_ref()?;
+        (known.id == deviation).then_some(known.cause)
+    }
+
     fn recall_transition(&mut self, at: Timestamp, said: &crate::evidence::body::Transition) {
         for policy in &said.policies {
             let key = (
@@ -159,7 +165,7 @@ impl Memory {
                 .map(|id| Deviation {
                     id: id.clone(),
                     opened: said.opened.unwrap_or(at),
-                    cause: said.cause,
+                    cause: self.cause_of(&key, id).unwrap_or(said.cause),
                     mended: false,
                 });
             let reference = said.subject.clone();

@@ -72,7 +72,9 @@ pub(crate) use crate::evidence::blob::hex;
 
 pub use self::{
     drill::{DrillCall, DrillWrite, Spot},
-    events::{Config, Event, ExceptionBounds, Measure, Notice, NoticeKind, Now, Round, Series},
+    events::{
+        Config, Event, ExceptionBounds, Measure, Notice, NoticeKind, Now, Origin, Round, Series,
+    },
     findings::Findings,
     flights::{Action, ActionResult, Failure, FailureKind, Step},
     memory::Memory,
@@ -428,6 +430,18 @@ impl Engine {
         if self.leading {
             self.memory.lasting.note(&body);
             self.memory.people.note(&body);
+            if let Body::Transition(said) = &body
+                && let Some(how) = said.ended
+            {
+                let (control, policies) = (&said.control, said.policies.iter());
+                self.out
+                    .measures
+                    .extend(policies.map(|policy| Measure::Ended {
+                        policy: policy.clone(),
+                        control: control.clone(),
+                        how,
+                    }));
+            }
             self.out.entries.push(body);
         }
     }

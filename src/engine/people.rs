@@ -315,6 +315,13 @@ impl Engine {
         self.people.exceptions.in_force(kind)
     }
 
+    /// How many exceptions that are in force end within a week.
+    pub fn exceptions_ending(&self, now: Now) -> usize {
+        const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
+        let soon = now.wall.saturating_add(WEEK).unwrap_or(Timestamp::MAX);
+        self.people.exceptions.ending(soon)
+    }
+
     /// How many attestations that count end within a month.
     pub fn attestations_ending(&self, now: Now) -> usize {
         const MONTH: SignedDuration = SignedDuration::from_hours(30 * 24);

@@ -86,7 +86,15 @@ impl Engine {
         let known = self.memory.row(names, control, subject);
         self.memory.taken(names, control, subject);
         let row = instance.rows.get_mut(subject);
-        let mut deviation = row.and_then(|row| row.deviation.as_mut());
+        let mut deviation = row.and_then(|row| {
+            row.unseen &= known.is_none();
+            // What can't be seen has not ended.
+            if let (Outcome::Unknown, None, Some(known)) = (verdict.outcome, &row.deviation, &known)
+            {
+                row.deviation.clone_from(&known.deviation);
+            }
+            row.deviation.as_mut()
+        });
         let before = known.as_ref().map(|known| known.outcome);
         let mut cause = deviation.as_ref().map_or(Cause::Policy, |open| open.cause);
         let closed = known.as_ref().and_then(|known| known.deviation.clone());
@@ -373,7 +381,10 @@ impl Engine {
         let policies = instance.policies.iter().cloned();
         let drifts = policies.map(|policy| Measure::Drift { policy, control });
         self.out.measures.extend(drifts);
-        self.out.measures.push(Measure::Detected(now.received));
+        self.out.measures.push(Measure::Detected {
+            control,
+            received: now.received,
+        });
     }
 
     pub(super) fn notice_transition(

@@ -12,6 +12,7 @@ use crate::{
     inventory::Availability,
 };
 
+mod baselines;
 mod carried;
 mod drills;
 mod enforcing;
@@ -258,8 +259,17 @@ impl Drive {
 
     /// What the log would remember of what was said.
     pub(super) fn memory(&self) -> Memory {
+        Self::remembered(&self.said)
+    }
+
+    /// The same, when `before` had said its part before it.
+    pub(super) fn memory_after(&self, before: &Self) -> Memory {
+        Self::remembered(before.said.iter().chain(&self.said))
+    }
+
+    fn remembered<'a>(said: impl IntoIterator<Item = &'a Record>) -> Memory {
         let mut memory = Memory::default();
-        for (seq, record) in self.said.iter().enumerate() {
+        for (seq, record) in said.into_iter().enumerate() {
             let seq = u64::try_from(seq).unwrap();
             memory.recall(Entry {
                 v: 1,

@@ -55,6 +55,13 @@ impl Timers {
         due
     }
 
+    /// When verdicts may change by themselves, the first first.
+    pub(super) fn rechecks(&self) -> impl Iterator<Item = (RuleId, &Subject, Timestamp)> {
+        self.rechecks
+            .iter()
+            .map(|(at, rule, subject)| (*rule, subject, *at))
+    }
+
     /// Asks again at `at` what may be done about a subject.
     pub(super) fn replan(&mut self, at: Duration, id: u32, subject: &Subject) {
         self.replans.insert((at, id, subject.clone()));

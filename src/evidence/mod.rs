@@ -39,6 +39,7 @@ mod recovered;
 mod samples;
 mod sealed;
 mod segment;
+pub mod space;
 pub mod storage;
 pub mod store;
 pub mod tile;

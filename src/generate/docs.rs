@@ -195,7 +195,7 @@ fn kind(schema: &JSONSchemaProps) -> String {
 }
 
 /// Text that stays within one cell of a table.
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     text.split_whitespace()
         .collect::<Vec<_>>()
         .join(" ")

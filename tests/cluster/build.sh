@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds a Kubernetes control plane from pinned Go modules into .bin/, for the tests.
 #
-#   build.sh [GROUP...]    GROUP: etcd kubernetes kwok helm crds cron cyclonus tlog (all by default)
+#   build.sh [GROUP...]    GROUP: etcd kubernetes kwok helm crds cron cyclonus tlog
+#                        prometheus grafana openapi (all by default)
 #
 # Needs Go, bash and coreutils. What is already built from the same pins is skipped at once.
 # Binaries of KUBEBUILDER_ASSETS (etcd, kube-apiserver, kubectl) are used where they run.
@@ -46,8 +47,13 @@ binaries() {
     cron) echo "cron=." ;;
     cyclonus) echo "cyclonus=." ;;
     tlog) echo "fsck=github.com/transparency-dev/tessera/cmd/fsck" ;;
-    crds) ;;
-    *) die "unknown group: $1 (etcd kubernetes kwok helm crds cron cyclonus tlog)" ;;
+    prometheus)
+      for name in prometheus promtool; do
+        echo "$name=github.com/prometheus/prometheus/cmd/$name"
+      done ;;
+    grafana) echo "dashboards=." ;;
+    crds | openapi) ;;
+    *) die "unknown group: $1 (etcd kubernetes kwok helm crds cron cyclonus tlog prometheus grafana openapi)" ;;
   esac
 }
 
@@ -55,6 +61,13 @@ ldflags() {
   case $1 in
     kubernetes) echo "$kubernetes_ldflags" ;;
     *) echo "-s -w" ;;
+  esac
+}
+
+# Build tags. Prometheus is built without its clients of cloud providers: most of its code.
+tags() {
+  case $1 in
+    prometheus) echo remove_all_sd ;;
   esac
 }
 
@@ -68,17 +81,18 @@ usual_time() {
     kwok) echo "about 2 minutes" ;;
     helm) echo "about 3 minutes" ;;
     cron) echo "a few seconds" ;;
-    cyclonus | fsck) echo "about 1 minute" ;;
+    cyclonus | fsck | dashboards | promtool) echo "about 1 minute" ;;
+    prometheus) echo "about 3 minutes" ;;
   esac
 }
 
 # The stamp of a group: equal stamps mean equal results.
 group_stamp() {
   local sum
-  if [[ $1 == crds ]]; then
-    sum=$(sha256sum <"$here/crds/modules.txt")
+  if [[ $1 == crds || $1 == openapi ]]; then
+    sum=$(sha256sum <"$here/$1/modules.txt")
   else
-    sum=$({ cat "$here/$1"/go.* "$here/$1"/*.go 2>/dev/null; ldflags "$1"; } | sha256sum) || true
+    sum=$({ cat "$here/$1"/go.* "$here/$1"/*.go 2>/dev/null; ldflags "$1"; tags "$1"; } | sha256sum) || true
   fi
   echo "${sum%% *}"
 }
@@ -123,7 +137,7 @@ up_to_date() { # GROUP
   done
   case $1 in
     kwok) stamped kwok-stages "$(stages_stamp)" ;;
-    crds) stamped crds "$(group_stamp crds)" ;;
+    crds | openapi) stamped "$1" "$(group_stamp "$1")" ;;
   esac
 }
 
@@ -139,7 +153,7 @@ build_binary() { # GROUP NAME PACKAGE
   else
     say "building $name (cold: $(usual_time "$name"))"
     started=$SECONDS
-    (cd -- "$here/$group" && go build -trimpath -ldflags "$(ldflags "$group")" -o "$temporary" "$package") \
+    (cd -- "$here/$group" && go build -trimpath -tags "$(tags "$group")" -ldflags "$(ldflags "$group")" -o "$temporary" "$package") \
       || die "$name could not be built"
     say "built $name in $((SECONDS - started)) s"
   fi
@@ -193,8 +207,25 @@ copy_crds() {
   stamp crds "$(group_stamp crds)"
 }
 
+# What the API servers of other versions say of their types; nothing of them is built.
+copy_openapi() {
+  local minor version hash json temporary=$bin/.tmp.$$.openapi
+  stamped openapi "$(group_stamp openapi)" && return 0
+  mkdir -p -- "$temporary"
+  while read -r minor version hash; do
+    [[ -n $minor && $minor != \#* ]] || continue
+    say "fetching the types of Kubernetes $version"
+    json=$(cd -- "$here/crds" && go mod download -json "k8s.io/kubernetes@$version") || die "k8s.io/kubernetes@$version: $json"
+    [[ $(json_field "$json" Sum) == "$hash" ]] \
+      || die "k8s.io/kubernetes@$version: hash is $(json_field "$json" Sum), modules.txt says $hash"
+    cat -- "$(json_field "$json" Dir)/api/openapi-spec/swagger.json" >"$temporary/$minor.json"
+  done <"$here/openapi/modules.txt"
+  swap_folder "$bin/openapi" "$temporary"
+  stamp openapi "$(group_stamp openapi)"
+}
+
 groups=("$@")
-((${#groups[@]})) || groups=(etcd kubernetes kwok helm crds cron cyclonus tlog)
+((${#groups[@]})) || groups=(etcd kubernetes kwok helm crds cron cyclonus tlog prometheus grafana openapi)
 
 missing=()
 for group in "${groups[@]}"; do
@@ -220,5 +251,6 @@ for group in "${missing[@]}"; do
   case $group in
     kwok) copy_stages ;;
     crds) copy_crds ;;
+    openapi) copy_openapi ;;
   esac
 done

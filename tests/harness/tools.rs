@@ -27,6 +27,12 @@ pub(crate) enum Group {
     Cyclonus,
     /// `fsck` of Tessera, which reads transparency logs.
     Tlog,
+    /// `prometheus` and `promtool`.
+    Prometheus,
+    /// `dashboards`, which reads dashboards with Grafana's own types.
+    Grafana,
+    /// What API servers say of their types, by minor version.
+    Openapi,
 }
 
 impl Group {
@@ -40,6 +46,9 @@ impl Group {
             Self::Crds => "crds",
             Self::Cyclonus => "cyclonus",
             Self::Tlog => "tlog",
+            Self::Prometheus => "prometheus",
+            Self::Grafana => "grafana",
+            Self::Openapi => "openapi",
         }
     }
 }

@@ -55,3 +55,31 @@ subjects:
 {{- /* The one lease and the one canary: their names are the program's, not the release's. */}}
 {{- define "probity.lease" -}}probity{{- end }}
 {{- define "probity.canary" -}}probity-canary{{- end }}
+
+{{- /* Values that contradict each other, each in one line that says what to do. */}}
+{{- define "probity.check" }}
+{{- $replicas := int .Values.replicas }}
+{{- with .Values.persistence }}
+{{- if and .existingClaim (not .enabled) }}
+{{- fail "persistence.existingClaim needs persistence.enabled: set it to true, or remove the claim" }}
+{{- end }}
+{{- if and .existingClaim (gt $replicas 1) }}
+{{- fail "persistence.existingClaim is for one replica: each keeps its own log; remove it, or set replicas to 1" }}
+{{- end }}
+{{- end }}
+{{- range $value, $namespace := dict "networkProbe.namespace" .Values.networkProbe.namespace "drill.namespace" .Values.drill.namespace }}
+{{- if eq $namespace $.Release.Namespace }}
+{{- fail (printf "%s must not be %s, the namespace of the release: what it holds is deleted; choose another one" $value $namespace) }}
+{{- end }}
+{{- end }}
+{{- if and .Values.drill.enabled .Values.networkProbe.enabled (eq (include "probity.sandbox" .) (include "probity.probeNamespace" .)) }}
+{{- fail "drill.namespace and networkProbe.namespace are the same: drills delete theirs; choose another one" }}
+{{- end }}
+{{- range $arg := .Values.extraArgs }}
+{{- range $own := list "--data-dir" "--metrics-address" "--namespace" "--replica" "--log-format" "--signing-key" }}
+{{- if or (eq $arg $own) (hasPrefix (printf "%s=" $own) $arg) }}
+{{- fail (printf "extraArgs must not hold %s: the chart sets it; use the value for it" $own) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}

@@ -294,6 +294,13 @@ impl Exceptions {
             .count()
     }
 
+    /// How many of those in force end by `soon`.
+    pub(super) fn ending(&self, soon: Timestamp) -> usize {
+        let all = self.by_control.values().flat_map(BTreeMap::values);
+        all.filter(|(exception, state)| state.in_force && exception.expires <= soon)
+            .count()
+    }
+
     /// The exceptions of a control.
     pub(super) fn of(&self, control: &str) -> impl Iterator<Item = &ObjectKey> {
         self.by_control

@@ -159,7 +159,12 @@ impl Drive {
                 members.map(|(subject, verdict)| format!("{subject}: {}", verdict.outcome))
             });
             let rows = members.collect();
-            (name.to_string(), self.engine.series(name), rows)
+            // Where a deviation comes from is history.
+            let series = self.engine.series(name).into_iter().map(|series| Series {
+                deviations: BTreeMap::new(),
+                ..series
+            });
+            (name.to_string(), series.collect(), rows)
         });
         rows.collect()
     }

@@ -1,0 +1,134 @@
+//! The life of a release: from the previous chart to this one, back, and gone.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::{EVERYTHING, NAMESPACE, chart};
+use crate::harness::{Cluster, Options, crds};
+
+fn previous() -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    root.join("tests/chart/previous.tgz").display().to_string()
+}
+
+fn get(cluster: &Cluster, what: &[&str]) -> Value {
+    let mut args = vec!["get"];
+    args.extend(what);
+    args.extend(["-o", "json"]);
+    serde_json::from_str(&cluster.kubectl_ok(&args, None)).unwrap()
+}
+
+/// The kinds of the Prometheus operator that the chart makes.
+fn monitoring(cluster: &Cluster) {
+    let folder = crds("prometheus-operator").unwrap();
+    for kind in ["servicemonitors", "prometheusrules"] {
+        let file = folder.join(format!("monitoring.coreos.com_{kind}.yaml"));
+        let file = file.display().to_string();
+        cluster.kubectl_ok(&["apply", "--server-side", "-f", &file], None);
+    }
+    cluster.serves_crds();
+}
+
+fn release(cluster: &Cluster, verb: &str, chart: &str, values: &[&str]) {
+    let mut args = vec![verb, "probity", chart, "--namespace", NAMESPACE];
+    if verb == "install" {
+        args.push("--create-namespace");
+    }
+    for value in values {
+        args.extend(["--set", value]);
+    }
+    cluster.helm_ok(&args);
+}
+
+fn without_comments(text: &str) -> String {
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines
+        .collect::<Vec<_>>()
+        .join("\n")
+        .trim_matches(['-', '\n'])
+        .to_owned()
+}
+
+#[test]
+fn a_release_is_upgraded_rolled_back_and_removed_and_the_policies_stay() {
+    let cluster = Cluster::start(Options::default()).unwrap();
+    cluster.kubectl_ok(&["create", "namespace", "velero"], None);
+    release(&cluster, "install", &previous(), &["replicas=1"]);
+    cluster.serves_crds();
+    let baseline = include_str!("../../examples/policies/soc2-baseline.yaml");
+    let one = "apiVersion: probity.dev/v1alpha1\nkind: ControlPolicy\nmetadata: {name: kept}\nspec: {controls: {netHostNetwork: {}}}\n";
+    cluster.kubectl_ok(&["apply", "-f", "-"], Some(one));
+
+    monitoring(&cluster);
+    let mut values = EVERYTHING.to_vec();
+    values.push("replicas=1");
+    release(&cluster, "upgrade", &chart(), &values);
+    // The CRDs have come along: they take every control that this program knows.
+    cluster.kubectl_ok(&["apply", "-f", "-"], Some(baseline));
+    get(&cluster, &["controlpolicy", "kept"]);
+    let rule = get(&cluster, &["prometheusrule", "probity", "-n", NAMESPACE]);
+    assert!(rule["spec"]["groups"][1]["rules"].as_array().unwrap().len() > 10);
+    get(&cluster, &["servicemonitor", "probity", "-n", NAMESPACE]);
+    let dashboards = get(
+        &cluster,
+        &["configmaps", "-l", "grafana_dashboard=1", "-n", NAMESPACE],
+    );
+    assert_eq!(dashboards["items"].as_array().unwrap().len(), 4);
+    what_is_installed_is_what_a_template_renders(&cluster, &values);
+
+    cluster.helm_ok(&["rollback", "probity", "1", "--namespace", NAMESPACE]);
+    let gone = [
+        "get",
+        "prometheusrule,servicemonitor",
+        "-n",
+        NAMESPACE,
+        "-o",
+        "name",
+    ];
+    assert_eq!(cluster.kubectl_ok(&gone, None), "");
+    get(&cluster, &["controlpolicy", "kept"]);
+    release(&cluster, "upgrade", &chart(), &["replicas=1"]);
+
+    cluster.helm_ok(&["uninstall", "probity", "--namespace", NAMESPACE]);
+    get(&cluster, &["controlpolicy", "kept"]);
+    get(&cluster, &["controlpolicy", "soc2-baseline"]);
+    let left = [
+        "get",
+        "statefulset,service,networkpolicy,serviceaccount,clusterrole,clusterrolebinding,validatingadmissionpolicy",
+        "-A",
+        "-l",
+        "app.kubernetes.io/part-of=probity",
+        "-o",
+        "name",
+    ];
+    assert_eq!(cluster.kubectl_ok(&left, None), "");
+    // A release of the same name takes its CRDs over again.
+    release(&cluster, "install", &chart(), &["replicas=0"]);
+    get(&cluster, &["controlpolicy", "kept"]);
+}
+
+/// Argo CD applies what `helm template` renders: it must be what `helm install` does.
+fn what_is_installed_is_what_a_template_renders(cluster: &Cluster, values: &[&str]) {
+    let installed = cluster.helm_ok(&["get", "manifest", "probity", "--namespace", NAMESPACE]);
+    let chart = chart();
+    let mut args = vec![
+        "template",
+        "probity",
+        &chart,
+        "--namespace",
+        NAMESPACE,
+        "--no-hooks",
+    ];
+    for value in values {
+        args.extend(["--set", value]);
+    }
+    let rendered = cluster.helm_ok(&args);
+    let (installed, rendered) = (without_comments(&installed), without_comments(&rendered));
+    let differing = installed
+        .lines()
+        .zip(rendered.lines())
+        .find(|(a, b)| a != b);
+    assert_eq!(differing, None);
+    assert_eq!(installed.lines().count(), rendered.lines().count());
+}

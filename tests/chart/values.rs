@@ -1,0 +1,219 @@
+//! Values: what contradicts itself is refused in one line, what is set arrives.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::{EVERYTHING, chart, helm, rendered, template};
+
+#[test]
+fn the_chart_passes_helms_own_checks() {
+    for values in [&[][..], &EVERYTHING] {
+        let chart = chart();
+        let mut args = vec!["lint", "--strict", &chart];
+        for value in values {
+            args.extend(["--set", value]);
+        }
+        let output = helm(&args);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{said}");
+    }
+}
+
+#[test]
+fn values_that_contradict_each_other_are_refused_in_one_line() {
+    let cases: [(&[&str], &str); 9] = [
+        (
+            &["persistence.existingClaim=x", "replicas=2"],
+            "persistence.existingClaim is for one replica",
+        ),
+        (
+            &["persistence.existingClaim=x", "persistence.enabled=false"],
+            "set it to true, or remove the claim",
+        ),
+        (
+            &["drill.namespace=probity-system"],
+            "drill.namespace must not be probity-system",
+        ),
+        (
+            &["networkProbe.namespace=probity-system"],
+            "networkProbe.namespace must not be probity-system",
+        ),
+        (
+            &[
+                "drill.enabled=true",
+                "drill.namespace=x",
+                "networkProbe.enabled=true",
+                "networkProbe.namespace=x",
+            ],
+            "drill.namespace and networkProbe.namespace are the same",
+        ),
+        (
+            &["extraArgs={--data-dir=/x}"],
+            "extraArgs must not hold --data-dir",
+        ),
+        (&["image.digest=latest"], "image/digest"),
+        (&["replicas=two"], "replicas"),
+        (&["enforcment.network=true"], "enforcment"),
+    ];
+    for (values, wanted) in cases {
+        let output = template(values);
+        assert!(!output.status.success(), "{values:?} is taken");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let line = said.lines().find(|line| line.contains(wanted));
+        assert!(line.is_some(), "{values:?}: {said}");
+    }
+}
+
+/// Argo CD renders with `helm template` again and again: the same values must give the same bytes, and nothing may ask
+/// the cluster, draw lots, or wait for a hook.
+#[test]
+fn the_same_values_render_the_same_bytes() {
+    assert_eq!(rendered(&EVERYTHING), rendered(&EVERYTHING));
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/probity/templates");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().collect();
+    assert!(files.len() > 15);
+    while let Some(entry) = files.pop() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            continue; // tests: hooks by their nature
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        for call in [
+            "lookup ",
+            "randAlpha",
+            "uuidv4",
+            "now |",
+            "genCA",
+            "helm.sh/hook:",
+        ] {
+            assert!(!text.contains(call), "{}: {call}", path.display());
+        }
+    }
+}
+
+fn documents(text: &str) -> Vec<Value> {
+    let parts = text.split("\n---\n");
+    let parts = parts.filter(|part| {
+        part.lines()
+            .any(|line| !line.starts_with('#') && !line.trim().is_empty())
+    });
+    parts
+        .map(|part| serde_saphyr::from_str(part).unwrap())
+        .collect()
+}
+
+fn find<'a>(documents: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    documents
+        .iter()
+        .filter(|document| document["kind"] == kind)
+        .collect()
+}
+
+#[test]
+fn what_is_off_by_default_is_not_there() {
+    let documents = documents(&rendered(&["crds.install=false"]));
+    for kind in [
+        "ServiceMonitor",
+        "PrometheusRule",
+        "ConfigMap",
+        "PodDisruptionBudget",
+        "CustomResourceDefinition",
+    ] {
+        assert!(find(&documents, kind).is_empty(), "{kind}");
+    }
+    let pod = &find(&documents, "StatefulSet")[0]["spec"]["template"]["spec"];
+    assert!(pod.get("hostUsers").is_none());
+    let container = &pod["containers"][0]["securityContext"];
+    assert_eq!(container["readOnlyRootFilesystem"], true);
+    assert_eq!(container["allowPrivilegeEscalation"], false);
+    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+    assert_eq!(
+        pod["securityContext"]["seccompProfile"]["type"],
+        "RuntimeDefault"
+    );
+}
+
+#[test]
+fn what_is_switched_on_arrives() {
+    let mut values = EVERYTHING.to_vec();
+    values.extend([
+        "crds.install=false",
+        "docsUrl=https://docs.example.org/probity",
+    ]);
+    let text = rendered(&values);
+    let documents = documents(&text);
+    let rule = find(&documents, "PrometheusRule")[0];
+    let file = std::fs::read_to_string(Path::new(&chart()).join("files/rules.yaml")).unwrap();
+    let file = file.replace(
+        "https://probity.dev/docs",
+        "https://docs.example.org/probity",
+    );
+    let wanted: Value = serde_saphyr::from_str(&file).unwrap();
+    assert_eq!(
+        rule["spec"], wanted,
+        "Prometheus' templates arrive as they are"
+    );
+    assert!(!text.contains("https://probity.dev/docs"));
+
+    let dashboards = find(&documents, "ConfigMap");
+    assert_eq!(dashboards.len(), 4);
+    for dashboard in dashboards {
+        assert_eq!(dashboard["metadata"]["labels"]["grafana_dashboard"], "1");
+        let (_, json) = dashboard["data"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .next()
+            .unwrap();
+        let json: Value = serde_json::from_str(json.as_str().unwrap()).unwrap();
+        assert!(json["title"].as_str().unwrap().starts_with("Probity / "));
+        // ConfigMaps end at 1 MiB, and so does `kubectl apply` at 256 KiB.
+        assert!(dashboard.to_string().len() < 200 * 1024);
+    }
+    let pod = &find(&documents, "StatefulSet")[0]["spec"]["template"]["spec"];
+    assert_eq!(pod["hostUsers"], false);
+    let image = pod["containers"][0]["image"].as_str().unwrap();
+    assert!(image.contains("@sha256:"), "{image}");
+    let key = pod["volumes"].as_array().unwrap().iter();
+    let key = key.filter(|volume| volume["secret"]["secretName"] == "probity-key");
+    assert_eq!(key.count(), 1);
+    let args = pod["containers"][0]["args"].to_string();
+    assert!(args.contains("--signing-key=/signing/key"), "{args}");
+    assert_eq!(find(&documents, "PodDisruptionBudget").len(), 1);
+}
+
+/// Each value is in the schema with a description, and each of the schema has a default.
+#[test]
+fn the_schema_describes_every_value_and_no_other() {
+    let read = |file: &str| std::fs::read_to_string(Path::new(&chart()).join(file)).unwrap();
+    let values: Value = serde_saphyr::from_str(&read("values.yaml")).unwrap();
+    let schema: Value = serde_json::from_str(&read("values.schema.json")).unwrap();
+    compare("", &values, &schema);
+}
+
+fn compare(path: &str, values: &Value, schema: &Value) {
+    let Some(properties) = schema["properties"].as_object() else {
+        return;
+    };
+    for (name, property) in properties {
+        let path = format!("{path}.{name}");
+        let said = property["description"].as_str().unwrap_or_default();
+        assert!(said.ends_with('.'), "{path}: {said:?} is no description");
+        // Parent charts set global; a claim of a device is nobody's default.
+        if ![".global", ".resources.claims"].contains(&path.as_str()) {
+            assert!(values.get(name).is_some(), "{path} has no default");
+            compare(&path, &values[name], property);
+        }
+    }
+    for name in values
+        .as_object()
+        .into_iter()
+        .flat_map(|values| values.keys())
+    {
+        assert!(
+            properties.contains_key(name),
+            "{path}.{name} is not in the schema"
+        );
+    }
+}
