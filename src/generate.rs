@@ -2,6 +2,7 @@
 //! the baseline policy. Pure: `probity generate` writes what this returns.
 
 mod docs;
+mod reference;
 mod rights;
 #[cfg(test)]
 mod tests;
@@ -80,6 +81,10 @@ pub fn files() -> Result<BTreeMap<String, String>, GenerateError> {
         );
     }
     files.insert("docs/controls/README.md".to_owned(), docs::index(&infos));
+    files.insert(
+        "docs/reference/api.md".to_owned(),
+        reference::page(&definitions),
+    );
     files.insert(
         "examples/policies/soc2-baseline.yaml".to_owned(),
         baseline(),
