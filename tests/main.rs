@@ -14,6 +14,7 @@ mod encryption;
 mod examples;
 mod harness;
 mod house;
+mod image;
 mod network;
 mod operator;
 mod people;

@@ -14,7 +14,7 @@ use super::world::{World, eventually};
 use crate::harness::{Process, Signal, free_port};
 
 /// The program file. Cargo also tells it when the tests run, which survives a moved build.
-fn file() -> PathBuf {
+pub(crate) fn file() -> PathBuf {
     std::env::var_os("CARGO_BIN_EXE_probity")
         .map_or_else(|| env!("CARGO_BIN_EXE_probity").into(), PathBuf::from)
 }
