@@ -10,6 +10,7 @@
 
 mod backup;
 mod cluster_lifecycle;
+mod docs;
 mod encryption;
 mod examples;
 mod harness;

@@ -22,7 +22,7 @@ mod verify;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::api::DecisionVerdict;
 
@@ -89,6 +89,11 @@ struct Connect {
 
 /// Why a command failed: one line that says what to do.
 type Failure = String;
+
+/// All commands with their arguments, for whoever checks or documents them.
+pub fn arguments() -> clap::Command {
+    Cli::command()
+}
 
 /// Parses the arguments and runs the command. Returns the exit code, with the failure if there is one: 1, or for `verify`,
 /// whose 1 says that a log is not whole, 2.
