@@ -6,8 +6,8 @@
 #   probity-VERSION.provenance.json  how it was made: in-toto statement, SLSA provenance v1; not signed
 #   digest                           digest of the image's manifest
 #
-# Needs rustup, git, jq, a C compiler for musl (Debian: musl-tools), and buildah or docker. The same commit
-# gives the same bytes, wherever it is built: paths are cut out of the program, and times are the commit's.
+# Needs rustup, git, jq, a C compiler for musl (Debian: musl-tools), and buildah or docker. So that the same commit and
+# compiler give the same bytes, paths are cut out of the program, and times are the commit's.
 #
 #   PROBITY_BINARY=FILE   put this program into the image instead of building one
 #   IMAGE=NAME            name of the image in local storage; localhost/probity if not given
@@ -78,7 +78,8 @@ with_docker() {
 write_provenance() {
   jq -n --arg name "$image" --arg digest "${digest#sha256:}" --arg revision "$revision" \
     --arg lock "$(sha256sum Cargo.lock | cut -d' ' -f1)" --arg target "$target" --arg created "$created" \
-    --arg rustc "$(rustc --version)" --arg builder "$(basename "$builder")" '{
+    --arg rustc "$(rustc --version)" --arg builder "$(basename "$builder")" \
+    --argjson given "$([[ -n ${PROBITY_BINARY:-} ]] && echo true || echo false)" '{
     _type: "https://in-toto.io/Statement/v1",
     subject: [{name: $name, digest: {sha256: $digest}}],
     predicateType: "https://slsa.dev/provenance/v1",
@@ -86,7 +87,7 @@ write_provenance() {
       buildDefinition: {
         buildType: "https://probity.dev/image/v1",
         externalParameters: {target: $target, sourceDateEpoch: $created},
-        internalParameters: {rustc: $rustc, builder: $builder},
+        internalParameters: {rustc: $rustc, builder: $builder, programWasGiven: $given},
         resolvedDependencies: [
           {uri: "git+https://probity.dev", digest: {gitCommit: $revision}},
           {uri: "file:Cargo.lock", digest: {sha256: $lock}}
