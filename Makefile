@@ -1,6 +1,6 @@
 # Everything that one needs while working on Probity. `make demo` and `make test` start from nothing.
 
-.PHONY: demo test lint unit integration generate bench cluster tools
+.PHONY: demo test lint unit integration generate bench cluster image image-test tools
 
 # The main job on a real control plane: drift in four families, put back. KEEP=1 keeps it up.
 demo: tools
@@ -36,6 +36,14 @@ bench: tools
 # A Kubernetes control plane with three fake nodes, until Ctrl-C.
 cluster: tools
 	cargo run --example cluster
+
+# The image for this machine's architecture, with SBOM and provenance, in target/image.
+image:
+	image/build.sh
+
+# Runs that image, with nothing but itself, as its user and with a root that can't be written. Needs root.
+image-test: tools
+	PROBITY_IMAGE="$$(ls $(CURDIR)/target/image/probity-*.tar)" CI=true cargo test --locked --test integration image::
 
 # The programs of that control plane, built from pinned Go modules.
 tools:

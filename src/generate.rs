@@ -3,6 +3,7 @@
 
 mod chart;
 mod docs;
+mod reference;
 mod rights;
 #[cfg(test)]
 mod tests;
@@ -95,6 +96,10 @@ pub fn files() -> Result<BTreeMap<String, String>, GenerateError> {
         );
     }
     files.insert("docs/controls/README.md".to_owned(), docs::index(&infos));
+    files.insert(
+        "docs/reference/api.md".to_owned(),
+        reference::page(&definitions),
+    );
     files.insert(
         "examples/policies/soc2-baseline.yaml".to_owned(),
         baseline(),

@@ -1,8 +1,8 @@
 //! `probity log`: print the evidence log.
 
 use std::{
-    io::{BufWriter, ErrorKind, Write},
-    path::PathBuf,
+    io::{BufWriter, ErrorKind, IsTerminal, Write},
+    path::{Path, PathBuf},
 };
 
 use clap::Args;
@@ -11,6 +11,7 @@ use super::Failure;
 use crate::evidence::{
     Body, Entry, Reader,
     body::{ObjectChange, SubjectRef},
+    copy,
 };
 
 /// Arguments of `probity log`.
@@ -33,6 +34,9 @@ pub(super) struct Arguments {
     /// Begin with this entry of the latest log; else with the oldest log.
     #[arg(long, value_name = "SEQ")]
     from: Option<u64>,
+    /// Write a tar archive of all logs to standard output, which `probity verify` reads. It holds no key.
+    #[arg(long, conflicts_with_all = ["json", "kind", "from"])]
+    archive: bool,
 }
 
 /// Prints the entries.
@@ -43,6 +47,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             arguments.data_dir.display()
         )
     };
+    if arguments.archive {
+        return archive(&arguments.data_dir).map_err(|error| explain(&error));
+    }
     let reader = match arguments.from {
         Some(seq) => Reader::open_from(&arguments.data_dir, seq),
         None => Reader::open(&arguments.data_dir),
@@ -73,6 +80,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(explain(&error)),
         _ => Ok(()),
     }
+}
+
+/// Writes a copy of the logs to standard output.
+fn archive(data: &Path) -> Result<(), String> {
+    let out = std::io::stdout();
+    if out.is_terminal() {
+        return Err("an archive is not for a terminal: add > log.tar".to_owned());
+    }
+    let mut out = BufWriter::new(out.lock());
+    copy::archive(data, &mut out).map_err(|error| error.to_string())?;
+    out.flush().map_err(|error| error.to_string())
 }
 
 /// What happened to an object with which people take part.

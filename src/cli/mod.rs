@@ -113,6 +113,11 @@ enum Command {
 /// Why a command failed: one line that says what to do.
 type Failure = String;
 
+/// All commands with their arguments, for whoever checks or documents them.
+pub fn arguments() -> clap::Command {
+    Cli::command()
+}
+
 /// Parses the arguments and runs the command. Returns the exit code, with the failure if there is one: 1, or for `verify`,
 /// whose 1 says that a log is not whole, 2.
 pub async fn main() -> Result<ExitCode, (Failure, ExitCode)> {

@@ -42,6 +42,12 @@ pub enum LogError {
     /// A write or sync failed earlier; the writer must be reopened before it takes more.
     #[error("the evidence log takes no entries since an earlier write failed; it must be reopened")]
     Poisoned,
+    /// The log was published again and again while it was copied.
+    #[error("{} was written faster than it could be copied: try again", path.display())]
+    Moving {
+        /// The folder of the log.
+        path: PathBuf,
+    },
     /// More batches wait than the queue holds: the disk doesn't keep up.
     #[error("{0} batches already wait for the evidence log: the volume is too slow or hangs")]
     Full(usize),
@@ -107,6 +113,7 @@ impl LogError {
             Self::Io { .. } => "Io",
             Self::Corrupt { .. } => "Corrupt",
             Self::Locked { .. } => "Locked",
+            Self::Moving { .. } => "Moving",
             Self::Poisoned => "Poisoned",
             Self::Full(_) => "Full",
             Self::Stopped => "Stopped",

@@ -17,6 +17,7 @@ pub mod body;
 pub mod canonical;
 pub mod carried;
 pub mod checkpoint;
+pub mod copy;
 pub mod entry;
 pub mod epochs;
 mod error;

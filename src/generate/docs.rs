@@ -169,12 +169,8 @@ fn each_parameter(
 
 /// The type of a parameter, in words.
 fn kind(schema: &JSONSchemaProps) -> String {
-    if let Some(values) = &schema.enum_ {
-        let values = values.iter().filter_map(|value| value.0.as_str());
-        return values
-            .map(|value| format!("`{value}`"))
-            .collect::<Vec<_>>()
-            .join(", ");
+    if let Some(values) = enumerated(schema) {
+        return values;
     }
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = &schema.items {
         return format!("list of {}", kind(items));
@@ -192,6 +188,14 @@ fn kind(schema: &JSONSchemaProps) -> String {
             None => name.to_owned(),
         },
     }
+}
+
+/// The values of a field that has a choice of them.
+pub(super) fn enumerated(schema: &JSONSchemaProps) -> Option<String> {
+    let values = schema.enum_.as_ref()?.iter();
+    let values = values.filter_map(|value| value.0.as_str());
+    let values: Vec<_> = values.map(|value| format!("`{value}`")).collect();
+    Some(values.join(", "))
 }
 
 /// Text that stays within one cell of a table.

@@ -218,3 +218,66 @@ fn braces_of_a_description_survive_the_chart() {
     assert!(text.contains("\"{{ \"{{\" }}ns}}\""), "{text}");
     assert!(text.contains("helm.sh/resource-policy: keep"));
 }
+
+/// Every field and rule of a definition, found in its JSON instead of in its types.
+fn walk(path: &str, schema: &serde_json::Value, found: &mut BTreeSet<String>) {
+    for rule in schema["x-kubernetes-validations"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
+        found.insert(rule["message"].as_str().unwrap().to_owned());
+    }
+    if path.starts_with("spec.controls") {
+        return;
+    }
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        let dot = if path.is_empty() { "" } else { "." };
+        let path = format!("{path}{dot}{name}");
+        if path.contains('.') {
+            found.insert(format!("| `{path}` |"));
+        }
+        walk(&path, field, found);
+    }
+    walk_below(&format!("{path}[]"), &schema["items"], found);
+    walk_below(&format!("{path}.*"), &schema["additionalProperties"], found);
+}
+
+fn walk_below(path: &str, schema: &serde_json::Value, found: &mut BTreeSet<String>) {
+    if schema.is_object() {
+        walk(path, schema, found);
+    }
+}
+
+#[test]
+fn the_reference_has_every_kind_field_and_rule() {
+    let page = files().unwrap().remove("docs/reference/api.md").unwrap();
+    let mut sections = page.split("\n## ").skip(1);
+    for (file, definition) in api::definitions() {
+        let definition = serde_json::to_value(definition).unwrap();
+        let section = sections.next().unwrap();
+        let kind = definition["spec"]["names"]["kind"].as_str().unwrap();
+        assert!(section.starts_with(&format!("{kind}\n")), "{file}");
+        let mut wanted = BTreeSet::new();
+        let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        walk("", schema, &mut wanted);
+        assert!(!wanted.is_empty(), "{file}");
+        for text in wanted {
+            assert!(section.contains(&text), "{kind} lacks {text}");
+        }
+    }
+    assert_eq!(sections.next(), None);
+}
+
+#[test]
+fn the_reference_tells_types_bounds_and_defaults() {
+    let page = files().unwrap().remove("docs/reference/api.md").unwrap();
+    for row in [
+        "| `spec.expiresAt` | time | **required** |",
+        "| `spec.subjects[].kind` | string | **required**; 1 to 63 characters |",
+        "| `spec.mode` | `Observe`, `Enforce` | default `\"Observe\"` |",
+        "| `status.size` | integer | **required**; at least 0 |",
+    ] {
+        assert!(page.contains(row), "{row}");
+    }
+}

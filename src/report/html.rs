@@ -227,7 +227,7 @@ fn control(
         "limits": info.map(|info| info.limits),
         "criteria": criteria_of(&operation.control),
         "own": own_controls(facts, &operation.control),
-        "timeline": picture.svg(&format!("{} from {} to {}", operation.control, summary.period.start, summary.period.end)),
+        "timeline": picture.svg(&format!("{} from {} to {}", operation.control, summary.period.start, summary.period.end), summary.until),
         "numbers": numbers,
         "failing": duration(numbers.deviations.failing),
         "detect": mean(numbers.detection.mean()),

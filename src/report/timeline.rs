@@ -82,15 +82,16 @@ impl Timeline {
         found
     }
 
-    /// The picture: an SVG without scripts, styled by the page.
-    pub(super) fn svg(&self, title: &str) -> String {
+    /// The picture: an SVG without scripts, styled by the page. After `until` nothing is known yet.
+    pub(super) fn svg(&self, title: &str, until: Timestamp) -> String {
         let mut svg = String::new();
         // A String can always be written.
         let _ = write!(
             svg,
             "<svg class=\"timeline\" viewBox=\"0 0 {COLUMNS} 40\" role=\"img\" preserveAspectRatio=\"none\" \
-             aria-label=\"{}\"><rect class=\"observed\" x=\"0\" y=\"8\" width=\"{COLUMNS}\" height=\"24\"/>",
-            escape(title)
+             aria-label=\"{}\"><rect class=\"observed\" x=\"0\" y=\"8\" width=\"{}\" height=\"24\"/>",
+            escape(title),
+            self.column(until) + 1
         );
         let bars = [
             ("failing", &self.failing, 8, 24),
@@ -145,7 +146,16 @@ mod tests {
         let bars = Timeline::stretches(&line.failing);
         let told: Vec<_> = bars.iter().map(|bar| (bar.x, bar.width)).collect();
         assert_eq!(told, [(0, 3), (300, 1), (590, 10)]);
-        let svg = line.svg("a <b>");
+        let svg = line.svg("a <b>", at(60_000));
         assert!(svg.contains("aria-label=\"a &lt;b&gt;\"") && !svg.contains("script"));
+    }
+
+    #[test]
+    fn what_is_still_to_come_is_not_shown_as_observed() {
+        let line = Timeline::new(at(0), at(60_000));
+        for (until, width) in [(29_999, 300), (60_000, 600)] {
+            let observed = format!("class=\"observed\" x=\"0\" y=\"8\" width=\"{width}\"");
+            assert!(line.svg("", at(until)).contains(&observed));
+        }
     }
 }

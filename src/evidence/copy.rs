@@ -1,0 +1,204 @@
+//! A copy of a data folder as one archive, also while it is written. Keys stay where they are.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use tar::{Builder, Header};
+
+use super::epochs;
+use super::error::{At, LogError};
+use super::sealed::CHECKPOINT;
+
+/// How often the end of a log is read again because a checkpoint was written meanwhile. One is written every ten seconds
+/// at most, and the end is read within one.
+const TRIES: usize = 5;
+
+/// A file of a log: its path in there, and its content.
+type Copied = (PathBuf, Vec<u8>);
+
+/// Writes the logs of a data folder as a tar archive, which `verify` reads.
+///
+/// What is in it fits together: tiles never change and are copied first; segments, which go once their entries are in
+/// tiles, are copied with a checkpoint that was the latest before and after.
+pub fn archive(data: &Path, to: &mut dyn Write) -> Result<(), LogError> {
+    let mut archive = Builder::new(to);
+    for log in epochs::list(data)? {
+        let name = log.file_name().map_or_else(|| "log".into(), PathBuf::from);
+        let folder = Path::new("epochs").join(name);
+        let mut put = |path: &Path, content: &[u8]| {
+            let mut header = Header::new_gnu();
+            header.set_size(content.len() as u64);
+            header.set_mode(0o644);
+            archive
+                .append_data(&mut header, folder.join(path), content)
+                .at("write to the archive", path)
+        };
+        let mut done = BTreeSet::new();
+        for path in lasting(&log)? {
+            if let Some(content) = read(&log, &path)? {
+                put(&path, &content)?;
+                done.insert(path);
+            }
+        }
+        for (path, content) in end(&log, &done)? {
+            put(&path, &content)?;
+        }
+    }
+    archive.finish().at("write to the archive", data)
+}
+
+/// What is left of a log once `done` is copied, with the checkpoint that all of it belongs to.
+fn end(log: &Path, done: &BTreeSet<PathBuf>) -> Result<Vec<Copied>, LogError> {
+    let mut copied = Vec::new();
+    for _ in 0..TRIES {
+        copied.clear();
+        let before = read(log, Path::new(CHECKPOINT))?;
+        let mut paths = below(log, Path::new("wal"))?;
+        paths.extend(
+            lasting(log)?
+                .into_iter()
+                .filter(|path| !done.contains(path)),
+        );
+        paths.push("checkpoints.jsonl".into());
+        for path in paths {
+            let content = read(log, &path)?;
+            copied.extend(content.map(|content| (path, content)));
+        }
+        if before == read(log, Path::new(CHECKPOINT))? {
+            copied.extend(before.map(|content| (CHECKPOINT.into(), content)));
+            return Ok(copied);
+        }
+    }
+    Err(LogError::Moving {
+        path: log.to_owned(),
+    })
+}
+
+/// Files that never change once they are there.
+fn lasting(log: &Path) -> Result<Vec<PathBuf>, LogError> {
+    let mut paths = below(log, Path::new("tile"))?;
+    paths.extend(below(log, Path::new("blobs"))?);
+    Ok(paths)
+}
+
+/// The files in a folder of a log and below it, in order; none if it is gone.
+fn below(log: &Path, folder: &Path) -> Result<Vec<PathBuf>, LogError> {
+    let whole = log.join(folder);
+    let entries = match fs::read_dir(&whole) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.at("list", &whole)?,
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let entry = entry.at("list", &whole)?;
+        let path = folder.join(entry.file_name());
+        match entry.file_type() {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            kind if kind.as_ref().is_ok_and(fs::FileType::is_dir) => {
+                paths.extend(below(log, &path)?);
+            }
+            kind => {
+                kind.at("look at", &whole)?;
+                paths.push(path);
+            }
+        }
+    }
+    paths.sort_unstable();
+    Ok(paths)
+}
+
+/// The content of a file, unless it is gone.
+fn read(log: &Path, path: &Path) -> Result<Option<Vec<u8>>, LogError> {
+    let whole = log.join(path);
+    match fs::read(&whole) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        content => content.at("read", &whole).map(Some),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::evidence::{
+        Identity, Reader, Record,
+        body::Stop,
+        key::PrivateKey,
+        verify::{Trust, verify},
+    };
+
+    fn open(data: &Path, key: &PrivateKey) -> epochs::Opened {
+        let identity = Identity {
+            cluster: "c-1",
+            replica: "probity-0",
+        };
+        epochs::open(data, identity, key, &[], Timestamp::now()).unwrap()
+    }
+
+    fn append(opened: &epochs::Opened, count: usize) {
+        let records = (0..count).map(|n| {
+            let stop = Stop {
+                reason: format!("entry {n}").into(),
+            };
+            Record::new(Timestamp::now(), stop)
+        });
+        opened.log.append(records.collect()).wait().unwrap();
+    }
+
+    /// How many entries an archive holds, once it has been verified.
+    fn verified(data: &Path) -> usize {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("log.tar");
+        let mut to = fs::File::create(&file).unwrap();
+        archive(data, &mut to).unwrap();
+        let names: Vec<_> = tar::Archive::new(fs::File::open(&file).unwrap())
+            .entries()
+            .unwrap()
+            .map(|entry| entry.unwrap().path().unwrap().into_owned())
+            .collect();
+        assert!(
+            names.iter().all(|name| name.starts_with("epochs")),
+            "{names:?}"
+        );
+        let unpacked = crate::evidence::verify::unpacked(&file).unwrap();
+        let report = verify(unpacked.path(), &Trust::default(), &|_, _| {}).unwrap();
+        let problems: Vec<_> = report.problems().collect();
+        assert!(problems.is_empty(), "{problems:?}");
+        let entries = Reader::open(unpacked.path()).unwrap();
+        entries.collect::<Result<Vec<_>, _>>().unwrap().len()
+    }
+
+    #[test]
+    fn an_archive_of_a_log_that_is_written_is_whole_and_holds_no_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path();
+        let key = PrivateKey::create(&data.join("key")).unwrap();
+        let opened = open(data, &key);
+        append(&opened, 700);
+        opened.log.close().unwrap();
+        assert!(verified(data) >= 700);
+
+        let opened = open(data, &key);
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    append(&opened, 30);
+                }
+            });
+            let mut least = 700;
+            for _ in 0..8 {
+                let held = verified(data);
+                assert!(held >= least, "{held} < {least}");
+                least = held;
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
+        opened.log.close().unwrap();
+    }
+}
