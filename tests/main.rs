@@ -12,6 +12,7 @@ mod backup;
 mod cluster_lifecycle;
 mod encryption;
 mod examples;
+mod fleet;
 mod harness;
 mod house;
 mod network;

@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand.
 #![allow(clippy::print_stdout, reason = "printing is what commands are for")]
 
+mod anchoring;
 mod approve;
 mod baseline;
 mod controls;
@@ -8,6 +9,7 @@ mod crds;
 mod diff;
 mod evidence;
 mod explain;
+mod fleet;
 mod generate;
 mod log;
 mod new_key;
@@ -54,6 +56,9 @@ enum Command {
     Prove(prove::Arguments),
     /// Make the key that signs the evidence log from the next start on.
     NewKey(new_key::Arguments),
+    /// The logs of many clusters side by side, as Parquet for query engines, and the proof of each
+    /// row.
+    Fleet(fleet::Arguments),
     /// Tell how each control operated over an audit period, from the log alone.
     Period(period::Arguments),
     /// Write the auditor pack of an audit period, from the log alone.
@@ -90,17 +95,12 @@ struct Connect {
 /// Why a command failed: one line that says what to do.
 type Failure = String;
 
-/// Parses the arguments and runs the command. Returns the exit code, with the failure if there is one: 1, or for `verify`,
-/// whose 1 says that a log is not whole, 2.
+/// Parses the arguments and runs the command. Returns the exit code, with the failure if there is one: 1, or for `verify`
+/// and `fleet`, whose 1 says that a log is not whole, 2.
 pub async fn main() -> Result<ExitCode, (Failure, ExitCode)> {
     let done = match Cli::parse().command {
-        Command::Verify(arguments) => {
-            return match verify::run(&arguments) {
-                Ok(true) => Ok(ExitCode::SUCCESS),
-                Ok(false) => Ok(ExitCode::FAILURE),
-                Err(failure) => Err((failure, ExitCode::from(2))),
-            };
-        }
+        Command::Verify(arguments) => return judged(verify::run(&arguments)),
+        Command::Fleet(arguments) => return judged(fleet::run(&arguments)),
         Command::Run(arguments) => Box::pin(run::run(*arguments)).await,
         Command::Diff(arguments) => diff::run(arguments).await,
         Command::Approve(arguments) => approve::run(arguments, DecisionVerdict::Approved).await,
@@ -124,4 +124,13 @@ pub async fn main() -> Result<ExitCode, (Failure, ExitCode)> {
     };
     done.map(|()| ExitCode::SUCCESS)
         .map_err(|failure| (failure, ExitCode::FAILURE))
+}
+
+/// The exit code of a command that says whether something is as it should be.
+fn judged(result: Result<bool, Failure>) -> Result<ExitCode, (Failure, ExitCode)> {
+    match result {
+        Ok(true) => Ok(ExitCode::SUCCESS),
+        Ok(false) => Ok(ExitCode::FAILURE),
+        Err(failure) => Err((failure, ExitCode::from(2))),
+    }
 }

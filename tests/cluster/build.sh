@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Builds a Kubernetes control plane from pinned Go modules into .bin/, for the tests.
 #
-#   build.sh [GROUP...]    GROUP: etcd kubernetes kwok helm crds cron cyclonus tlog (all by default)
+#   build.sh [GROUP...]    GROUP: etcd kubernetes kwok helm crds cron cyclonus tlog s3 witness duckdb (all by default)
 #
-# Needs Go, bash and coreutils. What is already built from the same pins is skipped at once.
+# Needs Go, bash and coreutils; for DuckDB, which reads Parquet, Python. What is already built from the same pins is skipped at once.
 # Binaries of KUBEBUILDER_ASSETS (etcd, kube-apiserver, kubectl) are used where they run.
 set -euo pipefail
 
@@ -45,9 +45,11 @@ binaries() {
     helm) echo "helm=helm.sh/helm/v4/cmd/helm" ;;
     cron) echo "cron=." ;;
     cyclonus) echo "cyclonus=." ;;
+    witness) echo "witness=." ;;
     tlog) echo "fsck=github.com/transparency-dev/tessera/cmd/fsck" ;;
-    crds) ;;
-    *) die "unknown group: $1 (etcd kubernetes kwok helm crds cron cyclonus tlog)" ;;
+    s3) echo "versitygw=github.com/versity/versitygw/cmd/versitygw" ;;
+    crds | duckdb) ;;
+    *) die "unknown group: $1 (etcd kubernetes kwok helm crds cron cyclonus tlog s3 witness duckdb)" ;;
   esac
 }
 
@@ -67,8 +69,9 @@ usual_time() {
     kube-scheduler | kubectl) echo "about 1 minute" ;;
     kwok) echo "about 2 minutes" ;;
     helm) echo "about 3 minutes" ;;
-    cron) echo "a few seconds" ;;
+    cron | witness) echo "a few seconds" ;;
     cyclonus | fsck) echo "about 1 minute" ;;
+    versitygw) echo "about 3 minutes" ;;
   esac
 }
 
@@ -77,6 +80,8 @@ group_stamp() {
   local sum
   if [[ $1 == crds ]]; then
     sum=$(sha256sum <"$here/crds/modules.txt")
+  elif [[ $1 == duckdb ]]; then
+    sum=$({ cat "$here/duckdb/requirements.txt"; python3 --version; } | sha256sum)
   else
     sum=$({ cat "$here/$1"/go.* "$here/$1"/*.go 2>/dev/null; ldflags "$1"; } | sha256sum) || true
   fi
@@ -123,7 +128,7 @@ up_to_date() { # GROUP
   done
   case $1 in
     kwok) stamped kwok-stages "$(stages_stamp)" ;;
-    crds) stamped crds "$(group_stamp crds)" ;;
+    crds | duckdb) stamped "$1" "$(group_stamp "$1")" ;;
   esac
 }
 
@@ -193,8 +198,19 @@ copy_crds() {
   stamp crds "$(group_stamp crds)"
 }
 
+install_duckdb() {
+  local folder=$bin/duckdb
+  say "installing DuckDB into $folder"
+  rm -rf -- "$folder"
+  python3 -m venv "$folder"
+  "$folder/bin/pip" install --quiet --disable-pip-version-check -r "$here/duckdb/requirements.txt" \
+    || die "DuckDB could not be installed"
+  ln -s -- "$folder"/lib/python*/site-packages/duckdb_extension_httpfs/extensions/*/httpfs.duckdb_extension "$folder/"
+  stamp duckdb "$(group_stamp duckdb)"
+}
+
 groups=("$@")
-((${#groups[@]})) || groups=(etcd kubernetes kwok helm crds cron cyclonus tlog)
+((${#groups[@]})) || groups=(etcd kubernetes kwok helm crds cron cyclonus tlog s3 witness duckdb)
 
 missing=()
 for group in "${groups[@]}"; do
@@ -220,5 +236,6 @@ for group in "${missing[@]}"; do
   case $group in
     kwok) copy_stages ;;
     crds) copy_crds ;;
+    duckdb) install_duckdb ;;
   esac
 done
