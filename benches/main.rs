@@ -7,6 +7,7 @@ mod idle;
 mod large;
 mod network;
 mod operator;
+mod parquet;
 mod pods;
 mod processing;
 mod putback;
@@ -38,7 +39,7 @@ struct Figure {
 /// A name for `BENCH=`, and what it measures.
 type Bench = (&'static str, fn() -> Result<Vec<Figure>>);
 
-const BENCHES: [Bench; 8] = [
+const BENCHES: [Bench; 9] = [
     ("pods", pods::measure),
     ("verdicts", verdicts::measure),
     ("scale", scale::measure),
@@ -47,6 +48,7 @@ const BENCHES: [Bench; 8] = [
     ("processing", processing::measure),
     ("putback", putback::measure),
     ("idle", idle::measure),
+    ("parquet", parquet::measure),
 ];
 
 fn main() -> ExitCode {

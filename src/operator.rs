@@ -13,6 +13,7 @@
 mod anchors;
 mod carry;
 mod feed;
+mod index;
 mod observe;
 mod reports;
 mod retention;
@@ -27,13 +28,12 @@ use std::{
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-pub use self::{anchors::Anchoring, retention::Retention};
+pub use self::{anchors::Anchoring, index::Indexing, retention::Retention};
 use self::{
     feed::{Feeds, OwnKind},
     watches::{Source, Watches},
 };
 use crate::{
-    api::AnchorStatus,
     cluster::{
         client::Connection,
         events::Publisher,
@@ -82,7 +82,9 @@ pub(crate) enum Input {
         since: Timestamp,
     },
     /// What became of a checkpoint that was to be kept elsewhere.
-    Anchored(Vec<AnchorStatus>),
+    Anchored(anchors::Turned),
+    /// What became of writing rows: how many files.
+    Indexed(Result<usize, String>),
     /// What became of a look for entries that nobody needs, or of their removal.
     Retained(Result<retention::Step, String>),
 }
@@ -110,6 +112,8 @@ pub struct Options {
     pub anchoring: Anchoring,
     /// What is removed of the log, if anything is.
     pub retention: Option<Retention>,
+    /// Whether and where rows for query engines are written.
+    pub indexing: Indexing,
     /// Where the network probe may run; absent means nowhere.
     pub probe: Option<ProbePlace>,
 }
@@ -146,6 +150,7 @@ pub struct Operator {
     observers: observe::Observers,
     anchors: anchors::Anchors,
     keeper: retention::Keeper,
+    index: index::Index,
     started: bool,
     policies: BTreeMap<Sym, String>,
     reports: reports::Reports,
@@ -179,6 +184,7 @@ impl Operator {
             observers: observe::Observers::default(),
             anchors: anchors::Anchors::new(options.anchoring.clone()),
             keeper: retention::Keeper::new(options.retention.clone()),
+            index: index::Index::new(options.indexing.clone()),
             started: false,
             policies: BTreeMap::new(),
             reports: reports::Reports::default(),
@@ -278,9 +284,8 @@ impl Operator {
                 self.engine.apply(Event::RemarkFailed(key), now);
             }
             Input::Found(finding) => self.engine.apply(Event::Found(finding), now),
-            Input::Anchored(anchors) => {
-                self.anchors.kept(&anchors, now.mono);
-            }
+            Input::Anchored(turned) => self.anchors.kept(turned),
+            Input::Indexed(done) => self.index.done(done),
             Input::Retained(step) => self.keeper.came_back(step, &mut self.journal, now.wall),
             Input::Listed {
                 kind,
@@ -399,7 +404,8 @@ impl Operator {
         if self.observers.second_passed(now.mono) {
             self.anchors
                 .turn(&self.journal, &self.connection, &self.sender, now.mono);
-            self.anchors.measure(&self.metrics, now.mono);
+            self.index.turn(&self.sender, now.mono);
+            self.anchors.measure(&self.metrics, now.wall);
             self.keeper
                 .turn(&self.journal, &self.connection, &self.sender, now);
             if let Some(published) = self.journal.published() {

@@ -15,6 +15,7 @@ mod cluster_lifecycle;
 mod docs;
 mod encryption;
 mod examples;
+mod fleet;
 mod harness;
 mod house;
 mod image;

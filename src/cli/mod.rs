@@ -13,6 +13,7 @@ macro_rules! print {
     ($($text:tt)*) => { crate::cli::output::write(format_args!($($text)*)) };
 }
 
+mod anchoring;
 mod approve;
 mod baseline;
 mod complete;
@@ -22,6 +23,7 @@ mod crds;
 mod diff;
 mod evidence;
 mod explain;
+mod fleet;
 mod generate;
 mod log;
 mod new_key;
@@ -81,6 +83,9 @@ enum Command {
     Prove(prove::Arguments),
     /// Make the key that signs the evidence log from the next start on.
     NewKey(new_key::Arguments),
+    /// The logs of many clusters side by side, as Parquet for query engines, and the proof of each
+    /// row.
+    Fleet(fleet::Arguments),
     /// Tell how each control operated over an audit period, from the log alone.
     Period(period::Arguments),
     /// Write the auditor pack of an audit period, from the log alone.
@@ -118,8 +123,8 @@ pub fn arguments() -> clap::Command {
     Cli::command()
 }
 
-/// Parses the arguments and runs the command. Returns the exit code, with the failure if there is one: 1, or for `verify`,
-/// whose 1 says that a log is not whole, 2.
+/// Parses the arguments and runs the command. Returns the exit code, with the failure if there is one: 1, or for `verify`
+/// and `fleet`, whose 1 says that a log is not whole, 2.
 pub async fn main() -> Result<ExitCode, (Failure, ExitCode)> {
     let ended = command(parse().command).await;
     output::finish().map_err(|failure| (failure, ExitCode::from(2)))?;
@@ -140,13 +145,8 @@ fn parse() -> Cli {
 
 async fn command(command: Command) -> Result<ExitCode, (Failure, ExitCode)> {
     let done = match command {
-        Command::Verify(arguments) => {
-            return match verify::run(&arguments) {
-                Ok(true) => Ok(ExitCode::SUCCESS),
-                Ok(false) => Ok(ExitCode::FAILURE),
-                Err(failure) => Err((failure, ExitCode::from(2))),
-            };
-        }
+        Command::Verify(arguments) => return judged(verify::run(&arguments)),
+        Command::Fleet(arguments) => return judged(fleet::run(&arguments)),
         Command::Scan(arguments) => {
             return scan::run(arguments)
                 .await
@@ -190,4 +190,13 @@ async fn command(command: Command) -> Result<ExitCode, (Failure, ExitCode)> {
     };
     done.map(|()| ExitCode::SUCCESS)
         .map_err(|failure| (failure, ExitCode::FAILURE))
+}
+
+/// The exit code of a command that says whether something is as it should be.
+fn judged(result: Result<bool, Failure>) -> Result<ExitCode, (Failure, ExitCode)> {
+    match result {
+        Ok(true) => Ok(ExitCode::SUCCESS),
+        Ok(false) => Ok(ExitCode::FAILURE),
+        Err(failure) => Err((failure, ExitCode::from(2))),
+    }
 }

@@ -14,7 +14,7 @@ use tokio::{
     sync::mpsc::UnboundedReceiver,
 };
 
-use super::{Connect, Failure};
+use super::{Connect, Failure, anchoring::AnchorArguments};
 use crate::{
     cluster::{
         anchors::{self, Places},
@@ -27,7 +27,7 @@ use crate::{
         key::PrivateKey, space::space,
     },
     metrics::Metrics,
-    operator::{Anchoring, Operator, Options, ProbePlace, Retention},
+    operator::{Anchoring, Indexing, Operator, Options, ProbePlace, Retention},
     server::{self, Health},
 };
 
@@ -69,13 +69,12 @@ pub(super) struct Arguments {
         value_parser = clap::value_parser!(u16).range(30..=3650)
     )]
     prune_after: Option<u16>,
-    /// Namespace for a `ConfigMap` with the latest checkpoint of the log.
-    #[arg(long, value_name = "NAME")]
-    anchor_namespace: Option<String>,
-    /// Folder for checkpoints of the log, on a file system that the cluster's administrators can't
-    /// change.
-    #[arg(long, value_name = "DIR")]
-    anchor_dir: Option<PathBuf>,
+    #[command(flatten)]
+    anchoring: AnchorArguments,
+    /// Write the entries of days that are over as Parquet, for query engines: into the folder
+    /// `parquet` of the data folder, and into the bucket.
+    #[arg(long, env = "PROBITY_PARQUET")]
+    parquet: bool,
     /// Namespace that Probity runs in; else the one of the kubeconfig or pod.
     #[arg(long, value_name = "NAME", env = "POD_NAMESPACE")]
     namespace: Option<String>,
@@ -158,12 +157,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         .unwrap_or_else(|| connection.namespace.clone());
     tracing::info!(server = version.git_version, namespace, "Connected");
     let cluster = cluster_uid(&connection).await?;
-    let places = Places {
-        replica: arguments.replica.clone(),
-        namespace: namespace.clone(),
-        config_map: arguments.anchor_namespace,
-        folder: arguments.anchor_dir,
-    };
+    let places = arguments.anchoring.places(&namespace, &arguments.replica)?;
     let Opened {
         memory,
         previous_end,
@@ -189,6 +183,10 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         replica: arguments.replica.clone(),
         timing,
         first_term: memory.epoch().map_or(0, |epoch| epoch + 1),
+    };
+    let indexing = Indexing {
+        data: arguments.parquet.then_some(arguments.data_dir),
+        bucket: anchoring.places.bucket.clone(),
     };
     let start = start(cluster, &arguments.replica, previous_end)?;
     let engine = Engine::new(
@@ -217,6 +215,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         start,
         anchoring,
         retention,
+        indexing,
         probe: arguments
             .probe_namespace
             .zip(arguments.probe_image)
@@ -268,33 +267,35 @@ async fn open_log(
     client: &kube::Client,
     cluster: &str,
 ) -> Result<Opened, Failure> {
-    let (known, problems) = anchors::known(client, &places).await.map_err(|error| {
-        format!(
-            "can't read EvidenceLog/{}, with which the log is to be compared: {error}",
-            places.log()
-        )
-    })?;
-    for problem in problems {
+    let replica = places.log();
+    let identity = Identity {
+        cluster,
+        replica: &replica,
+    };
+    let known = anchors::known(client, &places, &identity.logs())
+        .await
+        .map_err(|error| {
+            format!(
+                "can't read EvidenceLog/{}, with which the log is to be compared: {error}",
+                places.log()
+            )
+        })?;
+    for problem in known.problems {
         tracing::warn!(
             problem,
             "The log can't be compared with a checkpoint that may be kept there"
         );
     }
     let explain = |error: &LogError| unusable(data, error);
-    let replica = places.log();
-    let identity = Identity {
-        cluster,
-        replica: &replica,
-    };
     let (mut opened, mut memory) = (
-        epochs::open(data, identity, key, &known, Timestamp::now())
+        epochs::open(data, identity, key, &known.heads, Timestamp::now())
             .map_err(|error| explain(&error))?,
         Memory::default(),
     );
     if let Err(damage) = recall(data, &mut memory).map_err(|error| explain(&error))? {
         drop(opened);
         let now = Timestamp::now();
-        opened = epochs::open_unless(data, identity, key, &known, now, Some(damage))
+        opened = epochs::open_unless(data, identity, key, &known.heads, now, Some(damage))
             .map_err(|error| explain(&error))?;
     }
     let epochs::Opened {
@@ -326,7 +327,11 @@ async fn open_log(
         previous_end: recovered.previous_end,
         journal: Journal::new(log),
         anchoring: Anchoring {
-            places,
+            places: Places {
+                log_folder: dir.clone(),
+                ..places
+            },
+            known: known.places,
             key: signer.verifier().to_string(),
             epoch: first,
         },

@@ -14,8 +14,11 @@ use crate::{
     api::EvidenceLog,
     evidence::{
         body::Anchored,
+        cosignature::WitnessKey,
         folder_anchor,
+        heads::{self, Found},
         note::VerifierKey,
+        timestamp::Authorities,
         verify::{Report, Trust, unpacked, verify},
     },
 };
@@ -37,6 +40,14 @@ pub(super) struct Arguments {
     /// `EvidenceLog` as `kubectl get -o json` prints it. May be given again.
     #[arg(long = "anchor", value_name = "FILE")]
     anchors: Vec<PathBuf>,
+    /// Key of a witness, or a file with it: its signatures on checkpoints are checked. May be given
+    /// again.
+    #[arg(long = "witness-key", value_name = "KEY")]
+    witnesses: Vec<String>,
+    /// File with the certificates (PEM) of the timestamp authority, root first: timestamps beside
+    /// checkpoints are checked.
+    #[arg(long, value_name = "FILE")]
+    timestamp_ca: Option<PathBuf>,
     /// Print what was found as JSON.
     #[arg(long)]
     json: bool,
@@ -44,13 +55,30 @@ pub(super) struct Arguments {
 
 /// Verifies. Returns whether the log is what it claims to be.
 pub(super) fn run(arguments: &Arguments) -> Result<bool, Failure> {
+    let (anchors, files) = read_anchors(&arguments.anchors)?;
+    let witness = |given: &String| {
+        let text =
+            text_or_file(given).map_err(|error| format!("--witness-key {given}: {error}"))?;
+        WitnessKey::parse(&text).map_err(|error| format!("--witness-key {given}: {error}"))
+    };
     let trust = Trust {
+        witnesses: arguments
+            .witnesses
+            .iter()
+            .map(witness)
+            .collect::<Result<_, _>>()?,
+        authorities: arguments
+            .timestamp_ca
+            .as_deref()
+            .map(read_authorities)
+            .transpose()?,
+        files,
         keys: arguments
             .keys
             .iter()
             .map(|key| read_key(key))
             .collect::<Result<_, _>>()?,
-        anchors: read_anchors(&arguments.anchors)?,
+        anchors,
     };
     if let Some(proof) = &arguments.proof {
         return prove::check(proof, &trust, arguments.json);
@@ -72,18 +100,30 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool, Failure> {
     Ok(report.verified)
 }
 
-fn read_key(given: &str) -> Result<VerifierKey, Failure> {
-    let path = Path::new(given);
-    let text = if path.is_file() {
-        std::fs::read_to_string(path).map_err(|error| format!("--key {given}: {error}"))?
-    } else {
-        given.to_owned()
-    };
-    VerifierKey::parse(&text).map_err(|error| format!("--key {given}: {error}"))
+pub(super) fn read_key(given: &str) -> Result<VerifierKey, Failure> {
+    let explain = |error: &dyn std::fmt::Display| format!("--key {given}: {error}");
+    let text = text_or_file(given).map_err(|error| explain(&error))?;
+    VerifierKey::parse(&text).map_err(|error| explain(&error))
 }
 
-fn read_anchors(paths: &[PathBuf]) -> Result<Vec<Anchored>, Failure> {
-    let mut anchors = Vec::new();
+/// What was given, or what is in the file that was named.
+fn text_or_file(given: &str) -> std::io::Result<String> {
+    let path = Path::new(given);
+    if path.is_file() {
+        std::fs::read_to_string(path)
+    } else {
+        Ok(given.to_owned())
+    }
+}
+
+fn read_authorities(path: &Path) -> Result<Authorities, Failure> {
+    let explain = |why: &dyn std::fmt::Display| format!("--timestamp-ca {}: {why}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| explain(&error))?;
+    Authorities::read(&text).map_err(|error| explain(&error))
+}
+
+fn read_anchors(paths: &[PathBuf]) -> Result<(Vec<Anchored>, Vec<Found>), Failure> {
+    let (mut anchors, mut files) = (Vec::new(), Vec::new());
     for path in paths {
         let explain = |why: &dyn std::fmt::Display| format!("--anchor {}: {why}", path.display());
         if path.is_dir() {
@@ -92,21 +132,27 @@ fn read_anchors(paths: &[PathBuf]) -> Result<Vec<Anchored>, Failure> {
                 return Err(explain(&"this folder holds no checkpoints"));
             }
             anchors.extend(found);
+            files.extend(folder_anchor::files(path).map_err(|error| explain(&error))?);
             continue;
         }
-        let text = std::fs::read_to_string(path).map_err(|error| explain(&error))?;
+        let mut file = heads::read(path).map_err(|error| explain(&error))?;
+        if let Some(note) = of_object(&file.note) {
+            file.note = note;
+        }
         let source = path.display().to_string();
-        let found = folder_anchor::of_note(&text, &source).or_else(|| of_object(&text, &source));
+        let found = folder_anchor::of_note(&file.note, &source);
         anchors.push(found.ok_or_else(|| {
             explain(&"this is neither a signed checkpoint nor an EvidenceLog as JSON with a status")
         })?);
+        files.push(file);
     }
-    Ok(anchors)
+    Ok((anchors, files))
 }
 
-fn of_object(text: &str, source: &str) -> Option<Anchored> {
+/// The checkpoint in the status of an `EvidenceLog`.
+fn of_object(text: &str) -> Option<String> {
     let log: EvidenceLog = serde_json::from_str(text).ok()?;
-    folder_anchor::of_note(&log.status?.checkpoint, source)
+    Some(log.status?.checkpoint)
 }
 
 fn print(report: &Report) {

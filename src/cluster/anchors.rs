@@ -1,9 +1,19 @@
 //! Where the heads of a log are kept, apart from its volume: the status of an `EvidenceLog`, a `ConfigMap` in another
-//! namespace, a folder on another file system.
+//! namespace, a folder on another file system, a bucket; and who vouches for them: a witness, a timestamp authority.
+//!
+//! Each place has a deadline of its own, and none waits for another.
 //!
 //! Rights: `get` and `create` on `evidencelogs`, `patch` on their status; `get`, `create` and `update` on one `ConfigMap`.
 
-use std::path::PathBuf;
+pub mod bucket;
+pub mod folder;
+mod lane;
+pub mod stamp;
+pub mod witness;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use http::Method;
 use jiff::Timestamp;
@@ -14,17 +24,25 @@ use k8s_openapi::{
 use kube::{Api, Client, api::PostParams};
 use serde_json::json;
 
+use self::{bucket::Bucket, folder::Folder, stamp::Stamper, witness::Witness};
 use super::client::{CallError, deadline, within};
-use super::request::{JSON_PATCH, Place, build, send};
+use super::request::{JSON_PATCH, Place as Object, build, send};
 use crate::api::{
     self, AnchorStatus, EvidenceLog, EvidenceLogSpec, EvidenceLogStatus, evidence_log,
 };
 use crate::evidence::{
     Published,
     body::{Anchored, Epoch},
-    folder_anchor,
+    checkpoint::Checkpoint,
+    folder_anchor, heads, pieces,
 };
 use crate::inventory::meta::MANAGER;
+
+/// How long a place may take at the start, when the log is compared with what it knows.
+const AT_START: Duration = Duration::from_secs(15);
+
+/// What of a message fits into the status.
+const MOST_WORDS: usize = 900;
 
 /// Where to keep heads.
 #[derive(Debug, Clone, Default)]
@@ -33,16 +51,93 @@ pub struct Places {
     pub namespace: String,
     /// This replica.
     pub replica: String,
+    /// Folder of the log that is written.
+    pub log_folder: PathBuf,
     /// Namespace of the `ConfigMap`, if one is to be written.
     pub config_map: Option<String>,
     /// Folder on another file system.
-    pub folder: Option<PathBuf>,
+    pub folder: Option<Arc<Folder>>,
+    /// Bucket for a whole copy.
+    pub bucket: Option<Arc<Bucket>>,
+    /// Who signs heads too.
+    pub witness: Option<Arc<Witness>>,
+    /// Who says when they existed.
+    pub stamper: Option<Arc<Stamper>>,
+}
+
+/// A kind of place, in the order in which they are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// See [`Places::witness`]. What it adds, all others keep.
+    Witness,
+    /// See [`Places::stamper`]. What it adds, all others keep.
+    Timestamp,
+    /// See [`Places::config_map`].
+    ConfigMap,
+    /// See [`Places::folder`].
+    Folder,
+    /// See [`Places::bucket`].
+    Bucket,
+    /// The status of the `EvidenceLog`, which also tells of the others.
+    EvidenceLog,
+}
+
+impl Place {
+    /// The value of the label `target` of metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Witness => "witness",
+            Self::Timestamp => "timestamp",
+            Self::ConfigMap => "ConfigMap",
+            Self::Folder => "folder",
+            Self::Bucket => "bucket",
+            Self::EvidenceLog => "EvidenceLog",
+        }
+    }
+
+    /// Whether whoever administers the cluster may be unable to change what is kept there.
+    const fn is_outside(self) -> bool {
+        matches!(self, Self::Folder | Self::Bucket)
+    }
 }
 
 impl Places {
     /// Name of the log and its `EvidenceLog`. Pods have names of their own only within a namespace.
     pub fn log(&self) -> String {
         format!("{}.{}", self.namespace, self.replica)
+    }
+
+    /// Those that are to be used.
+    pub fn used(&self) -> Vec<Place> {
+        let places = [
+            (self.witness.is_some(), Place::Witness),
+            (self.stamper.is_some(), Place::Timestamp),
+            (self.config_map.is_some(), Place::ConfigMap),
+            (self.folder.is_some(), Place::Folder),
+            (self.bucket.is_some(), Place::Bucket),
+            (true, Place::EvidenceLog),
+        ];
+        places
+            .into_iter()
+            .filter(|(used, _)| *used)
+            .map(|(_, place)| place)
+            .collect()
+    }
+
+    /// What a place is called.
+    pub fn target(&self, place: Place) -> String {
+        let optional = match place {
+            Place::Witness => self.witness.as_ref().map(|witness| witness.target()),
+            Place::Timestamp => self.stamper.as_ref().map(|stamper| stamper.target()),
+            Place::ConfigMap => self
+                .config_map
+                .as_deref()
+                .map(|namespace| map_target(self, namespace)),
+            Place::Folder => self.folder.as_ref().map(|folder| folder.target()),
+            Place::Bucket => self.bucket.as_ref().map(|bucket| bucket.target()),
+            Place::EvidenceLog => Some(format!("EvidenceLog/{}", self.log())),
+        };
+        optional.unwrap_or_default()
     }
 }
 
@@ -51,6 +146,8 @@ impl Places {
 pub struct Head {
     /// The checkpoint.
     pub published: Published,
+    /// The response of a timestamp authority over it.
+    pub timestamp: Option<Vec<u8>>,
     /// The key that checks it.
     pub key: String,
     /// How the log begins.
@@ -59,76 +156,200 @@ pub struct Head {
     pub problem: Option<String>,
 }
 
-/// What is known of the logs of this replica, and what could not be asked, as sentences.
+/// What is known elsewhere of the logs of this replica.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// Heads.
+    pub heads: Vec<Anchored>,
+    /// What the `EvidenceLog` said of each place.
+    pub places: Vec<AnchorStatus>,
+    /// What could not be asked, as sentences.
+    pub problems: Vec<String>,
+}
+
+/// Asks everywhere at once. `logs` is how the names of this replica's logs begin.
 ///
 /// Fails where the `EvidenceLog` can't be read for a reason that passes: without it, a log that was rolled back would go on.
-pub async fn known(
-    client: &Client,
-    places: &Places,
-) -> Result<(Vec<Anchored>, Vec<String>), CallError> {
-    let (mut known, mut problems) = (Vec::new(), Vec::new());
-    match within(deadline::READ, logs(client).get_opt(&places.log())).await {
-        Ok(Some(log)) => known.extend(log.status.and_then(|status| of_status(places, &status))),
+pub async fn known(client: &Client, places: &Places, logs: &str) -> Result<Known, CallError> {
+    let (told, map, folder, bucket) = futures::join!(
+        known_log(client, places),
+        known_map(client, places),
+        known_folder(places),
+        known_bucket(places, logs),
+    );
+    let mut known = told?;
+    for (place, found) in [
+        (Place::ConfigMap, map),
+        (Place::Folder, folder),
+        (Place::Bucket, bucket),
+    ] {
+        match found {
+            Ok(heads) => known.heads.extend(heads),
+            Err(problem) => known
+                .problems
+                .push(format!("{}: {problem}", places.target(place))),
+        }
+    }
+    Ok(known)
+}
+
+async fn known_log(client: &Client, places: &Places) -> Result<Known, CallError> {
+    let mut known = Known::default();
+    match within(deadline::READ, self::logs(client).get_opt(&places.log())).await {
+        Ok(Some(log)) => {
+            if let Some(status) = log.status {
+                known.heads.extend(of_status(places, &status));
+                known.places = status.anchors;
+            }
+        }
         Ok(None) => {}
         Err(error @ CallError::Forbidden { .. }) => {
-            problems.push(format!("EvidenceLog/{}: {error}", places.log()));
+            known
+                .problems
+                .push(format!("{}: {error}", places.target(Place::EvidenceLog)));
         }
         Err(error) => return Err(error),
     }
-    if let Some(namespace) = &places.config_map {
-        match within(
-            deadline::READ,
-            config_maps(client, namespace).get_opt(&map_name(places)),
-        )
-        .await
-        {
-            Ok(map) => known.extend(map.and_then(|map| of_map(places, namespace, &map))),
-            Err(error) => problems.push(format!("{}: {error}", map_target(places, namespace))),
-        }
-    }
-    if let Some(folder) = &places.folder {
-        match folder_anchor::known(folder) {
-            Ok(found) => known.extend(found),
-            Err(error) => problems.push(error.to_string()),
-        }
-    }
-    Ok((known, problems))
+    Ok(known)
 }
 
-/// Keeps a head everywhere. Tells of each place whether it took it.
-pub async fn keep(client: &Client, places: &Places, head: &Head) -> Vec<AnchorStatus> {
-    let mut anchors = Vec::new();
-    if let Some(namespace) = &places.config_map {
-        let result = keep_map(client, places, namespace, head).await;
-        let result = result.map_err(|error| error.to_string());
-        anchors.push(said(map_target(places, namespace), head, result));
+async fn known_map(client: &Client, places: &Places) -> Result<Vec<Anchored>, String> {
+    let Some(namespace) = &places.config_map else {
+        return Ok(Vec::new());
+    };
+    let maps = config_maps(client, namespace);
+    let map = within(deadline::READ, maps.get_opt(&map_name(places))).await;
+    let map = map.map_err(|error| error.to_string())?;
+    Ok(map
+        .and_then(|map| of_map(places, namespace, &map))
+        .into_iter()
+        .collect())
+}
+
+async fn known_folder(places: &Places) -> Result<Vec<Anchored>, String> {
+    match &places.folder {
+        Some(folder) => folder.known(AT_START).await,
+        None => Ok(Vec::new()),
     }
-    if let Some(folder) = &places.folder {
-        let (folder, published) = (folder.clone(), head.published.clone());
-        let target = format!("folder {}", folder.display());
-        let kept =
-            tokio::task::spawn_blocking(move || folder_anchor::keep(&folder, &published)).await;
-        let result = match kept {
-            Ok(result) => result.map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
+}
+
+async fn known_bucket(places: &Places, logs: &str) -> Result<Vec<Anchored>, String> {
+    match &places.bucket {
+        Some(bucket) => Ok(bucket.known(AT_START, logs).await?.into_iter().collect()),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Has others vouch for a head, where that is due, and keeps what they say in the folder of the log. Tells of each whether
+/// it did. The head goes on without those who don't.
+pub async fn vouch(
+    places: &Places,
+    head: &mut Head,
+    due: &[Place],
+    within: Duration,
+) -> Vec<(Place, Result<(), String>)> {
+    let mut said = Vec::new();
+    if let Some(witness) = &places.witness
+        && due.contains(&Place::Witness)
+    {
+        let cosigned = witness.cosign(&places.log_folder, &head.published);
+        let cosigned = in_time(within, cosigned).await;
+        let cosigned = cosigned.map(|cosigned| head.published = cosigned);
+        said.push((Place::Witness, cosigned));
+    }
+    if let Some(stamper) = &places.stamper
+        && due.contains(&Place::Timestamp)
+    {
+        let stamped = in_time(within, stamper.stamp(&head.published)).await;
+        let stamped = stamped.map(|response| head.timestamp = Some(response));
+        said.push((Place::Timestamp, stamped));
+    }
+    if said.iter().any(|(_, result)| result.is_ok()) {
+        let (dir, head) = (places.log_folder.clone(), head.clone());
+        let keep = move || heads::keep(&dir, &head.published, head.timestamp.as_deref());
+        let kept = tokio::task::spawn_blocking(keep).await;
+        let kept = kept.map_err(|error| error.to_string());
+        if let Err(problem) = kept.and_then(|kept| kept.map_err(|error| error.to_string())) {
+            let failed = said.iter_mut().filter(|(_, result)| result.is_ok());
+            failed.for_each(|(_, result)| *result = Err(problem.clone()));
+        }
+    }
+    said
+}
+
+async fn in_time<T>(
+    within: Duration,
+    work: impl Future<Output = Result<T, String>>,
+) -> Result<T, String> {
+    let done = tokio::time::timeout(within, work).await;
+    done.unwrap_or_else(|_| Err(format!("no answer within {} s", within.as_secs())))
+}
+
+/// Keeps a head at some places, all at once. Tells of each whether it took it within a time.
+///
+/// The `EvidenceLog` is not among them: see [`tell`].
+pub async fn keep(
+    client: &Client,
+    places: &Places,
+    head: &Head,
+    due: &[Place],
+    within: Duration,
+) -> Vec<(Place, Result<(), String>)> {
+    let kept = due.iter().map(|place| async move {
+        let result = match place {
+            Place::ConfigMap => keep_map(client, places, head)
+                .await
+                .map_err(|error| error.to_string()),
+            Place::Folder => match &places.folder {
+                Some(folder) => folder.keep(within, places.log_folder.clone(), head).await,
+                None => Ok(()),
+            },
+            Place::Bucket => match &places.bucket {
+                Some(bucket) => {
+                    let (dir, published) = (places.log_folder.clone(), head.published.clone());
+                    bucket
+                        .keep(within, dir, published, head.timestamp.clone())
+                        .await
+                }
+                None => Ok(()),
+            },
+            Place::Witness | Place::Timestamp | Place::EvidenceLog => Ok(()),
         };
-        anchors.push(said(target, head, result));
-    }
-    let result = keep_log(client, places, head, &anchors).await;
-    let result = result.map_err(|error| error.to_string());
-    anchors.push(said(format!("EvidenceLog/{}", places.log()), head, result));
-    anchors
+        (*place, result)
+    });
+    futures::future::join_all(kept).await
 }
 
-fn said(target: String, head: &Head, result: Result<(), String>) -> AnchorStatus {
-    let took = result.is_ok();
-    AnchorStatus {
-        target,
-        size: i64::try_from(head.published.checkpoint.size).unwrap_or(i64::MAX),
-        time: took.then(|| Time(Timestamp::now())),
-        problem: result.err(),
+/// A message as the status takes it.
+pub fn in_brief(message: &str) -> String {
+    match message.char_indices().nth(MOST_WORDS) {
+        Some((end, _)) => format!("{}…", &message[..end]),
+        None => message.to_owned(),
     }
 }
+
+/// What is known of a log elsewhere must lie on it.
+fn contradiction(dir: &Path, known: &Anchored, ours: &Checkpoint) -> Result<(), String> {
+    if known.origin != ours.origin {
+        return Ok(());
+    }
+    let agrees = known.size <= ours.size && {
+        let root = pieces::root(dir, known.size, ours.size).map_err(|error| error.to_string())?;
+        Checkpoint {
+            root,
+            ..ours.clone()
+        }
+        .root_text()
+            == known.root
+    };
+    if agrees {
+        Ok(())
+    } else {
+        Err(ROLLED_BACK.to_owned())
+    }
+}
+
+const ROLLED_BACK: &str = "the checkpoint there knows more of this log, or something else: the log was rolled back or rewritten. Restart Probity, which then begins a new one";
 
 fn logs(client: &Client) -> Api<EvidenceLog> {
     Api::all(client.clone())
@@ -170,18 +391,16 @@ fn refuse_contradiction(known: Option<&Anchored>, head: &Head) -> Result<(), Cal
     });
     if contradicts {
         return Err(CallError::Invalid {
-            message: "the checkpoint there knows more of this log, or something else: the log was rolled back or rewritten. Restart Probity, which then begins a new one".to_owned(),
+            message: ROLLED_BACK.to_owned(),
         });
     }
     Ok(())
 }
 
-async fn keep_map(
-    client: &Client,
-    places: &Places,
-    namespace: &str,
-    head: &Head,
-) -> Result<(), CallError> {
+async fn keep_map(client: &Client, places: &Places, head: &Head) -> Result<(), CallError> {
+    let Some(namespace) = &places.config_map else {
+        return Ok(());
+    };
     let maps = config_maps(client, namespace);
     let name = map_name(places);
     let data = [
@@ -208,7 +427,8 @@ async fn keep_map(
     Ok(())
 }
 
-async fn keep_log(
+/// Keeps a head in the `EvidenceLog`, with what became of it elsewhere.
+pub async fn tell(
     client: &Client,
     places: &Places,
     head: &Head,
@@ -229,8 +449,8 @@ async fn keep_log(
         .as_ref()
         .and_then(|status| of_status(places, status));
     refuse_contradiction(known.as_ref(), head)?;
-    let status = status(head, anchors, &log);
-    let place = Place {
+    let status = status(places, head, anchors, &log);
+    let place = Object {
         group: api::GROUP,
         version: api::VERSION,
         plural: "evidencelogs",
@@ -243,7 +463,12 @@ async fn keep_log(
     Ok(())
 }
 
-fn status(head: &Head, anchors: &[AnchorStatus], log: &EvidenceLog) -> EvidenceLogStatus {
+fn status(
+    places: &Places,
+    head: &Head,
+    anchors: &[AnchorStatus],
+    log: &EvidenceLog,
+) -> EvidenceLogStatus {
     let checkpoint = &head.published.checkpoint;
     let acknowledged = log
         .metadata
@@ -278,11 +503,17 @@ fn status(head: &Head, anchors: &[AnchorStatus], log: &EvidenceLog) -> EvidenceL
             "Written",
             "The tree of the log is written.".to_owned(),
         ),
-        Some(problem) => (false, "Failing", problem.clone()),
+        Some(problem) => (false, "Failing", in_brief(problem)),
     };
-    let outside = anchors
-        .iter()
-        .find(|anchor| anchor.target.starts_with("folder ") && anchor.problem.is_none());
+    let outside: Vec<String> = places
+        .used()
+        .into_iter()
+        .filter(|place| place.is_outside())
+        .map(|place| places.target(place))
+        .collect();
+    let outside = anchors.iter().find(|anchor| {
+        anchor.problem.is_none() && anchor.size > 0 && outside.contains(&anchor.target)
+    });
     let external = match outside {
         Some(anchor) => (true, "Kept", format!("A checkpoint is kept in {}.", anchor.target)),
         None => (

@@ -11,6 +11,8 @@
 //!   canary     what each of them does with a Secret that we write               (uses servers)
 //!   api_servers  what each of them tells of itself                         (uses servers, tls)
 //!   cilium     whether Cilium encrypts                                          (uses servers)
+//!   web        HTTP to servers in other trust domains
+//!   anchors    where heads of the log are kept                             (uses request, web)
 //!   tls        what a TLS server shows to its clients
 //!   network_probe  two pods and a policy between them
 //!   drill      the writes of a restore drill                             (uses apply, request)
@@ -37,6 +39,7 @@ pub mod servers;
 pub mod status;
 pub mod tls;
 pub mod watch;
+pub mod web;
 pub mod wire;
 
 use std::hash::{BuildHasher, Hasher, RandomState};

@@ -46,6 +46,11 @@ pub struct Identity<'a> {
 }
 
 impl Identity<'_> {
+    /// How the names of its logs begin.
+    pub fn logs(&self) -> String {
+        self.origin("")
+    }
+
     /// Name of the log that begins at a time.
     fn origin(&self, epoch: &str) -> String {
         let word = |text: &str| match text {
@@ -167,7 +172,7 @@ fn latest_born(data: &Path) -> Result<Option<PathBuf>, LogError> {
 
 /// The heads of this replica's logs: a folder may hold those of others.
 fn of_this_replica(anchors: &[Anchored], identity: Identity<'_>) -> Vec<Anchored> {
-    let ours = identity.origin("");
+    let ours = identity.logs();
     let is_ours = |anchor: &&Anchored| {
         let epoch = anchor.origin.strip_prefix(&ours);
         epoch.is_some_and(|epoch| jiff::fmt::strtime::parse(NAME, epoch).is_ok())

@@ -1,7 +1,8 @@
 //! Heads that are kept in a folder, which should be on a file system that the cluster's administrators can't change.
 //!
 //! ```text
-//! <folder>/<origin, with _ for />/<size>-<begin of root>.checkpoint     created once, never changed
+//! <folder>/<origin, with _ for />/<size>-<begin of SHA-256>.checkpoint     created once, never changed
+//! <folder>/<origin, with _ for />/<size>-<begin of SHA-256>.tsr            a timestamp over it
 //! ```
 
 use std::collections::BTreeMap;
@@ -9,46 +10,52 @@ use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 
-use super::blob::hex;
 use super::body::Anchored;
 use super::checkpoint::Checkpoint;
 use super::error::{At, LogError};
+use super::heads::{self, Found};
 use super::note::Note;
 use super::publisher::Published;
 use super::sealed::{self, corrupt};
 
-const EXTENSION: &str = "checkpoint";
-
-/// Keeps a head. Safe to repeat: the name says what is in the file.
-pub fn keep(folder: &Path, published: &Published) -> Result<(), LogError> {
-    let Checkpoint { origin, size, root } = &published.checkpoint;
-    let dir = folder.join(origin.replace('/', "_"));
+/// Keeps a head, and a timestamp over it. Safe to repeat: the name says what is in the file.
+pub fn keep(
+    folder: &Path,
+    published: &Published,
+    timestamp: Option<&[u8]>,
+) -> Result<(), LogError> {
+    let dir = folder.join(published.checkpoint.origin.replace('/', "_"));
     fs::create_dir_all(&dir).at("create", &dir)?;
-    let name = format!("{size:020}-{}.{EXTENSION}", hex(&root[..8]));
-    let path = dir.join(name);
-    match OpenOptions::new().write(true).create_new(true).open(&path) {
+    let name = heads::name(published);
+    if let Some(timestamp) = timestamp {
+        create(&dir.join(format!("{name}.{}", heads::TIMESTAMP)), timestamp)?;
+    }
+    let path = dir.join(format!("{name}.{}", heads::CHECKPOINT));
+    create(&path, published.note.as_bytes())
+}
+
+fn create(path: &Path, bytes: &[u8]) -> Result<(), LogError> {
+    match OpenOptions::new().write(true).create_new(true).open(path) {
         Ok(mut file) => {
-            file.write_all(published.note.as_bytes())
-                .at("write to", &path)?;
-            file.sync_all().at("sync", &path)
+            file.write_all(bytes).at("write to", path)?;
+            file.sync_all().at("sync", path)
         }
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => again(&path, published),
-        Err(error) => Err(error).at("create", &path),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => again(path, bytes),
+        Err(error) => Err(error).at("create", path),
     }
 }
 
 /// The file is there: an earlier attempt wrote it, or began to.
-fn again(path: &Path, published: &Published) -> Result<(), LogError> {
+fn again(path: &Path, bytes: &[u8]) -> Result<(), LogError> {
     let found = sealed::read(path)?.unwrap_or_default();
-    let note = published.note.as_bytes();
-    if found == note {
+    if found == bytes {
         return Ok(());
     }
-    if !note.starts_with(&found) {
-        let reason = "another checkpoint has this name".to_owned();
+    if !bytes.starts_with(&found) {
+        let reason = "another file has this name".to_owned();
         return Err(corrupt(path, 0, reason));
     }
-    fs::write(path, note).at("write to", path)
+    fs::write(path, bytes).at("write to", path)
 }
 
 /// The latest head of each log in a folder. An empty or new folder has none.
@@ -67,31 +74,26 @@ pub fn known(folder: &Path) -> Result<Vec<Anchored>, LogError> {
 
 /// All heads in a folder.
 pub fn all(folder: &Path) -> Result<Vec<Anchored>, LogError> {
-    let mut heads = Vec::new();
+    let source = format!("folder {}", folder.display());
+    // A file that a crash has cut off tells nothing.
+    let head = |found: Found| of_note(&found.note, &source);
+    Ok(files(folder)?.into_iter().filter_map(head).collect())
+}
+
+/// The files of all heads in a folder.
+pub fn files(folder: &Path) -> Result<Vec<Found>, LogError> {
+    let mut found = Vec::new();
     let logs = match fs::read_dir(folder) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(heads),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(found),
         logs => logs.at("list", folder)?,
     };
     for log in logs {
         let dir = log.at("list", folder)?.path();
-        if !dir.is_dir() {
-            continue;
-        }
-        for file in fs::read_dir(&dir).at("list", &dir)? {
-            let path = file.at("list", &dir)?.path();
-            if path
-                .extension()
-                .is_none_or(|extension| extension != EXTENSION)
-            {
-                continue;
-            }
-            let text = sealed::read(&path)?.unwrap_or_default();
-            let source = format!("folder {}", folder.display());
-            // A file that a crash has cut off tells nothing.
-            heads.extend(of_note(&String::from_utf8_lossy(&text), &source));
+        if dir.is_dir() {
+            found.extend(heads::files(&dir)?);
         }
     }
-    Ok(heads)
+    Ok(found)
 }
 
 /// The head that a signed checkpoint tells, unchecked: what it says is compared, not believed.
@@ -129,27 +131,27 @@ mod tests {
         let folder = folder.path().join("anchors");
         assert_eq!(known(&folder).unwrap(), []);
         for size in [5, 7, 7, 6] {
-            keep(&folder, &published(size)).unwrap();
+            keep(&folder, &published(size), Some(b"tsr")).unwrap();
         }
         let heads = known(&folder).unwrap();
         assert_eq!(heads.len(), 1);
         assert_eq!(heads[0].size, 7);
         let files = fs::read_dir(folder.join("probity.dev_c_r_e")).unwrap();
-        assert_eq!(files.count(), 3);
+        assert_eq!(files.count(), 6);
     }
 
     #[test]
     fn a_file_that_was_cut_off_is_completed_and_a_changed_one_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let head = published(5);
-        keep(folder.path(), &head).unwrap();
+        keep(folder.path(), &head, None).unwrap();
         let dir = folder.path().join("probity.dev_c_r_e");
         let path = fs::read_dir(dir).unwrap().next().unwrap().unwrap().path();
         fs::write(&path, &head.note[..20]).unwrap();
         assert_eq!(known(folder.path()).unwrap(), []);
-        keep(folder.path(), &head).unwrap();
+        keep(folder.path(), &head, None).unwrap();
         assert_eq!(known(folder.path()).unwrap()[0].size, 5);
         fs::write(&path, "else").unwrap();
-        assert!(keep(folder.path(), &head).is_err());
+        assert!(keep(folder.path(), &head, None).is_err());
     }
 }

@@ -35,6 +35,8 @@ pub struct Answer(About);
 enum About {
     Batch {
         batch: u64,
+        /// Where the log ends after it, if something other than heartbeats is in it.
+        notable: Option<u64>,
         failed: Option<(Arc<LogError>, Vec<Record>)>,
     },
     Reopened(Result<(), Arc<LogError>>),
@@ -104,9 +106,6 @@ impl Journal {
 
     /// Appends records, in order after all earlier ones.
     pub fn append(&mut self, records: Vec<Record>) -> Durable {
-        let heartbeat = |record: &&Record| matches!(record.body, Body::Heartbeat(_));
-        let others = records.len() - records.iter().filter(heartbeat).count();
-        self.notable += others as u64;
         if let Some(why) = self.state.why() {
             let why = Arc::clone(why);
             self.spool(records);
@@ -116,22 +115,29 @@ impl Journal {
     }
 
     fn send(&mut self, records: Vec<Record>) -> Durable {
+        let is_notable = |record: &Record| !matches!(record.body, Body::Heartbeat(_));
+        let has_notable = records.iter().any(is_notable);
         let ticket = self.log.append(records);
         self.batch += 1;
         self.outstanding += 1;
         let (batch, answers) = (self.batch, self.answers.clone());
         let (durable, receiver) = oneshot::channel::<Result<(), Arc<str>>>();
         tokio::spawn(async move {
-            let (result, failed) = match ticket.await {
-                Ok(_) => (Ok(()), None),
+            let (result, notable, failed) = match ticket.await {
+                Ok(logged) => (Ok(()), has_notable.then_some(logged.end), None),
                 Err(failed) => {
                     let why: Arc<str> = failed.cause.to_string().into();
-                    (Err(why), Some((failed.cause, failed.records)))
+                    (Err(why), None, Some((failed.cause, failed.records)))
                 }
             };
             // Nobody may be waiting for this batch, and the operator may be stopping.
             let _ = durable.send(result);
-            let _ = answers.send(Answer(About::Batch { batch, failed }));
+            let about = About::Batch {
+                batch,
+                notable,
+                failed,
+            };
+            let _ = answers.send(Answer(about));
         });
         let gone = || Err(Arc::from("the log was closed"));
         receiver
@@ -143,7 +149,12 @@ impl Journal {
     /// Takes in an answer at the time `now`. Returns what it changed.
     pub fn answered(&mut self, answer: Answer, now: Timestamp) -> Option<News> {
         match answer.0 {
-            About::Batch { batch, failed } => {
+            About::Batch {
+                batch,
+                notable,
+                failed,
+            } => {
+                self.notable = self.notable.max(notable.unwrap_or(0));
                 self.outstanding = self.outstanding.saturating_sub(1);
                 match failed {
                     Some((cause, records)) => self.failed(batch, &cause, records),
@@ -240,7 +251,7 @@ impl Journal {
         }
     }
 
-    /// How many records other than heartbeats were given to it.
+    /// The size that a checkpoint needs in order to cover all but heartbeats.
     pub fn notable(&self) -> u64 {
         self.notable
     }
@@ -296,6 +307,7 @@ mod tests {
         journal.answered(
             Answer(About::Batch {
                 batch: 99,
+                notable: None,
                 failed: Some((Arc::new(LogError::Full(1)), vec![record(2)])),
             }),
             now,

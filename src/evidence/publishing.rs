@@ -133,7 +133,10 @@ impl Worker {
         self.last = Instant::now();
         let result = self.publisher.publish(end);
         let mut state = lock(&self.state);
-        state.latest = self.publisher.latest().cloned();
+        // Where even the last one can't be read back, it is still the last one that was signed.
+        if let Some(latest) = self.publisher.latest() {
+            state.latest = Some(latest.clone());
+        }
         match result {
             Ok(()) => {
                 self.published = end;

@@ -11,8 +11,9 @@ use super::blob::BlobRef;
 use super::canonical;
 use super::checkpoint::Checkpoint;
 use super::error::{At, LogError};
+use super::heads;
 use super::note::Note;
-use super::sealed::{self, CHECKPOINT, corrupt};
+use super::sealed::{self, corrupt};
 use super::segment::{self, Frames, RawEntry, WAL};
 use super::storage::{self, Storage};
 use super::tile::{self, BUNDLE, Of, Tile};
@@ -174,8 +175,7 @@ impl Iterator for RawEntries {
 
 /// Size of the last checkpoint, as it says itself.
 pub(super) fn published_size(dir: &Path) -> Result<Option<u64>, LogError> {
-    let path = dir.join(CHECKPOINT);
-    let Some(bytes) = sealed::read(&path)? else {
+    let Some((path, bytes)) = heads::latest(dir)? else {
         return Ok(None);
     };
     let text = String::from_utf8_lossy(&bytes);

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Builds a Kubernetes control plane from pinned Go modules into .bin/, for the tests.
 #
-#   build.sh [GROUP...]    GROUP: etcd kubernetes kwok helm crds cron cyclonus tlog
+#   build.sh [GROUP...]    GROUP: etcd kubernetes kwok helm crds cron cyclonus tlog s3 witness duckdb
 #                        prometheus grafana openapi (all by default)
 #
-# Needs Go, bash and coreutils. What is already built from the same pins is skipped at once.
+# Needs Go, bash and coreutils; for DuckDB, which reads Parquet, Python. What is already built from the same pins is skipped at once.
 # Binaries of KUBEBUILDER_ASSETS (etcd, kube-apiserver, kubectl) are used where they run.
 set -euo pipefail
 
@@ -46,14 +46,16 @@ binaries() {
     helm) echo "helm=helm.sh/helm/v4/cmd/helm" ;;
     cron) echo "cron=." ;;
     cyclonus) echo "cyclonus=." ;;
+    witness) echo "witness=." ;;
     tlog) echo "fsck=github.com/transparency-dev/tessera/cmd/fsck" ;;
     prometheus)
       for name in prometheus promtool; do
         echo "$name=github.com/prometheus/prometheus/cmd/$name"
       done ;;
     grafana) echo "dashboards=." ;;
-    crds | openapi) ;;
-    *) die "unknown group: $1 (etcd kubernetes kwok helm crds cron cyclonus tlog prometheus grafana openapi)" ;;
+    s3) echo "versitygw=github.com/versity/versitygw/cmd/versitygw" ;;
+    crds | duckdb | openapi) ;;
+    *) die "unknown group: $1 (etcd kubernetes kwok helm crds cron cyclonus tlog s3 witness duckdb prometheus grafana openapi)" ;;
   esac
 }
 
@@ -80,9 +82,9 @@ usual_time() {
     kube-scheduler | kubectl) echo "about 1 minute" ;;
     kwok) echo "about 2 minutes" ;;
     helm) echo "about 3 minutes" ;;
-    cron) echo "a few seconds" ;;
+    cron | witness) echo "a few seconds" ;;
     cyclonus | fsck | dashboards | promtool) echo "about 1 minute" ;;
-    prometheus) echo "about 3 minutes" ;;
+    prometheus | versitygw) echo "about 3 minutes" ;;
   esac
 }
 
@@ -91,6 +93,8 @@ group_stamp() {
   local sum
   if [[ $1 == crds || $1 == openapi ]]; then
     sum=$(sha256sum <"$here/$1/modules.txt")
+  elif [[ $1 == duckdb ]]; then
+    sum=$({ cat "$here/duckdb/requirements.txt"; python3 --version; } | sha256sum)
   else
     sum=$({ cat "$here/$1"/go.* "$here/$1"/*.go 2>/dev/null; ldflags "$1"; tags "$1"; } | sha256sum) || true
   fi
@@ -137,7 +141,7 @@ up_to_date() { # GROUP
   done
   case $1 in
     kwok) stamped kwok-stages "$(stages_stamp)" ;;
-    crds | openapi) stamped "$1" "$(group_stamp "$1")" ;;
+    crds | duckdb | openapi) stamped "$1" "$(group_stamp "$1")" ;;
   esac
 }
 
@@ -224,8 +228,19 @@ copy_openapi() {
   stamp openapi "$(group_stamp openapi)"
 }
 
+install_duckdb() {
+  local folder=$bin/duckdb
+  say "installing DuckDB into $folder"
+  rm -rf -- "$folder"
+  python3 -m venv "$folder"
+  "$folder/bin/pip" install --quiet --disable-pip-version-check -r "$here/duckdb/requirements.txt" \
+    || die "DuckDB could not be installed"
+  ln -s -- "$folder"/lib/python*/site-packages/duckdb_extension_httpfs/extensions/*/httpfs.duckdb_extension "$folder/"
+  stamp duckdb "$(group_stamp duckdb)"
+}
+
 groups=("$@")
-((${#groups[@]})) || groups=(etcd kubernetes kwok helm crds cron cyclonus tlog prometheus grafana openapi)
+((${#groups[@]})) || groups=(etcd kubernetes kwok helm crds cron cyclonus tlog s3 witness duckdb prometheus grafana openapi)
 
 missing=()
 for group in "${groups[@]}"; do
@@ -252,5 +267,6 @@ for group in "${missing[@]}"; do
     kwok) copy_stages ;;
     crds) copy_crds ;;
     openapi) copy_openapi ;;
+    duckdb) install_duckdb ;;
   esac
 done

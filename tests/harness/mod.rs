@@ -22,9 +22,11 @@ mod kubeconfig;
 mod options;
 mod ports;
 mod process;
+mod s3;
 mod scratch;
 mod service;
 mod tools;
+mod tsa;
 mod wait;
 
 pub(crate) use apiserver::ApiServer;
@@ -33,7 +35,9 @@ pub(crate) use dice::Dice;
 pub(crate) use options::Options;
 pub(crate) use ports::free as free_port;
 pub(crate) use process::{Process, Signal};
-pub(crate) use tools::{Group, crds, cyclonus, ensure, fsck};
+pub(crate) use s3::S3;
+pub(crate) use tools::{Group, crds, cyclonus, duckdb, ensure, fsck, witness};
+pub(crate) use tsa::{Authority, Kind};
 
 /// The error of the harness: a message for the person who reads the test's output.
 pub(crate) type Result<T, E = String> = std::result::Result<T, E>;

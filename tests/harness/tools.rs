@@ -25,6 +25,12 @@ pub(crate) enum Group {
     Crds,
     /// `cyclonus`, which judges connections by network policies.
     Cyclonus,
+    /// `duckdb`, a folder with Python and DuckDB.
+    DuckDb,
+    /// `witness`, which signs checkpoints of a log too.
+    Witness,
+    /// `versitygw`, a server that speaks S3.
+    S3,
     /// `fsck` of Tessera, which reads transparency logs.
     Tlog,
     /// `prometheus` and `promtool`.
@@ -45,6 +51,9 @@ impl Group {
             Self::Cron => "cron",
             Self::Crds => "crds",
             Self::Cyclonus => "cyclonus",
+            Self::DuckDb => "duckdb",
+            Self::Witness => "witness",
+            Self::S3 => "s3",
             Self::Tlog => "tlog",
             Self::Prometheus => "prometheus",
             Self::Grafana => "grafana",
@@ -100,6 +109,21 @@ pub(crate) fn crds(neighbour: &str) -> Result<PathBuf> {
 /// The simulator of cyclonus.
 pub(crate) fn cyclonus() -> Result<PathBuf> {
     Ok(ensure(Group::Cyclonus)?.join("cyclonus"))
+}
+
+/// A folder with `bin/python`, which has DuckDB, and its extension `httpfs.duckdb_extension`.
+pub(crate) fn duckdb() -> Result<PathBuf> {
+    Ok(ensure(Group::DuckDb)?.join("duckdb"))
+}
+
+/// A witness of one log.
+pub(crate) fn witness() -> Result<PathBuf> {
+    Ok(ensure(Group::Witness)?.join("witness"))
+}
+
+/// A server that speaks S3.
+pub(crate) fn versitygw() -> Result<PathBuf> {
+    Ok(ensure(Group::S3)?.join("versitygw"))
 }
 
 /// Tessera's check of a whole log.

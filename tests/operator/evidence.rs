@@ -12,12 +12,12 @@ use crate::harness::{free_port, fsck};
 
 const LOGS: &str = "/apis/probity.dev/v1alpha1/evidencelogs";
 
-fn evidence_log(replica: &Replica) -> String {
+pub(super) fn evidence_log(replica: &Replica) -> String {
     format!("{LOGS}/{}.probity-0", replica.namespace())
 }
 
 /// Runs an operator while drift happens, and stops it.
-fn some_drift(world: &Turn, replica: &Replica) {
+pub(super) fn some_drift(world: &Turn, replica: &Replica) {
     let (namespace, _) = world.denying_namespace();
     let policy = world.default_deny("Enforce", &namespace);
     let mut program = replica.start();
@@ -37,7 +37,7 @@ fn some_drift(world: &Turn, replica: &Replica) {
 }
 
 /// What `probity verify` prints, and its exit code.
-fn verified(data: &Path, more: &[&str]) -> (Value, Option<i32>) {
+pub(super) fn verified(data: &Path, more: &[&str]) -> (Value, Option<i32>) {
     let data = data.to_str().unwrap();
     let output = output(&[&["verify", "--json", data], more].concat());
     let report = serde_json::from_str(&output.stdout)
@@ -45,30 +45,30 @@ fn verified(data: &Path, more: &[&str]) -> (Value, Option<i32>) {
     (report, output.code)
 }
 
-struct Kept {
+pub(super) struct Kept {
     folder: tempfile::TempDir,
-    data: PathBuf,
+    pub(super) data: PathBuf,
 }
 
 impl Kept {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         Self { folder, data }
     }
 
-    fn file(&self, name: &str, text: &str) -> String {
+    pub(super) fn file(&self, name: &str, text: &str) -> String {
         let path = self.folder.path().join(name);
         fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
     }
 
-    fn beside(&self, name: &str) -> PathBuf {
+    pub(super) fn beside(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     let status = Command::new("cp").arg("-a").arg(from).arg(to).status();
     assert!(status.unwrap().success());
 }

@@ -6,6 +6,7 @@
     reason = "fixtures and tests fail the test"
 )]
 
+mod anchors;
 mod chart;
 mod command_line;
 mod contention;
@@ -32,4 +33,5 @@ mod rights;
 mod rollout;
 mod schema;
 mod seeds;
+mod vouchers;
 pub(crate) mod world;

@@ -54,6 +54,7 @@ pub(crate) struct Replica {
     folder: TempDir,
     data: PathBuf,
     more: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 impl Replica {
@@ -80,6 +81,7 @@ impl Replica {
             folder,
             data,
             more: Vec::new(),
+            environment: Vec::new(),
         }
     }
 
@@ -92,6 +94,12 @@ impl Replica {
     /// Is started with more arguments.
     pub(crate) fn with_args(mut self, args: &[&str]) -> Self {
         self.more.extend(args.iter().map(ToString::to_string));
+        self
+    }
+
+    /// Is started with variables in its environment.
+    pub(crate) fn with_environment(mut self, variables: Vec<(String, String)>) -> Self {
+        self.environment = variables;
         self
     }
 
@@ -125,7 +133,14 @@ impl Replica {
         let mut args: Vec<String> = args.map(str::to_owned).into();
         args.extend(self.more.iter().cloned());
         let output = self.folder.path().join("output.log");
-        let process = Process::spawn(&self.name, &file(), &args, &output).unwrap();
+        let mut command: Vec<String> = self
+            .environment
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        command.push(file().display().to_string());
+        command.extend(args);
+        let process = Process::spawn(&self.name, Path::new("env"), &command, &output).unwrap();
         Program { process, port }
     }
 

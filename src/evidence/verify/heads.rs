@@ -1,16 +1,17 @@
 //! Heads that must lie on a log: its own checkpoints, and those that were kept elsewhere.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::bundles::below;
-use super::{LogReport, Problem};
+use super::{LogReport, Problem, Trust, Voucher};
 use crate::evidence::body::Anchored;
 use crate::evidence::checkpoint::Checkpoint;
 use crate::evidence::error::LogError;
+use crate::evidence::heads::{self, Found};
 use crate::evidence::history::{self, Kept};
 use crate::evidence::merkle::Edge;
-use crate::evidence::note::VerifierKey;
+use crate::evidence::note::{Note, VerifierKey};
 
 /// Roots that a log must have had, by size.
 pub(super) struct Heads<'a> {
@@ -26,6 +27,8 @@ struct Wanted {
 enum From {
     /// A checkpoint that the log kept, by its line.
     Kept(u64),
+    /// A file of its own, and who vouches for it.
+    File(PathBuf, Vec<Voucher>),
     Anchor(String),
     /// What the next log commits to.
     Next,
@@ -37,11 +40,11 @@ impl<'a> Heads<'a> {
         dir: &Path,
         data: &'a Path,
         key: &VerifierKey,
-        anchors: &[Anchored],
+        trust: &Trust,
         kept: Result<Vec<Kept>, LogError>,
         report: &mut LogReport,
     ) -> Result<Self, LogError> {
-        let mut heads = Self {
+        let mut gathered = Self {
             data,
             wanted: BTreeMap::new(),
         };
@@ -56,7 +59,7 @@ impl<'a> Heads<'a> {
         };
         for (line, kept) in (1..).zip(kept) {
             match Checkpoint::open(&kept.note, key) {
-                Ok(head) => heads.want(&head, From::Kept(line)),
+                Ok(head) => gathered.want(&head, From::Kept(line)),
                 Err(error) => report.add(Problem {
                     entry: None,
                     file: below(data, &file),
@@ -65,13 +68,84 @@ impl<'a> Heads<'a> {
                 }),
             }
         }
-        for anchor in anchors.iter().filter(|anchor| anchor.origin == key.name()) {
-            heads.wanted.entry(anchor.size).or_default().push(Wanted {
-                root: anchor.root.clone(),
-                from: From::Anchor(anchor.source.clone()),
-            });
+        let own = heads::list(dir)?;
+        let files = own.iter().map(|found| (below(data, &found.path), found));
+        let elsewhere = trust.files.iter().map(|found| (found.path.clone(), found));
+        for (path, found) in files.chain(elsewhere) {
+            gathered.file(path, found, key, trust, report);
         }
-        Ok(heads)
+        for anchor in trust
+            .anchors
+            .iter()
+            .filter(|anchor| anchor.origin == key.name())
+        {
+            gathered
+                .wanted
+                .entry(anchor.size)
+                .or_default()
+                .push(Wanted {
+                    root: anchor.root.clone(),
+                    from: From::Anchor(anchor.source.clone()),
+                });
+        }
+        Ok(gathered)
+    }
+
+    /// Takes in a head that is a file, if it is one of this log: with what witnesses and authorities say of it.
+    fn file(
+        &mut self,
+        path: PathBuf,
+        found: &Found,
+        key: &VerifierKey,
+        trust: &Trust,
+        report: &mut LogReport,
+    ) {
+        let mut wrong = |file: &Path, what: String| {
+            report.add(Problem {
+                entry: None,
+                file: file.to_owned(),
+                byte: None,
+                what,
+            });
+        };
+        let parsed = Note::parse(&found.note);
+        let opened = parsed.and_then(|note| Ok((Checkpoint::parse(note.text)?, note)));
+        let (head, note) = match opened {
+            Ok(opened) => opened,
+            Err(error) => return wrong(&path, error.to_string()),
+        };
+        if head.origin != key.name() {
+            return;
+        }
+        if let Err(error) = note.verify(key) {
+            return wrong(&path, error.to_string());
+        }
+        let mut vouchers = Vec::new();
+        let mut voucher = |who: String, time| {
+            vouchers.push(Voucher {
+                who,
+                time,
+                size: head.size,
+            })
+        };
+        for witness in &trust.witnesses {
+            match witness.check(&note) {
+                Ok(Some(time)) => voucher(format!("the witness {}", witness.name()), time),
+                Ok(None) => {}
+                Err(error) => wrong(&path, error.to_string()),
+            }
+        }
+        match (&found.timestamp, &trust.authorities) {
+            (Some(response), Some(authorities)) => {
+                match authorities.check(response, found.note.as_bytes()) {
+                    Ok(time) => voucher("a timestamp authority".to_owned(), time),
+                    Err(error) => wrong(&path.with_extension(heads::TIMESTAMP), error),
+                }
+            }
+            (Some(_), None) => report.unchecked_timestamps += 1,
+            (None, _) => {}
+        }
+        self.want(&head, From::File(path, vouchers));
     }
 
     /// Adds the head to which the next log commits.
@@ -106,6 +180,10 @@ impl<'a> Heads<'a> {
             match wanted.from {
                 From::Next if same => {}
                 From::Kept(_) if same => report.kept_heads += 1,
+                From::File(_, vouchers) if same => {
+                    report.kept_heads += 1;
+                    report.vouchers.extend(vouchers);
+                }
                 From::Anchor(source) if same => {
                     report.anchored = report.anchored.max(edge.size());
                     if !report.anchors.contains(&source) {
@@ -140,6 +218,7 @@ impl<'a> Heads<'a> {
     fn problem(&self, from: &From, what: String) -> Problem {
         let file = match from {
             From::Kept(line) => format!("{} line {line}", history::FILE),
+            From::File(path, _) => path.display().to_string(),
             From::Anchor(source) => source.clone(),
             From::Next => "the first entry of the next log".to_owned(),
         };

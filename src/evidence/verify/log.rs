@@ -14,6 +14,7 @@ use crate::evidence::body::{Anchored, Epoch, KeyChange, Pruned};
 use crate::evidence::checkpoint::Checkpoint;
 use crate::evidence::epochs;
 use crate::evidence::error::{At, LogError};
+use crate::evidence::heads;
 use crate::evidence::history;
 use crate::evidence::merkle::{self, Edge, TILE_WIDTH, WholeTile};
 use crate::evidence::note::{Note, VerifierKey};
@@ -53,7 +54,7 @@ pub(super) fn verify(
     let mut log = Log {
         dir,
         data,
-        heads: Heads::gather(dir, data, &key, &trust.anchors, kept, &mut report)?,
+        heads: Heads::gather(dir, data, &key, trust, kept, &mut report)?,
         report,
         edge: Edge::default(),
         story: Story::default(),
@@ -111,7 +112,10 @@ fn open_head(
     trust: &Trust,
     report: &mut LogReport,
 ) -> Result<Option<(Checkpoint, VerifierKey)>, LogError> {
-    let path = dir.join(CHECKPOINT);
+    let found = heads::latest(dir)?;
+    let path = found
+        .as_ref()
+        .map_or_else(|| dir.join(CHECKPOINT), |(path, _)| path.clone());
     let mut wrong = |what: String| {
         report.add(Problem {
             entry: None,
@@ -121,7 +125,7 @@ fn open_head(
         });
         Ok(None)
     };
-    let Some(bytes) = sealed::read(&path)? else {
+    let Some((_, bytes)) = found else {
         return wrong("there is no checkpoint: this is no log, or its head was removed".to_owned());
     };
     let text = String::from_utf8_lossy(&bytes).into_owned();

@@ -19,13 +19,17 @@ mod story;
 
 use std::path::Path;
 
+use super::blob::BlobRef;
 use super::body::Anchored;
+use super::cosignature::WitnessKey;
 use super::epochs;
 use super::error::LogError;
+use super::heads::Found;
 use super::note::VerifierKey;
+use super::timestamp::Authorities;
 
 pub use self::archive::{Unpacked, unpacked};
-pub use self::report::{LogReport, Problem, Report};
+pub use self::report::{LogReport, Problem, Report, Voucher};
 
 /// What is known from elsewhere.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +39,12 @@ pub struct Trust {
     pub keys: Vec<VerifierKey>,
     /// Heads of these logs that were seen before, elsewhere.
     pub anchors: Vec<Anchored>,
+    /// The same heads as files, where they came as files: with signatures of witnesses, and timestamps.
+    pub files: Vec<Found>,
+    /// Keys of witnesses.
+    pub witnesses: Vec<WitnessKey>,
+    /// Who is trusted to tell the time.
+    pub authorities: Option<Authorities>,
 }
 
 /// Checks all logs in a data folder. `progress` hears how many of all entries are done.
@@ -63,6 +73,11 @@ pub fn verify(
     report.compare_missing(trust);
     report.conclude(trust);
     Ok(report)
+}
+
+/// The blobs to which the entry at a position refers. An error says what is wrong with the entry.
+pub(super) fn blobs(seq: u64, entry: &[u8]) -> Result<Vec<BlobRef>, String> {
+    facts::read(seq, entry).map(|fact| fact.blobs)
 }
 
 /// The head of the log before, to which a log commits. If its first entry can't be read, checking that log says so.

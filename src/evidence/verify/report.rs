@@ -1,8 +1,9 @@
 //! What was found: what is proved, what is not, and what is wrong, in plain words.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Trust;
@@ -37,6 +38,22 @@ impl std::fmt::Display for Problem {
     }
 }
 
+/// Somebody who says that a head existed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Voucher {
+    /// Who.
+    pub who: String,
+    /// When, by their clock.
+    pub time: Timestamp,
+    /// Entries that the head covers.
+    pub size: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_none(count: &u64) -> bool {
+    *count == 0
+}
+
 /// What was found of one log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -59,6 +76,12 @@ pub struct LogReport {
     pub anchors: Vec<String>,
     /// Largest size that is known from elsewhere.
     pub anchored: u64,
+    /// Who else saw heads that lie on this log, and when.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub vouchers: Vec<Voucher>,
+    /// Timestamps that were not checked, as nobody said whom to trust.
+    #[serde(skip_serializing_if = "is_none")]
+    pub unchecked_timestamps: u64,
     /// Intents whose outcome the log does not know.
     pub open_intents: u64,
     #[serde(skip)]
@@ -82,6 +105,18 @@ impl LogReport {
         } else {
             self.omitted += 1;
         }
+    }
+
+    /// The last word of each who vouches.
+    fn last_vouchers(&self) -> impl Iterator<Item = &Voucher> {
+        let mut last: BTreeMap<&str, &Voucher> = BTreeMap::new();
+        for voucher in &self.vouchers {
+            let known = last.entry(&voucher.who).or_insert(voucher);
+            if voucher.size > known.size {
+                *known = voucher;
+            }
+        }
+        last.into_values()
     }
 
     /// Adds what a reader of files has met.
@@ -181,6 +216,12 @@ impl Report {
                     log.anchors.join(", ")
                 ));
             }
+            for Voucher { who, time, size } in log.last_vouchers() {
+                self.proved.push(format!(
+                    "{}: its first {size} entries are those that {who} had seen at {time}, by its clock",
+                    log.origin
+                ));
+            }
         }
     }
 
@@ -202,6 +243,12 @@ impl Report {
             say(
                 "that the holder of the signing key has not rewritten what is behind the last anchor",
             );
+        }
+        let unchecked: u64 = self.logs.iter().map(|log| log.unchecked_timestamps).sum();
+        if unchecked > 0 {
+            say(&format!(
+                "what {unchecked} timestamps say: give the certificates of their authority with --timestamp-ca"
+            ));
         }
         let unsigned: u64 = self.logs.iter().map(|log| log.unsigned).sum();
         if unsigned > 0 {

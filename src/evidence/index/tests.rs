@@ -1,0 +1,165 @@
+use super::super::samples;
+use super::super::{Body, Identity, Record, body::Stop, epochs, key::PrivateKey};
+use super::*;
+
+const IDENTITY: Identity<'_> = Identity {
+    cluster: "c-1",
+    replica: "ns.probity-0",
+};
+
+/// A log with every kind of entry on each of three days.
+fn logged(data: &Path) -> (PathBuf, String, u64) {
+    let key = PrivateKey::create(&data.join("key")).unwrap();
+    let opened = epochs::open(data, IDENTITY, &key, &[], samples::time(0)).unwrap();
+    let mut records = Vec::new();
+    for n in 0..3 {
+        let bodies = samples::bodies()
+            .into_iter()
+            .filter(|body| !matches!(body, Body::Epoch(_)));
+        records.extend(bodies.map(|body| Record::new(samples::time(n * 86_400 + 60), body)));
+        let stop = |n: i64| {
+            Body::Stop(Stop {
+                reason: n.to_string().into(),
+            })
+        };
+        records.extend(
+            (0..20_000 * i64::from(n == 1))
+                .map(|at| Record::new(samples::time(n * 86_400 + 61), stop(at))),
+        );
+    }
+    for some in records.chunks(500) {
+        opened.log.append(some.to_vec()).wait().unwrap();
+    }
+    let head = opened.log.close().unwrap().unwrap().checkpoint;
+    (opened.dir, head.origin, head.size)
+}
+
+fn today(days: i64) -> Date {
+    day(samples::time(days * 86_400))
+}
+
+#[test]
+fn each_day_that_is_over_becomes_a_file_and_each_row_is_the_entry_that_it_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    fs::create_dir(&data).unwrap();
+    let (dir, origin, size) = logged(&data);
+    let index = folder.path().join("parquet");
+    assert_eq!(bring_up(&dir, &index, today(0)).unwrap().len(), 0);
+    assert_eq!(bring_up(&dir, &index, today(1)).unwrap().len(), 1);
+    assert_eq!(bring_up(&dir, &index, today(3)).unwrap().len(), 2);
+    assert_eq!(
+        bring_up(&dir, &index, today(9)).unwrap().len(),
+        0,
+        "it is all there"
+    );
+    let files = files(&index).unwrap();
+    let find = |name: &str| (name == origin).then(|| (dir.clone(), size));
+    let mut end = 0;
+    let mut entries = 0;
+    for file in &files {
+        let checked = check(&index, file, &find).unwrap().unwrap();
+        assert_eq!(checked.span.first, end);
+        end = checked.span.end;
+        entries += checked.seen.entries;
+        assert_eq!(checked.seen.minutes(), 1);
+        assert!(
+            file.starts_with(
+                index
+                    .join("cluster=c-1")
+                    .join(format!("day={}", checked.day))
+            )
+        );
+    }
+    assert_eq!((end, entries, files.len()), (size, size, 3));
+
+    // A file that was lost is made again.
+    let lost = fs::read(&files[1]).unwrap();
+    fs::remove_file(&files[1]).unwrap();
+    assert_eq!(
+        bring_up(&dir, &index, today(9)).unwrap(),
+        [files[1].clone()]
+    );
+    assert_eq!(fs::read(&files[1]).unwrap(), lost);
+
+    // Its log is unknown, is shorter, or is another.
+    let wrong = |find: &dyn Fn(&str) -> Option<(PathBuf, u64)>| {
+        check(&index, &files[2], find).unwrap().unwrap_err()
+    };
+    assert!(wrong(&|_| None).contains("not here"));
+    assert!(wrong(&|_| Some((dir.clone(), size - 3))).contains("no signed entry"));
+    // The file is moved to another day.
+    let moved = files[2].parent().unwrap().with_file_name("day=2020-01-01");
+    fs::create_dir(&moved).unwrap();
+    let moved = moved.join(files[2].file_name().unwrap());
+    fs::copy(&files[2], &moved).unwrap();
+    assert!(
+        check(&index, &moved, &find)
+            .unwrap()
+            .unwrap_err()
+            .contains("moved")
+    );
+    fs::write(&moved, b"PAR1 nothing PAR1").unwrap();
+    assert!(
+        check(&index, &moved, &find)
+            .unwrap()
+            .unwrap_err()
+            .contains("can't be read")
+    );
+}
+
+#[test]
+fn a_row_that_says_something_else_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    fs::create_dir(&data).unwrap();
+    let (dir, origin, size) = logged(&data);
+    let find = |name: &str| (name == origin).then(|| (dir.clone(), size));
+    let entries: Vec<_> = RawEntries::open(&dir, 0)
+        .unwrap()
+        .map(Result::unwrap)
+        .take(12)
+        .collect();
+    for (at, column) in columns::COLUMNS.iter().enumerate() {
+        let index = folder.path().join(column.name);
+        let mut file = File::begin(&index, &origin, day(samples::time(0)), 0).unwrap();
+        let mut changed = None;
+        for entry in &entries {
+            let mut row = Row::of(&origin, entry.seq, &entry.bytes).unwrap();
+            let cell = &mut row.cells[at];
+            let can = entry.seq > 0 && *cell != columns::Cell::Null;
+            if changed.is_none() && can {
+                changed = Some(entry.seq);
+                *cell = match cell {
+                    columns::Cell::Number(value) => columns::Cell::Number(*value + 1),
+                    columns::Cell::Time(value) => columns::Cell::Time(*value + 1),
+                    columns::Cell::Hash(_) => columns::Cell::Hash([9; 32]),
+                    _ => columns::Cell::Word("else".to_owned()),
+                };
+            }
+            file.push(row).unwrap();
+        }
+        let Some(changed) = changed else {
+            continue; // none of these entries has such a value
+        };
+        let path = file.finish().unwrap();
+        let why = check(&index, &path, &find).unwrap().unwrap_err();
+        assert!(
+            why.contains(&format!("entry {changed}")) && why.contains(column.name),
+            "{why}"
+        );
+    }
+}
+
+#[test]
+fn minutes_with_heartbeats_are_counted_once_for_all_replicas() {
+    let (mut one, mut other) = (Seen::default(), Seen::default());
+    for second in [0, 59, 60, 86_399] {
+        one.heartbeat(samples::time(second));
+    }
+    other.heartbeat(samples::time(61));
+    other.heartbeat(samples::time(600));
+    assert_eq!((one.minutes(), other.minutes()), (3, 2));
+    one.add(&other);
+    assert_eq!(one.minutes(), 4);
+}
