@@ -14,11 +14,13 @@ mod anchors;
 mod carry;
 mod feed;
 mod observe;
+mod periods;
 mod retention;
 mod watches;
 
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -39,7 +41,7 @@ use crate::{
         lease::{Candidate, Leadership, Term},
         watch::{LostReason, WatchItem},
     },
-    engine::{ActionResult, Engine, Event, Now, ObjectKey},
+    engine::{ActionResult, Engine, Event, Now, ObjectKey, PeriodTold},
     evidence::{
         Record,
         body::{self, Body},
@@ -81,6 +83,8 @@ pub(crate) enum Input {
     Anchored(Vec<AnchorStatus>),
     /// What became of a look for entries that nobody needs, or of their removal.
     Retained(Result<retention::Step, String>),
+    /// The log has been read for audit periods.
+    Periods(periods::Followed, BTreeMap<ObjectKey, PeriodTold>),
 }
 
 /// What woke the loop.
@@ -102,6 +106,8 @@ pub struct Options {
     pub server_minor: u32,
     /// What the log is to say at the start.
     pub start: body::Start,
+    /// The data folder.
+    pub data: PathBuf,
     /// Where heads of the log are kept.
     pub anchoring: Anchoring,
     /// What is removed of the log, if anything is.
@@ -141,6 +147,7 @@ pub struct Operator {
     observers: observe::Observers,
     anchors: anchors::Anchors,
     keeper: retention::Keeper,
+    periods: periods::Periods,
     started: bool,
     policies: BTreeMap<Sym, String>,
 }
@@ -172,6 +179,7 @@ impl Operator {
             observers: observe::Observers::default(),
             anchors: anchors::Anchors::new(options.anchoring.clone()),
             keeper: retention::Keeper::new(options.retention.clone()),
+            periods: periods::Periods::new(options.data.clone()),
             started: false,
             policies: BTreeMap::new(),
             term: None,
@@ -274,6 +282,10 @@ impl Operator {
                 self.anchors.kept(&anchors, now.mono);
             }
             Input::Retained(step) => self.keeper.came_back(step, &mut self.journal, now.wall),
+            Input::Periods(followed, told) => {
+                self.periods.read(followed);
+                self.engine.apply(Event::Periods(told), now);
+            }
             Input::Listed {
                 kind,
                 listed,
@@ -378,6 +390,7 @@ impl Operator {
             engine: &self.engine,
             connection: &self.connection,
             namespace: &self.options.namespace,
+            data: &self.options.data,
             probe: self.options.probe.as_ref(),
             sender: &self.sender,
             verify_every: self.options.verify_every,
@@ -390,6 +403,7 @@ impl Operator {
             self.anchors.measure(&self.metrics, now.mono);
             self.keeper
                 .turn(&self.journal, &self.connection, &self.sender, now);
+            self.periods.turn(&self.engine, &self.sender, leads, now);
             if let Some(published) = self.journal.published() {
                 self.metrics.published(published.checkpoint.size, now.wall);
             }
