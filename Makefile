@@ -1,6 +1,6 @@
 # Everything that one needs while working on Probity. `make demo` and `make test` start from nothing.
 
-.PHONY: demo test lint unit integration generate bench cluster image image-test tools
+.PHONY: demo test lint unit integration generate bench soak cluster image image-test tools
 
 # The main job on a real control plane: drift in four families, put back. KEEP=1 keeps it up.
 demo: tools
@@ -32,6 +32,10 @@ generate:
 # measures one of them: pods verdicts scale network rbac processing putback idle parquet.
 bench: tools
 	BENCH=$(BENCH) cargo bench --bench probity
+
+# A full year in simulated time: 50 controls, 30,000 transitions a day. Minutes.
+soak:
+	cargo test --locked --release --lib -- --ignored --nocapture period::tests::soak
 
 # A Kubernetes control plane with three fake nodes, until Ctrl-C.
 cluster: tools

@@ -15,12 +15,14 @@ mod carry;
 mod feed;
 mod index;
 mod observe;
+mod periods;
 mod reports;
 mod retention;
 mod watches;
 
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -40,7 +42,7 @@ use crate::{
         lease::{Candidate, Leadership, Term},
         watch::{LostReason, WatchItem},
     },
-    engine::{ActionResult, Engine, Event, Now, ObjectKey},
+    engine::{ActionResult, Engine, Event, Now, ObjectKey, PeriodTold},
     evidence::{
         Record,
         body::{self, Body},
@@ -87,6 +89,8 @@ pub(crate) enum Input {
     Indexed(Result<usize, String>),
     /// What became of a look for entries that nobody needs, or of their removal.
     Retained(Result<retention::Step, String>),
+    /// The log has been read for audit periods.
+    Periods(periods::Followed, BTreeMap<ObjectKey, PeriodTold>),
 }
 
 /// What woke the loop.
@@ -108,6 +112,8 @@ pub struct Options {
     pub server_minor: u32,
     /// What the log is to say at the start.
     pub start: body::Start,
+    /// The data folder.
+    pub data: PathBuf,
     /// Where heads of the log are kept.
     pub anchoring: Anchoring,
     /// What is removed of the log, if anything is.
@@ -151,6 +157,7 @@ pub struct Operator {
     anchors: anchors::Anchors,
     keeper: retention::Keeper,
     index: index::Index,
+    periods: periods::Periods,
     started: bool,
     policies: BTreeMap<Sym, String>,
     reports: reports::Reports,
@@ -185,6 +192,7 @@ impl Operator {
             anchors: anchors::Anchors::new(options.anchoring.clone()),
             keeper: retention::Keeper::new(options.retention.clone()),
             index: index::Index::new(options.indexing.clone()),
+            periods: periods::Periods::new(options.data.clone()),
             started: false,
             policies: BTreeMap::new(),
             reports: reports::Reports::default(),
@@ -287,6 +295,10 @@ impl Operator {
             Input::Anchored(turned) => self.anchors.kept(turned),
             Input::Indexed(done) => self.index.done(done),
             Input::Retained(step) => self.keeper.came_back(step, &mut self.journal, now.wall),
+            Input::Periods(followed, told) => {
+                self.periods.read(followed);
+                self.engine.apply(Event::Periods(told), now);
+            }
             Input::Listed {
                 kind,
                 listed,
@@ -395,6 +407,7 @@ impl Operator {
             engine: &self.engine,
             connection: &self.connection,
             namespace: &self.options.namespace,
+            data: &self.options.data,
             probe: self.options.probe.as_ref(),
             sender: &self.sender,
             verify_every: self.options.verify_every,
@@ -408,6 +421,7 @@ impl Operator {
             self.anchors.measure(&self.metrics, now.wall);
             self.keeper
                 .turn(&self.journal, &self.connection, &self.sender, now);
+            self.periods.turn(&self.engine, &self.sender, leads, now);
             if let Some(published) = self.journal.published() {
                 self.metrics.published(published.checkpoint.size, now.wall);
             }

@@ -9,6 +9,7 @@
     reason = "each printer column has a type of its own"
 )]
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -27,13 +28,27 @@ use serde::{Deserialize, Serialize};
     derive = "PartialEq",
     printcolumn(name = "Start", type_ = "string", json_path = ".spec.start"),
     printcolumn(name = "End", type_ = "string", json_path = ".spec.end"),
-    printcolumn(name = "Operated", type_ = "string", json_path = ".status.operated"),
+    printcolumn(
+        name = "Operated",
+        type_ = "string",
+        json_path = ".status.observed.operated"
+    ),
     printcolumn(
         name = "Deviations",
         type_ = "integer",
-        json_path = ".status.deviations"
+        json_path = ".status.observed.deviations"
     ),
-    printcolumn(name = "Next Due", type_ = "date", json_path = ".status.nextDue"),
+    printcolumn(name = "Open", type_ = "integer", json_path = ".status.observed.open"),
+    printcolumn(
+        name = "Next Due",
+        type_ = "string",
+        json_path = ".status.observed.nextDue"
+    ),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.observed.conditions[?(@.type=='Ready')].reason"
+    ),
     printcolumn(
         name = "Age",
         type_ = "date",
@@ -134,54 +149,117 @@ pub struct OwnControl {
     pub controls: Vec<String>,
 }
 
-/// How the period stands. Nothing in it changes while nothing happens: what lasts is counted when
-/// it has ended.
+/// How the period stands.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AuditPeriodStatus {
+    /// What the operator sees; nobody else may write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed: Option<ObservedPeriod>,
+}
+
+/// What the operator sees of a period, by its own log. Nothing in it changes while nothing happens:
+/// what lasts is counted when it has ended, and until then said with its begin.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ObservedPeriod {
     /// The generation of the spec that this is about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub observed_generation: Option<i64>,
-    /// What is wrong with the spec, if anything.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub problem: Option<String>,
+    pub observed_generation: i64,
     /// Whether the period is over.
-    #[serde(default)]
     pub over: bool,
     /// Controls that operated, of all: `12/14`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operated: Option<String>,
     /// Deviations of all controls.
-    #[serde(default)]
     pub deviations: i64,
+    /// Those that are open.
+    pub open: i64,
     /// By when the next thing has to happen that would be missing at the end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_due: Option<String>,
-    /// The controls: the first hundred, those with deviations first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub controls: Vec<AuditPeriodControl>,
+    pub next_due: Option<Time>,
+    /// Whether it can be judged, and what a reader must know of it first: `Ready`,
+    /// `StartsBeforeLog`, `Overlaps`, `Empty`.
+    #[serde(default)]
+    pub conditions: Vec<Condition>,
+    /// The logs that hold its evidence.
+    #[serde(default)]
+    pub evidence: Vec<PeriodEvidence>,
+    /// How many of them are not listed.
+    #[serde(default)]
+    pub evidence_omitted: i64,
+    /// The controls: as many as fit, those with open deviations first, then those with any.
+    #[serde(default)]
+    pub controls: Vec<ObservedPeriodControl>,
     /// How many controls are not listed.
     #[serde(default)]
     pub omitted: i64,
 }
 
+/// The entries of a log that lie in a period, and a head of the log that covers them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PeriodEvidence {
+    /// Origin of the log.
+    pub log: String,
+    /// Number of the first entry in the period.
+    pub first: i64,
+    /// Number of the last one; absent while the period goes on in this log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<i64>,
+    /// Size of the first published tree that holds all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<i64>,
+    /// Its root, in base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<String>,
+}
+
 /// How a control stands in a period.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct AuditPeriodControl {
+pub struct ObservedPeriodControl {
     /// The control.
     pub id: String,
     /// The policy.
     pub policy: String,
-    /// Whether it operated.
+    /// Whether it operated: `Operated`, `NotJudged`, `NoOccurrence` (nothing to judge) or
+    /// `NotOperated` (nobody looked).
     pub operated: String,
-    /// Seconds of the period in which it was not observed.
+    /// Share of the whole period that is observed at its end if nothing more is missed, from 0 to 1.
+    pub coverage: String,
+    /// Times in which it was not observed, and have ended.
+    pub gaps: i64,
+    /// Seconds in them.
     pub unobserved_seconds: i64,
+    /// Since when it has not been observed, if it isn't now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unobserved_since: Option<Time>,
+    /// Subjects, now or at the end.
+    pub population: i64,
     /// Deviations.
     pub deviations: i64,
     /// Deviations that are open.
     pub open: i64,
-    /// What has to happen before the period ends, and by when.
+    /// Since when the oldest of them has been.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_since: Option<Time>,
+    /// Seconds of the longest deviation that has ended.
+    pub longest_seconds: i64,
+    /// Seconds of all that have ended.
+    pub total_seconds: i64,
+    /// How long nobody had noticed, at most, in seconds: the mean.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detect_seconds: Option<i64>,
+    /// From noticing to a real fix, in seconds: the mean.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remediate_seconds: Option<i64>,
+    /// What has to happen before the period ends, and by when: the first few.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub due: Vec<String>,
+    /// How many more things have to.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub due_omitted: i64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+const fn is_zero(count: &i64) -> bool {
+    *count == 0
 }

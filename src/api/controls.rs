@@ -268,7 +268,19 @@ pub struct Controls {
     /// What was disposed of is on record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conf_disposal_record: Option<Setting<attested::DisposalRecord>>,
+    /// The clock that stamps the evidence is that of the API server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assurance_clock: Option<Setting<assurance::ClockRight>>,
+    /// Controls are observed nearly all the time of an audit period.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assurance_coverage: Option<Setting<assurance::CoverageSufficient>>,
     /// Each exception that worked without approval is approved soon.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assurance_exceptions_approved: Option<Setting<assurance::ExceptionsApproved>>,
+    /// The evidence log verifies, every day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assurance_log_verified: Option<Setting<assurance::LogVerified>>,
+    /// Probity may read all that its controls read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assurance_permissions: Option<Setting<assurance::Permissions>>,
 }

@@ -26,7 +26,8 @@ pub use self::{
         ObservedAttestation,
     },
     audit_period::{
-        AuditPeriod, AuditPeriodControl, AuditPeriodSpec, AuditPeriodStatus, OwnControl,
+        AuditPeriod, AuditPeriodSpec, AuditPeriodStatus, ObservedPeriod, ObservedPeriodControl,
+        OwnControl, PeriodEvidence,
     },
     cluster_control_exception::{ClusterControlException, ClusterControlExceptionSpec},
     control_exception::{ControlException, ControlExceptionSpec},

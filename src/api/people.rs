@@ -5,7 +5,7 @@ use kube::api::ObjectMeta;
 use serde_json::Value;
 
 use super::{
-    AccessReview, Attestation, ClusterControlException, ControlException, Decision,
+    AccessReview, Attestation, AuditPeriod, ClusterControlException, ControlException, Decision,
     DeviationResponse, Review,
 };
 
@@ -22,16 +22,19 @@ pub enum PeopleKind {
     Review,
     /// `DeviationResponse`.
     Response,
+    /// `AuditPeriod`.
+    Period,
 }
 
 impl PeopleKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Exception,
         Self::ClusterException,
         Self::Attestation,
         Self::Review,
         Self::Response,
+        Self::Period,
     ];
 
     /// The kind.
@@ -42,6 +45,7 @@ impl PeopleKind {
             Self::Attestation => "Attestation",
             Self::Review => "AccessReview",
             Self::Response => "DeviationResponse",
+            Self::Period => "AuditPeriod",
         }
     }
 
@@ -53,6 +57,7 @@ impl PeopleKind {
             Self::Attestation => "attestations",
             Self::Review => "accessreviews",
             Self::Response => "deviationresponses",
+            Self::Period => "auditperiods",
         }
     }
 
@@ -65,8 +70,13 @@ impl PeopleKind {
     pub const fn is_approved(self) -> bool {
         match self {
             Self::Exception | Self::ClusterException | Self::Attestation => true,
-            Self::Review | Self::Response => false,
+            Self::Review | Self::Response | Self::Period => false,
         }
+    }
+
+    /// Whether requesters may create objects of it; those who write policies define the others.
+    pub const fn is_asked_for(self) -> bool {
+        !matches!(self, Self::Period)
     }
 
     /// The kind with this name.
@@ -84,6 +94,7 @@ impl PeopleKind {
             Self::Attestation => PeopleObject::Attestation(Box::new(serde_json::from_str(json)?)),
             Self::Review => PeopleObject::Review(Box::new(serde_json::from_str(json)?)),
             Self::Response => PeopleObject::Response(Box::new(serde_json::from_str(json)?)),
+            Self::Period => PeopleObject::Period(Box::new(serde_json::from_str(json)?)),
         })
     }
 }
@@ -101,6 +112,8 @@ pub enum PeopleObject {
     Review(Box<AccessReview>),
     /// What management says about a deviation.
     Response(Box<DeviationResponse>),
+    /// The time that an examination is about.
+    Period(Box<AuditPeriod>),
 }
 
 impl PeopleObject {
@@ -112,6 +125,7 @@ impl PeopleObject {
             Self::Attestation(_) => PeopleKind::Attestation,
             Self::Review(_) => PeopleKind::Review,
             Self::Response(_) => PeopleKind::Response,
+            Self::Period(_) => PeopleKind::Period,
         }
     }
 
@@ -123,6 +137,7 @@ impl PeopleObject {
             Self::Attestation(object) => &object.metadata,
             Self::Review(object) => &object.metadata,
             Self::Response(object) => &object.metadata,
+            Self::Period(object) => &object.metadata,
         }
     }
 
@@ -134,6 +149,7 @@ impl PeopleObject {
             Self::Attestation(object) => serde_json::to_value(&object.spec),
             Self::Review(object) => serde_json::to_value(&object.spec),
             Self::Response(object) => serde_json::to_value(&object.spec),
+            Self::Period(object) => serde_json::to_value(&object.spec),
         };
         spec.unwrap_or_default() // what was read from JSON can be written as JSON
     }
@@ -145,7 +161,7 @@ impl PeopleObject {
             Self::ClusterException(object) => Some(&object.spec.exemption.requested_by),
             Self::Attestation(object) => Some(&object.spec.attested_by),
             Self::Response(object) => Some(&object.spec.author),
-            Self::Review(_) => None,
+            Self::Review(_) | Self::Period(_) => None,
         }
     }
 
@@ -155,7 +171,7 @@ impl PeopleObject {
             Self::Exception(object) => object.status.as_ref()?.decision.as_ref(),
             Self::ClusterException(object) => object.status.as_ref()?.decision.as_ref(),
             Self::Attestation(object) => object.status.as_ref()?.decision.as_ref(),
-            Self::Review(_) | Self::Response(_) => None,
+            Self::Review(_) | Self::Response(_) | Self::Period(_) => None,
         }
     }
 
@@ -173,7 +189,7 @@ impl PeopleObject {
             Self::Exception(object) => Some(object.spec.exemption.expires_at.0),
             Self::ClusterException(object) => Some(object.spec.exemption.expires_at.0),
             Self::Attestation(object) => Some(object.spec.valid_until.0),
-            Self::Review(_) | Self::Response(_) => None,
+            Self::Review(_) | Self::Response(_) | Self::Period(_) => None,
         }
     }
 }

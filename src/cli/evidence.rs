@@ -12,11 +12,7 @@ use serde_json::Value;
 use super::Failure;
 use crate::{
     api::{AuditPeriod, AuditPeriodSpec},
-    evidence::{
-        Body, Entry, Reader,
-        body::{Content, ObjectChange},
-        words::Step,
-    },
+    evidence::{Body, Entry, Reader, body::Content, epochs, words::Step},
     period::Frame,
 };
 
@@ -53,19 +49,8 @@ impl Asked {
             let spec = from_log(&self.log, &self.period)?;
             (self.period.clone(), spec)
         };
-        let AuditPeriodSpec {
-            start,
-            end,
-            time_zone,
-            ..
-        } = &spec;
-        let mut frame = Frame::new(&name, start, end, time_zone)
+        let frame = Frame::of(&name, &spec)
             .map_err(|error| format!("the period {name} can't be used: {error}"))?;
-        frame.policies = spec
-            .policies
-            .iter()
-            .map(|policy| policy.as_str().into())
-            .collect();
         Ok(Wanted { frame, spec })
     }
 }
@@ -125,6 +110,9 @@ fn from_log(log: &Path, name: &str) -> Result<AuditPeriodSpec, Failure> {
     })
 }
 
+/// What a log consists of, by one of which it is known.
+const PARTS: [&str; 3] = ["wal", "tile", "checkpoint"];
+
 /// The entries of a log, with what they keep in blobs as far as an account needs it.
 pub(super) fn entries(
     log: &Path,
@@ -142,35 +130,20 @@ pub(super) fn entries(
             folder.display()
         )
     };
+    // Of a folder of something else it would be said that nothing is known of the period: that is not what was asked.
+    let logs = epochs::list(log).map_err(|error| explain(&error))?;
+    let is_log = |dir: &PathBuf| PARTS.iter().any(|part| dir.join(part).exists());
+    if !logs.iter().any(is_log) {
+        return Err(format!(
+            "{} holds no evidence log: name the data folder of Probity, or the folder of a log in a pack",
+            log.display()
+        ));
+    }
     let mut reader = Reader::open(log).map_err(|error| explain(&error))?;
     Ok(std::iter::from_fn(move || {
-        let entry = reader.next()?.and_then(|mut entry| {
-            for content in kept_apart(&mut entry.body) {
-                if matches!(content, Content::Blob(_)) {
-                    *content = Content::Inline(content.load(reader.folder())?);
-                }
-            }
-            Ok(entry)
-        });
+        let entry = reader.next_whole()?;
         Some(entry.map_err(|error| explain(&error)))
     }))
-}
-
-/// Contents that an account reads: specs and decisions, not objects.
-fn kept_apart(body: &mut Body) -> Vec<&mut Content> {
-    match body {
-        Body::PolicyChange(said) => said.spec.iter_mut().collect(),
-        Body::Kept(said) => vec![&mut said.value],
-        Body::Exception(said)
-        | Body::Attestation(said)
-        | Body::Review(said)
-        | Body::Response(said)
-        | Body::Period(said) => {
-            let ObjectChange { spec, decision, .. } = said;
-            spec.iter_mut().chain(decision.iter_mut()).collect()
-        }
-        _ => Vec::new(),
-    }
 }
 
 /// A value as lines of JSON for people and programs.

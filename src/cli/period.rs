@@ -125,8 +125,13 @@ fn table(summary: &Summary) -> String {
         lines.push(String::new());
         lines.push("The period was changed after it had begun:".to_owned());
         lines.extend(summary.period_changes.iter().map(|step| {
+            let what = if step.what.is_empty() {
+                String::new()
+            } else {
+                format!(": {}", step.what)
+            };
             format!(
-                "  {:.0} {} by {}",
+                "  {:.0} {} by {}{what}",
                 step.at,
                 step.step,
                 step.who.as_deref().unwrap_or("?")

@@ -4,6 +4,7 @@ use std::{
     fs::{self, File},
     io::{self, BufRead, BufReader, BufWriter, Write},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use clap::Args;
@@ -15,7 +16,7 @@ use super::{
     evidence::{Asked, Wanted, entries},
 };
 use crate::{
-    evidence::epochs,
+    evidence::{LogError, epochs, key::PrivateKey, note::Signer},
     period::{Account, Summary},
     report::{self, Collector, Facts, Folder, Pack},
 };
@@ -40,6 +41,9 @@ pub(super) struct Arguments {
     /// Of the time since the period ended, until today, instead of the period: for the roll-forward.
     #[arg(long)]
     since_period_end: bool,
+    /// Sign the statement over the pack with this Ed25519 key (PKCS#8 PEM): your own, not that of the log.
+    #[arg(long, value_name = "FILE")]
+    signing_key: Option<PathBuf>,
 }
 
 /// Writes the pack beside its place, and moves it there when it is complete.
@@ -49,6 +53,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         log,
         out,
         since_period_end,
+        signing_key,
     } = arguments;
     if out.exists() {
         return Err(format!(
@@ -64,8 +69,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if *since_period_end {
         wanted = wanted.since_its_end(Timestamp::now())?;
     }
+    let signer = signing_key.as_deref().map(signer).transpose()?;
     let aside = Aside::beside(out)?;
-    let summary = write(&aside, &wanted, log)?;
+    let summary = write(&aside, &wanted, log, signer)?;
     aside.settle(out)?;
     let deviations: u64 = summary
         .controls
@@ -84,7 +90,20 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-fn write(folder: &dyn Folder, wanted: &Wanted, log: &Path) -> Result<Summary, Failure> {
+/// What signs with the key in a file.
+fn signer(path: &Path) -> Result<Arc<Signer>, Failure> {
+    let explain = |error: LogError| format!("--signing-key can't be used: {error}");
+    let key = PrivateKey::read(path).map_err(explain)?;
+    let key = key.ok_or_else(|| format!("--signing-key: there is no file {}", path.display()))?;
+    Ok(Arc::new(key.signer("probity-pack").map_err(explain)?))
+}
+
+fn write(
+    folder: &dyn Folder,
+    wanted: &Wanted,
+    log: &Path,
+    signer: Option<Arc<Signer>>,
+) -> Result<Summary, Failure> {
     let explain = |error: report::ReportError| {
         format!("{error}. Nothing was left behind; make room or name another folder, and try again")
     };
@@ -92,6 +111,7 @@ fn write(folder: &dyn Folder, wanted: &Wanted, log: &Path) -> Result<Summary, Fa
         spec: wanted.spec.clone(),
         version: env!("CARGO_PKG_VERSION"),
         binary_digest: super::run::own_digest().ok(),
+        signer,
     };
     let pack = Pack::new(folder);
     let mut collector = Collector::new(&pack, &wanted.frame).map_err(explain)?;
@@ -315,7 +335,7 @@ mod tests {
         for room in [0, 100, 2000, 8000] {
             let aside = Aside::beside(&out).unwrap();
             let full = Full(&aside, std::rc::Rc::new(room.into()));
-            let problem = write(&full, &wanted, &log).unwrap_err();
+            let problem = write(&full, &wanted, &log, None).unwrap_err();
             assert!(
                 problem.contains("can't be written") && problem.contains("make room"),
                 "{problem}"
@@ -333,9 +353,79 @@ mod tests {
             log,
             out: out.clone(),
             since_period_end: false,
+            signing_key: None,
         };
         run(&asked).unwrap();
         assert!(out.join("SHA256SUMS").is_file() && out.join("index.html").is_file());
         assert!(run(&asked).unwrap_err().contains("exists already"));
+    }
+
+    /// What is said of a log from which no pack can be made, and that nothing is left behind.
+    fn refused(folder: &Path, log: &Path, key: Option<PathBuf>) -> String {
+        wanted(folder);
+        let out = folder.join("packs").join("pack");
+        fs::create_dir_all(folder.join("packs")).unwrap();
+        let problem = run(&Arguments {
+            period: folder.join("period.yaml").display().to_string(),
+            log: log.to_owned(),
+            out,
+            since_period_end: false,
+            signing_key: key,
+        });
+        let left = fs::read_dir(folder.join("packs")).unwrap().count();
+        assert_eq!(left, 0, "no half-written pack");
+        let problem = problem.unwrap_err();
+        assert_eq!(problem.lines().count(), 1, "{problem}");
+        problem
+    }
+
+    #[test]
+    fn of_what_is_no_log_or_is_damaged_no_pack_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let foreign = folder.join("foreign");
+        fs::create_dir(&foreign).unwrap();
+        fs::write(foreign.join("photo.jpg"), b"x").unwrap();
+        let said = refused(folder, &foreign, None);
+        assert!(said.contains("holds no evidence log"), "{said}");
+        let said = refused(folder, &folder.join("nowhere"), None);
+        assert!(said.contains("is no folder"), "{said}");
+
+        let damaged = log(folder);
+        let (writer, _) = crate::evidence::Log::open(&damaged).unwrap();
+        let now = Timestamp::now();
+        for reason in ["one", "two", "three"] {
+            let stop = crate::evidence::body::Stop {
+                reason: reason.into(),
+            };
+            let record = crate::evidence::Record::new(now, stop);
+            writer.append(vec![record]).wait().unwrap();
+        }
+        drop(writer);
+        let segment = damaged.join("wal").join("000000000000000000.log");
+        let mut bytes = fs::read(&segment).unwrap();
+        // The first entry: what follows shows that no crash has torn it.
+        bytes[40] ^= 1;
+        fs::write(&segment, bytes).unwrap();
+        let said = refused(folder, &damaged, None);
+        assert!(
+            said.contains("can't be read") && said.contains("000000000000000000.log"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn a_key_that_is_none_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = log(folder.path());
+        let key = folder.path().join("key.pem");
+        let said = refused(folder.path(), &log, Some(key.clone()));
+        assert!(said.contains("there is no file"), "{said}");
+        fs::write(&key, "-----BEGIN CERTIFICATE-----\n").unwrap();
+        let said = refused(folder.path(), &log, Some(key));
+        assert!(
+            said.contains("openssl genpkey -algorithm ed25519"),
+            "{said}"
+        );
     }
 }

@@ -23,8 +23,12 @@ use crate::{
     },
     engine::{Config, Engine, ExceptionBounds, Memory, OWNER_LABEL},
     evidence::{
-        Answer, Identity, LogError, Position, Reader, body::Start, epochs, journal::Journal,
-        key::PrivateKey, space::space,
+        Answer, Body, Identity, LogError, Position, Reader,
+        body::{Content, Start},
+        epochs,
+        journal::Journal,
+        key::PrivateKey,
+        space::space,
     },
     metrics::Metrics,
     operator::{Anchoring, Indexing, Operator, Options, ProbePlace, Retention},
@@ -213,6 +217,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         verify_every: Duration::from_secs(arguments.verify_every),
         server_minor: version.minor,
         start,
+        data: arguments.data_dir,
         anchoring,
         retention,
         indexing,
@@ -351,10 +356,13 @@ fn unusable(data: &Path, error: &LogError) -> Failure {
 fn recall(data: &Path, memory: &mut Memory) -> Result<Result<(), LogError>, LogError> {
     let logs = epochs::list(data)?;
     for (at, dir) in logs.iter().enumerate() {
-        let entries = Reader::open(dir)?;
-        for entry in entries {
+        let mut entries = Reader::open(dir)?;
+        while let Some(entry) = entries.next() {
             match entry {
-                Ok(entry) => memory.recall(entry),
+                Ok(mut entry) => {
+                    load_listing(&mut entry.body, entries.folder());
+                    memory.recall(entry);
+                }
                 Err(error) if error.is_damage() && at + 1 == logs.len() => return Ok(Err(error)),
                 Err(error) if error.is_damage() => {
                     tracing::warn!(%error, "An earlier log is damaged: its rest is not recalled");
@@ -365,6 +373,21 @@ fn recall(data: &Path, memory: &mut Memory) -> Result<Result<(), LogError>, LogE
         }
     }
     Ok(Ok(()))
+}
+
+/// Takes the listing of a review from its blob. Where that is not possible the review is held against no listing, and listed
+/// anew or refused.
+fn load_listing(body: &mut Body, folder: &Path) {
+    if let Body::Review(said) = body
+        && let Some(content @ Content::Blob(_)) = &mut said.decision
+    {
+        match content.load(folder) {
+            Ok(rows) => *content = Content::Inline(rows),
+            Err(error) => {
+                tracing::warn!(%error, review = %said.name, "The listing of a review can't be read")
+            }
+        }
+    }
 }
 
 /// The key that signs the log, with the one that it replaces: the files that were given, or those in the data folder.

@@ -28,6 +28,7 @@ pub mod apply;
 pub mod canary;
 pub mod cilium;
 pub mod client;
+pub mod clock;
 pub mod drill;
 pub mod events;
 pub mod lease;

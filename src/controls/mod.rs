@@ -197,6 +197,14 @@ pub enum Observation {
     Attestations,
     /// What people decided about rights.
     AccessReviews,
+    /// How much of each audit period was observed, by the log.
+    AuditPeriods,
+    /// The time by the API server.
+    ServerClock,
+    /// A check of the evidence log.
+    SelfAudit,
+    /// What may be read.
+    OwnRights,
 }
 
 impl Observation {
@@ -221,6 +229,10 @@ impl Observation {
             Self::Exceptions => "Exceptions",
             Self::Attestations => "Attestations",
             Self::AccessReviews => "AccessReviews",
+            Self::AuditPeriods => "AuditPeriods",
+            Self::ServerClock => "ServerClock",
+            Self::SelfAudit => "SelfAudit",
+            Self::OwnRights => "OwnRights",
         }
     }
 
@@ -258,6 +270,10 @@ impl Observation {
             Self::Exceptions => "Reads the ControlExceptions and ClusterControlExceptions.",
             Self::Attestations => "Reads the Attestations.",
             Self::AccessReviews => "Reads the AccessReviews, and freezes what they list.",
+            Self::AuditPeriods => "Reads the AuditPeriods, and the evidence log.",
+            Self::ServerClock => "Reads `/version`, for the time of the answer.",
+            Self::SelfAudit => "Reads the evidence log.",
+            Self::OwnRights => "Takes note of what the API server refuses to its watches.",
         }
     }
 }

@@ -118,7 +118,11 @@ registry! {
     attest_subservice_soc_report: attested::SubserviceSocReport,
     attest_vendor_review: attested::VendorReview,
     conf_disposal_record: attested::DisposalRecord,
+    assurance_clock: assurance::ClockRight,
+    assurance_coverage: assurance::CoverageSufficient,
     assurance_exceptions_approved: assurance::ExceptionsApproved,
+    assurance_log_verified: assurance::LogVerified,
+    assurance_permissions: assurance::Permissions,
 }
 
 /// The control with this id.

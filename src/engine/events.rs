@@ -7,7 +7,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Action, ActionResult, DrillWrite, Finding, ObjectKey, Remark};
+use super::{Action, ActionResult, DrillWrite, Finding, ObjectKey, PeriodTold, Remark};
 use crate::{
     api::{ControlPolicy, ControlPolicyStatus, PeopleKind, PeopleObject},
     controls::Subject,
@@ -122,6 +122,8 @@ pub enum Event {
     PeopleGone(PeopleKind, String, String),
     /// All objects of such a kind have been read.
     PeopleListed(PeopleKind),
+    /// What the log says of audit periods.
+    Periods(BTreeMap<ObjectKey, PeriodTold>),
     /// What is seen of such an object could not be written: it is due again.
     RemarkFailed(ObjectKey),
     /// A probe has come to an end.

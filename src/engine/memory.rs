@@ -62,7 +62,7 @@ impl Memory {
             self.stopped = matches!(entry.body, Body::Stop(_));
         }
         self.lasting.note(&entry.body);
-        self.people.note(&entry.body);
+        self.people.recall(&entry.body, entry.time);
         match entry.body {
             Body::Population(population) => {
                 for policy in &population.policies {

@@ -79,11 +79,12 @@ pub use self::{
     flights::{Action, ActionResult, Failure, FailureKind, Step},
     memory::Memory,
     observed::{
-        Canary, CanaryRun, Cilium, DrillNote, Finding, NetworkProbe, Observed, Password, Route,
-        Served,
+        Canary, CanaryRun, Cilium, ClockLook, DrillNote, Finding, NetworkProbe, Observed, Password,
+        PeriodCoverage, Route, SelfAudit, Served,
     },
     people::{
-        Area, Attested, DecidedRows, Emergency, ObjectKey, PeopleSaid, Remark, Reviewed, listed_in,
+        Area, Attested, DecidedRows, Emergency, ObjectKey, PeopleSaid, PeriodAsked, PeriodTold,
+        Remark, Reviewed, listed_in,
     },
     plan::{Hold, PAUSE, Standing},
     record::OWNER_LABEL,
@@ -268,6 +269,7 @@ impl Engine {
                 self.changes(kind, changes, now);
             }
             Event::ListEnded(kind) => {
+                self.wake_observers(Observation::OwnRights);
                 let changes = self.inventory.end_list(kind);
                 self.changes(kind, Ok(changes), now);
                 self.availability(kind, Availability::Synced, now);
@@ -277,7 +279,10 @@ impl Engine {
                     self.wake_readers(kind);
                 }
             }
-            Event::Availability(kind, availability) => self.availability(kind, availability, now),
+            Event::Availability(kind, availability) => {
+                self.availability(kind, availability, now);
+                self.wake_observers(Observation::OwnRights);
+            }
             Event::Missing(kind) => {
                 let availability = self.inventory.missing(kind);
                 self.availability(kind, availability, now);
@@ -285,6 +290,7 @@ impl Engine {
             Event::Unwatched(kind) => {
                 self.forget(kind);
                 self.inventory.freshness.forget(kind);
+                self.wake_observers(Observation::OwnRights);
             }
             Event::Repaired(kind, objects, since) => self.repaired(kind, objects, since, now),
             Event::Policy(policy) => self.policy_applied(&policy, now),
@@ -294,6 +300,7 @@ impl Engine {
                 self.person_withdrew(kind, &namespace, &name, now);
             }
             Event::PeopleListed(kind) => self.people_listed(kind),
+            Event::Periods(told) => self.periods_told(told, now),
             Event::RemarkFailed(key) => self.remark_failed(&key, now),
             Event::Found(finding) => self.found(finding),
             Event::Action(id, result) => self.action_result(id, result, now),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::PeopleSaid;
 use crate::{
@@ -33,6 +33,12 @@ pub struct Observed {
     pub drills: BTreeMap<Sym, DrillNote>,
     /// What people say.
     pub people: PeopleSaid,
+    /// Audit periods of which the log was read, by name.
+    pub periods: BTreeMap<Sym, PeriodCoverage>,
+    /// The clock of the API server; `None` until somebody looked.
+    pub clock: Option<ClockLook>,
+    /// The last check of the evidence log; `None` until there was one.
+    pub self_audit: Option<SelfAudit>,
     /// Minor version of the API server, from `/version`; `None` until the shell has read it.
     pub server_minor: Option<u32>,
 }
@@ -47,8 +53,37 @@ impl Observed {
             Finding::Cilium(cilium) => self.cilium = Some(cilium),
             Finding::NetworkProbe(run) => self.network_probe = Some(run),
             Finding::RepositoryPasswords(found) => self.repository_passwords = Some(found),
+            Finding::Clock(look) => self.clock = Some(look),
+            Finding::SelfAudit(audit) => self.self_audit = Some(audit),
         }
     }
+}
+
+/// How much of an audit period was observed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PeriodCoverage {
+    /// Whether it has begun.
+    pub begun: bool,
+    /// Control and policy, and the share of the whole period that is observed if nothing more is missed.
+    pub controls: Vec<(String, f64)>,
+}
+
+/// A look at the clock of the API server.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClockLook {
+    /// When.
+    pub at: Timestamp,
+    /// How far that clock was ahead of ours, and how much of that is uncertain; else why it was not seen.
+    pub offset: Result<(SignedDuration, SignedDuration), String>,
+}
+
+/// A check of the evidence log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SelfAudit {
+    /// When it ended.
+    pub at: Timestamp,
+    /// How many entries it found whole, or what is wrong.
+    pub found: Result<u64, String>,
 }
 
 /// What a probe found.
@@ -66,6 +101,10 @@ pub enum Finding {
     NetworkProbe(NetworkProbe),
     /// In the Secrets with the passwords of backup repositories, by namespace.
     RepositoryPasswords(BTreeMap<Sym, Password>),
+    /// At the clock of the API server.
+    Clock(ClockLook),
+    /// In the evidence log.
+    SelfAudit(SelfAudit),
 }
 
 impl Finding {
@@ -78,6 +117,8 @@ impl Finding {
             Self::Cilium(_) => Observation::CiliumConfig,
             Self::NetworkProbe(_) => Observation::NetworkProbe,
             Self::RepositoryPasswords(_) => Observation::RepositoryPassword,
+            Self::Clock(_) => Observation::ServerClock,
+            Self::SelfAudit(_) => Observation::SelfAudit,
         }
     }
 }

@@ -9,7 +9,9 @@
 
 mod attestations;
 mod exceptions;
+mod glasses;
 mod known;
+mod periods;
 mod reviews;
 mod said;
 mod statuses;
@@ -29,10 +31,12 @@ use serde_json::Value;
 use self::{
     attestations::AttestationState,
     exceptions::{Exception, State},
+    periods::PeriodState,
     reviews::{Frozen, ReviewState},
 };
 pub(super) use self::{exceptions::Exceptions, known::Known};
 pub use self::{
+    periods::{PeriodAsked, PeriodTold},
     reviews::listed_in,
     said::{Area, Attested, Decided as DecidedRows, Emergency, PeopleSaid, Reviewed},
     statuses::Remark,
@@ -40,6 +44,7 @@ pub use self::{
 use super::{Engine, Now, digest};
 use crate::{
     api::{AttestationPhase, DecisionVerdict, ExceptionKind, PeopleKind, PeopleObject},
+    controls::Observation,
     evidence::words::{Cause, Step},
     inventory::Sym,
 };
@@ -69,6 +74,8 @@ pub(super) struct People {
     untold: BTreeSet<PeopleKind>,
     /// Whether rights have changed since reviews were looked at.
     pub(super) rights_changed: bool,
+    /// What the log says of audit periods.
+    periods: BTreeMap<ObjectKey, PeriodTold>,
     /// Objects whose status is due, and when.
     due: BTreeMap<ObjectKey, Duration>,
 }
@@ -94,6 +101,7 @@ enum Stand {
     Exception(State),
     Attestation(AttestationState),
     Review(ReviewState),
+    Period(Box<PeriodState>),
 }
 
 /// What the log is told of an object.
@@ -205,6 +213,7 @@ impl Engine {
             self.say_object_gone(&key);
         }
         let old = old.filter(|old| old.facts.uid == facts.uid);
+        let before = old.as_ref().map(|old| old.facts.hash.clone());
         let (sent, frozen, decided_at) = old.map_or((None, None, None), |old| {
             (old.sent, old.frozen, old.decided_at)
         });
@@ -216,8 +225,47 @@ impl Engine {
             object,
             facts,
         };
+        let approved = self.note_glass(&held, now);
+        let another = held.facts.hash != before.unwrap_or_default();
         self.people.objects.insert(key.clone(), held);
         self.object_changed(&key, now);
+        if key.kind == PeopleKind::Period && another {
+            self.periods_changed(now);
+        }
+        if approved {
+            let others = self.people.exceptions.like(&key);
+            others
+                .iter()
+                .for_each(|other| self.object_changed(other, now));
+        }
+    }
+
+    /// Remembers an exception that works without approval, longer than it is there. Whether it is news that somebody has
+    /// approved it.
+    fn note_glass(&mut self, held: &Held, now: Now) -> bool {
+        let (meta, uid) = (held.object.meta(), &held.facts.uid);
+        if !matches!(
+            held.object.kind(),
+            PeopleKind::Exception | PeopleKind::ClusterException
+        ) {
+            return false;
+        }
+        let created = meta.creation_timestamp.as_ref().map(|time| time.0);
+        let namespace = meta.namespace.as_deref().unwrap_or_default();
+        let glasses = &mut self.memory.people.glasses;
+        let long_ago = now
+            .wall
+            .saturating_sub(self.config.exceptions.unapproved * 2);
+        glasses.forget(long_ago.unwrap_or(Timestamp::MIN));
+        glasses.note(
+            uid,
+            created.unwrap_or(now.wall),
+            namespace,
+            &held.object.spec(),
+        );
+        let decided = held.object.decision();
+        let approved = decided.is_some_and(|of| of.verdict == DecisionVerdict::Approved);
+        approved && glasses.approved(uid)
     }
 
     /// Judges anew where an object stands, tells the log, and has its status written.
@@ -229,6 +277,7 @@ impl Engine {
             }
             PeopleKind::Attestation => self.attestation_changed(key, now),
             PeopleKind::Review => self.review_changed(key, now),
+            PeopleKind::Period => self.period_changed(key, now),
             PeopleKind::Response => {}
         }
         self.say_steps(key);
@@ -252,10 +301,16 @@ impl Engine {
             return;
         }
         self.people.due.remove(&key);
+        self.people.periods.remove(&key);
         self.people.wake(&key, None);
         self.people.untold.insert(kind);
         self.exception_changed(&key, now);
         self.say_object_gone(&key);
+        if kind == PeopleKind::Period {
+            self.observed.periods.remove(&key.name);
+            self.wake_observers(Observation::AuditPeriods);
+            self.periods_changed(now);
+        }
     }
 
     /// Takes in that all objects of a kind have been read: what the log knows beside them is gone.
@@ -351,7 +406,9 @@ impl Engine {
         if let Some(held) = self.people.objects.get_mut(key)
             && let Some(exception) = Exception::of(key, &held.object, &mut self.inventory.interner)
         {
-            let state = exception.state(&self.config.exceptions, now.wall);
+            let window = self.config.exceptions.unapproved;
+            let earlier = self.memory.people.glasses.earlier(&held.facts.uid, window);
+            let state = exception.state(&self.config.exceptions, now.wall, earlier);
             held.facts.ended = state.ended();
             held.stand = Some(Stand::Exception(state.clone()));
             self.people.wake(key, state.until);

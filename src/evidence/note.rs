@@ -154,6 +154,11 @@ impl Signer {
         format!("{text}\n{}", self.line(text))
     }
 
+    /// The bare Ed25519 signature of some bytes, for formats other than notes.
+    pub fn signature(&self, bytes: &[u8]) -> Vec<u8> {
+        self.pair.sign(bytes).as_ref().to_vec()
+    }
+
     /// The line of a signature, with its newline.
     fn line(&self, text: &str) -> String {
         let signature = self.pair.sign(text.as_bytes());

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::body::{Body, Content};
+use super::body::{Body, Content, ObjectChange};
 use super::entry::Entry;
 use super::epochs;
 use super::error::LogError;
@@ -43,6 +43,34 @@ impl Reader {
             later: Vec::new().into_iter(),
             failed: false,
         })
+    }
+
+    /// The entries of the log in the folder `log` from number `seq` on, and those of later logs. If there is no such log any
+    /// more, there are none.
+    pub fn open_at(data: &Path, log: &Path, seq: u64) -> Result<Self, LogError> {
+        let logs = epochs::list(data)?;
+        let after = logs.iter().position(|dir| dir == log);
+        let later = after.map_or_else(Vec::new, |at| logs[at + 1..].to_vec());
+        Ok(Self {
+            entries: RawEntries::open(log, seq)?,
+            dir: log.to_owned(),
+            later: later.into_iter(),
+            failed: false,
+        })
+    }
+
+    /// The next entry, with the specs and decisions of what people do in it even where they are kept in blobs. Objects of the
+    /// cluster stay where they are.
+    pub fn next_whole(&mut self) -> Option<Result<Entry, LogError>> {
+        let entry = self.next()?.and_then(|mut entry| {
+            for content in kept_apart(&mut entry.body) {
+                if matches!(content, Content::Blob(_)) {
+                    *content = Content::Inline(content.load(&self.dir)?);
+                }
+            }
+            Ok(entry)
+        });
+        Some(entry)
     }
 
     /// The folder of the log that the last entry is of: its blobs are there.
@@ -86,6 +114,23 @@ impl Iterator for Reader {
         let entry = self.step().transpose();
         self.failed = matches!(entry, Some(Err(_)));
         entry
+    }
+}
+
+/// Contents that an account reads: specs and decisions, not objects.
+fn kept_apart(body: &mut Body) -> Vec<&mut Content> {
+    match body {
+        Body::PolicyChange(said) => said.spec.iter_mut().collect(),
+        Body::Kept(said) => vec![&mut said.value],
+        Body::Exception(said)
+        | Body::Attestation(said)
+        | Body::Review(said)
+        | Body::Response(said)
+        | Body::Period(said) => {
+            let ObjectChange { spec, decision, .. } = said;
+            spec.iter_mut().chain(decision.iter_mut()).collect()
+        }
+        _ => Vec::new(),
     }
 }
 

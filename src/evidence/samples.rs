@@ -222,6 +222,7 @@ pub(super) fn bodies() -> Vec<Body> {
                 namespace: "kube-system".into(),
                 reason: "a system namespace".into(),
             }],
+            also: Vec::new(),
         }
         .into(),
         Export {

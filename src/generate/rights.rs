@@ -59,7 +59,11 @@ impl Rights {
                 .map(|(_, definition)| definition.spec.names.plural.clone())
                 .collect(),
             ours: vec![EvidenceLog::plural(&()).into_owned()],
-            people: PeopleKind::ALL.map(PeopleKind::plural).into(),
+            people: PeopleKind::ALL
+                .into_iter()
+                .filter(|kind| kind.is_asked_for())
+                .map(PeopleKind::plural)
+                .collect(),
             observes: infos
                 .iter()
                 .flat_map(|info| info.observes)

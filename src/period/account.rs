@@ -5,12 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::{
-    Frame, Sink,
-    definition::{Policy, Said},
+    EntryId, Frame, LogCount, Sink,
+    changes::PeriodChanges,
+    clock::Clock,
+    definition::{Policy, Said, definitions},
     due::Occurrences,
-    people::{Excluded, LogBegin, ObjectStep, PolicyStep, Run},
+    people::{LogBegin, PolicyStep, Run},
+    scopes::LeftOut,
     subjects::Subjects,
-    summary::{ClockStep, LogRange},
+    summary::{LogPart, LogRange},
     track::{Moment, Track},
     watch::{Blindness, Cause},
 };
@@ -29,7 +32,7 @@ pub(super) enum Phase {
 }
 
 /// The account of an audit period, in the making.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Account {
     pub(super) frame: Frame,
     pub(super) phase: Phase,
@@ -45,13 +48,16 @@ pub struct Account {
     intents: BTreeMap<u64, (Timestamp, Intent)>,
     pub(super) occurrences: Occurrences,
     pub(super) range: LogRange,
-    pub(super) clock_steps: Vec<ClockStep>,
+    /// The part of each log that lies in the period.
+    pub(super) parts: Vec<LogPart>,
+    pub(super) clock: Clock,
+    log_count: LogCount,
     pub(super) changes: Vec<PolicyStep>,
-    pub(super) period_changes: Vec<ObjectStep>,
+    pub(super) period_changes: PeriodChanges,
     pub(super) runs: Vec<Run>,
     pub(super) logs: Vec<LogBegin>,
     /// Namespaces out of scope, by track.
-    pub(super) excluded: BTreeMap<usize, Vec<Excluded>>,
+    pub(super) excluded: BTreeMap<usize, LeftOut>,
     /// Whether the last thing that the operator said was that it stops.
     stopped: bool,
     whole: BTreeMap<usize, super::numbers::Tally>,
@@ -72,9 +78,11 @@ impl Account {
             intents: BTreeMap::new(),
             occurrences: Occurrences::default(),
             range: LogRange::default(),
-            clock_steps: Vec::new(),
+            parts: Vec::new(),
+            clock: Clock::default(),
+            log_count: LogCount::default(),
             changes: Vec::new(),
-            period_changes: Vec::new(),
+            period_changes: PeriodChanges::default(),
             runs: Vec::new(),
             logs: Vec::new(),
             excluded: BTreeMap::new(),
@@ -85,17 +93,36 @@ impl Account {
 
     /// Takes in the next entry, oldest first.
     pub fn take(&mut self, entry: &Entry, sink: &mut dyn Sink) {
+        if self.clock.passes(entry) {
+            self.dated(entry, entry.time, None, sink);
+            return;
+        }
+        for known in self.clock.hold(entry) {
+            self.dated(&known.entry, known.at, known.ahead, sink);
+        }
+    }
+
+    /// Takes in what is held back because its time was in doubt.
+    pub(super) fn settle(&mut self, sink: &mut dyn Sink) {
+        for known in self.clock.release() {
+            self.dated(&known.entry, known.at, known.ahead, sink);
+        }
+    }
+
+    fn dated(&mut self, entry: &Entry, time: Timestamp, ahead: Option<i64>, sink: &mut dyn Sink) {
         let last = self.range.last;
-        let moment = self.moment(entry);
+        let moment = self.moment(entry, time, ahead);
         self.advance(moment.at, sink);
+        self.belongs(moment.id);
         match &entry.body {
             Body::Start(said) => {
                 self.tracks.iter_mut().for_each(|track| track.watch.cut());
-                self.runs.push(Run::new(moment.seq, moment.at, said));
+                self.runs.push(Run::new(moment.id, moment.at, said));
             }
             Body::Epoch(said) => {
                 self.tracks.iter_mut().for_each(|track| track.watch.cut());
                 self.logs.push(LogBegin {
+                    log: moment.id.log,
                     at: moment.at,
                     origin: said.origin.clone(),
                     key: said.key.clone(),
@@ -113,20 +140,27 @@ impl Account {
             Body::Heartbeat(said) => self.heartbeat(said, moment.at),
             Body::Intent(said) => self.intent(said, moment),
             Body::Outcome(said) => self.outcome(said, moment.at, sink),
-            Body::Gap(said) => self.gap(said),
+            Body::Gap(said) => self.gap(said, moment.at),
             Body::Scope(said) => self.scope(said, moment),
-            Body::Kept(said) => {
+            // What happens after the end belongs to the next period.
+            Body::Kept(said) if self.phase != Phase::After => {
                 let subject = self.subjects.id(&said.subject);
                 self.occurrences.kept(said, &subject);
             }
-            Body::Attestation(said) | Body::Review(said) => {
-                self.occurrences.person(said, moment.at);
+            Body::Attestation(said) if self.phase != Phase::After => {
+                self.occurrences.attestation(said, moment.at);
+            }
+            Body::Review(said) if self.phase != Phase::After => {
+                self.occurrences.reviews.take(said, moment.at);
             }
             Body::Period(said) if *said.name == *self.frame.name => {
                 self.period_changes
-                    .push(ObjectStep::new(moment.seq, moment.at, said));
+                    .take(moment.id, moment.at, said, &self.frame);
             }
-            Body::Period(_)
+            Body::Kept(_)
+            | Body::Attestation(_)
+            | Body::Review(_)
+            | Body::Period(_)
             | Body::Exception(_)
             | Body::Response(_)
             | Body::Brake(_)
@@ -141,25 +175,32 @@ impl Account {
         self.stopped = matches!(entry.body, Body::Stop(_));
     }
 
-    /// When an entry was written. A clock that was set back is noted, and time goes on from where it was.
-    fn moment(&mut self, entry: &Entry) -> Moment {
-        let at = self
-            .range
-            .last
-            .map_or(entry.time, |last| last.max(entry.time));
-        if at > entry.time {
-            self.clock_steps.push(ClockStep {
-                entry: entry.seq,
-                seconds: at.duration_since(entry.time).as_secs(),
-            });
-        }
+    /// When an entry was written, and which one it is.
+    fn moment(&mut self, entry: &Entry, time: Timestamp, ahead: Option<i64>) -> Moment {
+        let id = self.log_count.next(entry);
+        let at = self.clock.date(id, time, ahead);
         if self.range.first.is_none() {
             self.range.first = Some(at);
             self.range.removed = entry.seq;
         }
         self.range.last = Some(at);
         self.range.entries += 1;
-        Moment { at, seq: entry.seq }
+        Moment { at, id }
+    }
+
+    /// Notes which part of the log lies in the period.
+    fn belongs(&mut self, id: EntryId) {
+        if self.phase != Phase::Within {
+            return;
+        }
+        match self.parts.last_mut() {
+            Some(part) if part.log == id.log => part.last = id.seq,
+            _ => self.parts.push(LogPart {
+                log: id.log,
+                first: id.seq,
+                last: id.seq,
+            }),
+        }
     }
 
     /// Begins and ends the period, as far as time has come.
@@ -228,8 +269,8 @@ impl Account {
         });
     }
 
-    fn gap(&mut self, said: &body::Gap) {
-        let Some(closed) = self.blind.note(said) else {
+    fn gap(&mut self, said: &body::Gap, at: Timestamp) {
+        let Some(closed) = self.blind.note(said, at) else {
             return;
         };
         for track in self
@@ -246,7 +287,7 @@ impl Account {
             return;
         }
         if self.phase != Phase::After {
-            let step = PolicyStep::new(moment.seq, moment.at, said);
+            let step = PolicyStep::new(moment.id, moment.at, said);
             if self.phase == Phase::Within {
                 self.changes.push(step);
             }
@@ -328,7 +369,7 @@ impl Account {
                 track.define(&said.into(), moment);
             }
             track.transition(said, &subject, moment, &self.blind, sink);
-            if said.to == Some(crate::verdict::Outcome::Pass) {
+            if said.to == Some(crate::verdict::Outcome::Pass) && self.phase != Phase::After {
                 self.occurrences.passed(&said.control, &subject, moment.at);
             }
         }
@@ -366,19 +407,19 @@ impl Account {
             let fits =
                 |track: &Track| *track.policy == *row.policy && *track.control == *row.control;
             if !known.is_some_and(|position| fits(&self.tracks[position])) {
-                let moment = Moment { at, seq: 0 };
+                let moment = Moment::of_none(at);
                 *known = self.track(&row.policy, &row.control, moment);
             }
             let Some(position) = *known else { continue };
             let track = &mut self.tracks[position];
-            track.enter(Moment { at, seq: 0 });
+            track.enter(Moment::of_none(at));
             let hidden = unusable.iter().find(|(kind, _)| track.concern.reads(kind));
             if let Some((kind, state)) = hidden {
                 track.hidden(kind, *state, at);
                 continue;
             }
             track.watch.beat(at);
-            track.reconcile(row.by_outcome.values().sum(), at);
+            track.reconcile(&row.by_outcome, at);
         }
         self.layout = layout;
     }
@@ -420,39 +461,18 @@ impl Account {
 
     fn scope(&mut self, said: &body::Scope, moment: Moment) {
         for policy in &said.policies {
-            let Some(position) = self.track(policy, &said.control, moment) else {
-                continue;
-            };
-            self.tracks[position].define(&said.into(), moment);
-            if self.phase == Phase::After {
-                continue;
-            }
-            self.tracks[position].included = Some(said.included);
-            let listed = self.excluded.entry(position).or_default();
-            let now = |of: &Excluded| {
-                let mut now = said.excluded.iter();
-                now.any(|new| new.namespace == of.namespace && new.reason == of.reason)
-            };
-            for old in listed.iter_mut().filter(|old| old.to.is_none()) {
-                if !now(old) {
-                    old.to = Some(moment.at);
-                }
-            }
-            for new in &said.excluded {
-                let known = |old: &Excluded| {
-                    old.to.is_none() && old.namespace == new.namespace && old.reason == new.reason
+            for (control, defined) in definitions(said) {
+                let Some(position) = self.track(policy, control, moment) else {
+                    continue;
                 };
-                if !listed.iter().any(known) {
-                    listed.push(Excluded {
-                        from: moment.at,
-                        to: None,
-                        namespace: new.namespace.clone(),
-                        reason: new.reason.clone(),
-                    });
+                self.tracks[position].define(&defined, moment);
+                if self.phase == Phase::After {
+                    continue;
                 }
+                self.tracks[position].included = Some(said.included);
+                let left_out = self.excluded.entry(position).or_default();
+                left_out.take(&said.excluded, moment.at, self.frame.from);
             }
-            let from = self.frame.from;
-            listed.retain(|excluded| excluded.to.is_none_or(|to| to > from));
         }
     }
 }

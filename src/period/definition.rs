@@ -82,14 +82,25 @@ impl<'a> From<&'a Transition> for Said<'a> {
     }
 }
 
-impl<'a> From<&'a Scope> for Said<'a> {
-    fn from(said: &'a Scope) -> Self {
-        Self {
-            rule_version: said.rule_version,
-            params_hash: said.params_hash.as_deref(),
-            scope_hash: Some(&said.scope_hash),
-        }
-    }
+/// What an entry about a scope says of each control that has it.
+pub(super) fn definitions(said: &Scope) -> impl Iterator<Item = (&str, Said<'_>)> {
+    let first = (
+        &*said.control,
+        said.rule_version,
+        said.params_hash.as_deref(),
+    );
+    let also = said.also.iter();
+    let also = also.map(|one| (&*one.control, one.rule_version, one.params_hash.as_deref()));
+    std::iter::once(first)
+        .chain(also)
+        .map(|(control, rule_version, params_hash)| {
+            let defined = Said {
+                rule_version,
+                params_hash,
+                scope_hash: Some(&said.scope_hash),
+            };
+            (control, defined)
+        })
 }
 
 /// A policy as an entry says it is from now on.

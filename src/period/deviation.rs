@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{numbers::is_drift, subjects::SubjectId};
+use super::{EntryId, numbers::is_drift, subjects::SubjectId};
 use crate::{
     evidence::{
         body::{Name, Transition},
@@ -49,9 +49,9 @@ pub struct Deviation {
     /// How it ended.
     pub ended: Option<End>,
     /// The entry that opened it.
-    pub opened_by: u64,
+    pub opened_by: EntryId,
     /// The entry that closed it.
-    pub closed_by: Option<u64>,
+    pub closed_by: Option<EntryId>,
 }
 
 impl Deviation {
@@ -99,7 +99,7 @@ pub struct Span {
     /// The same as a sentence.
     pub message: String,
     /// The entry that says so.
-    pub entry: u64,
+    pub entry: EntryId,
 }
 
 /// The last time that a subject was seen otherwise than a transition says, if it ever was.

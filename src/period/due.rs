@@ -1,25 +1,32 @@
 //! What has to happen again and again, and by when: a control of this kind that does not operate inside the period can't be
 //! tested, so it must be known while there is time.
 
+mod reviews;
+
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 
+use self::reviews::Reviews;
 use super::{subjects::SubjectId, track::Track};
 use crate::{
     api::period::parse_duration,
+    controls::Family,
     evidence::{
         body::{Content, Kept, Name, ObjectChange},
         words::Step,
     },
 };
 
+/// The control that rights are reviewed.
+const REVIEW: &str = "rbac-access-review-current";
+
 /// Controls that need something to happen again and again, with the parameters that say how often: their sum.
 const RECURRING: [(&str, &[&str]); 2] = [
     ("backup-restore-test-current", &["maxAge"]),
-    ("rbac-access-review-current", &["cadence", "grace"]),
+    (REVIEW, &["cadence", "grace"]),
 ];
 
 /// Something that has to happen before the period ends, or the control will be missing.
@@ -37,24 +44,37 @@ pub struct Due {
 }
 
 /// When things last happened.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Occurrences {
     /// By control and subject, with what an entry of its own tells.
     told: BTreeMap<(String, SubjectId), Timestamp>,
     /// By control and subject: when it began to pass.
     passed: BTreeMap<(String, SubjectId), Timestamp>,
-    /// Access reviews that were completed.
-    reviewed: Option<Timestamp>,
-    /// Which control an attestation is about, by namespace and name.
-    says: BTreeMap<(Option<Name>, Name), String>,
+    /// Access reviews.
+    pub(super) reviews: Reviews,
+    /// Which control an attestation is about and when it was made, by namespace and name.
+    says: BTreeMap<(Option<Name>, Name), (String, Timestamp)>,
     /// Attestations by control: when the one that is valid longest ends.
     attested: BTreeMap<(String, Option<Name>, Name), Attested>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Attested {
-    at: Timestamp,
+    made: Timestamp,
+    approved: Timestamp,
     until: Option<Timestamp>,
+}
+
+impl Attested {
+    /// When it counts no longer, where one may be so old.
+    fn ends(&self, max_age: Option<SignedDuration>) -> Timestamp {
+        let old = max_age.map_or(Timestamp::MAX, |age| after(self.made, age));
+        self.until.unwrap_or(Timestamp::MAX).min(old)
+    }
+}
+
+fn after(at: Timestamp, span: SignedDuration) -> Timestamp {
+    at.checked_add(span).unwrap_or(Timestamp::MAX)
 }
 
 impl Occurrences {
@@ -82,29 +102,33 @@ impl Occurrences {
         }
     }
 
-    /// A person attested or reviewed something.
-    pub(super) fn person(&mut self, said: &ObjectChange, at: Timestamp) {
-        if said.kind == "AccessReview" {
-            if matches!(said.step, Step::Approved | Step::Decided | Step::Verified) {
-                self.reviewed = Some(at);
-            }
-            return;
-        }
+    /// A person attested something.
+    pub(super) fn attestation(&mut self, said: &ObjectChange, at: Timestamp) {
         let name = (said.namespace.clone(), said.name.clone());
         if let Some(Content::Inline(spec)) = &said.spec
             && let Some(control) = spec.get("control").and_then(Value::as_str)
         {
-            // A decision names the object alone.
-            self.says.insert(name.clone(), control.to_owned());
+            // A decision names the object alone. One that is changed is as old as before.
+            let known = self.says.get(&name).filter(|_| said.step == Step::Changed);
+            let made = known.map_or(at, |(_, made)| *made);
+            self.says.insert(name.clone(), (control.to_owned(), made));
         }
-        let Some(control) = self.says.get(&name) else {
+        let Some((control, made)) = self.says.get(&name).cloned() else {
             return;
         };
-        let key = (control.clone(), name.0, name.1);
+        let key = (control, name.0, name.1);
         match said.step {
             Step::Approved => {
                 let until = said.expires;
-                self.attested.insert(key, Attested { at, until });
+                let approved = at;
+                self.attested.insert(
+                    key,
+                    Attested {
+                        made,
+                        approved,
+                        until,
+                    },
+                );
             }
             // One that was changed has to be approved again.
             Step::Deleted | Step::Rejected | Step::Changed => {
@@ -116,17 +140,17 @@ impl Occurrences {
 
     /// What has to happen before `end` for a control in force not to be missing, as of `until`.
     pub(super) fn due(&self, track: &Track, until: Timestamp, end: Timestamp) -> Vec<Due> {
-        if let Some(attested) = self.attestation(&track.control, until, end) {
-            return attested;
+        let known = crate::controls::registry::find(&track.control);
+        if known.is_some_and(|known| known.info.family == Family::Attested) {
+            let due = self.attestation_due(track, until, end);
+            return due.into_iter().collect();
         }
         let Some(every) = interval(track) else {
             return Vec::new();
         };
         let due = |last: Option<Timestamp>, what: String| {
             // What never happened has to before the end, and is late already where that is over.
-            let by = last.map_or(end, |last| {
-                last.checked_add(every).unwrap_or(Timestamp::MAX)
-            });
+            let by = last.map_or(end, |last| after(last, every));
             let overdue = by < until || (last.is_none() && until >= end);
             (by <= end).then_some(Due {
                 by,
@@ -135,20 +159,21 @@ impl Occurrences {
                 overdue,
             })
         };
-        if *track.control == *"rbac-access-review-current" {
-            return due(self.reviewed, "a completed access review".to_owned())
-                .into_iter()
-                .collect();
-        }
         let members = track.members().filter_map(|subject| {
-            let key = (track.control.to_string(), subject.clone());
-            let last = self
-                .told
-                .get(&key)
-                .or_else(|| self.passed.get(&key))
-                .copied();
             let said = subject.subject();
-            due(last, format!("{} {}", said.kind, said.name))
+            if *track.control == *REVIEW {
+                if &*said.kind == "AccessReview" {
+                    return self.reviews.open(&said.name, until, end);
+                }
+                let last = self.reviews.last(said);
+                return due(
+                    last,
+                    format!("access review of {} {}", said.kind, said.name),
+                );
+            }
+            let key = (track.control.to_string(), subject.clone());
+            let last = self.told.get(&key).or_else(|| self.passed.get(&key));
+            due(last.copied(), format!("{} {}", said.kind, said.name))
         });
         members.collect()
     }
@@ -164,22 +189,21 @@ impl Occurrences {
         controls
     }
 
-    fn attestation(&self, control: &str, until: Timestamp, end: Timestamp) -> Option<Vec<Due>> {
-        if !control.starts_with("attest-") {
-            return None;
-        }
-        let ours = self.attested.iter().filter(|((of, ..), _)| of == control);
+    fn attestation_due(&self, track: &Track, until: Timestamp, end: Timestamp) -> Option<Due> {
+        let max_age = parameter(track, "maxAge");
+        let ours = self.attested.iter();
+        let ours = ours.filter(|((of, ..), _)| **of == *track.control);
         let longest = ours
-            .map(|(_, attested)| attested)
-            .max_by_key(|attested| attested.until.unwrap_or(Timestamp::MAX));
-        let by = longest.map_or(end, |attested| attested.until.unwrap_or(Timestamp::MAX));
+            .map(|(_, attested)| (attested.ends(max_age), attested.approved))
+            .max();
+        let by = longest.map_or(end, |(ends, _)| ends);
         let due = Due {
             by,
             what: "an approved attestation".to_owned(),
-            last: longest.map(|attested| attested.at),
+            last: longest.map(|(_, approved)| approved),
             overdue: by < until || (longest.is_none() && until >= end),
         };
-        Some((by <= end).then_some(due).into_iter().collect())
+        (by <= end).then_some(due)
     }
 }
 
@@ -190,12 +214,16 @@ fn is_recurring(control: &str) -> bool {
 /// How often it has to happen, by the parameters in force.
 fn interval(track: &Track) -> Option<SignedDuration> {
     let (_, fields) = RECURRING.iter().find(|(id, _)| *id == &*track.control)?;
-    let parameters = track.definition.parameters.as_ref()?;
     let mut sum = SignedDuration::ZERO;
     for field in *fields {
-        let text = parameters.get(field).and_then(Value::as_str)?;
-        let part = SignedDuration::try_from(parse_duration(text).ok()?).ok()?;
-        sum = sum.checked_add(part)?;
+        sum = sum.checked_add(parameter(track, field)?)?;
     }
     Some(sum)
+}
+
+/// A duration among the parameters in force.
+fn parameter(track: &Track, field: &str) -> Option<SignedDuration> {
+    let parameters = track.definition.parameters.as_ref()?;
+    let text = parameters.get(field).and_then(Value::as_str)?;
+    SignedDuration::try_from(parse_duration(text).ok()?).ok()
 }

@@ -3,7 +3,7 @@
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde::Serialize;
 
-use crate::evidence::body::Name;
+use crate::{api::AuditPeriodSpec, evidence::body::Name};
 
 /// An audit period: from the first instant of its first day to the last of its last, in its time zone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -51,6 +51,23 @@ impl Frame {
             time_zone: time_zone.to_owned(),
             policies: Vec::new(),
         })
+    }
+
+    /// The period that a spec describes.
+    pub fn of(name: &str, spec: &AuditPeriodSpec) -> Result<Self, FrameError> {
+        let policies = spec.policies.iter();
+        Ok(Self {
+            policies: policies.map(|policy| policy.as_str().into()).collect(),
+            ..Self::new(name, &spec.start, &spec.end, &spec.time_zone)?
+        })
+    }
+
+    /// Whether two have time and policies in common.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let both = self.policies.iter().any(|policy| other.covers(policy));
+        self.from < other.to
+            && other.from < self.to
+            && (both || self.policies.is_empty() || other.policies.is_empty())
     }
 
     /// The time after it, up to the day on which `now` lies. None while it lasts.

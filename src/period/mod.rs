@@ -16,15 +16,20 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod account;
+mod changes;
+mod clock;
 mod definition;
 mod deviation;
 mod due;
+mod entry_id;
 mod frame;
 mod intervals;
 mod numbers;
 mod people;
 mod readiness;
 mod sample;
+mod scopes;
+mod standing;
 mod subjects;
 mod summary;
 #[cfg(test)]
@@ -34,9 +39,11 @@ mod watch;
 
 pub use self::{
     account::Account,
+    clock::{ClockStep, Direction},
     definition::Definition,
     deviation::{Deviation, Span, SpanKind},
     due::Due,
+    entry_id::{EntryId, LogCount},
     frame::{Frame, FrameError},
     intervals::Intervals,
     numbers::{DeviationNumbers, Numbers, PopulationNumbers, SpanNumbers, Times},
@@ -45,8 +52,9 @@ pub use self::{
         Commitment, Criterion, Readiness, Shown, Signal, criteria_of, readiness, signal, title,
     },
     sample::{Drawn, Item, Sample, Sampler, item_id},
+    standing::{Standing, Standings},
     subjects::SubjectId,
-    summary::{ClockStep, Coverage, LogRange, Operated, Operation, Segment, Summary},
+    summary::{Coverage, LogPart, LogRange, Operated, Operation, Segment, Summary},
     track::{Difference, Member, Reconciliation},
     watch::{SILENCE, Unobserved},
 };

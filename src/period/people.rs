@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::EntryId;
 use crate::evidence::{
     body::{Name, ObjectChange, PolicyChange, Start, Word},
     words::{Change, Step},
@@ -13,7 +14,7 @@ use crate::evidence::{
 #[serde(rename_all = "camelCase")]
 pub struct PolicyStep {
     /// The entry.
-    pub entry: u64,
+    pub entry: EntryId,
     /// When.
     pub at: Timestamp,
     /// The policy.
@@ -31,7 +32,7 @@ pub struct PolicyStep {
 }
 
 impl PolicyStep {
-    pub(super) fn new(entry: u64, at: Timestamp, said: &PolicyChange) -> Self {
+    pub(super) fn new(entry: EntryId, at: Timestamp, said: &PolicyChange) -> Self {
         Self {
             entry,
             at,
@@ -50,7 +51,7 @@ impl PolicyStep {
 #[serde(rename_all = "camelCase")]
 pub struct ObjectStep {
     /// The entry.
-    pub entry: u64,
+    pub entry: EntryId,
     /// When.
     pub at: Timestamp,
     /// Its kind.
@@ -67,10 +68,12 @@ pub struct ObjectStep {
     pub old_hash: Option<String>,
     /// Hash of the spec after.
     pub new_hash: Option<String>,
+    /// What is different, in words.
+    pub what: String,
 }
 
 impl ObjectStep {
-    pub(super) fn new(entry: u64, at: Timestamp, said: &ObjectChange) -> Self {
+    pub(super) fn new(entry: EntryId, at: Timestamp, said: &ObjectChange) -> Self {
         Self {
             entry,
             at,
@@ -81,6 +84,7 @@ impl ObjectStep {
             who: said.who.clone(),
             old_hash: said.old_hash.clone(),
             new_hash: said.new_hash.clone(),
+            what: String::new(),
         }
     }
 }
@@ -90,7 +94,7 @@ impl ObjectStep {
 #[serde(rename_all = "camelCase")]
 pub struct Run {
     /// The entry.
-    pub entry: u64,
+    pub entry: EntryId,
     /// When.
     pub at: Timestamp,
     /// Version of the program.
@@ -104,7 +108,7 @@ pub struct Run {
 }
 
 impl Run {
-    pub(super) fn new(entry: u64, at: Timestamp, said: &Start) -> Self {
+    pub(super) fn new(entry: EntryId, at: Timestamp, said: &Start) -> Self {
         Self {
             entry,
             at,
@@ -120,6 +124,8 @@ impl Run {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LogBegin {
+    /// Its number in this account: what entries are named with.
+    pub log: u32,
     /// When.
     pub at: Timestamp,
     /// Name of the log: the first line of its checkpoints. Entries are numbered anew in each.

@@ -128,7 +128,10 @@ pub fn readiness(summary: &Summary, criteria: &[String]) -> Readiness {
     let in_force: BTreeSet<&str> = summary
         .controls
         .iter()
-        .filter(|operation| operation.operated != Operated::NotOperated)
+        .filter(|operation| {
+            let operated = operation.operated;
+            !matches!(operated, Operated::NotOperated | Operated::NotJudged)
+        })
         .map(|operation| &*operation.control)
         .collect();
     let attested: BTreeSet<&str> = summary.attested.iter().map(|control| &**control).collect();

@@ -64,7 +64,7 @@ impl<'de> Deserialize<'de> for SubjectId {
 const FEW: usize = 1024;
 
 /// Every subject that somebody holds, once: many controls share a population.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Subjects {
     known: BTreeSet<SubjectId>,
     sweep_at: usize,

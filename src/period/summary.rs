@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::{
     Frame, Sink,
     account::{Account, Phase},
+    clock::ClockStep,
     definition::Definition,
     due::Due,
     intervals::Intervals,
@@ -32,13 +33,15 @@ pub struct LogRange {
     pub removed: u64,
 }
 
-/// A clock was set back.
+/// The part of a log that lies in the period.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ClockStep {
-    /// The entry that is older than the one before it.
-    pub entry: u64,
-    /// By so many seconds.
-    pub seconds: i64,
+pub struct LogPart {
+    /// The log, by its number in this account.
+    pub log: u32,
+    /// Number of the first entry.
+    pub first: u64,
+    /// Number of the last one, so far.
+    pub last: u64,
 }
 
 /// Whether a control operated.
@@ -46,6 +49,8 @@ pub struct ClockStep {
 pub enum Operated {
     /// It was looked at, and there were subjects.
     Operated,
+    /// It was looked at, and none of its subjects could ever be judged.
+    NotJudged,
     /// It was looked at, and there was nothing for it to judge.
     NoOccurrence,
     /// Nobody looked.
@@ -57,6 +62,7 @@ impl Operated {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Operated => "operated",
+            Self::NotJudged => "not judged",
             Self::NoOccurrence => "no occurrence",
             Self::NotOperated => "not operated",
         }
@@ -164,15 +170,35 @@ pub struct Summary {
     pub logs: Vec<LogBegin>,
     /// Programs that ran.
     pub runs: Vec<Run>,
-    /// When the clock was set back.
+    /// The part of each log that lies in the period.
+    pub parts: Vec<LogPart>,
+    /// When the clock was set: the first hundred times.
     pub clock_steps: Vec<ClockStep>,
+    /// How often it was.
+    pub clock_step_count: u64,
     /// What a reader must know before anything else, in sentences.
     pub warnings: Vec<String>,
+}
+
+impl Summary {
+    /// Why there is nothing to report.
+    pub(super) fn nothing(&self) -> String {
+        nothing(&self.period)
+    }
+}
+
+fn nothing(frame: &Frame) -> String {
+    if frame.policies.is_empty() {
+        return "no policy was in force: there is nothing to report".to_owned();
+    }
+    let named: Vec<&str> = frame.policies.iter().map(|name| &**name).collect();
+    format!("the log knows no policy of this name: {}", named.join(", "))
 }
 
 impl Account {
     /// Closes the account. `now` only tells whether the period is over.
     pub fn finish(mut self, now: Timestamp, sink: &mut dyn Sink) -> Summary {
+        self.settle(sink);
         let (from, to) = (self.frame.from, self.frame.to);
         let over = now >= to || self.phase == Phase::After;
         let last = self.range.last.unwrap_or(from);
@@ -196,7 +222,6 @@ impl Account {
             track.finish(sink);
         }
         let warnings = self.warnings(over);
-        self.period_changes.retain(|step| step.at >= from);
         Summary {
             until,
             over,
@@ -206,10 +231,12 @@ impl Account {
             log: self.range,
             attested: self.occurrences.attested(from),
             policy_changes: self.changes,
-            period_changes: self.period_changes,
+            period_changes: self.period_changes.steps,
             logs: self.logs,
             runs: self.runs,
-            clock_steps: self.clock_steps,
+            parts: self.parts,
+            clock_step_count: self.clock.step_count,
+            clock_steps: self.clock.steps,
         }
     }
 
@@ -219,7 +246,7 @@ impl Account {
             .whole(position)
             .map(|tally| tally.numbers)
             .unwrap_or_default();
-        let excluded = self.excluded.remove(&position).unwrap_or_default();
+        let excluded = self.excluded.remove(&position).unwrap_or_default().all();
         let track = &self.tracks[position];
         let observed = track.observed(&self.blind, from, until);
         let gaps = explain(&observed.missing(from, until), self.causes(track));
@@ -231,6 +258,8 @@ impl Account {
             Operated::NotOperated
         } else if population.opening + population.added == 0 {
             Operated::NoOccurrence
+        } else if !track.judged {
+            Operated::NotJudged
         } else {
             Operated::Operated
         };
@@ -315,12 +344,7 @@ impl Account {
             _ => warnings.push("the log is empty: nothing is known of the period".to_owned()),
         }
         if self.tracks.is_empty() && self.range.first.is_some() {
-            warnings.push(if self.frame.policies.is_empty() {
-                "no policy was in force: there is nothing to report".to_owned()
-            } else {
-                let named: Vec<&str> = self.frame.policies.iter().map(|name| &**name).collect();
-                format!("the log knows no policy of this name: {}", named.join(", "))
-            });
+            warnings.push(nothing(&self.frame));
         }
         if self.range.removed > 0 {
             let removed = self.range.removed;
@@ -334,11 +358,9 @@ impl Account {
                 "the evidence is in {logs} logs, one after the other: see logs"
             ));
         }
-        if !self.clock_steps.is_empty() {
-            let steps = self.clock_steps.len();
-            warnings.push(format!(
-                "the clock was set back {steps} times: see clockSteps"
-            ));
+        if self.clock.step_count > 0 {
+            let steps = self.clock.step_count;
+            warnings.push(format!("the clock was set {steps} times: see clockSteps"));
         }
         warnings
     }

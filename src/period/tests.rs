@@ -7,8 +7,12 @@ use serde_json::json;
 use super::*;
 use crate::evidence::{Body, Entry, body, words};
 
+mod clocks;
+mod dues;
 mod history;
+mod living;
 mod oracle;
+mod soak;
 mod stories;
 
 /// Midnight before the first entry of all tests.

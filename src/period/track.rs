@@ -1,14 +1,17 @@
 //! One control in one policy, followed through the log: who its subjects are, what fails, since when.
 
+mod failing;
+mod population;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::Serialize;
 
+pub use self::population::{Difference, Member, Reconciliation};
 use super::{
-    Sink,
+    EntryId, Sink,
     definition::{Definition, Said},
-    deviation::{Deviation, Span, SpanKind, end_of, known_before},
+    deviation::{Deviation, Span},
     intervals::Intervals,
     numbers::Tally,
     subjects::SubjectId,
@@ -16,22 +19,29 @@ use super::{
 };
 use crate::{
     evidence::{
-        body::{Name, Transition},
-        words::{ActionResult, End, Freshness},
+        body::Name,
+        words::{End, Freshness},
     },
     inventory::Kind,
-    verdict::Outcome,
 };
 
 /// Which entry is taken in, and when it was written.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Moment {
     pub(super) at: Timestamp,
-    pub(super) seq: u64,
+    pub(super) id: EntryId,
+}
+
+impl Moment {
+    /// Where it does not matter which entry it was.
+    pub(super) fn of_none(at: Timestamp) -> Self {
+        let id = EntryId::default();
+        Self { at, id }
+    }
 }
 
 /// A time with one definition, inside the period.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Part {
     pub(super) to: Timestamp,
     pub(super) definition: Definition,
@@ -39,7 +49,7 @@ pub(super) struct Part {
 }
 
 /// What is counted while the period lasts.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Windows {
     whole: Tally,
     /// Since the definition last changed; none while the control is not in force.
@@ -53,48 +63,8 @@ impl Windows {
     }
 }
 
-/// How the counts of heartbeats agree with the joins and leaves of the log.
-#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Reconciliation {
-    /// Heartbeats that were compared.
-    pub compared: u64,
-    /// Those that counted something else.
-    pub differing: u64,
-    /// The first of them.
-    pub first: Option<Difference>,
-}
-
-/// A heartbeat that counts other subjects than joined and left.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Difference {
-    /// When.
-    pub at: Timestamp,
-    /// Subjects by joins and leaves.
-    pub known: u64,
-    /// Subjects that the heartbeat counts.
-    pub counted: u64,
-}
-
-/// A subject of a control, as far as the period concerns it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Member {
-    /// The policy.
-    pub policy: Name,
-    /// The control.
-    pub control: Name,
-    /// The subject.
-    pub subject: SubjectId,
-    /// When it was first seen.
-    pub joined: Timestamp,
-    /// When it left, if it did before the period ended.
-    pub left: Option<Timestamp>,
-}
-
 /// One control in one policy.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Track {
     pub(super) policy: Name,
     pub(super) control: Name,
@@ -105,6 +75,8 @@ pub(super) struct Track {
     pub(super) definition: Definition,
     pub(super) parts: Vec<Part>,
     pub(super) reconciliation: Reconciliation,
+    /// Whether anything of it was judged in the period.
+    pub(super) judged: bool,
     /// Namespaces in its scope.
     pub(super) included: Option<u64>,
     /// Why it was not in force, or what it reads not usable.
@@ -147,6 +119,7 @@ impl Track {
             definition: Definition::default(),
             parts: Vec::new(),
             reconciliation: Reconciliation::default(),
+            judged: false,
             included: None,
             causes: Vec::new(),
             entered: None,
@@ -330,7 +303,9 @@ impl Track {
             self.left(&subject, moment, seen, sink);
         }
         self.watch.end(moment.at);
-        self.out = Some((moment.at, why.to_owned()));
+        if !self.over {
+            self.out = Some((moment.at, why.to_owned()));
+        }
     }
 
     /// Why it is not in force, if it isn't, with the time since then.
@@ -358,220 +333,6 @@ impl Track {
                 let from = self.watch.last_seen().unwrap_or(at);
                 self.causes.push(Cause { from, to: at, why });
             }
-        }
-    }
-
-    /// A heartbeat counts so many subjects.
-    pub(super) fn reconcile(&mut self, counted: u64, at: Timestamp) {
-        if self.windows.is_none() {
-            return;
-        }
-        let known = self.population();
-        self.reconciliation.compared += 1;
-        if known != counted {
-            self.reconciliation.differing += 1;
-            let difference = Difference { at, known, counted };
-            self.reconciliation.first.get_or_insert(difference);
-        }
-    }
-
-    /// A subject joins.
-    pub(super) fn joined(&mut self, subject: &SubjectId, moment: Moment) {
-        if self.over || self.members.contains_key(subject) {
-            return;
-        }
-        self.members.insert(subject.clone(), moment.at);
-        if let Some(windows) = &mut self.windows {
-            windows.each(|tally| tally.numbers.population.added += 1);
-        }
-    }
-
-    /// A subject leaves.
-    pub(super) fn left(
-        &mut self,
-        subject: &SubjectId,
-        moment: Moment,
-        seen: Option<Timestamp>,
-        sink: &mut dyn Sink,
-    ) {
-        self.close(subject, End::SubjectGone, moment, seen, sink);
-        self.end_span(subject, moment, sink);
-        if self.over {
-            return;
-        }
-        let Some(joined) = self.members.remove(subject) else {
-            return;
-        };
-        if let Some(windows) = &mut self.windows {
-            windows.each(|tally| tally.numbers.population.removed += 1);
-            sink.member(&self.member(subject, joined, Some(moment.at)));
-        }
-    }
-
-    fn member(&self, subject: &SubjectId, joined: Timestamp, left: Option<Timestamp>) -> Member {
-        Member {
-            policy: self.policy.clone(),
-            control: self.control.clone(),
-            subject: subject.clone(),
-            joined,
-            left,
-        }
-    }
-
-    /// The outcome of a subject changes.
-    pub(super) fn transition(
-        &mut self,
-        said: &Transition,
-        subject: &SubjectId,
-        moment: Moment,
-        blind: &Blindness,
-        sink: &mut dyn Sink,
-    ) {
-        let seen = self.seen(blind);
-        let Some(to) = said.to else {
-            self.close(subject, end_of(said), moment, seen, sink);
-            self.left(subject, moment, seen, sink);
-            return;
-        };
-        self.joined(subject, moment);
-        let unknown = self
-            .spans
-            .get(subject)
-            .filter(|span| span.kind == SpanKind::Unknown);
-        let unknown_after = unknown.and_then(|span| span.after);
-        match to {
-            Outcome::Fail => {
-                self.fail(
-                    said,
-                    subject,
-                    moment,
-                    known_before(said, unknown_after, seen),
-                    seen,
-                    sink,
-                );
-            }
-            // What can't be seen has not ended.
-            Outcome::Unknown => {}
-            _ => self.close(subject, end_of(said), moment, seen, sink),
-        }
-        let kind = match to {
-            Outcome::Excepted => Some(SpanKind::Excepted),
-            Outcome::Unknown => Some(SpanKind::Unknown),
-            _ => None,
-        };
-        let lasts = self
-            .spans
-            .get(subject)
-            .is_some_and(|span| Some(span.kind) == kind);
-        if lasts {
-            return;
-        }
-        self.end_span(subject, moment, sink);
-        if let Some(kind) = kind.filter(|_| !self.over) {
-            let span = Span {
-                kind,
-                since: moment.at,
-                after: known_before(said, unknown_after, seen),
-                reason: said.reason.to_string(),
-                message: said.message.clone(),
-                entry: moment.seq,
-            };
-            self.spans.insert(subject.clone(), span);
-        }
-    }
-
-    fn fail(
-        &mut self,
-        said: &Transition,
-        subject: &SubjectId,
-        moment: Moment,
-        opened_after: Option<Timestamp>,
-        seen: Option<Timestamp>,
-        sink: &mut dyn Sink,
-    ) {
-        let id = said.deviation.as_deref().unwrap_or_default();
-        if let Some(open) = self.open.get_mut(subject) {
-            if said.from.is_some() || open.id == id {
-                open.severity = open.severity.max(said.severity);
-                return;
-            }
-            // It is judged for the first time once more: nobody said that what judged it before had ended.
-            self.close(subject, End::DefinitionChanged, moment, seen, sink);
-        }
-        if self.over {
-            return;
-        }
-        self.failing_since.get_or_insert(moment.at);
-        let open = Deviation {
-            id: id.to_owned(),
-            policy: self.policy.clone(),
-            control: self.control.clone(),
-            subject: subject.clone(),
-            owner: said.owner.clone(),
-            severity: said.severity,
-            reason: said.reason.to_string(),
-            message: said.message.clone(),
-            cause: said.cause,
-            from_outcome: said.from,
-            opened_after,
-            opened: moment.at,
-            began: said.opened.filter(|began| *began < moment.at),
-            closed_after: None,
-            closed: None,
-            ended: None,
-            opened_by: moment.seq,
-            closed_by: None,
-        };
-        self.open.insert(subject.clone(), open);
-    }
-
-    fn close(
-        &mut self,
-        subject: &SubjectId,
-        end: End,
-        moment: Moment,
-        seen: Option<Timestamp>,
-        sink: &mut dyn Sink,
-    ) {
-        let Some(mut closed) = self.open.remove(subject) else {
-            return;
-        };
-        closed.closed = Some(moment.at);
-        closed.closed_after = Some(seen.map_or(closed.opened, |seen| seen.max(closed.opened)));
-        closed.ended = Some(end);
-        closed.closed_by = Some(moment.seq);
-        let failing_since = self.failing_since.take_if(|_| self.open.is_empty());
-        if let Some(windows) = &mut self.windows {
-            windows.each(|tally| {
-                tally.deviation(&closed, moment.at);
-                if let Some(since) = failing_since {
-                    tally.failing(since, moment.at);
-                }
-            });
-            if closed.opened >= windows.whole.from || moment.at > windows.whole.from {
-                sink.deviation(&closed);
-            }
-        } else if self.over {
-            sink.deviation(&closed);
-        }
-    }
-
-    fn end_span(&mut self, subject: &SubjectId, moment: Moment, sink: &mut dyn Sink) {
-        let Some(span) = self.spans.remove(subject) else {
-            return;
-        };
-        if let Some(windows) = &mut self.windows {
-            windows.each(|tally| tally.span(&span, Some(moment.at), moment.at));
-        }
-        if self.windows.is_some() || self.over {
-            sink.span(&self.policy, &self.control, subject, &span, Some(moment.at));
-        }
-    }
-
-    /// A write of ours came to this.
-    pub(super) fn remedied(&mut self, result: ActionResult) {
-        if let Some(windows) = &mut self.windows {
-            windows.each(|tally| *tally.numbers.remedies.entry(result).or_default() += 1);
         }
     }
 }

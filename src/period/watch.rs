@@ -13,7 +13,7 @@ use crate::evidence::body::Gap;
 pub const SILENCE: SignedDuration = SignedDuration::from_mins(3);
 
 /// When one control was looked at: its heartbeats prove it, and nothing else does.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Watch {
     /// The last heartbeat of this run.
     last: Option<Timestamp>,
@@ -94,22 +94,24 @@ impl Concern {
 }
 
 /// The gaps that the log tells of, by scope.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Blindness(BTreeMap<String, Blind>);
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Blind {
     closed: Vec<Cause>,
     open: Option<(Timestamp, String)>,
 }
 
 impl Blindness {
-    /// Takes note of a gap. Where that is its end, returns what it was.
-    pub(super) fn note(&mut self, gap: &Gap) -> Option<Cause> {
+    /// Takes note of a gap that an entry of `at` tells of. Where that is its end, returns what it was. No gap ends after
+    /// it was told of, even where the clock ran ahead.
+    pub(super) fn note(&mut self, gap: &Gap, at: Timestamp) -> Option<Cause> {
         let blind = self.0.entry(gap.scope.clone()).or_default();
         let open = blind.open.take();
-        let from = open.map_or(gap.from, |(from, _)| gap.from.min(from));
-        if let Some(to) = gap.to {
+        let began = gap.from.min(at);
+        let from = open.map_or(began, |(from, _)| began.min(from));
+        if let Some(to) = gap.to.map(|to| to.min(at)) {
             let closed = Cause {
                 from,
                 to,

@@ -1,11 +1,15 @@
 //! Takes what comes with the log and is too much to be held: rows go to their files, deviations to a spool that is read
 //! again when the account is closed.
 
+mod sink;
+mod tables;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
+use self::tables::Tables;
 use super::{
     csv::Table,
     pack::{Pack, PackFile, ReportError, failed},
@@ -15,9 +19,9 @@ use super::{
 use crate::{
     evidence::{
         Body, Entry,
-        body::{ActionOutcome, Content, Drill, Intent, Name, ObjectChange},
+        body::{Content, Drill, ObjectChange},
     },
-    period::{Deviation, Frame, Member, Sink, Span, SpanKind, SubjectId, Unobserved},
+    period::{Deviation, EntryId, Frame, LogCount},
 };
 
 const SPOOL: &str = "deviations.unfinished.jsonl";
@@ -31,14 +35,10 @@ pub struct Collector<'a> {
     frame: Frame,
     spool: PackFile,
     populations: BTreeMap<String, Table>,
-    unobserved: Table,
-    exempted: Table,
-    gaps: Table,
-    remedies: Table,
-    changes: Table,
-    attestations: Table,
-    reviews: Table,
-    restores: Table,
+    tables: Tables,
+    count: LogCount,
+    /// The entry that is taken in.
+    id: EntryId,
     found: Found,
     /// The first error: a sink can't return one.
     failed: Option<ReportError>,
@@ -54,113 +54,15 @@ pub(super) struct Found {
 
 impl<'a> Collector<'a> {
     /// Begins the files.
-    #[allow(clippy::too_many_lines, reason = "a table: one file after the other")]
     pub fn new(pack: &'a Pack<'a>, frame: &Frame) -> Result<Self, ReportError> {
-        let table = |name: &str, header: &[&str]| Table::new(pack, name, header);
         Ok(Self {
             pack,
             frame: frame.clone(),
             spool: pack.file(SPOOL)?,
             populations: BTreeMap::new(),
-            unobserved: table(
-                "not-observable.csv",
-                &[
-                    "control",
-                    "policy",
-                    "kind",
-                    "namespace",
-                    "name",
-                    "from",
-                    "to",
-                    "reason",
-                    "message",
-                    "entry",
-                    "assumed responsible",
-                ],
-            )?,
-            exempted: table(
-                "management-approved-exemptions.csv",
-                &[
-                    "control",
-                    "policy",
-                    "kind",
-                    "namespace",
-                    "name",
-                    "from",
-                    "to",
-                    "reason",
-                    "message",
-                    "entry",
-                ],
-            )?,
-            gaps: table(
-                "gaps.csv",
-                &["control", "policy", "from", "to", "seconds", "causes"],
-            )?,
-            remedies: table(
-                "remedies.csv",
-                &[
-                    "intent",
-                    "control",
-                    "policies",
-                    "action",
-                    "kind",
-                    "namespace",
-                    "name",
-                    "began",
-                    "ended",
-                    "result",
-                    "message",
-                ],
-            )?,
-            changes: table(
-                "changes.csv",
-                &[
-                    "entry",
-                    "time",
-                    "kind",
-                    "namespace",
-                    "name",
-                    "step",
-                    "who",
-                    "old hash",
-                    "new hash",
-                    "expires",
-                    "decision",
-                ],
-            )?,
-            attestations: table(
-                "attestations.csv",
-                &[
-                    "entry",
-                    "time",
-                    "name",
-                    "step",
-                    "control",
-                    "who",
-                    "statement",
-                    "evidence",
-                    "expires",
-                    "decision",
-                ],
-            )?,
-            reviews: table(
-                "access-reviews/reviews.csv",
-                &[
-                    "entry",
-                    "time",
-                    "namespace",
-                    "name",
-                    "step",
-                    "who",
-                    "spec hash",
-                    "decision",
-                ],
-            )?,
-            restores: table(
-                "restore-tests.csv",
-                &["entry", "time", "control", "subject", "ended", "what"],
-            )?,
+            tables: Tables::new(pack)?,
+            count: LogCount::default(),
+            id: EntryId::default(),
             found: Found::default(),
             failed: None,
         })
@@ -168,9 +70,10 @@ impl<'a> Collector<'a> {
 
     /// Takes note of an entry, before the account does.
     pub fn note(&mut self, entry: &Entry) {
+        self.id = self.count.next(entry);
         let noted = match &entry.body {
             Body::Response(said) => {
-                self.found.responses.note(said, entry.time, entry.seq);
+                self.found.responses.note(said, entry.time, self.id);
                 self.change(entry, said)
             }
             Body::Attestation(said) => self
@@ -243,8 +146,8 @@ impl<'a> Collector<'a> {
             return Ok(());
         }
         let [kind, namespace, name] = object;
-        self.changes.row(&[
-            &entry.seq.to_string(),
+        self.tables.changes.row(&[
+            &self.id.to_string(),
             &entry.time.to_string(),
             *kind,
             *namespace,
@@ -260,8 +163,8 @@ impl<'a> Collector<'a> {
 
     fn attestation(&mut self, entry: &Entry, said: &ObjectChange) -> Result<(), ReportError> {
         let spec = spec(said);
-        self.attestations.row(&[
-            entry.seq.to_string(),
+        self.tables.attestations.row(&[
+            self.id.to_string(),
             entry.time.to_string(),
             said.name.to_string(),
             said.step.to_string(),
@@ -275,8 +178,8 @@ impl<'a> Collector<'a> {
     }
 
     fn review(&mut self, entry: &Entry, said: &ObjectChange) -> Result<(), ReportError> {
-        self.reviews.row(&[
-            entry.seq.to_string(),
+        self.tables.reviews.row(&[
+            self.id.to_string(),
             entry.time.to_string(),
             said.namespace.as_deref().unwrap_or_default().to_owned(),
             said.name.to_string(),
@@ -302,8 +205,8 @@ impl<'a> Collector<'a> {
             return Ok(());
         }
         let what = text("/value/message").unwrap_or_default();
-        self.restores.row(&[
-            &entry.seq.to_string(),
+        self.tables.restores.row(&[
+            &self.id.to_string(),
             &entry.time.to_string(),
             control,
             subject,
@@ -317,8 +220,8 @@ impl<'a> Collector<'a> {
             return Ok(());
         }
         let result = if said.passed { "passed" } else { "failed" };
-        self.restores.row(&[
-            &*entry.seq.to_string(),
+        self.tables.restores.row(&[
+            &*self.id.to_string(),
             &*entry.time.to_string(),
             &*said.control,
             &*format!("Namespace {}", said.namespace),
@@ -345,19 +248,7 @@ impl<'a> Collector<'a> {
         for (_, table) in self.populations {
             table.close(pack)?;
         }
-        let tables = [
-            self.unobserved,
-            self.exempted,
-            self.gaps,
-            self.remedies,
-            self.changes,
-            self.attestations,
-            self.reviews,
-            self.restores,
-        ];
-        for table in tables {
-            table.close(pack)?;
-        }
+        self.tables.close(pack)?;
         self.spool.end()?;
         Ok(self.found)
     }
@@ -385,151 +276,6 @@ impl Found {
     )]
     pub(super) fn discard(&self, pack: &Pack<'_>) -> Result<(), ReportError> {
         pack.remove(SPOOL)
-    }
-}
-
-impl Sink for Collector<'_> {
-    fn deviation(&mut self, deviation: &Deviation) {
-        self.found.deviations += 1;
-        let until = deviation.closed.unwrap_or(self.frame.to);
-        self.timeline(&deviation.control, &deviation.policy)
-            .failed(deviation.opened, until);
-        let written = self
-            .spool
-            .put_json(deviation)
-            .and_then(|()| self.spool.put(b"\n"));
-        self.keep(written);
-    }
-
-    fn member(&mut self, member: &Member) {
-        let result = self.member_row(member);
-        self.keep(result);
-    }
-
-    fn span(
-        &mut self,
-        policy: &Name,
-        control: &Name,
-        subject: &SubjectId,
-        span: &Span,
-        until: Option<Timestamp>,
-    ) {
-        let said = subject.subject();
-        let (entry, from) = (span.entry.to_string(), span.since.to_string());
-        let to = until.map(|to| to.to_string()).unwrap_or_default();
-        let namespace = said.namespace.as_deref().unwrap_or_default();
-        let cells = [
-            &**control,
-            &**policy,
-            &*said.kind,
-            namespace,
-            &*said.name,
-            &*from,
-            &*to,
-            &*span.reason,
-            &*span.message,
-            &*entry,
-        ];
-        let written = match span.kind {
-            SpanKind::Excepted => self.exempted.row(&cells),
-            SpanKind::Unknown => {
-                let mut cells = cells.to_vec();
-                cells.push(responsible(control));
-                self.unobserved.row(&cells)
-            }
-        };
-        self.keep(written);
-    }
-
-    fn remedy(
-        &mut self,
-        began: Timestamp,
-        intent: &Intent,
-        ended: Timestamp,
-        outcome: &ActionOutcome,
-    ) {
-        if outcome.result == crate::evidence::words::ActionResult::Applied {
-            for policy in &intent.policies {
-                self.timeline(&intent.control, policy).remedied(ended);
-            }
-        }
-        let target = &intent.target;
-        let written = self.remedies.row(&[
-            &*intent.id.to_string(),
-            &*intent.control,
-            &*intent.policies.join(" "),
-            intent.action.as_str(),
-            &*target.kind,
-            target.namespace.as_deref().unwrap_or_default(),
-            &*target.name,
-            &*began.to_string(),
-            &*ended.to_string(),
-            outcome.result.as_str(),
-            &*outcome.message,
-        ]);
-        self.keep(written);
-    }
-
-    fn gap(&mut self, policy: &Name, control: &Name, gap: &Unobserved) {
-        self.timeline(control, policy).gap(gap.from, gap.to);
-        let seconds = gap.to.duration_since(gap.from).as_secs().to_string();
-        let (from, to) = (gap.from.to_string(), gap.to.to_string());
-        let written = self.gaps.row(&[
-            &**control,
-            &**policy,
-            &*from,
-            &*to,
-            &*seconds,
-            &*gap.causes.join("; "),
-        ]);
-        self.keep(written);
-    }
-}
-
-impl Collector<'_> {
-    fn member_row(&mut self, member: &Member) -> Result<(), ReportError> {
-        let control = member.control.to_string();
-        if !self.populations.contains_key(&control) {
-            let name = format!("populations/{}.csv", file_name(&control));
-            let header = [
-                "policy",
-                "group",
-                "kind",
-                "namespace",
-                "name",
-                "uid",
-                "first seen",
-                "left",
-                "id",
-            ];
-            self.populations
-                .insert(control.clone(), Table::new(self.pack, &name, &header)?);
-        }
-        let Some(table) = self.populations.get_mut(&control) else {
-            return Ok(());
-        };
-        let said = member.subject.subject();
-        let left = member.left.map(|left| left.to_string()).unwrap_or_default();
-        table.row(&[
-            &*member.policy,
-            &*said.group,
-            &*said.kind,
-            said.namespace.as_deref().unwrap_or_default(),
-            &*said.name,
-            &*said.uid,
-            &*member.joined.to_string(),
-            &*left,
-            &*crate::period::item_id(said),
-        ])
-    }
-}
-
-/// Who answers for what can't be seen from inside a cluster, as far as one may assume.
-fn responsible(control: &str) -> &'static str {
-    match control.split('-').next() {
-        Some("enc") => "provider of the control plane or storage (CSOC)",
-        Some("backup") => "provider of the storage (CSOC)",
-        _ => "the organisation",
     }
 }
 

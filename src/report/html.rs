@@ -106,7 +106,7 @@ fn row(deviation: &Deviation, found: &Found) -> Value {
         "opened": time(deviation.opened),
         "closed": deviation.closed.map_or_else(|| "open".to_owned(), time),
         "lasted": deviation.closed.map(|closed| duration(closed.duration_since(deviation.opened))),
-        "ended": deviation.ended.map(|end| end.to_string()),
+        "ended": deviation.ended.map(|end| words(end.as_str())),
         "message": readable(if deviation.message.is_empty() { &deviation.reason } else { &deviation.message }),
         "responses": found.responses.of(&deviation.id),
     })
@@ -143,6 +143,7 @@ fn index(summary: &Summary, facts: &Facts) -> Value {
         "over": summary.over,
         "warnings": summary.warnings,
         "controls": summary.controls.iter().map(line).collect::<Vec<_>>(),
+        "any_due": summary.controls.iter().any(|operation| !operation.due.is_empty()),
         "criteria": criteria.collect::<Vec<_>>(),
         "matrix": matrix.collect::<Vec<_>>(),
         "commitments": readiness.commitments,
@@ -271,6 +272,18 @@ fn segment(segment: &Segment) -> Value {
         "deviations": numbers.deviations.times.count,
         "population": numbers.population,
     })
+}
+
+/// A word of the log as people write it: `FixedByOthers` is fixed by others.
+fn words(word: &str) -> String {
+    let mut words = String::new();
+    for letter in word.chars() {
+        if letter.is_uppercase() && !words.is_empty() {
+            words.push(' ');
+        }
+        words.extend(letter.to_lowercase());
+    }
+    words
 }
 
 /// A time to the second, in UTC.

@@ -32,7 +32,9 @@ pub use self::{
     pack::{Folder, Pack, ReportError},
 };
 
-use crate::{api::AuditPeriodSpec, period::Summary};
+use std::sync::Arc;
+
+use crate::{api::AuditPeriodSpec, evidence::note::Signer, period::Summary};
 
 /// What a pack is made of, beside the log.
 #[derive(Debug, Clone)]
@@ -43,6 +45,8 @@ pub struct Facts {
     pub version: &'static str,
     /// SHA-256 of this program's file, if it could be read.
     pub binary_digest: Option<String>,
+    /// Signs the statement over the pack, where whoever makes it has a key.
+    pub signer: Option<Arc<Signer>>,
 }
 
 /// Writes everything that needs the whole account, and the sums. The collector has written the rest.

@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::evidence::body::{Content, ObjectChange};
+use crate::{
+    evidence::body::{Content, ObjectChange},
+    period::EntryId,
+};
 
 /// A version of management's response to a deviation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -19,7 +22,7 @@ pub(super) struct Response {
     pub(super) owner: String,
     pub(super) ticket: String,
     pub(super) risk: String,
-    pub(super) entry: u64,
+    pub(super) entry: EntryId,
 }
 
 /// Management's responses, every version of each, by deviation.
@@ -28,7 +31,7 @@ pub(super) struct Responses(BTreeMap<String, Vec<Response>>);
 
 impl Responses {
     /// Takes note of a `DeviationResponse`.
-    pub(super) fn note(&mut self, said: &ObjectChange, at: Timestamp, entry: u64) {
+    pub(super) fn note(&mut self, said: &ObjectChange, at: Timestamp, entry: EntryId) {
         let Some(Content::Inline(spec)) = &said.spec else {
             return;
         };

@@ -11,7 +11,7 @@ use super::{
     people::Response,
 };
 use crate::{
-    period::{Deviation, Operation, Summary, criteria_of, readiness, title},
+    period::{Deviation, EntryId, Operation, Summary, criteria_of, readiness, title},
     verdict::Severity,
 };
 
@@ -43,6 +43,7 @@ pub(super) fn write(
         }
     }
     pack.keep(parameters)?;
+    logs(pack, summary)?;
     let mut out = Table::new(
         pack,
         "excluded-namespaces.csv",
@@ -63,6 +64,34 @@ pub(super) fn write(
         }
     }
     out.close(pack)
+}
+
+/// The logs by the number with which the other tables name their entries.
+fn logs(pack: &Pack<'_>, summary: &Summary) -> Result<(), ReportError> {
+    let header = [
+        "log",
+        "origin",
+        "began",
+        "cause",
+        "key",
+        "first entry",
+        "last entry",
+    ];
+    let mut table = Table::new(pack, "logs.csv", &header)?;
+    for log in &summary.logs {
+        let part = summary.parts.iter().find(|part| part.log == log.log);
+        let number = |of: Option<u64>| of.map(|number| number.to_string()).unwrap_or_default();
+        table.row(&[
+            log.log.to_string(),
+            log.origin.clone(),
+            log.at.to_string(),
+            log.cause.to_string(),
+            log.key.clone(),
+            number(part.map(|part| part.first)),
+            number(part.map(|part| part.last)),
+        ])?;
+    }
+    table.close(pack)
 }
 
 fn controls(pack: &Pack<'_>, summary: &Summary, facts: &Facts) -> Result<(), ReportError> {
@@ -396,7 +425,7 @@ pub(super) fn ocsf(deviation: &Deviation) -> Vec<Value> {
     [Some(opened), closed].into_iter().flatten().collect()
 }
 
-fn event(deviation: &Deviation, activity: u32, at: Timestamp, entry: u64) -> Value {
+fn event(deviation: &Deviation, activity: u32, at: Timestamp, entry: EntryId) -> Value {
     use crate::evidence::words::End;
     let said = deviation.subject.subject();
     let (status, compliance, word) = match (activity, deviation.ended) {

@@ -24,7 +24,8 @@ pub(super) fn write(pack: &Pack<'_>, summary: &Summary, facts: &Facts) -> Result
             "parametersInForce": "parameters.jsonl",
             "clock": {
                 "stampedBy": "the operator's clock, in UTC",
-                "setBack": summary.clock_steps,
+                "set": summary.clock_steps,
+                "timesSet": summary.clock_step_count,
                 "note": "offsets against other clocks are known as far as the log holds them",
             },
             "warnings": summary.warnings,
@@ -71,6 +72,7 @@ exemption      management approved a failure for a while, for a reason. It is
 gap            an interval in which a control was not observed, with its cause.
 opened after   the last time that the subject was seen otherwise;
 opened by      the first time that it was seen failing. It opened in between.
+entry          LOG/NUMBER: logs.csv says which log that is.
 
 Files
 -----
@@ -86,13 +88,16 @@ remedies.csv                 what Probity wrote, and what became of it
 changes.csv                  changes of policies, periods, exemptions, responses
 attestations.csv, access-reviews/, restore-tests.csv
 control-matrix.csv           the organisation's own controls (where given)
+logs.csv                     the logs, and which of their entries lie in the period
 parameters.jsonl             parameters in force, by interval
 period.json, criteria.json, ipe.json
 oscal/, ocsf/                the same for machines
 log/, keys/                  the evidence log itself, and the keys that it names:
                              probity verify log/... --key KEY, with the key and
                              the anchors that you were told by somebody else
-attestation.intoto.json      a statement over all files
+attestation.intoto.json      a statement over all files; the same with a
+                             signature in attestation.intoto.dsse.json, where
+                             whoever made the pack has a key
 SHA256SUMS                   sha256sum --check SHA256SUMS
 
 A spreadsheet must not run what somebody named an object: a cell that begins like

@@ -113,7 +113,7 @@ impl Timeline {
         {
             let _ = write!(
                 svg,
-                "<circle class=\"remedy\" cx=\"{x}\" cy=\"4\" r=\"2\"/>"
+                "<rect class=\"remedy\" x=\"{x}\" y=\"0\" width=\"2\" height=\"6\"/>"
             );
         }
         svg.push_str("</svg>");

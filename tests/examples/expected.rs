@@ -57,6 +57,15 @@ pub(super) fn planted(second: &str) -> BTreeSet<Finding> {
     findings.collect()
 }
 
+/// The controls of which `# can't be planted: CONTROL why` says that no finding can be.
+pub(super) fn not_plantable() -> BTreeSet<String> {
+    let marks = marked(&["policy.yaml"], "# can't be planted:");
+    let controls = marks
+        .iter()
+        .map(|mark| mark.split_once(' ').unwrap().0.to_owned());
+    controls.collect()
+}
+
 /// Every `# not a pass: CONTROL OUTCOME: why` of the good cluster.
 pub(super) fn not_passing() -> BTreeMap<String, String> {
     let marks = marked(&["good", "api-servers/good.yaml"], "# not a pass:");

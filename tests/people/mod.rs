@@ -3,4 +3,5 @@
 mod cluster;
 mod decisions;
 mod exceptions;
+mod periods;
 mod reviews;

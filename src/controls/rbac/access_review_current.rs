@@ -68,8 +68,8 @@ impl AccessReviewCurrent {
         writes: &[],
         scope: ScopeUse::BySubject,
         what: "For each namespace with RoleBindings, and for the ClusterRoleBindings, an \
-               AccessReview was done within `cadence` and `grace`: a person decided about every \
-               row of the listing that Probity froze. Each AccessReview is done until it is \
+               AccessReview was done whose listing Probity froze within `cadence` and `grace`: a \
+               person decided about every row of it. Each AccessReview is done until it is \
                `due`, and every right that is to be revoked is gone `revokeWithin` after the \
                decision.",
         why: "Rights are granted when they are needed, and nobody takes them back by himself. An \
@@ -101,7 +101,8 @@ impl AccessReviewCurrent {
         if let Some((at, by)) = &done {
             let until = after(*at, self.cycle());
             if context.now < until {
-                let message = format!("reviewed by {by} at {at}; the next is due before {until}");
+                let message =
+                    format!("reviewed by {by} as it was at {at}; the next is due before {until}");
                 return Verdict::pass(Strength::Attested, "Reviewed", message).recheck(until);
             }
         }
@@ -111,7 +112,10 @@ impl AccessReviewCurrent {
             return Verdict::not_applicable("ReviewNotDue", message).recheck(due);
         }
         let (reason, message) = match done {
-            Some((at, by)) => ("ReviewOverdue", format!("last reviewed by {by} at {at}")),
+            Some((at, by)) => (
+                "ReviewOverdue",
+                format!("last reviewed by {by} as it was at {at}"),
+            ),
             None => (
                 "NotReviewed",
                 "nobody has reviewed who may do what".to_owned(),
@@ -173,15 +177,14 @@ fn after(at: Timestamp, span: SignedDuration) -> Timestamp {
 fn complete(reviews: &[Reviewed], namespace: &Sym) -> Option<(Timestamp, String)> {
     let mut parts: BTreeMap<&Area, BTreeMap<u32, (Timestamp, &str, usize)>> = BTreeMap::new();
     for review in reviews.iter().filter(|review| review.covers(namespace)) {
-        let (Ok(decided), Some((_, all))) = (&review.decided, review.frozen) else {
+        // What was granted after the listing was frozen nobody has looked at, whenever it was decided.
+        let (Ok(decided), Some((frozen, all))) = (&review.decided, review.frozen) else {
             continue;
         };
         let of = parts.entry(&review.area).or_default();
-        let part = of
-            .entry(review.part)
-            .or_insert((decided.at, &decided.by, all));
-        if part.0 < decided.at {
-            *part = (decided.at, &decided.by, all);
+        let part = of.entry(review.part).or_insert((frozen, &decided.by, all));
+        if part.0 < frozen {
+            *part = (frozen, &decided.by, all);
         }
     }
     let whole = parts.into_values().filter_map(|of| {
@@ -318,6 +321,19 @@ mod tests {
             );
         world.observed.people.reviews = Some(reviews);
         world
+    }
+
+    #[test]
+    fn an_old_listing_that_is_decided_today_is_no_review_of_today() {
+        let mut old = done("old", 1, 3, 0);
+        old.frozen = Some((day(-110), 3));
+        let name = "Namespace shop";
+        assert_eq!(
+            of(vec![old.clone()], name),
+            (Outcome::Fail, "ReviewOverdue")
+        );
+        old.frozen = Some((day(-100), 3));
+        assert_eq!(of(vec![old], name), (Outcome::Pass, "Reviewed"));
     }
 
     fn of(reviews: Vec<Reviewed>, subject: &str) -> (Outcome, &'static str) {

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::said::Attested;
+use super::{exceptions::SYSTEM, said::Attested};
 use crate::{
     api::{Attestation, AttestationPhase, DecisionVerdict},
     inventory::Sym,
@@ -51,6 +51,10 @@ fn approved_by(object: &Attestation) -> Result<String, (AttestationPhase, String
     if decision.verdict == DecisionVerdict::Rejected {
         let why = format!("{} refused it", decision.by);
         return Err((AttestationPhase::Rejected, why));
+    }
+    if decision.by.starts_with(SYSTEM) {
+        let why = format!("{} is no person, and can't approve", decision.by);
+        return Err((AttestationPhase::Invalid, why));
     }
     if decision.by == object.spec.attested_by {
         let why = "who attests can't approve".to_owned();

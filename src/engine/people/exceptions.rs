@@ -16,6 +16,9 @@ use crate::{
     verdict::Outcome,
 };
 
+/// What names of users that are no persons begin with: service accounts, nodes, parts of the system.
+pub(super) const SYSTEM: &str = "system:";
+
 /// An exception, read once.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Exception {
@@ -125,8 +128,14 @@ impl Exception {
         })
     }
 
-    /// Where it stands at a time, and until when.
-    pub(super) fn state(&self, bounds: &ExceptionBounds, now: Timestamp) -> State {
+    /// Where it stands at a time, and until when. `earlier` is when the glass was last broken for some of the same without
+    /// anybody approving it since: then this one waits for approval.
+    pub(super) fn state(
+        &self,
+        bounds: &ExceptionBounds,
+        now: Timestamp,
+        earlier: Option<Timestamp>,
+    ) -> State {
         let state = |phase, until, message: String| State {
             phase,
             in_force: matches!(phase, ExceptionPhase::Active | ExceptionPhase::BreakGlass),
@@ -148,9 +157,10 @@ impl Exception {
             |span: SignedDuration| self.created.saturating_add(span).unwrap_or(Timestamp::MAX);
         let (swept, overdue) = (after(bounds.break_glass), after(bounds.unapproved));
         if undecided && now >= overdue {
-            let message = "it was in force without approval, and nobody has approved it since";
+            let message =
+                "it was to be in force without approval, and nobody has approved it since";
             let mut state = state(ExceptionPhase::Unapproved, None, message.to_owned());
-            state.glass_swept = true;
+            state.glass_swept = earlier.is_none();
             return state;
         }
         if now >= self.expires {
@@ -170,21 +180,27 @@ impl Exception {
                 let message = format!("approved by {}", decision.by);
                 state(ExceptionPhase::Active, Some(self.expires), message)
             }
-            None if undecided && now < swept => {
+            None if undecided && earlier.is_none() && now < swept => {
                 let message = format!("in force without approval until {swept}");
                 let until = Some(swept.min(self.expires));
                 state(ExceptionPhase::BreakGlass, until, message)
             }
             None => {
-                let message = "it does nothing before somebody else than the requester approves \
-                               it: probity approve";
+                let message = match earlier {
+                    Some(earlier) => format!(
+                        "the glass was broken for the same at {earlier}, and nobody has approved that: this one does \
+                         nothing before somebody else than the requester approves it: probity approve"
+                    ),
+                    None => "it does nothing before somebody else than the requester approves it: probity approve"
+                        .to_owned(),
+                };
                 let until = if undecided {
                     overdue.min(self.expires)
                 } else {
                     self.expires
                 };
-                let mut state = state(ExceptionPhase::Pending, Some(until), message.to_owned());
-                state.glass_swept = undecided;
+                let mut state = state(ExceptionPhase::Pending, Some(until), message);
+                state.glass_swept = undecided && earlier.is_none();
                 state
             }
         }
@@ -208,7 +224,16 @@ impl Exception {
                 "expiresAt is later than {latest}, which is the latest"
             ));
         }
+        if self.break_glass && self.requested_by.starts_with(SYSTEM) {
+            return Some(format!(
+                "{} is no person: an emergency is declared by one, in their own name",
+                self.requested_by
+            ));
+        }
         let decision = self.decision.as_ref()?;
+        if decision.by.starts_with(SYSTEM) {
+            return Some(format!("{} is no person, and can't approve", decision.by));
+        }
         if decision.by == self.requested_by {
             return Some("who asks can't approve".to_owned());
         }
@@ -307,6 +332,14 @@ impl Exceptions {
             .get(control)
             .into_iter()
             .flat_map(BTreeMap::keys)
+    }
+
+    /// The other exceptions of the control that one is about.
+    pub(super) fn like(&self, key: &ObjectKey) -> Vec<ObjectKey> {
+        let mut maps = self.by_control.values();
+        let own = maps.find(|of| of.contains_key(key));
+        let others = own.into_iter().flat_map(BTreeMap::keys);
+        others.filter(|other| *other != key).cloned().collect()
     }
 
     pub(super) fn get(&self, key: &ObjectKey) -> Option<&(Exception, State)> {

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use jiff::Timestamp;
 
-use super::{Facts, ObjectKey, digest, steps::News};
+use super::{Facts, ObjectKey, digest, glasses::Glasses, reviews::holders, steps::News};
 use crate::{
     api::PeopleKind,
     evidence::{
@@ -16,7 +16,11 @@ use crate::{
 
 /// Every object of which the log has not heard that it is gone.
 #[derive(Debug, Default)]
-pub(in crate::engine) struct Known(BTreeMap<ObjectKey, KnownObject>);
+pub(in crate::engine) struct Known {
+    objects: BTreeMap<ObjectKey, KnownObject>,
+    /// Exceptions that worked without approval, also those that are gone.
+    pub(super) glasses: Glasses,
+}
 
 /// One of them.
 #[derive(Debug, Default)]
@@ -26,18 +30,41 @@ pub(super) struct KnownObject {
     pub(super) hash: Option<String>,
     decision: Option<String>,
     ended: Option<String>,
-    /// The listing of a review, where its entry holds it.
-    frozen: Option<Value>,
+    /// The listing of a review.
+    frozen: Option<Listing>,
+}
+
+/// What is remembered of the listing of a review.
+#[derive(Debug, Clone)]
+pub(super) struct Listing {
+    /// Its hash.
+    pub(super) sha256: String,
+    /// Who holds the right of each row, by id.
+    pub(super) holders: BTreeMap<String, String>,
 }
 
 impl Known {
+    /// Takes note of what was said at a time before this start.
+    pub(in crate::engine) fn recall(&mut self, body: &Body, at: Timestamp) {
+        self.note(body);
+        let Body::Exception(said) = body else { return };
+        if let Some(Content::Inline(spec)) = &said.spec {
+            let namespace = said.namespace.as_deref().unwrap_or_default();
+            self.glasses.note(&said.uid, at, namespace, spec);
+        }
+        if said.step == Step::Approved {
+            self.glasses.approved(&said.uid);
+        }
+    }
+
     /// Takes note of what is said, or was.
     pub(in crate::engine) fn note(&mut self, body: &Body) {
         match body {
             Body::Exception(said)
             | Body::Attestation(said)
             | Body::Review(said)
-            | Body::Response(said) => self.note_change(said),
+            | Body::Response(said)
+            | Body::Period(said) => self.note_change(said),
             _ => {}
         }
     }
@@ -52,10 +79,10 @@ impl Known {
             name: said.name.clone(),
         };
         if said.step == Step::Deleted {
-            self.0.remove(&key);
+            self.objects.remove(&key);
             return;
         }
-        let known = self.0.entry(key).or_default();
+        let known = self.objects.entry(key).or_default();
         if *known.uid != *said.uid {
             *known = KnownObject::default();
             known.uid = said.uid.to_string();
@@ -74,7 +101,10 @@ impl Known {
             }
             Step::Frozen => {
                 known.frozen = match &said.decision {
-                    Some(Content::Inline(rows)) => Some(rows.clone()),
+                    Some(Content::Inline(rows)) => Some(Listing {
+                        sha256: digest(rows),
+                        holders: holders(rows),
+                    }),
                     Some(Content::Blob(_)) | None => None,
                 };
             }
@@ -84,23 +114,23 @@ impl Known {
 
     /// What is known of an object.
     pub(super) fn get(&self, key: &ObjectKey) -> Option<&KnownObject> {
-        self.0.get(key)
+        self.objects.get(key)
     }
 
-    /// The frozen listing of a review, as far as the log holds it in an entry.
-    pub(super) fn frozen(&self, key: &ObjectKey) -> Option<Value> {
-        self.0.get(key)?.frozen.clone()
+    /// The frozen listing of a review, if this log has it.
+    pub(super) fn frozen(&self, key: &ObjectKey) -> Option<&Listing> {
+        self.objects.get(key)?.frozen.as_ref()
     }
 
     /// The known objects of a kind.
     pub(super) fn keys(&self, kind: PeopleKind) -> Vec<ObjectKey> {
-        let keys = self.0.keys().filter(|key| key.kind == kind);
+        let keys = self.objects.keys().filter(|key| key.kind == kind);
         keys.cloned().collect()
     }
 
     /// What has happened to an object since the log last heard of it, in order.
     pub(super) fn steps(&self, key: &ObjectKey, facts: &Facts) -> Vec<News> {
-        let known = self.0.get(key).filter(|known| known.uid == facts.uid);
+        let known = self.objects.get(key).filter(|known| known.uid == facts.uid);
         let mut news = Vec::new();
         let mut add = |step, old_hash| news.push(News { step, old_hash });
         match known {

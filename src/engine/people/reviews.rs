@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{
     ObjectKey, Stand,
+    exceptions::SYSTEM,
     said::{Area, Decided, Reviewed},
     steps::{body, nothing},
 };
@@ -18,7 +19,7 @@ use crate::{
             listing::{Row, part_of},
         },
     },
-    api::{AccessReview, PeopleKind, PeopleObject, ReviewPhase, RowDecision},
+    api::{AccessReview, ObservedReview, PeopleKind, PeopleObject, ReviewPhase, RowDecision},
     engine::{Engine, Now, digest},
     evidence::{body::ObjectChange, words::Step},
     inventory::{Inventory, Kind, Sym},
@@ -32,8 +33,8 @@ pub(super) struct Frozen {
     /// Rows of this part, and of all.
     pub(super) rows: usize,
     pub(super) all_rows: usize,
-    /// Who holds the right of each row, by id. Not known where it was frozen by another process
-    /// whose log is elsewhere, or was too long to be kept in its entry.
+    /// Who holds the right of each row, by id. Not known where it was frozen by another replica,
+    /// whose log is elsewhere.
     pub(super) holders: Option<BTreeMap<String, String>>,
 }
 
@@ -98,7 +99,8 @@ pub(super) fn state(
         );
         return state(ReviewPhase::Open, 0, message);
     };
-    if let Some(wrong) = wrong(review, frozen) {
+    let observed = object.status.as_ref().and_then(|of| of.observed.as_ref());
+    if let Some(wrong) = wrong(review, frozen, observed) {
         return state(ReviewPhase::Invalid, 0, wrong);
     }
     let revoked = review.rows.iter();
@@ -119,7 +121,14 @@ pub(super) fn state(
 
 /// Why decisions don't count, in a sentence. Admission refuses most of it; but it may not have
 /// been there.
-fn wrong(review: &crate::api::Review, frozen: &Frozen) -> Option<String> {
+fn wrong(
+    review: &crate::api::Review,
+    frozen: &Frozen,
+    observed: Option<&ObservedReview>,
+) -> Option<String> {
+    if review.by.starts_with(SYSTEM) {
+        return Some(format!("{} is no person, and can't review", review.by));
+    }
     if review.sha256 != frozen.sha256 {
         return Some("another listing was decided about than the one that is frozen".to_owned());
     }
@@ -129,7 +138,15 @@ fn wrong(review: &crate::api::Review, frozen: &Frozen) -> Option<String> {
             "{decided} rows are decided of {rows}: make another review"
         ));
     }
-    let holders = frozen.holders.as_ref()?;
+    let Some(holders) = &frozen.holders else {
+        // The replica that froze it has compared them, and nobody but replicas writes what is observed.
+        let compared = observed.is_some_and(|observed| {
+            matches!(observed.phase, ReviewPhase::Decided | ReviewPhase::Done)
+        });
+        let why = "the rows that were decided about can't be compared with the listing, which is in \
+                   the log of another replica: make another review";
+        return (!compared).then(|| why.to_owned());
+    };
     if let Some(unknown) = review.rows.keys().find(|id| !holders.contains_key(*id)) {
         return Some(format!("the listing has no row {unknown}"));
     }
@@ -287,7 +304,7 @@ impl Engine {
     /// Judges anew where a review stands.
     pub(super) fn review_changed(&mut self, key: &ObjectKey, now: Now) {
         let present = self.still_present(key);
-        let known = self.memory.people.frozen(key);
+        let known = self.memory.people.frozen(key).cloned();
         let Some(held) = self.people.objects.get_mut(key) else {
             return;
         };
@@ -297,10 +314,15 @@ impl Engine {
         if held.frozen.is_none() {
             held.frozen = frozen_before(object).map(|frozen| Frozen {
                 holders: known
-                    .filter(|rows| digest(rows) == frozen.sha256)
-                    .map(|rows| holders(&rows)),
+                    .filter(|known| known.sha256 == frozen.sha256)
+                    .map(|known| known.holders),
                 ..frozen
             });
+            let undecided = object.status.as_ref().is_none_or(|of| of.review.is_none());
+            if undecided {
+                // Rows that nobody can compare with the decisions would be decided about: they are listed anew.
+                held.frozen = held.frozen.take().filter(|frozen| frozen.holders.is_some());
+            }
         }
         let state = state(object, held.frozen.as_ref(), &present);
         let status = object.status.as_ref();
@@ -333,13 +355,12 @@ impl Engine {
             // What can't be seen is not gone.
             return review.rows.keys().cloned().collect();
         }
-        let (area, label) = (area(object), &self.config.owner_label);
-        let within = |namespace: &Sym| belongs(&self.inventory, label, &area, namespace);
-        self.analyses.rights().listed_ids(&within)
+        // Wherever it is: a right is not gone because a label says that its namespace is somebody else's now.
+        self.analyses.rights().listed_ids(&|_| true)
     }
 }
 
-fn holders(rows: &Value) -> BTreeMap<String, String> {
+pub(super) fn holders(rows: &Value) -> BTreeMap<String, String> {
     let rows: Vec<Row> = serde_json::from_value(rows.clone()).unwrap_or_default();
     rows.into_iter().map(|row| (row.id, row.who)).collect()
 }

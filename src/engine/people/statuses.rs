@@ -104,6 +104,10 @@ impl Engine {
         let decided = held.object.decision();
         let decided_at = decided.map(|_| known("decidedAt").unwrap_or_else(|| time(now.wall)));
         let observed = match stand {
+            Stand::Period(state) => {
+                let before = serde_json::from_value(before.clone()).ok();
+                serde_json::to_value(state.observed(before.as_ref(), now.wall)?)
+            }
             Stand::Exception(state) => serde_json::to_value(ObservedException {
                 phase: state.phase,
                 since: since(state.phase.as_str()),
@@ -178,6 +182,9 @@ fn there(object: &PeopleObject) -> Option<Value> {
             serde_json::to_value(object.status.as_ref()?.observed.as_ref()?)
         }
         PeopleObject::Review(object) => {
+            serde_json::to_value(object.status.as_ref()?.observed.as_ref()?)
+        }
+        PeopleObject::Period(object) => {
             serde_json::to_value(object.status.as_ref()?.observed.as_ref()?)
         }
         PeopleObject::Response(_) => return None,

@@ -70,6 +70,7 @@ pub(super) const fn body(kind: PeopleKind, said: ObjectChange) -> Body {
         PeopleKind::Attestation => Body::Attestation(said),
         PeopleKind::Review => Body::Review(said),
         PeopleKind::Response => Body::Response(said),
+        PeopleKind::Period => Body::Period(said),
     }
 }
 

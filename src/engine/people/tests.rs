@@ -16,6 +16,8 @@ use crate::{
     verdict::Outcome,
 };
 
+mod attacks;
+mod periods;
 mod said;
 
 const EXCEPTED: Option<Outcome> = Some(Outcome::Excepted);

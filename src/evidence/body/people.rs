@@ -80,6 +80,23 @@ pub struct Scope {
     pub included: u64,
     /// The others.
     pub excluded: Vec<Excluded>,
+    /// More controls of the same policies of which all of this is true.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<Scoped>,
+}
+
+/// A control that has the same scope as another one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Scoped {
+    /// The control.
+    pub control: Word,
+    /// Version of the rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule_version: Option<u32>,
+    /// Hash of the parameters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub params_hash: Option<String>,
 }
 
 /// A namespace that is out of scope.

@@ -3,12 +3,14 @@
 mod api_servers;
 mod canary;
 mod cilium;
+mod clock;
 mod entropy;
 mod handshakes;
 mod network_probe;
 mod repository_password;
+mod self_audit;
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use serde_json::Value;
 use tokio::{sync::mpsc::Sender, task::JoinHandle};
@@ -30,6 +32,8 @@ pub(super) struct Observers {
     cilium: Repeated,
     network_probe: Repeated,
     repository_password: Repeated,
+    clock: Repeated,
+    self_audit: Repeated,
     entropy: entropy::Entropy,
     second: Duration,
 }
@@ -39,6 +43,8 @@ pub(super) struct Turn<'a> {
     pub(super) engine: &'a Engine,
     pub(super) connection: &'a Connection,
     pub(super) namespace: &'a str,
+    /// The data folder.
+    pub(super) data: &'a Path,
     pub(super) probe: Option<&'a ProbePlace>,
     pub(super) sender: &'a Sender<Input>,
     pub(super) verify_every: Duration,
@@ -64,12 +70,20 @@ impl Observers {
                 Observation::RepositoryPassword => {
                     repository_password::turn(&mut self.repository_password, turn);
                 }
+                Observation::ServerClock => clock::turn(&mut self.clock, turn),
+                // A follower's log says nothing of what the leader's does.
+                Observation::SelfAudit if turn.leads => {
+                    self_audit::turn(&mut self.self_audit, turn)
+                }
                 // The engine runs drills, each of whose writes has an intent in the log, and hears
                 // of what people say as it changes.
                 Observation::RestoreDrill
                 | Observation::Exceptions
                 | Observation::Attestations
                 | Observation::AccessReviews
+                | Observation::AuditPeriods
+                | Observation::OwnRights
+                | Observation::SelfAudit
                 | Observation::EncryptionCanary
                 | Observation::NetworkProbe => {}
             }

@@ -5,15 +5,15 @@ use crate::evidence::{
     SubjectRef,
     body::{
         ControlCounts, Excluded, Heartbeat, Kept as Said, ObjectChange, PolicyChange, Population,
-        Scope,
+        Scope, Scoped,
     },
     words::{Change, Step},
 };
 use crate::verdict::Outcome;
 
-const RESTORE: &str = "backup-restore-test-current";
+pub(super) const RESTORE: &str = "backup-restore-test-current";
 
-fn term() -> Body {
+pub(super) fn term() -> Body {
     body::Term {
         holder: "h".into(),
         epoch: 1,
@@ -22,7 +22,7 @@ fn term() -> Body {
     .into()
 }
 
-fn policy(controls: &serde_json::Value) -> Body {
+pub(super) fn policy(controls: &serde_json::Value) -> Body {
     PolicyChange {
         policy: "soc2".into(),
         uid: "p".into(),
@@ -38,7 +38,7 @@ fn policy(controls: &serde_json::Value) -> Body {
     .into()
 }
 
-fn beat(control: &'static str, count: u64) -> Body {
+pub(super) fn beat(control: &'static str, count: u64) -> Body {
     Heartbeat {
         subjects: count,
         by_outcome: body::Counts::default(),
@@ -53,7 +53,26 @@ fn beat(control: &'static str, count: u64) -> Body {
     .into()
 }
 
-fn class(name: &str) -> SubjectRef {
+/// A step of an object with which people take part.
+pub(super) fn object(kind: &'static str, name: &str, step: Step) -> ObjectChange {
+    ObjectChange {
+        kind: kind.into(),
+        namespace: None,
+        name: name.into(),
+        uid: "u".into(),
+        generation: 1,
+        step,
+        who: Some("alice".to_owned()),
+        old_hash: None,
+        new_hash: None,
+        spec: None,
+        decision: None,
+        reason: None,
+        expires: None,
+    }
+}
+
+pub(super) fn class(name: &str) -> SubjectRef {
     SubjectRef {
         group: "probity.dev".into(),
         kind: "BackupClass".into(),
@@ -63,7 +82,7 @@ fn class(name: &str) -> SubjectRef {
     }
 }
 
-fn joined(control: &'static str, name: &str) -> Body {
+pub(super) fn joined(control: &'static str, name: &str) -> Body {
     Population {
         policies: vec!["soc2".into()],
         control: control.into(),
@@ -74,7 +93,7 @@ fn joined(control: &'static str, name: &str) -> Body {
 }
 
 /// A restore test, as its control keeps it.
-fn restored(name: &str, day: i64) -> Body {
+pub(super) fn restored(name: &str, day: i64) -> Body {
     Said {
         control: RESTORE.into(),
         subject: class(name),
@@ -220,8 +239,9 @@ fn a_clock_that_is_set_back_is_told_and_moves_nothing_back() {
     assert_eq!(
         summary.clock_steps,
         [ClockStep {
-            entry: 3,
-            seconds: 300
+            entry: EntryId { log: 1, seq: 3 },
+            seconds: 300,
+            direction: Direction::Back,
         }]
     );
     assert_eq!(summary.controls[0].coverage.observed, minutes(1));
@@ -261,6 +281,11 @@ fn namespaces_out_of_scope_are_told_with_their_times() {
             scope_hash: "s".to_owned(),
             included: 3,
             excluded: excluded.collect(),
+            also: vec![Scoped {
+                control: "net-no-allow-all".into(),
+                rule_version: Some(1),
+                params_hash: Some("q".to_owned()),
+            }],
         }
     };
     let entries = log(vec![
@@ -275,6 +300,10 @@ fn namespaces_out_of_scope_are_told_with_their_times() {
         .map(|excluded| (&*excluded.namespace, excluded.from, excluded.to))
         .collect();
     assert_eq!(
+        summary.controls[1].excluded, summary.controls[0].excluded,
+        "the list is said once for both"
+    );
+    assert_eq!(
         told,
         [
             ("a", minute(1), Some(minute(9))),
@@ -286,35 +315,35 @@ fn namespaces_out_of_scope_are_told_with_their_times() {
 
 #[test]
 fn changes_of_a_period_that_has_begun_are_told() {
-    let change = |at: i64, step| {
+    let change = |at: i64, step, start: &str, end: &str| {
+        let spec = json!({ "start": start, "end": end, "timeZone": "UTC" });
         let said = ObjectChange {
-            kind: "AuditPeriod".into(),
-            namespace: None,
-            name: "test".into(),
-            uid: "u".into(),
-            generation: 1,
-            step,
-            who: Some("alice".to_owned()),
-            old_hash: None,
-            new_hash: None,
-            spec: None,
-            decision: None,
-            reason: None,
-            expires: None,
+            spec: Some(spec.into()),
+            ..object("AuditPeriod", "test", step)
         };
         (at, Body::Period(said))
     };
-    let entries = log(vec![change(10, Step::Created), change(2000, Step::Changed)]);
-    let (summary, _) = account(&frame(1, 1), &entries, minute(3000));
+    let day = 24 * 60;
+    let entries = log(vec![
+        change(10, Step::Created, "2026-03-02", "2026-03-31"),
+        change(20, Step::Changed, "2026-03-03", "2026-03-31"),
+        change(3 * day, Step::Changed, "2026-03-03", "2026-03-10"),
+        change(4 * day, Step::Changed, "2026-03-09", "2026-03-10"),
+    ]);
+    // As the last version has it, the period begins after all of these.
+    let (summary, _) = account(&frame(8, 9), &entries, minute(30 * day));
     let told: Vec<_> = summary
         .period_changes
         .iter()
-        .map(|step| (step.at, step.step))
+        .map(|step| (step.at, &*step.what))
         .collect();
     assert_eq!(
         told,
-        [(minute(2000), Step::Changed)],
-        "it began after the first of them"
+        [
+            (minute(3 * day), "end 2026-03-31 → 2026-03-10"),
+            (minute(4 * day), "start 2026-03-03 → 2026-03-09"),
+        ],
+        "by one of its versions it had begun"
     );
 }
 
@@ -322,19 +351,9 @@ fn changes_of_a_period_that_has_begun_are_told() {
 fn an_attestation_counts_once_it_is_approved() {
     let step = |at: i64, step, spec: Option<serde_json::Value>| {
         let said = ObjectChange {
-            kind: "Attestation".into(),
-            namespace: None,
-            name: "board".into(),
-            uid: "u".into(),
-            generation: 1,
-            step,
-            who: Some("alice".to_owned()),
-            old_hash: None,
-            new_hash: None,
             spec: spec.map(Into::into),
-            decision: None,
-            reason: None,
             expires: Some(minute(100_000)),
+            ..object("Attestation", "board", step)
         };
         (at, Body::Attestation(said))
     };

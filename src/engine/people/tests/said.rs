@@ -3,13 +3,13 @@
 use super::*;
 
 /// A policy with the controls that rest on what people say.
-fn said() -> Value {
+pub(super) fn said() -> Value {
     json!({ "controls": {
         "attestVendorReview": {}, "assuranceExceptionsApproved": {}, "rbacAccessReviewCurrent": {},
     } })
 }
 
-fn listed(drive: &mut Drive) {
+pub(super) fn listed(drive: &mut Drive) {
     for kind in PeopleKind::ALL {
         drive.apply(Event::PeopleListed(kind));
     }
@@ -42,7 +42,7 @@ fn attestation(more: &Value) -> Value {
     object
 }
 
-fn kinds_and_steps(drive: &Drive) -> Vec<(&'static str, Step)> {
+pub(super) fn kinds_and_steps(drive: &Drive) -> Vec<(&'static str, Step)> {
     let said = drive.bodies().filter_map(|body| match body {
         Body::Exception(said)
         | Body::Attestation(said)
@@ -143,7 +143,7 @@ fn every_version_of_a_response_is_in_the_log() {
     assert!(drive.remarks.is_empty(), "it has no status");
 }
 
-fn review(more: &Value) -> Value {
+pub(super) fn review(more: &Value) -> Value {
     let mut object = json!({
         "apiVersion": "probity.dev/v1alpha1", "kind": "AccessReview",
         "metadata": { "name": "shop-q2", "uid": "r-1", "generation": 1,
@@ -154,7 +154,7 @@ fn review(more: &Value) -> Value {
     object
 }
 
-fn bind(drive: &mut Drive, name: &str, user: &str) {
+pub(super) fn bind(drive: &mut Drive, name: &str, user: &str) {
     let group = "rbac.authorization.k8s.io";
     drive.put(
         Kind::RoleBinding,
@@ -167,7 +167,7 @@ fn bind(drive: &mut Drive, name: &str, user: &str) {
 }
 
 /// The frozen rows, by who holds the right.
-fn rows(drive: &Drive) -> std::collections::BTreeMap<String, String> {
+pub(super) fn rows(drive: &Drive) -> std::collections::BTreeMap<String, String> {
     let frozen = drive.bodies().filter_map(|body| match body {
         Body::Review(said) if said.step == Step::Frozen => said.decision.clone(),
         _ => None,
@@ -180,7 +180,7 @@ fn rows(drive: &Drive) -> std::collections::BTreeMap<String, String> {
 }
 
 /// A namespace with rights of three users, and a review whose listing is frozen.
-fn reviewing() -> Drive {
+pub(super) fn reviewing() -> Drive {
     let mut drive = Drive::new();
     listed(&mut drive);
     drive.namespace("shop");

@@ -1,0 +1,245 @@
+//! Audit periods: what the log says of them is computed beside the loop, and stands in their statuses.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use super::{ObjectKey, Stand};
+use crate::{
+    api::{AuditPeriod, AuditPeriodSpec, ObservedPeriod, PeopleKind, PeopleObject},
+    controls::Observation,
+    engine::{
+        Engine, Now, PeriodCoverage,
+        status::{cut, whole_seconds},
+    },
+    period::{Frame, Standing},
+};
+
+/// A period that is to be computed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PeriodAsked {
+    /// The object.
+    pub key: ObjectKey,
+    /// Its uid.
+    pub uid: String,
+    /// The version of the spec.
+    pub generation: i64,
+    /// The days and policies that it is about.
+    pub frame: Frame,
+}
+
+/// What the log says of a period.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PeriodTold {
+    /// The object's uid.
+    pub uid: String,
+    /// The version of the spec that this is about.
+    pub generation: i64,
+    /// How it stands, or why the log could not be read.
+    pub standing: Result<Box<Standing>, String>,
+}
+
+/// How a period stands, with what the engine knows of it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct PeriodState {
+    generation: i64,
+    /// Why the spec can't be used.
+    problem: Option<String>,
+    /// The last result of the log for this version; none until it has been read.
+    standing: Option<Result<Box<Standing>, String>>,
+    /// Which other periods it overlaps.
+    overlaps: Vec<String>,
+    from: Option<Timestamp>,
+}
+
+fn generation(object: &AuditPeriod) -> i64 {
+    object.metadata.generation.unwrap_or_default()
+}
+
+fn frame(key: &ObjectKey, spec: &AuditPeriodSpec) -> Result<Frame, String> {
+    Frame::of(&key.name, spec).map_err(|error| error.to_string())
+}
+
+impl Engine {
+    /// The periods whose specs can be used: what is to be computed of the log.
+    pub fn periods(&self) -> Vec<PeriodAsked> {
+        let held = self.people.objects.iter();
+        let periods = held.filter_map(|(key, held)| match &held.object {
+            PeopleObject::Period(object) => Some(PeriodAsked {
+                key: key.clone(),
+                uid: held.facts.uid.clone(),
+                generation: generation(object),
+                frame: frame(key, &object.spec).ok()?,
+            }),
+            _ => None,
+        });
+        periods.collect()
+    }
+
+    /// Takes in what the log says of periods.
+    pub(in crate::engine) fn periods_told(
+        &mut self,
+        told: BTreeMap<ObjectKey, PeriodTold>,
+        now: Now,
+    ) {
+        self.observe_periods(&told, now);
+        for (key, told) in told {
+            if self.people.periods.get(&key) != Some(&told) {
+                self.people.periods.insert(key.clone(), told);
+                self.period_changed(&key, now);
+                self.remark_soon(&key, now);
+            }
+        }
+    }
+
+    /// Lets controls know how much was observed.
+    fn observe_periods(&mut self, told: &BTreeMap<ObjectKey, PeriodTold>, now: Now) {
+        let asked = self.periods().into_iter();
+        let periods = asked.filter_map(|asked| {
+            let standing = told.get(&asked.key)?.standing.as_ref().ok()?;
+            let coverage = PeriodCoverage {
+                begun: now.wall >= asked.frame.from,
+                controls: standing.coverage.clone(),
+            };
+            Some((asked.key.name, coverage))
+        });
+        let periods: BTreeMap<_, _> = periods.collect();
+        if self.observed.periods != periods {
+            self.observed.periods = periods;
+            self.wake_observers(Observation::AuditPeriods);
+        }
+    }
+
+    /// Another period, or another spec of one: others may overlap it.
+    pub(super) fn periods_changed(&mut self, now: Now) {
+        let keys = self.people.objects.keys();
+        let keys: Vec<ObjectKey> = keys
+            .filter(|key| key.kind == PeopleKind::Period)
+            .cloned()
+            .collect();
+        for key in keys {
+            self.period_changed(&key, now);
+            self.remark_soon(&key, now);
+        }
+    }
+
+    /// Judges anew where a period stands.
+    pub(super) fn period_changed(&mut self, key: &ObjectKey, now: Now) {
+        let asked = self.periods();
+        let Some(held) = self.people.objects.get_mut(key) else {
+            return;
+        };
+        let PeopleObject::Period(object) = &held.object else {
+            return;
+        };
+        let generation = generation(object);
+        let told = self.people.periods.get(key);
+        let told = told.filter(|told| told.uid == held.facts.uid && told.generation == generation);
+        let frame = frame(key, &object.spec);
+        let others = frame.as_ref().ok().map(|own| {
+            let others = asked.iter().filter(|other| other.key != *key);
+            let others = others.filter(|other| other.frame.overlaps(own));
+            others
+                .map(|other| {
+                    let of = &other.frame;
+                    format!("{} ({} to {})", of.name, of.start, of.end)
+                })
+                .collect()
+        });
+        let state = PeriodState {
+            generation,
+            standing: told.map(|told| told.standing.clone()),
+            overlaps: others.unwrap_or_default(),
+            from: frame.as_ref().ok().map(|frame| frame.from),
+            problem: frame.err(),
+        };
+        let begins = state.from.filter(|from| *from > now.wall);
+        held.stand = Some(Stand::Period(Box::new(state)));
+        self.people.wake(key, begins);
+    }
+}
+
+impl PeriodState {
+    /// What the status is to say; nothing while it is not known.
+    pub(super) fn observed(
+        &self,
+        before: Option<&ObservedPeriod>,
+        now: Timestamp,
+    ) -> Option<ObservedPeriod> {
+        let ready = match (&self.problem, &self.standing) {
+            (Some(why), _) => ("False", "InvalidSpec", why.clone()),
+            (None, None) => return None,
+            (None, Some(Err(why))) => ("False", "LogUnreadable", why.clone()),
+            (None, Some(Ok(standing))) => {
+                let begun = self.from.is_some_and(|from| now >= from);
+                let reason = match (standing.observed.over, begun) {
+                    (true, _) => "Over",
+                    (false, true) => "UnderWay",
+                    (false, false) => "NotBegun",
+                };
+                ("True", reason, String::new())
+            }
+        };
+        let standing = match &self.standing {
+            Some(Ok(standing)) if self.problem.is_none() => Some(standing),
+            _ => None,
+        };
+        let begins = standing.and_then(|standing| standing.log_begins);
+        let before_log = begins.map(|begins| {
+            format!("nothing is known of the time before {begins:.0}, when the log begins")
+        });
+        let overlaps = (!self.overlaps.is_empty()).then(|| {
+            format!(
+                "days and policies are also those of {}",
+                self.overlaps.join(", ")
+            )
+        });
+        let empty = standing.and_then(|standing| standing.empty.clone());
+        let told = |kind, (status, reason, message): (&str, &str, String)| {
+            self.condition(kind, status, reason, &message, before, now)
+        };
+        let flag = |reason, message: Option<String>| match message {
+            Some(message) => ("True", reason, message),
+            None => ("False", "No", String::new()),
+        };
+        let conditions = vec![
+            told("Ready", ready),
+            told("StartsBeforeLog", flag("LogBeganLater", before_log)),
+            told("Overlaps", flag("SharesDays", overlaps)),
+            told("Empty", flag("NothingInForce", empty)),
+        ];
+        // While the log can't be read, what was known of it stays.
+        let known = standing.map(|standing| &standing.observed);
+        let known = known.or_else(|| before.filter(|_| self.problem.is_none()));
+        Some(ObservedPeriod {
+            observed_generation: self.generation,
+            conditions,
+            ..known.cloned().unwrap_or_default()
+        })
+    }
+
+    fn condition(
+        &self,
+        kind: &str,
+        status: &str,
+        reason: &str,
+        message: &str,
+        before: Option<&ObservedPeriod>,
+        now: Timestamp,
+    ) -> Condition {
+        let before = before.map_or(&[][..], |before| &before.conditions);
+        let known = before.iter().find(|known| known.type_ == kind);
+        let since = known
+            .filter(|known| known.status == status)
+            .map(|known| known.last_transition_time.clone());
+        Condition {
+            type_: kind.to_owned(),
+            status: status.to_owned(),
+            reason: reason.to_owned(),
+            message: cut(message),
+            observed_generation: Some(self.generation),
+            last_transition_time: since.unwrap_or_else(|| Time(whole_seconds(now))),
+        }
+    }
+}
