@@ -207,7 +207,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Metrics::new().map_err(|error| error.to_string())?,
         Health::default(),
     );
-    let measuring = tokio::spawn(measure_disk(arguments.data_dir, metrics.clone()));
+    let measuring = tokio::spawn(measure_disk(arguments.data_dir.clone(), metrics.clone()));
     let serving = tokio::spawn(server::serve(listener, metrics.clone(), health.clone()));
     let serving_log = log_listener.map(|listener| tokio::spawn(server::log::serve(listener, dir)));
     let candidate = campaign(connection.client.clone(), lease);
