@@ -141,7 +141,7 @@ struct Report {
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Cluster {
-    cluster: String,
+    uid: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     name: String,
     /// Whether it was to be there.
@@ -310,7 +310,7 @@ fn clusters(
     let all: BTreeSet<&String> = expected.keys().chain(seen).collect();
     let all = all.into_iter().map(|cluster| {
         let mut found = Cluster {
-            cluster: cluster.clone(),
+            uid: cluster.clone(),
             name: expected.get(cluster).cloned().unwrap_or_default(),
             expected: expected.contains_key(cluster),
             ..Cluster::default()
@@ -339,7 +339,7 @@ fn clusters(
 fn print(report: &Report) {
     for cluster in &report.clusters {
         let Cluster {
-            cluster: uid,
+            uid,
             name,
             expected,
             entries,
@@ -417,7 +417,7 @@ mod tests {
         let found = clusters(&expected, &days, date(1), date(3));
         let names: Vec<_> = found
             .iter()
-            .map(|cluster| (cluster.cluster.as_str(), cluster.expected))
+            .map(|cluster| (cluster.uid.as_str(), cluster.expected))
             .collect();
         assert_eq!(names, [("a", true), ("b", true), ("z", false)]);
         assert_eq!(found[0].missing_days, [date(1), date(2), date(3)]);

@@ -189,7 +189,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         first_term: memory.epoch().map_or(0, |epoch| epoch + 1),
     };
     let indexing = Indexing {
-        data: arguments.parquet.then_some(arguments.data_dir),
+        data: arguments.parquet.then_some(arguments.data_dir.clone()),
         bucket: anchoring.places.bucket.clone(),
     };
     let start = start(cluster, &arguments.replica, previous_end)?;
@@ -384,7 +384,7 @@ fn load_listing(body: &mut Body, folder: &Path) {
         match content.load(folder) {
             Ok(rows) => *content = Content::Inline(rows),
             Err(error) => {
-                tracing::warn!(%error, review = %said.name, "The listing of a review can't be read")
+                tracing::warn!(%error, review = %said.name, "The listing of a review can't be read");
             }
         }
     }

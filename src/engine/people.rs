@@ -234,9 +234,9 @@ impl Engine {
         }
         if approved {
             let others = self.people.exceptions.like(&key);
-            others
-                .iter()
-                .for_each(|other| self.object_changed(other, now));
+            for other in &others {
+                self.object_changed(other, now);
+            }
         }
     }
 

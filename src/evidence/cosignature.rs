@@ -32,9 +32,8 @@ impl WitnessKey {
         let bytes = STANDARD
             .decode(key)
             .map_err(|_| wrong("its last part is not base64"))?;
-        let key = match bytes.split_first() {
-            Some((&TYPE, key)) => key,
-            _ => return Err(wrong("it is not of type cosignature/v1 with Ed25519")),
+        let Some((&TYPE, key)) = bytes.split_first() else {
+            return Err(wrong("it is not of type cosignature/v1 with Ed25519"));
         };
         let key = key
             .try_into()

@@ -372,13 +372,16 @@ mod tests {
     #[test]
     fn what_was_appended_while_a_head_was_taken_is_told_soon() {
         let mut anchors = two_places();
-        assert_eq!(due(&anchors, 3, false, FIRST - SECOND), []);
+        assert_eq!(due(&anchors, 3, false, FIRST.saturating_sub(SECOND)), []);
         assert_eq!(due(&anchors, 3, false, FIRST).len(), 2);
         try_all(&mut anchors, FIRST);
         // The head has three entries; a fourth was appended before it was taken.
         let both = vec![(Place::ConfigMap, Ok(())), (Place::EvidenceLog, Ok(()))];
         anchors.kept(turned(3, both));
-        assert_eq!(due(&anchors, 4, false, FIRST + SOON - SECOND), []);
+        assert_eq!(
+            due(&anchors, 4, false, (FIRST + SOON).saturating_sub(SECOND)),
+            []
+        );
         assert_eq!(due(&anchors, 4, false, FIRST + SOON).len(), 2);
         assert_eq!(due(&anchors, 3, false, FIRST + SOON), []);
         assert_eq!(due(&anchors, 3, false, FIRST + HOURLY).len(), 2);

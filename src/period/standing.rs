@@ -56,14 +56,12 @@ impl Sink for Standings {
     fn deviation(&mut self, found: &Deviation) {
         let from = self.from;
         let ended = self.of(&found.policy, &found.control);
-        match found.closed {
-            Some(closed) => ended
-                .deviations
-                .add(closed.duration_since(found.opened.max(from))),
-            None => {
-                let since = ended.open_since.get_or_insert(found.opened);
-                *since = found.opened.min(*since);
-            }
+        if let Some(closed) = found.closed {
+            let time = closed.duration_since(found.opened.max(from));
+            ended.deviations.add(time);
+        } else {
+            let since = ended.open_since.get_or_insert(found.opened);
+            *since = found.opened.min(*since);
         }
     }
 

@@ -105,14 +105,14 @@ mod tests {
         let payload = decode(&envelope["payload"]);
         assert_eq!(payload, br#"{"_type":"s"}"#);
         // Spelled out, as any other reader would.
-        let signed = [
+        let covered = [
             b"DSSEv1 28 application/vnd.in-toto+json 13 ".as_slice(),
             &payload,
         ]
         .concat();
         let signature = decode(&envelope["signatures"][0]["sig"]);
         let key = UnparsedPublicKey::new(&ED25519, *signer.verifier().key());
-        key.verify(&signed, &signature).unwrap();
+        key.verify(&covered, &signature).unwrap();
         assert!(key.verify(&payload, &signature).is_err());
     }
 }

@@ -1,6 +1,6 @@
 //! What GitOps tools make of a policy's status: Argo CD's health check, `kubectl wait` and kstatus.
 
-use mlua::{Lua, LuaSerdeExt as _, Table};
+use mlua::{Lua, Table};
 use serde_json::{Value, json};
 
 use crate::operator::program::Replica;
@@ -8,12 +8,31 @@ use crate::operator::world::{POLICIES, turn};
 
 const CHECK: &str = include_str!("../../docs/argocd/health.lua");
 
+/// A value as Lua has it.
+fn table(lua: &Lua, value: &Value) -> mlua::Value {
+    let string = |text: &str| mlua::Value::String(lua.create_string(text).unwrap());
+    match value {
+        Value::Null => mlua::Value::Nil,
+        Value::Bool(yes) => mlua::Value::Boolean(*yes),
+        Value::Number(number) => mlua::Value::Number(number.as_f64().unwrap()),
+        Value::String(text) => string(text),
+        Value::Array(items) => {
+            let items = items.iter().map(|item| table(lua, item));
+            mlua::Value::Table(lua.create_sequence_from(items).unwrap())
+        }
+        Value::Object(fields) => {
+            let fields = fields
+                .iter()
+                .map(|(key, value)| (string(key), table(lua, value)));
+            mlua::Value::Table(lua.create_table_from(fields).unwrap())
+        }
+    }
+}
+
 /// What Argo CD would show: it gives the object as the global `obj`.
 fn health(object: &Value) -> (String, String) {
     let lua = Lua::new();
-    lua.globals()
-        .set("obj", lua.to_value(object).unwrap())
-        .unwrap();
+    lua.globals().set("obj", table(&lua, object)).unwrap();
     let health: Table = lua.load(CHECK).eval().unwrap();
     (
         health.get("status").unwrap(),

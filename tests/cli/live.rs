@@ -80,13 +80,14 @@ subjects: [{{ apiGroup: rbac.authorization.k8s.io, kind: Group, name: developers
     text += &role("reader", "get", "pods");
     text += &role("all-verbs", "*", "pods");
     text += &role("all-resources", "get", "*");
-    text += &format!(
+    let ingress = format!(
         "apiVersion: networking.k8s.io/v1
 kind: Ingress
 metadata: {{ name: plain, namespace: {namespace} }}
 spec: {{ rules: [{{ host: a.example.com }}] }}
 "
     );
+    text += &ingress;
     text
 }
 

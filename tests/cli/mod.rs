@@ -25,9 +25,12 @@ fn printed(kubeconfig: &Path, args: &[&str], code: i32) -> String {
     output.stdout
 }
 
+/// A control, a subject, and what is said of it.
+type Found = (String, String, String);
+
 /// What a scan found: control, subject, outcome of all that does not simply pass; and the outcome of
 /// each control.
-fn found(report: &str) -> (Vec<(String, String, String)>, Vec<(String, String)>) {
+fn found(report: &str) -> (Vec<Found>, Vec<(String, String)>) {
     let report: Value = serde_json::from_str(report).unwrap();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let (mut subjects, mut controls) = (Vec::new(), Vec::new());

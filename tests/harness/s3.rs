@@ -127,12 +127,9 @@ impl S3 {
         let key = file
             .strip_prefix(self.files())
             .map_err(|error| error.to_string())?;
-        let listed = self.request(
-            "GET",
-            &format!("?prefix={}&versions=", key.display()),
-            "",
-            &[],
-        )?;
+        // What is signed is the address as it is sent.
+        let prefix = key.display().to_string().replace('/', "%2F");
+        let listed = self.request("GET", &format!("?prefix={prefix}&versions="), "", &[])?;
         let version = listed
             .split_once("<VersionId>")
             .and_then(|(_, rest)| rest.split_once("</VersionId>"))

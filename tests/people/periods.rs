@@ -38,6 +38,7 @@ fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "one story of one object")]
 fn a_period_lives_in_the_cluster_and_in_the_log() {
     let people = People::start();
     people

@@ -135,6 +135,9 @@ impl Manifests {
                 Err((below, why)) => {
                     let line = place.line + below;
                     self.broken.push(format!("{name}:{line}: {why}"));
+                    if why == TEMPLATE {
+                        return; // so are its other documents
+                    }
                 }
             }
         }

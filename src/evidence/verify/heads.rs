@@ -126,7 +126,7 @@ impl<'a> Heads<'a> {
                 who,
                 time,
                 size: head.size,
-            })
+            });
         };
         for witness in &trust.witnesses {
             match witness.check(&note) {

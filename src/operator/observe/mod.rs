@@ -73,7 +73,7 @@ impl Observers {
                 Observation::ServerClock => clock::turn(&mut self.clock, turn),
                 // A follower's log says nothing of what the leader's does.
                 Observation::SelfAudit if turn.leads => {
-                    self_audit::turn(&mut self.self_audit, turn)
+                    self_audit::turn(&mut self.self_audit, turn);
                 }
                 // The engine runs drills, each of whose writes has an intent in the log, and hears
                 // of what people say as it changes.

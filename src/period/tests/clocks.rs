@@ -100,6 +100,7 @@ fn entries_are_named_with_the_log_that_numbers_them() {
             key: "k".to_owned(),
             cause: "Lost".into(),
             before: None,
+            planned: false,
         })
     };
     let mut entries = log(vec![(0, began("one")), (0, term()), (1, on())]);

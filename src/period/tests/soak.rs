@@ -332,9 +332,9 @@ impl Books {
     /// The numbers of a time, from the lists.
     fn count(mut self, from: i64, to: i64) -> Numbers {
         let ends = i64::MAX;
-        let open: Vec<usize> = (0..SUBJECTS).collect();
-        open.iter()
-            .for_each(|number| self.end(*number, ends, End::SubjectGone));
+        for number in 0..SUBJECTS {
+            self.end(number, ends, End::SubjectGone);
+        }
         let mut numbers = Numbers::default();
         let seconds = SignedDuration::from_secs;
         let concerns = |opened: i64, closed: i64| opened < to && (opened >= from || closed > from);

@@ -65,7 +65,7 @@ fn a_kill_at_every_step_loses_nothing_that_was_told_and_leaves_a_log_that_verifi
     let signer = || key(made.path()).signer(&origin).unwrap();
     let mut trust = Trust {
         keys: vec![signer().verifier().clone()],
-        anchors: Vec::new(),
+        ..Trust::default()
     };
     let (mut steps, mut sealed) = (0, 0);
     loop {

@@ -19,7 +19,7 @@ fn a_log_that_grows_and_is_sealed_meanwhile_verifies_at_every_moment() {
         .unwrap();
     let trust = Trust {
         keys: vec![signer.verifier().clone()],
-        anchors: Vec::new(),
+        ..Trust::default()
     };
     // Small segments, so that many are sealed.
     let (mut store, _) = Store::open_on(&dir, Box::new(Disk), 50_000).unwrap();
