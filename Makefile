@@ -1,6 +1,6 @@
 # Everything that one needs while working on Probity. `make demo` and `make test` start from nothing.
 
-.PHONY: demo test lint unit integration generate bench cluster tools
+.PHONY: demo test soak lint unit integration generate bench cluster tools
 
 # The main job on a real control plane: drift in four families, put back. KEEP=1 keeps it up.
 demo: tools
@@ -10,6 +10,10 @@ demo: tools
 # Every test.
 test: lint tools
 	cargo test --locked
+
+# The tests that take too long for every day.
+soak: tools
+	cargo test --locked --release -- --ignored
 
 # Formatting and lints.
 lint:
@@ -29,7 +33,7 @@ generate:
 	cargo run --quiet --bin probity -- generate .
 
 # The figures that Probity promises, measured on this machine, each beside its limit. BENCH=NAME
-# measures one of them: pods verdicts scale network rbac processing putback idle.
+# measures one of them: pods verdicts scale network rbac processing putback idle log.
 bench: tools
 	BENCH=$(BENCH) cargo bench --bench probity
 

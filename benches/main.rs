@@ -5,6 +5,7 @@
 
 mod idle;
 mod large;
+mod log;
 mod network;
 mod operator;
 mod pods;
@@ -38,7 +39,7 @@ struct Figure {
 /// A name for `BENCH=`, and what it measures.
 type Bench = (&'static str, fn() -> Result<Vec<Figure>>);
 
-const BENCHES: [Bench; 8] = [
+const BENCHES: [Bench; 9] = [
     ("pods", pods::measure),
     ("verdicts", verdicts::measure),
     ("scale", scale::measure),
@@ -47,6 +48,7 @@ const BENCHES: [Bench; 8] = [
     ("processing", processing::measure),
     ("putback", putback::measure),
     ("idle", idle::measure),
+    ("log", log::measure),
 ];
 
 fn main() -> ExitCode {
@@ -55,6 +57,8 @@ fn main() -> ExitCode {
         pods::child().map(|said| say(&said))
     } else if child(scale::CHILD) {
         scale::child().map(|said| say(&said))
+    } else if child(log::CHILD) {
+        log::child().map(|said| say(&said))
     } else {
         run()
     };

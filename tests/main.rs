@@ -11,6 +11,7 @@
 mod backup;
 mod cluster_lifecycle;
 mod encryption;
+mod evidence;
 mod examples;
 mod harness;
 mod house;

@@ -30,5 +30,6 @@ mod replicas;
 mod rights;
 mod rollout;
 mod schema;
+mod secrets;
 mod seeds;
 pub(crate) mod world;
