@@ -126,6 +126,8 @@ impl Account {
                 self.period_changes
                     .push(ObjectStep::new(moment.seq, moment.at, said));
             }
+            // What of them still matters came before.
+            Body::Pruned(said) => self.range.removed = self.range.removed.max(said.before),
             Body::Period(_)
             | Body::Exception(_)
             | Body::Response(_)
@@ -134,7 +136,6 @@ impl Account {
             | Body::Pause(_)
             | Body::Export(_)
             | Body::Drill(_)
-            | Body::Pruned(_)
             | Body::KeyChange(_)
             | Body::Spilled(_) => {}
         }
