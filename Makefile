@@ -11,6 +11,10 @@ demo: tools
 test: lint tools
 	cargo test --locked
 
+# The tests that take too long for every day: among them a full year in simulated time.
+soak: tools
+	cargo test --locked --release -- --ignored --nocapture
+
 # Formatting and lints.
 lint:
 	cargo fmt --check
@@ -29,13 +33,9 @@ generate:
 	cargo run --quiet --bin probity -- generate .
 
 # The figures that Probity promises, measured on this machine, each beside its limit. BENCH=NAME
-# measures one of them: pods verdicts scale network rbac processing putback idle parquet.
+# measures one of them: pods verdicts scale network rbac processing putback idle parquet log.
 bench: tools
 	BENCH=$(BENCH) cargo bench --bench probity
-
-# A full year in simulated time: 50 controls, 30,000 transitions a day. Minutes.
-soak:
-	cargo test --locked --release --lib -- --ignored --nocapture period::tests::soak
 
 # A Kubernetes control plane with three fake nodes, until Ctrl-C.
 cluster: tools

@@ -5,6 +5,7 @@
 
 mod idle;
 mod large;
+mod log;
 mod network;
 mod operator;
 mod parquet;
@@ -39,7 +40,7 @@ struct Figure {
 /// A name for `BENCH=`, and what it measures.
 type Bench = (&'static str, fn() -> Result<Vec<Figure>>);
 
-const BENCHES: [Bench; 9] = [
+const BENCHES: [Bench; 10] = [
     ("pods", pods::measure),
     ("verdicts", verdicts::measure),
     ("scale", scale::measure),
@@ -49,6 +50,7 @@ const BENCHES: [Bench; 9] = [
     ("putback", putback::measure),
     ("idle", idle::measure),
     ("parquet", parquet::measure),
+    ("log", log::measure),
 ];
 
 fn main() -> ExitCode {
@@ -57,6 +59,8 @@ fn main() -> ExitCode {
         pods::child().map(|said| say(&said))
     } else if child(scale::CHILD) {
         scale::child().map(|said| say(&said))
+    } else if child(log::CHILD) {
+        log::child().map(|said| say(&said))
     } else {
         run()
     };

@@ -14,6 +14,7 @@ mod cli;
 mod cluster_lifecycle;
 mod docs;
 mod encryption;
+mod evidence;
 mod examples;
 mod fleet;
 mod harness;

@@ -157,6 +157,8 @@ impl Account {
                 self.period_changes
                     .take(moment.id, moment.at, said, &self.frame);
             }
+            // What of them still matters came before.
+            Body::Pruned(said) => self.range.removed = self.range.removed.max(said.before),
             Body::Kept(_)
             | Body::Attestation(_)
             | Body::Review(_)
@@ -168,7 +170,6 @@ impl Account {
             | Body::Pause(_)
             | Body::Export(_)
             | Body::Drill(_)
-            | Body::Pruned(_)
             | Body::KeyChange(_)
             | Body::Spilled(_) => {}
         }

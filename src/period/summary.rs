@@ -349,7 +349,7 @@ impl Account {
         if self.range.removed > 0 {
             let removed = self.range.removed;
             warnings.push(format!(
-                "retention has removed the first {removed} entries of the log: what was so then and did not change is not known"
+                "retention has removed the first {removed} entries of the log, but for those that still matter: of that time only what lasts is known"
             ));
         }
         if self.logs.len() > 1 {

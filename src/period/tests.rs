@@ -39,6 +39,23 @@ fn log(said: Vec<(i64, Body)>) -> Vec<Entry> {
         .collect()
 }
 
+#[test]
+fn what_retention_has_removed_is_counted_though_some_of_it_is_carried() {
+    let pruned = body::Pruned {
+        before: 512,
+        until: minute(0),
+        rule: "400 days".to_owned(),
+        carried: None,
+    };
+    let frame = Frame::new("day", "2026-03-01", "2026-03-01", "UTC").unwrap();
+    let mut account = Account::new(frame);
+    for entry in log(vec![(0, pruned.into())]) {
+        account.take(&entry, &mut Kept::default());
+    }
+    let summary = account.finish(minute(60 * 25), &mut Kept::default());
+    assert_eq!(summary.log.removed, 512);
+}
+
 /// Keeps all that it is given.
 #[derive(Debug, Default)]
 struct Kept {

@@ -32,6 +32,7 @@ mod reports;
 mod rights;
 mod rollout;
 mod schema;
+mod secrets;
 mod seeds;
 mod vouchers;
 pub(crate) mod world;

@@ -144,6 +144,11 @@ impl Replica {
         Program { process, port }
     }
 
+    /// All that it has printed since it was last started.
+    pub(crate) fn output(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("output.log")).unwrap()
+    }
+
     /// The entries of its log.
     pub(crate) fn log(&self) -> Vec<Value> {
         let lines = self.log_lines();
@@ -224,6 +229,11 @@ impl Program {
     /// The end of its own log.
     pub(crate) fn tail(&self) -> String {
         self.process.tail()
+    }
+
+    /// All that it measures.
+    pub(crate) fn metrics(&self) -> String {
+        self.get("/metrics").unwrap()
     }
 
     fn get(&self, path: &str) -> Option<String> {
