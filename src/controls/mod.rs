@@ -485,4 +485,20 @@ pub trait Control: std::fmt::Debug + Send + Sync {
 
     /// Judges one subject; `None` where there is no such subject (any more).
     fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict>;
+
+    /// What the tool makes of the object that a [`Remedy::Start`] creates, when all goes well: the
+    /// objects that there are then. The engine judges the subject among them, and writes only if
+    /// it passes. `stored` is the object as the server would store it; the inventory holds it
+    /// already. `Err` is a sentence that says why the subject is not helped.
+    fn foresee(
+        &self,
+        context: &Context<'_>,
+        subject: &Subject,
+        stored: &serde_json::Value,
+    ) -> Result<Vec<(Kind, serde_json::Value)>, String> {
+        let _ = (context, stored);
+        Err(format!(
+            "nobody knows what would become of it for {subject}"
+        ))
+    }
 }

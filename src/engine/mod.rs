@@ -44,6 +44,7 @@ mod term;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod trial;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

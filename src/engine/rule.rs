@@ -404,6 +404,19 @@ impl Rule {
         })
     }
 
+    /// What a tool makes of the object that starts a run of it; a panic of the control is that
+    /// nobody knows.
+    pub(super) fn foresee(
+        &self,
+        view: View<'_>,
+        subject: &Subject,
+        stored: &serde_json::Value,
+    ) -> Result<Vec<(Kind, serde_json::Value)>, String> {
+        let context = self.context(view, None);
+        let ask = AssertUnwindSafe(|| self.control.foresee(&context, subject, stored));
+        catch_unwind(ask).unwrap_or_else(|_| Err("the control failed on this subject".to_owned()))
+    }
+
     fn context<'a>(&'a self, view: View<'a>, kept: Option<&'a Kept>) -> Context<'a> {
         Context {
             inventory: view.inventory,

@@ -12,6 +12,7 @@ use crate::{
     inventory::Availability,
 };
 
+mod backups;
 mod carried;
 mod drills;
 mod enforcing;
@@ -203,7 +204,10 @@ impl Drive {
             );
             let mut object = self.objects.get(&key).cloned();
             match &*action.remedy {
-                crate::controls::Remedy::Create { manifest, .. } => object = Some(manifest.clone()),
+                crate::controls::Remedy::Create { manifest, .. }
+                | crate::controls::Remedy::Start { manifest, .. } => {
+                    object = Some(manifest.clone());
+                }
                 crate::controls::Remedy::Delete { .. } => {}
                 crate::controls::Remedy::PutBack { patch, .. }
                 | crate::controls::Remedy::Set { patch, .. } => {

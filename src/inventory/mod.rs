@@ -297,14 +297,29 @@ impl Inventory {
         })
     }
 
-    /// What `look` sees if the object were as given: as a server's dry run would leave it.
+    /// What `look` sees if these objects were there, each in place of what is there now. `Err` is a
+    /// sentence about one that can't be decoded.
     pub fn overlaid<R>(
         &mut self,
-        kind: Kind,
-        object: &serde_json::Value,
+        objects: &[(Kind, serde_json::Value)],
         look: impl FnOnce(&Self) -> R,
     ) -> Result<R, String> {
-        let mut object = object.clone();
+        let mut saved = Vec::new();
+        let mut laid = Ok(());
+        for (kind, object) in objects {
+            match self.lay(*kind, object.clone()) {
+                Ok(old) => saved.push((*kind, old)),
+                Err(error) => laid = laid.and(Err(error)),
+            }
+        }
+        let seen = laid.map(|()| look(self));
+        for (kind, old) in saved.into_iter().rev() {
+            with_table!(self.tables, kind, table => restore(table, old));
+        }
+        seen
+    }
+
+    fn lay(&mut self, kind: Kind, mut object: serde_json::Value) -> Result<Saved, String> {
         // A dry run of a creation has no version yet.
         if object["metadata"]["resourceVersion"]
             .as_str()
@@ -314,10 +329,7 @@ impl Inventory {
         }
         let bytes = object.to_string();
         let interner = &mut self.interner;
-        let saved = with_table!(self.tables, kind, table => lay_over(table, &bytes, interner))?;
-        let seen = look(self);
-        with_table!(self.tables, kind, table => restore(table, saved));
-        Ok(seen)
+        with_table!(self.tables, kind, table => lay_over(table, &bytes, interner))
     }
 
     /// What `look` sees if the object were gone.
