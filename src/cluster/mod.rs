@@ -28,6 +28,7 @@ pub mod client;
 pub mod drill;
 pub mod events;
 pub mod lease;
+pub mod leavers;
 pub mod network_probe;
 pub mod repository_password;
 mod request;

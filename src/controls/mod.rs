@@ -185,6 +185,8 @@ pub enum Observation {
     TlsHandshakes,
     /// Cilium's configuration.
     CiliumConfig,
+    /// Who has left the organisation, where a policy names a list.
+    LeaverList,
     /// Two pods, and a policy between them.
     NetworkProbe,
     /// Whether the password of Velero's repositories is the built-in one.
@@ -215,6 +217,7 @@ impl Observation {
             Self::ApiServerFacts => "ApiServerFacts",
             Self::TlsHandshakes => "TlsHandshakes",
             Self::CiliumConfig => "CiliumConfig",
+            Self::LeaverList => "LeaverList",
             Self::NetworkProbe => "NetworkProbe",
             Self::RepositoryPassword => "RepositoryPassword",
             Self::RestoreDrill => "RestoreDrill",
@@ -240,6 +243,10 @@ impl Observation {
                  Ingresses and Gateways."
             }
             Self::CiliumConfig => "Reads the ConfigMap `cilium-config` in `kube-system`.",
+            Self::LeaverList => {
+                "Where a policy sets `leaversConfigMap`, reads that ConfigMap every minute; of the \
+                 names in it only those are shown that a binding names."
+            }
             Self::NetworkProbe => {
                 "Creates, reads and deletes two pods and a network policy of its own, in a \
                  namespace of its own, where the policy sets `run` and the chart \
@@ -482,6 +489,13 @@ pub trait Control: std::fmt::Debug + Send + Sync {
         namespace: Option<&str>,
         found: &mut dyn FnMut(Subject),
     );
+
+    /// Whether an object that can't be decoded, of one of [`Info::subjects`], is a subject. All that
+    /// is known of it is its name.
+    fn would_judge(&self, subject: &Subject) -> bool {
+        let _ = subject;
+        true
+    }
 
     /// Judges one subject; `None` where there is no such subject (any more).
     fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict>;

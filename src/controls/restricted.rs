@@ -112,8 +112,14 @@ pub(in crate::controls) trait Restricted:
     }
 
     /// Calls `found` with each subject beside identities.
-    fn beside(&self, found: &mut dyn FnMut(Subject)) {
-        let _ = found;
+    fn beside(&self, context: &Context<'_>, found: &mut dyn FnMut(Subject)) {
+        let _ = (context, found);
+    }
+
+    /// Whether an object that can't be decoded, of one of the kinds of its subjects, is one.
+    fn would_judge(&self, subject: &Subject) -> bool {
+        let _ = subject;
+        true
     }
 
     /// Judges one of these.
@@ -463,6 +469,10 @@ impl<C: Restricted> Control for C {
         Restricted::affected(self, derived, subject)
     }
 
+    fn would_judge(&self, subject: &Subject) -> bool {
+        Restricted::would_judge(self, subject)
+    }
+
     fn population(
         &self,
         context: &Context<'_>,
@@ -470,7 +480,7 @@ impl<C: Restricted> Control for C {
         found: &mut dyn FnMut(Subject),
     ) {
         if namespace.is_none() {
-            self.beside(found);
+            self.beside(context, found);
         }
         if !self.applies(context.inventory) {
             return;

@@ -76,8 +76,8 @@ pub use self::{
     flights::{Action, ActionResult, Failure, FailureKind, Step},
     memory::Memory,
     observed::{
-        Canary, CanaryRun, Cilium, DrillNote, Finding, NetworkProbe, Observed, Password, Route,
-        Served,
+        Canary, CanaryRun, Cilium, DrillNote, Finding, Leavers, MapName, NetworkProbe, Observed,
+        Password, Route, Served,
     },
     people::{
         Area, Attested, DecidedRows, Emergency, ObjectKey, PeopleSaid, Remark, Reviewed, listed_in,

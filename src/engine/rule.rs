@@ -434,6 +434,7 @@ impl Rule {
     /// that the rule reads: nobody can tell what it would have changed.
     fn undecodable(&self, inventory: &Inventory, subject: &Subject) -> Option<Verdict> {
         if let Some(kind) = subject.object_kind()
+            && self.control.would_judge(subject)
             && let Some(broken) = inventory.broken(kind, subject.object_namespace(), &subject.name)
         {
             let message = format!("the object can't be decoded: {}", broken.reason);

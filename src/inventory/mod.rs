@@ -32,6 +32,7 @@ pub mod network_policy;
 pub mod node;
 pub mod rbac;
 pub mod selector;
+pub mod signing;
 pub mod storage;
 pub mod table;
 pub mod template;

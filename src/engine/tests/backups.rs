@@ -220,3 +220,32 @@ fn nothing_is_made_where_nobody_asked_for_it() {
     existing.policy(1, spec("Enforce"));
     assert_eq!(existing.actions, []);
 }
+
+#[test]
+fn a_class_of_snapshots_that_can_not_be_read_is_unknown_only_where_it_is_listed() {
+    let with = |classes: &[&str]| json!({ "controls": { "backupDeletionRestricted": { "retainedClasses": classes } } });
+    let mut drive = Drive::new();
+    for (name, policy) in [
+        ("kept", json!("Retain")),
+        ("broken", json!({ "not": "a policy" })),
+    ] {
+        let class = json!({
+            "metadata": { "name": name }, "driver": "d", "deletionPolicy": policy,
+        });
+        drive.put(Kind::SnapshotClass, class);
+    }
+    drive.policy(1, with(&["kept"]));
+    let control = &drive.status().controls[0];
+    assert_eq!(
+        (control.outcome, control.population),
+        (Outcome::Pass, 1),
+        "{control:?}"
+    );
+    drive.policy(2, with(&["kept", "broken"]));
+    let control = &drive.status().controls[0];
+    assert_eq!(
+        (control.outcome, control.population),
+        (Outcome::Unknown, 2),
+        "{control:?}"
+    );
+}

@@ -5,6 +5,7 @@ mod canary;
 mod cilium;
 mod entropy;
 mod handshakes;
+mod leavers;
 mod network_probe;
 mod repository_password;
 
@@ -28,6 +29,7 @@ pub(super) struct Observers {
     api_servers: api_servers::ApiServers,
     handshakes: handshakes::Handshakes,
     cilium: Repeated,
+    leavers: Repeated,
     network_probe: Repeated,
     repository_password: Repeated,
     entropy: entropy::Entropy,
@@ -58,6 +60,7 @@ impl Observers {
                 // Every client can do this; followers need what they have seen as well.
                 Observation::TlsHandshakes => self.handshakes.turn(turn),
                 Observation::CiliumConfig => cilium::turn(&mut self.cilium, turn),
+                Observation::LeaverList => leavers::turn(&mut self.leavers, turn),
                 Observation::NetworkProbe if turn.leads => {
                     network_probe::turn(&mut self.network_probe, turn);
                 }
