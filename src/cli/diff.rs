@@ -48,6 +48,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         owner_label: OWNER_LABEL.to_owned(),
         exceptions: ExceptionBounds::default(),
         sandbox: None,
+        drill_owner: None,
     };
     let mut engine = Engine::new(config, Memory::default());
     engine.observed_mut().server_minor = Some(version.minor);

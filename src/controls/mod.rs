@@ -259,7 +259,7 @@ impl Observation {
             }
             Self::RestoreDrill => {
                 "Where the policy sets `drill` and the chart `drill.enabled`: creates and deletes a \
-                 namespace of its own with a quota and a network policy, and creates, annotates and \
+                 namespace of its own with quotas, defaults for containers and a network policy, and creates, annotates and \
                  deletes its own Velero Restores."
             }
             Self::Exceptions => "Reads the ControlExceptions and ClusterControlExceptions.",

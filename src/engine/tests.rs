@@ -46,6 +46,7 @@ impl Drive {
             owner_label: OWNER_LABEL.into(),
             exceptions: ExceptionBounds::default(),
             sandbox: Some("probity-drill".into()),
+            drill_owner: Some("probity-drill".into()),
         };
         let mut drive = Self {
             engine: Engine::new(config, memory),
