@@ -4,6 +4,7 @@
 //! them, what Kubernetes itself gives, allowances, groups of accounts, commands and deletions are
 //! the same for all.
 
+mod accounts;
 pub(in crate::controls) mod allowed;
 pub(in crate::controls) mod command;
 pub(in crate::controls) mod revoke;
@@ -12,19 +13,17 @@ pub(in crate::controls) mod testing;
 
 use std::borrow::Cow;
 
+pub(in crate::controls) use self::accounts::{is_account_of, members};
 pub use self::allowed::{AllowedSubject, IdentityKind};
 use crate::{
     analysis::{
         Derived,
-        rbac::{accounts_of, identity_in, is},
+        rbac::{identity_in, is},
         rbac_defaults::{self, Trust},
         rights::{Grant, Power, Powers, Thing, Verbs},
     },
     controls::prelude::*,
-    inventory::{
-        rbac::{Binding, Holder},
-        template::Template,
-    },
+    inventory::rbac::{Binding, Holder},
 };
 
 /// Kinds that a control of this shape reads by itself: the bindings that it may delete, and the
@@ -245,42 +244,6 @@ fn default_powers(context: &Context<'_>, grant: &Grant<'_>) -> Powers {
     rbac_defaults::of(context.observed.server_minor)
         .and_then(|defaults| defaults.powers(kind, grant.role_namespace, grant.role))
         .unwrap_or_default()
-}
-
-/// Whether an account is that of a Deployment, `StatefulSet` or `DaemonSet` whose pods `wanted`
-/// takes.
-pub(in crate::controls) fn is_account_of(
-    inventory: &Inventory,
-    subject: &Subject,
-    wanted: impl Fn(&Template) -> bool,
-) -> bool {
-    if subject.object_kind() != Some(Kind::ServiceAccount) {
-        return false;
-    }
-    let namespace = &*subject.namespace;
-    let tables = &inventory.tables;
-    let mut workloads = tables
-        .deployments
-        .in_namespace(namespace)
-        .chain(tables.stateful_sets.in_namespace(namespace))
-        .chain(tables.daemon_sets.in_namespace(namespace));
-    workloads.any(|workload| {
-        let template = &*workload.spec.template;
-        template.account() == &*subject.name && wanted(template)
-    })
-}
-
-/// How many accounts get what a group of service accounts has.
-pub(in crate::controls) fn members(inventory: &Inventory, subject: &Subject) -> String {
-    let accounts = &inventory.tables.service_accounts;
-    if let Some(namespace) = accounts_of(subject) {
-        let count = accounts.in_namespace(namespace).count();
-        return format!("; {count} service accounts of {namespace} get it");
-    }
-    if subject.kind == SubjectKind::Group && *subject.name == *"system:serviceaccounts" {
-        return format!("; all {} service accounts get it", accounts.len());
-    }
-    String::new()
 }
 
 /// What is said of findings: the first few, and how many more.

@@ -30,6 +30,7 @@ pub mod migration;
 pub mod namespace;
 pub mod network_policy;
 pub mod node;
+mod overlay;
 pub mod rbac;
 pub mod selector;
 pub mod signing;
@@ -42,10 +43,7 @@ pub mod velero;
 pub mod wire;
 pub mod workload;
 
-use std::{
-    any::Any,
-    collections::{BTreeMap, BTreeSet},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -298,58 +296,6 @@ impl Inventory {
         })
     }
 
-    /// What `look` sees if these objects were there, each in place of what is there now. `Err` is a
-    /// sentence about one that can't be decoded.
-    pub fn overlaid<R>(
-        &mut self,
-        objects: &[(Kind, serde_json::Value)],
-        look: impl FnOnce(&Self) -> R,
-    ) -> Result<R, String> {
-        let mut saved = Vec::new();
-        let mut laid = Ok(());
-        for (kind, object) in objects {
-            match self.lay(*kind, object.clone()) {
-                Ok(old) => saved.push((*kind, old)),
-                Err(error) => laid = laid.and(Err(error)),
-            }
-        }
-        let seen = laid.map(|()| look(self));
-        for (kind, old) in saved.into_iter().rev() {
-            with_table!(self.tables, kind, table => restore(table, old));
-        }
-        seen
-    }
-
-    fn lay(&mut self, kind: Kind, mut object: serde_json::Value) -> Result<Saved, String> {
-        // A dry run of a creation has no version yet.
-        if object["metadata"]["resourceVersion"]
-            .as_str()
-            .is_none_or(str::is_empty)
-        {
-            object["metadata"]["resourceVersion"] = "0".into();
-        }
-        let bytes = object.to_string();
-        let interner = &mut self.interner;
-        with_table!(self.tables, kind, table => lay_over(table, &bytes, interner))
-    }
-
-    /// What `look` sees if the object were gone.
-    pub fn without<R>(
-        &mut self,
-        kind: Kind,
-        namespace: &str,
-        name: &str,
-        look: impl FnOnce(&Self) -> R,
-    ) -> R {
-        let saved: Saved = with_table!(self.tables, kind, table => {
-            let taken = table.take(namespace, name).flatten();
-            (namespace.into(), name.into(), taken.map(|object| object as Box<dyn Any>))
-        });
-        let seen = look(self);
-        with_table!(self.tables, kind, table => restore(table, saved));
-        seen
-    }
-
     /// Uid and resource version of every whole object of a kind: what anti-entropy compares.
     pub fn versions(&self, kind: Kind) -> BTreeMap<(Sym, Sym), (Uid, u64)> {
         with_table_ref!(self.tables, kind, table => {
@@ -358,28 +304,6 @@ impl Inventory {
             };
             table.iter().map(|object| row(&object.meta)).collect()
         })
-    }
-}
-
-/// What lay where an object was laid over: its name, and the object that was there.
-type Saved = (Sym, Sym, Option<Box<dyn Any>>);
-
-fn lay_over<P: Projection + 'static>(
-    table: &mut Table<P>,
-    object: &str,
-    interner: &mut Interner,
-) -> Result<Saved, String> {
-    let wire: P::Wire<'_> = serde_json::from_str(object).map_err(|error| error.to_string())?;
-    let (meta, spec) = P::project(wire, interner)?;
-    let (namespace, name) = (meta.namespace.clone(), meta.name.clone());
-    let old = table.put(Box::new(Object { meta, spec }));
-    Ok((namespace, name, old.map(|object| object as Box<dyn Any>)))
-}
-
-fn restore<P: Projection + 'static>(table: &mut Table<P>, (namespace, name, old): Saved) {
-    table.take(&namespace, &name);
-    if let Some(object) = old.and_then(|object| object.downcast::<Object<P>>().ok()) {
-        table.put(object);
     }
 }
 

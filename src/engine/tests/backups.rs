@@ -181,8 +181,7 @@ fn it_is_made_only_if_what_the_server_would_store_holds_the_claim() {
     drive.apply(Event::Action(action.id, ActionResult::Accepted(stored)));
     drive.round();
     assert_eq!((drive.actions.len(), drive.count("intent")), (0, 0));
-    let status = drive.status();
-    assert_eq!(status.enforcement.unwrap().held_back, 1);
+    assert_eq!(drive.status().summary.failing, 1);
 }
 
 #[test]

@@ -471,6 +471,7 @@ fn what_a_drill_makes_belongs_to_the_right_to_make_it_until_it_is_over() {
     }
     drive.put(Kind::Claim, claim(SANDBOX, true));
     drive.velero(completed());
+    drive.wait(3);
     let write = drive.write();
     let DrillCall::Merge(patch, ..) = &write.call else {
         panic!("{write:?}");

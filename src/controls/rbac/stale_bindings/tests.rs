@@ -248,7 +248,7 @@ fn whoever_has_left_may_not_be_bound_even_if_allowed() {
         (
             &["User alice", "User carol"],
             "LeaverBound",
-            Some("kubectl patch rolebinding"),
+            Some("kubectl patch"),
         ),
         (&["User carol"], "BindingInUse", None),
         // A group of that name is nobody who left, and no account is.
