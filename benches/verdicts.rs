@@ -66,6 +66,7 @@ impl Drive {
             owner_label: OWNER_LABEL.to_owned(),
             exceptions: ExceptionBounds::default(),
             sandbox: None,
+            drill_owner: None,
         };
         let mut drive = Self {
             engine: Engine::new(config, Memory::default()),

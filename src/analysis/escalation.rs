@@ -103,6 +103,8 @@ impl Analysis for Escalation {
         Kind::ServiceAccount,
         Kind::Namespace,
         Kind::Pod,
+        Kind::ValidatingWebhook,
+        Kind::MutatingWebhook,
     ];
     const RESTS_ON: &'static [Derived] = &[Derived::Rights];
 
@@ -112,6 +114,10 @@ impl Analysis for Escalation {
             Kind::ServiceAccount | Kind::Pod => drop(self.pending.insert(namespace.clone())),
             Kind::Namespace => drop(self.pending.insert(change.name.clone())),
             // What roles allow, and what bindings give, comes with the rights.
+            kind @ (Kind::ValidatingWebhook | Kind::MutatingWebhook) => {
+                let webhooks = Ground::Webhooks(kind, change.name.clone());
+                self.shaken.insert(webhooks);
+            }
             Kind::Role => {
                 self.shaken.insert(Ground::RolesIn(namespace.clone()));
                 self.shaken.insert(Ground::AnyRole);

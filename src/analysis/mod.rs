@@ -29,6 +29,7 @@ pub mod rbac_defaults;
 pub mod rights;
 pub mod schedule;
 pub mod tls;
+pub mod webhooks;
 
 use std::{
     collections::BTreeSet,

@@ -201,8 +201,13 @@ async fn live(client: &kube::Client, target: &Target) -> Result<Value, Failure> 
 /// An object as a remedy would leave it.
 fn merged(remedy: &Remedy, live: &Value) -> Value {
     match remedy {
-        Remedy::Create { manifest, .. } if live.is_null() => manifest.clone(),
+        Remedy::Create { manifest, .. } | Remedy::Start { manifest, .. } if live.is_null() => {
+            manifest.clone()
+        }
         Remedy::Create {
+            manifest: patch, ..
+        }
+        | Remedy::Start {
             manifest: patch, ..
         }
         | Remedy::PutBack { patch, .. }

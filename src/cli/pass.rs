@@ -43,6 +43,7 @@ impl Pass {
             owner_label: OWNER_LABEL.to_owned(),
             exceptions: ExceptionBounds::default(),
             sandbox: None,
+            drill_owner: None,
         };
         Self {
             engine: Engine::new(config, Memory::default()),

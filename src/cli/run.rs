@@ -125,6 +125,9 @@ pub(super) struct Arguments {
     /// Namespace that restore drills may make, and delete.
     #[arg(long, value_name = "NAME", env = "PROBITY_DRILL_NAMESPACE")]
     drill_namespace: Option<String>,
+    /// Cluster role with the rights for restore drills: with it goes what a drill has made.
+    #[arg(long, value_name = "NAME", env = "PROBITY_DRILL_OWNER")]
+    drill_owner: Option<String>,
     /// Format of the operator's own log.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
@@ -200,6 +203,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
             owner_label: arguments.owner_label,
             exceptions: ExceptionBounds::of_days(arguments.longest_exception),
             sandbox: arguments.drill_namespace,
+            drill_owner: arguments.drill_owner,
         },
         memory,
     );

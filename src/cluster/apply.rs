@@ -94,6 +94,9 @@ fn request(action: &Action) -> Result<Request<Vec<u8>>, Failure> {
         _ if action.step == Step::Archive => build(Method::GET, &object, JSON, &Value::Null),
         Remedy::Create {
             target, manifest, ..
+        }
+        | Remedy::Start {
+            target, manifest, ..
         } => {
             let uri = path(target, false) + &query(dry);
             build(Method::POST, &uri, JSON, manifest)

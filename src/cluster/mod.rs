@@ -32,6 +32,7 @@ pub mod clock;
 pub mod drill;
 pub mod events;
 pub mod lease;
+pub mod leavers;
 pub mod network_probe;
 pub mod open_reports;
 pub mod repository_password;

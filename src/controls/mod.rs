@@ -185,6 +185,8 @@ pub enum Observation {
     TlsHandshakes,
     /// Cilium's configuration.
     CiliumConfig,
+    /// Who has left the organisation, where a policy names a list.
+    LeaverList,
     /// Two pods, and a policy between them.
     NetworkProbe,
     /// Whether the password of Velero's repositories is the built-in one.
@@ -223,6 +225,7 @@ impl Observation {
             Self::ApiServerFacts => "ApiServerFacts",
             Self::TlsHandshakes => "TlsHandshakes",
             Self::CiliumConfig => "CiliumConfig",
+            Self::LeaverList => "LeaverList",
             Self::NetworkProbe => "NetworkProbe",
             Self::RepositoryPassword => "RepositoryPassword",
             Self::RestoreDrill => "RestoreDrill",
@@ -252,6 +255,10 @@ impl Observation {
                  Ingresses and Gateways."
             }
             Self::CiliumConfig => "Reads the ConfigMap `cilium-config` in `kube-system`.",
+            Self::LeaverList => {
+                "Where a policy sets `leaversConfigMap`, reads that ConfigMap every minute; of the \
+                 names in it only those are shown that a binding names."
+            }
             Self::NetworkProbe => {
                 "Creates, reads and deletes two pods and a network policy of its own, in a \
                  namespace of its own, where the policy sets `run` and the chart \
@@ -264,7 +271,7 @@ impl Observation {
             }
             Self::RestoreDrill => {
                 "Where the policy sets `drill` and the chart `drill.enabled`: creates and deletes a \
-                 namespace of its own with a quota and a network policy, and creates, annotates and \
+                 namespace of its own with quotas, defaults for containers and a network policy, and creates, annotates and \
                  deletes its own Velero Restores."
             }
             Self::Exceptions => "Reads the ControlExceptions and ClusterControlExceptions.",
@@ -499,6 +506,29 @@ pub trait Control: std::fmt::Debug + Send + Sync {
         found: &mut dyn FnMut(Subject),
     );
 
+    /// Whether an object that can't be decoded, of one of [`Info::subjects`], is a subject. All that
+    /// is known of it is its name.
+    fn would_judge(&self, subject: &Subject) -> bool {
+        let _ = subject;
+        true
+    }
+
     /// Judges one subject; `None` where there is no such subject (any more).
     fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict>;
+
+    /// What the tool makes of the object that a [`Remedy::Start`] creates, when all goes well: the
+    /// objects that there are then. The engine judges the subject among them, and writes only if
+    /// it passes. `stored` is the object as the server would store it; the inventory holds it
+    /// already. `Err` is a sentence that says why the subject is not helped.
+    fn foresee(
+        &self,
+        context: &Context<'_>,
+        subject: &Subject,
+        stored: &serde_json::Value,
+    ) -> Result<Vec<(Kind, serde_json::Value)>, String> {
+        let _ = (context, stored);
+        Err(format!(
+            "nobody knows what would become of it for {subject}"
+        ))
+    }
 }

@@ -1,5 +1,7 @@
 //! Remedies: the change that would make a subject pass, as data.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 
 use crate::inventory::{Change, Effect, Kind, Sym, Uid, meta::Owners};
@@ -42,6 +44,19 @@ pub enum Remedy {
         /// Who looked after the object that this one replaces, if it replaces one.
         owners: Option<std::sync::Arc<Owners>>,
     },
+    /// Create an object by which a tool starts work now. The subject passes once that work is done,
+    /// so whether it would help is asked of what the tool would make of it:
+    /// [`Control::foresee`](super::Control::foresee).
+    Start {
+        /// The object that starts it.
+        target: Target,
+        /// The whole object.
+        manifest: Value,
+        /// What it is a run of: of that, one at a time is started.
+        of: Target,
+        /// So long after one was started no other is, whatever became of it.
+        rest: Duration,
+    },
     /// Put fields back to what they were at the last `Pass` of that very object.
     PutBack {
         /// Which object.
@@ -81,6 +96,7 @@ impl Remedy {
     pub const fn target(&self) -> &Target {
         match self {
             Self::Create { target, .. }
+            | Self::Start { target, .. }
             | Self::PutBack { target, .. }
             | Self::Delete { target }
             | Self::Set { target, .. } => target,
@@ -90,25 +106,30 @@ impl Remedy {
     /// The kind of remedy, as entries and metrics call it.
     pub const fn as_str(&self) -> &'static str {
         match self {
-            Self::Create { .. } => "Create",
+            Self::Create { .. } | Self::Start { .. } => "Create",
             Self::PutBack { .. } => "PutBack",
             Self::Delete { .. } => "Delete",
             Self::Set { .. } => "Set",
         }
     }
 
+    /// Whether somebody who undoes it fights it. To delete what was created is no fight.
+    pub const fn may_be_fought(&self) -> bool {
+        !matches!(self, Self::Create { .. } | Self::Start { .. })
+    }
+
     /// The index of the field that it writes, where it writes one.
     pub const fn path(&self) -> Option<usize> {
         match self {
             Self::PutBack { path, .. } | Self::Set { path, .. } => Some(*path),
-            Self::Create { .. } | Self::Delete { .. } => None,
+            Self::Create { .. } | Self::Start { .. } | Self::Delete { .. } => None,
         }
     }
 
     /// What is sent to the server; `Null` for a deletion.
     pub const fn content(&self) -> &Value {
         match self {
-            Self::Create { manifest, .. } => manifest,
+            Self::Create { manifest, .. } | Self::Start { manifest, .. } => manifest,
             Self::PutBack { patch, .. } | Self::Set { patch, .. } => patch,
             Self::Delete { .. } => &Value::Null,
         }

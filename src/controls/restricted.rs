@@ -4,6 +4,7 @@
 //! them, what Kubernetes itself gives, allowances, groups of accounts, commands and deletions are
 //! the same for all.
 
+mod accounts;
 pub(in crate::controls) mod allowed;
 pub(in crate::controls) mod command;
 pub(in crate::controls) mod revoke;
@@ -12,11 +13,12 @@ pub(in crate::controls) mod testing;
 
 use std::borrow::Cow;
 
+pub(in crate::controls) use self::accounts::members;
 pub use self::allowed::{AllowedSubject, IdentityKind};
 use crate::{
     analysis::{
         Derived,
-        rbac::{accounts_of, identity_in, is},
+        rbac::{identity_in, is},
         rbac_defaults::{self, Trust},
         rights::{Grant, Power, Powers, Thing, Verbs},
     },
@@ -109,8 +111,14 @@ pub(in crate::controls) trait Restricted:
     }
 
     /// Calls `found` with each subject beside identities.
-    fn beside(&self, found: &mut dyn FnMut(Subject)) {
-        let _ = found;
+    fn beside(&self, context: &Context<'_>, found: &mut dyn FnMut(Subject)) {
+        let _ = (context, found);
+    }
+
+    /// Whether an object that can't be decoded, of one of the kinds of its subjects, is one.
+    fn would_judge(&self, subject: &Subject) -> bool {
+        let _ = subject;
+        true
     }
 
     /// Judges one of these.
@@ -239,19 +247,6 @@ fn default_powers(context: &Context<'_>, grant: &Grant<'_>) -> Powers {
     rbac_defaults::of(context.observed.server_minor)
         .and_then(|defaults| defaults.powers(kind, grant.role_namespace, grant.role))
         .unwrap_or_default()
-}
-
-/// How many accounts get what a group of service accounts has.
-pub(in crate::controls) fn members(inventory: &Inventory, subject: &Subject) -> String {
-    let accounts = &inventory.tables.service_accounts;
-    if let Some(namespace) = accounts_of(subject) {
-        let count = accounts.in_namespace(namespace).count();
-        return format!("; {count} service accounts of {namespace} get it");
-    }
-    if subject.kind == SubjectKind::Group && *subject.name == *"system:serviceaccounts" {
-        return format!("; all {} service accounts get it", accounts.len());
-    }
-    String::new()
 }
 
 /// What is said of findings: the first few, and how many more.
@@ -440,6 +435,10 @@ impl<C: Restricted> Control for C {
         Restricted::affected(self, derived, subject)
     }
 
+    fn would_judge(&self, subject: &Subject) -> bool {
+        Restricted::would_judge(self, subject)
+    }
+
     fn population(
         &self,
         context: &Context<'_>,
@@ -447,7 +446,7 @@ impl<C: Restricted> Control for C {
         found: &mut dyn FnMut(Subject),
     ) {
         if namespace.is_none() {
-            self.beside(found);
+            self.beside(context, found);
         }
         if !self.applies(context.inventory) {
             return;

@@ -33,6 +33,8 @@ impl Scope {
             "not listed in spec.scope.include"
         } else if self.is_system(namespace) && !listed(&self.include) {
             "a system namespace"
+        } else if self.is_sandbox(inventory, namespace) && !listed(&self.include) {
+            "the sandbox of a restore drill"
         } else {
             "not matched by spec.scope.namespaceSelector"
         })
@@ -60,7 +62,7 @@ impl Scope {
         self.sandbox.as_deref() == Some(namespace)
             && inventory
                 .meta(crate::inventory::Kind::Namespace, "", namespace)
-                .is_none_or(|meta| meta.labels.get(super::backup::drill::DRILL).is_some())
+                .is_none_or(super::backup::drill::is_drill)
     }
 
     /// Whether the namespace is the system's or our own.

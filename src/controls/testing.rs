@@ -168,7 +168,9 @@ impl World {
         let target = remedy.target();
         let (namespace, name) = (target.namespace.to_string(), target.name.to_string());
         match remedy {
-            Remedy::Create { manifest, .. } => self.put(target.kind, manifest.clone()),
+            Remedy::Create { manifest, .. } | Remedy::Start { manifest, .. } => {
+                self.put(target.kind, manifest.clone());
+            }
             Remedy::Delete { .. } => self.delete(target.kind, &namespace, &name),
             Remedy::PutBack { patch, .. } | Remedy::Set { patch, .. } => {
                 let key = (target.kind, namespace, name);

@@ -8,7 +8,6 @@ use super::{
     Engine, Measure, Notice, NoticeKind, Now, digest,
     flights::{Action, ActionResult, Failure, FailureKind, Flight, Step},
     plan::{Hold, Standing},
-    rule::View,
 };
 use crate::{
     controls::{Remedy, Subject, Target},
@@ -17,7 +16,6 @@ use crate::{
         words::{self},
     },
     inventory::Sym,
-    verdict::Outcome,
 };
 
 /// How long the watch may take to show a write before the subject is planned anew.
@@ -43,6 +41,8 @@ impl Engine {
         let known = was_ours || self.flights.is_accepted(&content_digest(&remedy));
         let step = match &*remedy {
             Remedy::Delete { .. } => Step::Archive,
+            // Whether it would help depends on what else there is now.
+            Remedy::Start { .. } => Step::DryRun,
             _ if known => Step::Write,
             _ => Step::DryRun,
         };
@@ -140,13 +140,11 @@ impl Engine {
             return;
         };
         let control = instance.key.control;
-        if let Some(deviation) = instance
-            .rows
-            .get_mut(&subject)
-            .and_then(|r| r.deviation.as_mut())
-        {
-            // From here on the write may happen, whatever we hear of it.
-            deviation.mended = true;
+        let row = instance.rows.get_mut(&subject);
+        if let Some(deviation) = row.and_then(|row| row.deviation.as_mut()) {
+            // From here on the write may happen, whatever we hear of it. What it only starts may
+            // fail, and somebody else's work be done first.
+            deviation.mended = !matches!(*remedy, Remedy::Start { .. });
         }
         let target = self.target_ref(remedy.target());
         let after = match remedy.content() {
@@ -217,68 +215,6 @@ impl Engine {
         }
     }
 
-    /// Whether the object that the server would store turns the verdict into `Pass`. A deletion
-    /// helps also if another object is to blame next.
-    fn would_help(
-        &mut self,
-        id: u32,
-        subject: &Subject,
-        remedy: &Remedy,
-        object: &Value,
-        now: Now,
-    ) -> Result<(), String> {
-        // What changed before must not get lost in what is only tried.
-        self.settle();
-        let Some(instance) = self.instances.get(&id) else {
-            return Err("the policy has changed".to_owned());
-        };
-        let Some(rule) = self.rules.get(&instance.rule) else {
-            return Err("the policy has changed".to_owned());
-        };
-        let said = rule.table.get(subject);
-        let (observed, target) = (&self.observed, remedy.target());
-        let exceptions = &self.people.exceptions;
-        let change = target.change();
-        let analyses = &mut self.analyses;
-        let look = |inventory: &crate::inventory::Inventory| {
-            analyses.note(inventory, &change);
-            analyses.settle(inventory, &mut |_, _| {});
-            let view = View {
-                inventory,
-                analyses,
-                observed,
-                exceptions,
-                now: now.wall,
-            };
-            rule.verdict(view, subject, said)
-        };
-        let verdict = if matches!(remedy, Remedy::Delete { .. }) {
-            let (kind, namespace, name) = (target.kind, &target.namespace, &target.name);
-            Ok(self.inventory.without(kind, namespace, name, look))
-        } else {
-            self.inventory.overlaid(target.kind, object, look)
-        };
-        // Back to what is so.
-        self.analyses.note(&self.inventory, &change);
-        self.analyses.settle(&self.inventory, &mut |_, _| {});
-        let verdict = verdict?;
-        let Some(verdict) = verdict else {
-            return Ok(()); // there is nothing left to judge
-        };
-        let another = verdict
-            .remedy
-            .as_ref()
-            .is_some_and(|next| matches!(**next, Remedy::Delete { .. }) && next.target() != target);
-        match verdict.outcome {
-            Outcome::Pass | Outcome::NotApplicable => Ok(()),
-            Outcome::Fail if another => Ok(()),
-            _ => Err(format!(
-                "the write would not make it pass: {}",
-                verdict.message
-            )),
-        }
-    }
-
     fn written(&mut self, id: u64, version: Option<u64>, now: Now) {
         let Some(flight) = self.flights.get_mut(id) else {
             return;
@@ -288,7 +224,8 @@ impl Engine {
         let (remedy, policies) = (Arc::clone(&flight.remedy), flight.policies.clone());
         let noticed = flight.noticed;
         self.flights.accept(content_digest(&remedy));
-        if !matches!(*remedy, Remedy::Create { .. }) {
+        self.flights.start_resting(&remedy, now.mono);
+        if remedy.may_be_fought() {
             let field = (remedy.target().clone(), remedy.path());
             self.fights.wrote(field, now.mono);
         }
@@ -352,7 +289,7 @@ impl Engine {
                 .get_mut(&instance)
                 .and_then(|i| i.rows.get_mut(&subject));
             if let Some(deviation) = row.and_then(|row| row.deviation.as_mut()) {
-                deviation.mended = failure.kind == FailureKind::Ambiguous;
+                deviation.mended &= failure.kind == FailureKind::Ambiguous;
             }
         }
         let control = self.instances.get(&instance).map_or("", |i| i.key.control);
@@ -489,7 +426,7 @@ fn content_digest(remedy: &Remedy) -> String {
 
 const fn word(remedy: &Remedy) -> words::Action {
     match remedy {
-        Remedy::Create { .. } => words::Action::Create,
+        Remedy::Create { .. } | Remedy::Start { .. } => words::Action::Create,
         Remedy::PutBack { .. } => words::Action::PutBack,
         Remedy::Delete { .. } => words::Action::Delete,
         Remedy::Set { .. } => words::Action::Set,
@@ -511,7 +448,9 @@ fn undo(remedy: &Remedy, archived: bool) -> String {
         format!(" -n {}", target.namespace)
     };
     match remedy {
-        Remedy::Create { .. } => format!("kubectl delete {resource}{namespace} {}", target.name),
+        Remedy::Create { .. } | Remedy::Start { .. } => {
+            format!("kubectl delete {resource}{namespace} {}", target.name)
+        }
         Remedy::Delete { .. } if archived => {
             format!("kubectl create{namespace} -f - <<<'the archived object (field before)'")
         }

@@ -26,15 +26,11 @@ use crate::{
         Observation,
         backup::{
             RestoreTestCurrent,
-            drill::{DRILL, Drill, SOURCE},
+            drill::{DRILL, Drill, Owner, SOURCE, is_drill},
         },
     },
     evidence::body::{Body, SubjectRef},
-    inventory::{
-        Availability, Kind, Meta, Object, Sym,
-        meta::{MANAGED_BY, MANAGER},
-        velero::Restore,
-    },
+    inventory::{Availability, Kind, Meta, Object, Sym, velero::Restore},
 };
 
 /// The control that asks for drills.
@@ -106,6 +102,10 @@ impl Engine {
                 Kind::Volume,
             ],
             (None, false) => &[Kind::Namespace, Kind::VeleroRestore],
+            // What the next one will belong to.
+            (None, true) if self.config.drill_owner.is_some() && !self.drills.asked.is_empty() => {
+                &[Kind::ClusterRole]
+            }
             (None, true) => &[],
         }
     }
@@ -294,7 +294,32 @@ impl Engine {
         if !self.may_spend(&policies, now) {
             return Ok(None);
         }
-        Ok(Some(Run::new(asked, policies, namespace, backup, now.wall)))
+        let owner = match self.config.drill_owner.as_deref() {
+            None => None,
+            Some(_) if !self.inventory.freshness.all_usable(&[Kind::ClusterRole]) => {
+                return Ok(None);
+            }
+            Some(name) => Some(self.drill_owner(name)?),
+        };
+        let source = namespace;
+        Ok(Some(Run::new(
+            asked, policies, source, backup, owner, now.wall,
+        )))
+    }
+
+    /// What a drill's objects belong to until it is over: when the chart takes away the right to
+    /// make drills, and with it the right to clean up, the cluster itself does.
+    fn drill_owner(&self, name: &str) -> Result<Owner, String> {
+        let role = self.inventory.meta(Kind::ClusterRole, "", name);
+        let role = role.filter(|role| !role.deleting).ok_or_else(|| {
+            format!(
+                "there is no ClusterRole {name} with the rights: set drill.enabled in the chart"
+            )
+        })?;
+        Ok(Owner {
+            name: role.name.clone(),
+            uid: role.uid,
+        })
     }
 
     /// Whether the budgets of policies allow writes.
@@ -402,11 +427,6 @@ impl Engine {
             self.status_soon(&policy, now);
         }
     }
-}
-
-/// Whether a drill made an object.
-fn is_drill(meta: &Meta) -> bool {
-    meta.labels.get(DRILL).is_some() && meta.labels.get(MANAGED_BY) == Some(MANAGER)
 }
 
 /// Whether a drill's Restore is of a namespace.

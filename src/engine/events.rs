@@ -58,6 +58,8 @@ pub struct Config {
     pub exceptions: ExceptionBounds,
     /// Name of the namespace that restore drills may make; `None` where none may.
     pub sandbox: Option<String>,
+    /// Name of the `ClusterRole` with the rights for that: what a drill makes goes with it.
+    pub drill_owner: Option<String>,
 }
 
 /// How long exceptions may last, from their creation.

@@ -106,6 +106,15 @@ struct Failed {
     hold: Hold,
 }
 
+/// Work that a tool was given.
+#[derive(Debug)]
+struct Started {
+    /// The object that started it.
+    by: Target,
+    /// Until then no more is started.
+    until: Duration,
+}
+
 /// Remedies under way, and those that failed.
 #[derive(Debug, Default)]
 pub(super) struct Flights {
@@ -114,6 +123,8 @@ pub(super) struct Flights {
     failed: BTreeMap<Target, Failed>,
     /// Digests of target and content that this server has accepted.
     accepted: BTreeSet<String>,
+    /// What was started last, by what it is a run of.
+    started: BTreeMap<Target, Started>,
 }
 
 /// Accepted contents that are remembered; beyond it all are forgotten and tried again.
@@ -143,9 +154,33 @@ impl Flights {
         Some(flight)
     }
 
-    /// Whether a remedy for this object is under way, whoever asked for it.
-    pub(super) fn busy_with(&self, target: &Target) -> bool {
-        self.targets.contains_key(target)
+    /// Whether a remedy for this object, or one that starts a run of the same, is under way,
+    /// whoever asked for it.
+    pub(super) fn busy_with(&self, remedy: &Remedy) -> bool {
+        let runs = |flight: &Flight| matches!((&*flight.remedy, remedy), (Remedy::Start { of: one, .. }, Remedy::Start { of: other, .. }) if one == other);
+        self.targets.contains_key(remedy.target()) || self.by_id.values().any(runs)
+    }
+
+    /// Notes that work was started, after which no more of the kind is for a while.
+    pub(super) fn start_resting(&mut self, remedy: &Remedy, now: Duration) {
+        if let Remedy::Start {
+            target, of, rest, ..
+        } = remedy
+        {
+            let by = target.clone();
+            let until = now + *rest;
+            self.started.insert(of.clone(), Started { by, until });
+        }
+    }
+
+    /// Whether nothing is under way, and no tool was given anything to do.
+    pub(super) fn is_idle(&self) -> bool {
+        self.by_id.is_empty() && self.started.is_empty()
+    }
+
+    /// Whether an object is one by which work was started.
+    pub(super) fn has_started(&self, target: &Target) -> bool {
+        self.started.values().any(|started| started.by == *target)
     }
 
     /// Whether nothing is under way.
@@ -177,12 +212,16 @@ impl Flights {
         }
     }
 
-    /// What holds a target back after a failure, and until when.
-    pub(super) fn backoff(&self, target: &Target, now: Duration) -> Option<(Hold, Duration)> {
-        let failed = self
-            .failed
-            .get(target)
-            .filter(|failed| failed.until > now)?;
+    /// What holds a remedy back after a failure, or after a run was started, and until when.
+    pub(super) fn backoff(&self, remedy: &Remedy, now: Duration) -> Option<(Hold, Duration)> {
+        if let Remedy::Start { of, .. } = remedy
+            && let Some(started) = self.started.get(of).filter(|started| started.until > now)
+        {
+            let why = format!("{} was started: it is given time", started.by.name);
+            return Some((Hold::Backoff(why), started.until));
+        }
+        let failed = self.failed.get(remedy.target());
+        let failed = failed.filter(|failed| failed.until > now)?;
         Some((failed.hold.clone(), failed.until))
     }
 

@@ -57,8 +57,8 @@ impl Engine {
                 namespace: change.namespace.clone(),
                 name: change.name.clone(),
             };
-            if !self.flights.is_empty() {
-                self.mending.note(&target, self.flights.is_writing(&target));
+            if !self.flights.is_idle() {
+                self.note_mending(&target);
             }
             self.flights.forgive(&target);
             self.note_pause(&change);
@@ -67,6 +67,19 @@ impl Engine {
                 self.owners_changed();
                 self.scopes_changed = true;
             }
+        }
+    }
+
+    /// Notes whether a change is, or comes of, a write of ours.
+    fn note_mending(&mut self, target: &Target) {
+        self.mending.note(target, self.flights.is_writing(target));
+        if self.flights.has_started(target) {
+            // What is done through a tool is done wherever it works, not where its object lies.
+            let anywhere = Target {
+                namespace: "".into(),
+                ..target.clone()
+            };
+            self.mending.note(&anywhere, true);
         }
     }
 

@@ -45,6 +45,7 @@ mod term;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod trial;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -79,8 +80,8 @@ pub use self::{
     flights::{Action, ActionResult, Failure, FailureKind, Step},
     memory::Memory,
     observed::{
-        Canary, CanaryRun, Cilium, ClockLook, DrillNote, Finding, NetworkProbe, Observed, Password,
-        PeriodCoverage, Route, SelfAudit, Served,
+        Canary, CanaryRun, Cilium, ClockLook, DrillNote, Finding, Leavers, MapName, NetworkProbe,
+        Observed, Password, PeriodCoverage, Route, SelfAudit, Served,
     },
     people::{
         Area, Attested, DecidedRows, Emergency, ObjectKey, PeopleSaid, PeriodAsked, PeriodTold,

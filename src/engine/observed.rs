@@ -1,6 +1,6 @@
 //! What was observed beside objects: the results of probes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -25,6 +25,8 @@ pub struct Observed {
     pub served: Option<Served>,
     /// What Cilium's configuration says; `None` until somebody looked.
     pub cilium: Option<Cilium>,
+    /// The lists of those who have left that policies name, as far as somebody looked.
+    pub leavers: BTreeMap<MapName, Leavers>,
     /// The network probe; `None` until it ran for the first time.
     pub network_probe: Option<NetworkProbe>,
     /// Passwords of backup repositories, by namespace; `None` until somebody looked.
@@ -51,6 +53,7 @@ impl Observed {
             Finding::ApiServers(looks) => self.api_servers.take(looks),
             Finding::Served(served) => self.served = Some(served),
             Finding::Cilium(cilium) => self.cilium = Some(cilium),
+            Finding::Leavers(found) => self.leavers = found,
             Finding::NetworkProbe(run) => self.network_probe = Some(run),
             Finding::RepositoryPasswords(found) => self.repository_passwords = Some(found),
             Finding::Clock(look) => self.clock = Some(look),
@@ -97,6 +100,8 @@ pub enum Finding {
     Served(Served),
     /// In Cilium's configuration.
     Cilium(Cilium),
+    /// In the lists of those who have left.
+    Leavers(BTreeMap<MapName, Leavers>),
     /// By the network probe.
     NetworkProbe(NetworkProbe),
     /// In the Secrets with the passwords of backup repositories, by namespace.
@@ -115,6 +120,7 @@ impl Finding {
             Self::ApiServers(_) => Observation::ApiServerFacts,
             Self::Served(_) => Observation::TlsHandshakes,
             Self::Cilium(_) => Observation::CiliumConfig,
+            Self::Leavers(_) => Observation::LeaverList,
             Self::NetworkProbe(_) => Observation::NetworkProbe,
             Self::RepositoryPasswords(_) => Observation::RepositoryPassword,
             Self::Clock(_) => Observation::ServerClock,
@@ -146,6 +152,18 @@ pub enum Cilium {
     /// It is encrypted, in this way.
     Encrypts(&'static str),
     /// It can't be read.
+    NotSeen(String),
+}
+
+/// Namespace and name of a `ConfigMap`.
+pub type MapName = (String, String);
+
+/// Who has left the organisation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Leavers {
+    /// Users of these names, in lower case.
+    Listed(BTreeSet<Sym>),
+    /// The list can't be read: why, in a sentence about it that holds nothing of it.
     NotSeen(String),
 }
 

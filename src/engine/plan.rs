@@ -204,7 +204,7 @@ impl Engine {
         now: Now,
     ) {
         let carries = |(_, decision): &(Sym, Decision)| matches!(decision, Decision::Carry);
-        if matches!(remedy, Remedy::Create { .. }) || !decided.iter().any(carries) {
+        if !remedy.may_be_fought() || !decided.iter().any(carries) {
             return;
         }
         let field: Field = (remedy.target().clone(), remedy.path());
@@ -221,7 +221,7 @@ impl Engine {
         if !self.leading() {
             return Decision::Hold((Hold::Follower, None));
         }
-        if self.flights.busy_with(remedy.target()) {
+        if self.flights.busy_with(remedy) {
             return Decision::Leave;
         }
         if self.log.is_err() {
@@ -234,7 +234,7 @@ impl Engine {
         if let Some(until) = self.fights.truce(&field, now.mono) {
             return Decision::Hold((Hold::Contended, Some(until)));
         }
-        if let Some((hold, until)) = self.flights.backoff(remedy.target(), now.mono) {
+        if let Some((hold, until)) = self.flights.backoff(remedy, now.mono) {
             return Decision::Hold((hold, Some(until)));
         }
         Decision::Carry
@@ -260,6 +260,12 @@ impl Engine {
         }
         self.object_allows(&flight.remedy, &flight.subject, now)
             .map_err(|(hold, _)| hold)?;
+        // Nothing in the request tells the server that the work was begun elsewhere meanwhile.
+        let row = instance.rows.get(&flight.subject);
+        let asked = row.and_then(|row| row.verdict.remedy.as_deref());
+        if matches!(*flight.remedy, Remedy::Start { .. }) && asked != Some(&*flight.remedy) {
+            return Err(Hold::Backoff("what it was planned for has changed".into()));
+        }
         let control = instance.key.control;
         // Brake and budget were asked before: what is under way is counted already.
         let asks = |name: &&Sym| {

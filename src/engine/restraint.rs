@@ -116,6 +116,6 @@ impl Engine {
 fn field_name(remedy: &Remedy) -> String {
     match remedy {
         Remedy::PutBack { patch, .. } | Remedy::Set { patch, .. } => patch.to_string(),
-        Remedy::Create { .. } | Remedy::Delete { .. } => "*".to_owned(),
+        Remedy::Create { .. } | Remedy::Start { .. } | Remedy::Delete { .. } => "*".to_owned(),
     }
 }

@@ -12,6 +12,7 @@ use crate::{
     inventory::Availability,
 };
 
+mod backups;
 mod baselines;
 mod carried;
 mod drills;
@@ -46,6 +47,7 @@ impl Drive {
             owner_label: OWNER_LABEL.into(),
             exceptions: ExceptionBounds::default(),
             sandbox: Some("probity-drill".into()),
+            drill_owner: Some("probity-drill".into()),
         };
         let mut drive = Self {
             engine: Engine::new(config, memory),
@@ -204,7 +206,10 @@ impl Drive {
             );
             let mut object = self.objects.get(&key).cloned();
             match &*action.remedy {
-                crate::controls::Remedy::Create { manifest, .. } => object = Some(manifest.clone()),
+                crate::controls::Remedy::Create { manifest, .. }
+                | crate::controls::Remedy::Start { manifest, .. } => {
+                    object = Some(manifest.clone());
+                }
                 crate::controls::Remedy::Delete { .. } => {}
                 crate::controls::Remedy::PutBack { patch, .. }
                 | crate::controls::Remedy::Set { patch, .. } => {

@@ -136,6 +136,7 @@ use super::{
     network_policy::NetworkPolicy,
     node::Node,
     rbac::{Binding, Role, ServiceAccount},
+    signing::SigningRequest,
     storage::{Claim, SnapshotClass, SnapshotContent, StorageClass, Volume, VolumeSnapshot},
     table::Table,
     tiers::{ForeignPolicy, TierPolicy},
@@ -170,6 +171,7 @@ kinds! {
     Node nodes: Node = "" "v1" "nodes" "Node" Cluster Builtin;
     ValidatingWebhook validating_webhooks: Webhooks = "admissionregistration.k8s.io" "v1" "validatingwebhookconfigurations" "ValidatingWebhookConfiguration" Cluster Builtin;
     MutatingWebhook mutating_webhooks: Webhooks = "admissionregistration.k8s.io" "v1" "mutatingwebhookconfigurations" "MutatingWebhookConfiguration" Cluster Builtin;
+    SigningRequest signing_requests: SigningRequest = "certificates.k8s.io" "v1" "certificatesigningrequests" "CertificateSigningRequest" Cluster Builtin;
     ApiService api_services: ApiService = "apiregistration.k8s.io" "v1" "apiservices" "APIService" Cluster Builtin;
     ClusterNetworkPolicy cluster_network_policies: TierPolicy = "policy.networking.k8s.io" "v1alpha2" "clusternetworkpolicies" "ClusterNetworkPolicy" Cluster Neighbour;
     AdminNetworkPolicy admin_network_policies: TierPolicy = "policy.networking.k8s.io" "v1alpha1" "adminnetworkpolicies" "AdminNetworkPolicy" Cluster Neighbour;

@@ -31,8 +31,10 @@ pub mod migration;
 pub mod namespace;
 pub mod network_policy;
 pub mod node;
+mod overlay;
 pub mod rbac;
 pub mod selector;
+pub mod signing;
 pub mod storage;
 pub mod table;
 pub mod template;
@@ -42,10 +44,7 @@ pub mod velero;
 pub mod wire;
 pub mod workload;
 
-use std::{
-    any::Any,
-    collections::{BTreeMap, BTreeSet},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
@@ -272,46 +271,6 @@ impl Inventory {
         })
     }
 
-    /// What `look` sees if the object were as given: as a server's dry run would leave it.
-    pub fn overlaid<R>(
-        &mut self,
-        kind: Kind,
-        object: &serde_json::Value,
-        look: impl FnOnce(&Self) -> R,
-    ) -> Result<R, String> {
-        let mut object = object.clone();
-        // A dry run of a creation has no version yet.
-        if object["metadata"]["resourceVersion"]
-            .as_str()
-            .is_none_or(str::is_empty)
-        {
-            object["metadata"]["resourceVersion"] = "0".into();
-        }
-        let bytes = object.to_string();
-        let interner = &mut self.interner;
-        let saved = with_table!(self.tables, kind, table => lay_over(table, &bytes, interner))?;
-        let seen = look(self);
-        with_table!(self.tables, kind, table => restore(table, saved));
-        Ok(seen)
-    }
-
-    /// What `look` sees if the object were gone.
-    pub fn without<R>(
-        &mut self,
-        kind: Kind,
-        namespace: &str,
-        name: &str,
-        look: impl FnOnce(&Self) -> R,
-    ) -> R {
-        let saved: Saved = with_table!(self.tables, kind, table => {
-            let taken = table.take(namespace, name).flatten();
-            (namespace.into(), name.into(), taken.map(|object| object as Box<dyn Any>))
-        });
-        let seen = look(self);
-        with_table!(self.tables, kind, table => restore(table, saved));
-        seen
-    }
-
     /// Uid and resource version of every whole object of a kind: what anti-entropy compares.
     pub fn versions(&self, kind: Kind) -> BTreeMap<(Sym, Sym), (Uid, u64)> {
         with_table_ref!(self.tables, kind, table => {
@@ -320,28 +279,6 @@ impl Inventory {
             };
             table.iter().map(|object| row(&object.meta)).collect()
         })
-    }
-}
-
-/// What lay where an object was laid over: its name, and the object that was there.
-type Saved = (Sym, Sym, Option<Box<dyn Any>>);
-
-fn lay_over<P: Projection + 'static>(
-    table: &mut Table<P>,
-    object: &str,
-    interner: &mut Interner,
-) -> Result<Saved, String> {
-    let wire: P::Wire<'_> = serde_json::from_str(object).map_err(|error| error.to_string())?;
-    let (meta, spec) = P::project(wire, interner)?;
-    let (namespace, name) = (meta.namespace.clone(), meta.name.clone());
-    let old = table.put(Box::new(Object { meta, spec }));
-    Ok((namespace, name, old.map(|object| object as Box<dyn Any>)))
-}
-
-fn restore<P: Projection + 'static>(table: &mut Table<P>, (namespace, name, old): Saved) {
-    table.take(&namespace, &name);
-    if let Some(object) = old.and_then(|object| object.downcast::<Object<P>>().ok()) {
-        table.put(object);
     }
 }
 

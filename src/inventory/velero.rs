@@ -10,6 +10,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 pub use self::{
     location::{Location, Repository, SnapshotLocation},
@@ -43,6 +44,8 @@ pub struct Schedule {
     pub last_skipped: Option<Timestamp>,
     /// What its backups hold.
     pub template: Arc<BackupSpec>,
+    /// The template as it was written, as JSON: what a Backup that is made of it holds.
+    pub written: Sym,
 }
 
 /// What a backup holds, and where it goes.
@@ -151,7 +154,7 @@ struct WireScheduleSpec<'a> {
     schedule: Str<'a>,
     paused: Option<bool>,
     #[serde(borrow)]
-    template: Option<WireBackupSpec<'a>>,
+    template: Option<&'a RawValue>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -330,13 +333,17 @@ impl Projection for Schedule {
         let meta = Self::meta(wire.metadata, interner)?;
         let status = wire.status.as_ref();
         let phase = status.and_then(|status| status.phase.as_deref());
+        let written = wire.spec.template.map_or("{}", RawValue::get);
+        let template: WireBackupSpec<'_> =
+            serde_json::from_str(written).map_err(|_| "spec.template can't be read")?;
         let schedule = Self {
             cron: interner.string(&wire.spec.schedule),
             paused: wire.spec.paused == Some(true),
             phase: phase.map(|phase| interner.string(phase)),
             last_backup: time(status.and_then(|status| status.last_backup.as_ref())),
             last_skipped: time(status.and_then(|status| status.last_skipped.as_ref())),
-            template: wire.spec.template.unwrap_or_default().project(interner)?,
+            template: template.project(interner)?,
+            written: interner.string(written),
         };
         Ok((meta, schedule))
     }

@@ -45,6 +45,12 @@ impl Stage {
     }
 
     fn replica(&self) -> Replica {
+        let owner = format!("--drill-owner={RELEASE}-drill");
+        self.without_owner().with_args(&[&owner])
+    }
+
+    /// One of which nothing tells whose its drills are.
+    fn without_owner(&self) -> Replica {
         let replica = Replica::with("probity-0", RELEASE.to_owned(), self.operator.clone());
         replica.with_args(&[&format!("--drill-namespace={SANDBOX}")])
     }
@@ -197,20 +203,24 @@ fn a_drill_restores_into_a_bounded_sandbox_and_leaves_nothing_behind() {
     policy_withdrawn(&stage);
     name_taken(&stage);
     only_what_a_drill_makes(&stage);
+    switched_off_in_the_middle(&stage);
     without_rights(&stage);
 }
 
 fn passes(stage: &Stage) {
     let (world, replica) = (&stage.world, stage.replica());
     let program = replica.start();
-    let (source, policy) = stage.drill_of(&json!({}));
+    let (source, policy) = stage.drill_of(&json!({ "pods": 1 }));
     let restore = stage.restore_of(&source, &program);
     // All of it was there before.
     let sandbox = world.get(&namespace_path(SANDBOX)).unwrap();
     let labels = &sandbox["metadata"]["labels"];
     assert_eq!(labels["pod-security.kubernetes.io/enforce"], "baseline");
     let quota = format!("/api/v1/namespaces/{SANDBOX}/resourcequotas/restore-drill");
-    assert_eq!(world.get(&quota).unwrap()["spec"]["hard"]["pods"], "0");
+    assert_eq!(world.get(&quota).unwrap()["spec"]["hard"]["pods"], "1");
+    assert!(world.get(&format!("{quota}-priorities")).is_some());
+    let defaults = quota.replace("resourcequotas", "limitranges");
+    assert!(world.get(&defaults).is_some());
     let deny = super::world::network_policies(SANDBOX) + "/restore-drill";
     assert_eq!(world.get(&deny).unwrap()["spec"]["podSelector"], json!({}));
     assert_eq!(restore["spec"]["includeClusterResources"], false);
@@ -326,9 +336,27 @@ fn name_taken(stage: &Stage) {
     });
 }
 
+/// Nobody is left who may clean up but the cluster itself.
+fn switched_off_in_the_middle(stage: &Stage) {
+    let replica = stage.replica();
+    let program = replica.start();
+    let (source, _) = stage.drill_of(&json!({}));
+    let restore = stage.restore_of(&source, &program);
+    program.kill();
+    helm(&stage.world, "upgrade", false);
+    let name = restore["metadata"]["name"].as_str().unwrap();
+    for path in [namespace_path(SANDBOX), format!("{RESTORES}/{name}")] {
+        eventually("end of what a drill made", || {
+            let left = stage.world.get(&path);
+            left.map_or(Ok(()), |left| Err(format!("{left:#}")))
+        });
+    }
+    stage.world.delete(POLICIES);
+}
+
 fn without_rights(stage: &Stage) {
     helm(&stage.world, "upgrade", false);
-    let replica = stage.replica();
+    let replica = stage.without_owner();
     let program = replica.start();
     let (_, policy) = stage.drill_of(&json!({}));
     stage.message(&policy, "set drill.enabled in the chart");

@@ -12,3 +12,4 @@ mod fresh;
 mod random;
 mod reviews;
 mod server;
+mod shrink;

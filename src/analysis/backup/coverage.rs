@@ -10,6 +10,7 @@ use crate::{
         longhorn::{DRIVER, GROUP, JOB, LonghornVolume, RecurringJob},
         storage::{Claim, K8UP_BACKUP, Volume},
         template::BackupTool,
+        velero::Backup,
     },
 };
 
@@ -48,6 +49,17 @@ impl Recovery {
             };
             (subject, covers)
         })
+    }
+
+    /// What a Velero Backup does for a claim, once it has run.
+    pub fn backup_covers(
+        &self,
+        inventory: &Inventory,
+        backup: &Object<Backup>,
+        claim: &Object<Claim>,
+    ) -> Covers {
+        let spec = &backup.spec.spec;
+        velero::judge(inventory, self, &backup.meta.namespace, spec, claim)
     }
 
     fn candidates(&self, inventory: &Inventory, what: Protectable<'_>) -> Vec<(Subject, Covers)> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::{
     analysis::rights::{Powers, Thing},
     controls::Subject,
-    inventory::Sym,
+    inventory::{Kind, Sym},
 };
 
 /// Where powers count.
@@ -189,6 +189,8 @@ pub(super) enum Ground {
     Named(Sym),
     /// Whether the cluster is one of EKS.
     Eks,
+    /// Who serves the webhooks of a configuration.
+    Webhooks(Kind, Sym),
 }
 
 /// Steps, and what decides that it is these.

@@ -21,6 +21,8 @@ pub(super) struct Climber<'a> {
     pub(super) graph: &'a Graph,
     /// Whether the cluster is one of EKS.
     pub(super) eks: bool,
+    /// The namespace of the service account that is looking, where it is one.
+    pub(super) home: Option<&'a Sym>,
     /// Powers of which at least one must be used.
     pub(super) own: Vec<Hold<'a>>,
     /// All that is held beside them.

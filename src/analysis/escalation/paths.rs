@@ -60,6 +60,7 @@ impl Escalation {
             rights,
             graph: &self.graph,
             eks: false,
+            home: None,
             own: vec![own],
             more: Vec::new(),
         };

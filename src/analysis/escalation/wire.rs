@@ -14,7 +14,7 @@ use crate::{
         rights::{Grant, Rights},
     },
     controls::{Subject, SubjectKind},
-    inventory::Inventory,
+    inventory::{Inventory, Sym},
 };
 
 /// Whose rights have changed.
@@ -161,12 +161,19 @@ impl<'a> View<'a> {
         holds
     }
 
-    fn climb<'b>(&'b self, graph: &'b Graph, own: Vec<Hold<'b>>, more: Vec<Hold<'b>>) -> Steps {
+    fn climb<'b>(
+        &'b self,
+        graph: &'b Graph,
+        home: Option<&'b Sym>,
+        own: Vec<Hold<'b>>,
+        more: Vec<Hold<'b>>,
+    ) -> Steps {
         let climber = Climber {
             inventory: self.inventory,
             rights: self.rights,
             graph,
             eks: self.eks,
+            home,
             own,
             more,
         };
@@ -190,6 +197,7 @@ impl<'a> View<'a> {
             return wires;
         }
         let groups = self.by_groups(subject, graph.is_grouped(sort));
+        let home = subject.object_kind().map(|_| &subject.namespace);
         let (marked, custom): (Vec<_>, Vec<_>) = all.iter().partition(|grant| grant.marked);
         for (own, rest, default) in [(&custom, &marked, false), (&marked, &custom, true)] {
             if own.is_empty() {
@@ -197,7 +205,8 @@ impl<'a> View<'a> {
             }
             let own = own.iter().map(|grant| hold(grant)).collect();
             let rest = rest.iter().map(|grant| hold(grant));
-            let steps = self.climb(graph, own, rest.chain(groups.iter().cloned()).collect());
+            let more = rest.chain(groups.iter().cloned()).collect();
+            let steps = self.climb(graph, home, own, more);
             self.wire(graph, steps, default, (&mut wires, open));
         }
         wires
@@ -221,7 +230,7 @@ impl<'a> View<'a> {
         };
         wires.admin = own.is_cluster_admin();
         if !wires.admin {
-            let steps = self.climb(graph, vec![own], Vec::new());
+            let steps = self.climb(graph, None, vec![own], Vec::new());
             self.wire(graph, steps, false, (&mut wires, open));
         }
         wires

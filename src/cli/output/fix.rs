@@ -25,7 +25,7 @@ pub(in crate::cli) fn fix(verdict: &Verdict, info: &Info) -> String {
 /// The commands that carry a remedy out.
 pub(in crate::cli) fn commands(remedy: &Remedy) -> String {
     match remedy {
-        Remedy::Create { manifest, .. } => apply(manifest),
+        Remedy::Create { manifest, .. } | Remedy::Start { manifest, .. } => apply(manifest),
         Remedy::PutBack { target, patch, .. } | Remedy::Set { target, patch, .. } => {
             patching(target, patch)
         }

@@ -248,7 +248,7 @@ impl Restricted for DeletionRestricted {
         (!is_tool_of(context, subject, held.thing)).then_some(place)
     }
 
-    fn beside(&self, found: &mut dyn FnMut(Subject)) {
+    fn beside(&self, _: &Context<'_>, found: &mut dyn FnMut(Subject)) {
         for class in &self.retained_classes {
             found(Subject::object(
                 Kind::SnapshotClass,
@@ -258,10 +258,15 @@ impl Restricted for DeletionRestricted {
         }
     }
 
-    fn judge_beside(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {
+    fn would_judge(&self, subject: &Subject) -> bool {
         let mut listed = self.retained_classes.iter();
+        subject.object_kind() != Some(Kind::SnapshotClass)
+            || listed.any(|class| **class == *subject.name)
+    }
+
+    fn judge_beside(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {
         if subject.object_kind() != Some(Kind::SnapshotClass)
-            || !listed.any(|class| **class == *subject.name)
+            || !Restricted::would_judge(self, subject)
         {
             return None;
         }

@@ -14,13 +14,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    objects::{deny, namespace, quota, restore},
+    objects::{BOUNDS, Owner, PRIORITIES, defaults, deny, namespace, priorities, quota, restore},
     result::{CameBack, DrillResult, Progress, Share, progress},
 };
 use crate::{
     analysis::backup::{in_namespaces, points::is_usable},
     api::Period,
-    inventory::{Inventory, Object, velero::Backup},
+    inventory::{
+        Inventory, Meta, Object,
+        meta::{MANAGED_BY, MANAGER},
+        velero::Backup,
+    },
 };
 
 /// Label of everything that a drill creates, with the drill's id.
@@ -31,6 +35,11 @@ pub const SOURCE: &str = "probity.dev/restore-drill-of";
 pub const EXPIRES: &str = "probity.dev/restore-drill-ends";
 /// Annotation of a drill's Restore with its [`DrillResult`]. Without it the Restore shows nothing.
 pub const RESULT: &str = "probity.dev/restore-drill-result";
+
+/// Whether a drill made an object.
+pub fn is_drill(meta: &Meta) -> bool {
+    meta.labels.get(DRILL).is_some() && meta.labels.get(MANAGED_BY) == Some(MANAGER)
+}
 
 /// A restore drill.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -66,6 +75,22 @@ pub struct Drill {
     #[serde(default = "storage")]
     #[schemars(regex(pattern = r"^[0-9]{1,12}([KMGTP]i?)?$"), length(max = 15))]
     pub storage: String,
+
+    /// How many cores the pods in the sandbox may have together.
+    #[serde(default = "cpu")]
+    #[schemars(regex(pattern = r"^[0-9]{1,6}m?$"), length(max = 7))]
+    pub cpu: String,
+
+    /// How much memory they may have together.
+    #[serde(default = "memory")]
+    #[schemars(regex(pattern = r"^[0-9]{1,12}([KMGT]i?)?$"), length(max = 15))]
+    pub memory: String,
+
+    /// The only priority class that they may have, such as the cluster's default one. Absent means
+    /// none: a pod of a drill must not drive out others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub priority_class: Option<String>,
 
     /// Pod Security level of the sandbox.
     #[serde(default)]
@@ -114,6 +139,14 @@ fn four_hours() -> Period {
 
 fn storage() -> String {
     "100Gi".to_owned()
+}
+
+fn cpu() -> String {
+    "4".to_owned()
+}
+
+fn memory() -> String {
+    "8Gi".to_owned()
 }
 
 /// Shortest and longest life of a sandbox.

@@ -74,7 +74,7 @@ impl RestoreTestCurrent {
                whose Job ran in its target namespace. With `drill`, Probity runs such tests itself, one \
                at a time: a namespace with a Pod Security level, a quota and a policy that denies \
                all traffic, then a Velero Restore of the newest complete Backup of one namespace \
-               into it, without hooks and without anything that acts by itself. It has passed once \
+               into it, without hooks of its own and, unless `pods` lets some back, without anything that acts by itself. It has passed once \
                the Restore is Completed without errors and warnings, every claim that came back is \
                bound and, with `requireVerifyJob`, such a Job succeeded in the sandbox for each \
                class. Then, at the latest after `ttl`, the sandbox is deleted.",

@@ -1,6 +1,10 @@
 //! `backup-rpo-met`
 
+mod trigger;
+
 use std::time::Duration;
+
+use serde_json::Value;
 
 use super::common::{
     PROTECTABLE, affected, allowed, beyond, day, exempt, exempt_command, later, objective,
@@ -14,6 +18,7 @@ use crate::{
     api::Period,
     controls::prelude::*,
 };
+use trigger::Next;
 
 /// Every volume claim and database cluster has a recovery point that is young enough, proven for
 /// that very one.
@@ -29,13 +34,32 @@ pub struct RpoMet {
     /// `probity.dev/backup-exempt-reason` excepts.
     #[serde(default = "yes")]
     pub allow_exempt_label: bool,
+
+    /// Whether, where this control enforces, a Backup is made of the Velero Schedule that covers a
+    /// claim whose recovery point is too old.
+    #[serde(default)]
+    pub trigger_backups: bool,
+
+    /// So long after a Backup that was made so, none is made of the same Schedule, whatever became
+    /// of it.
+    #[serde(default = "retry")]
+    pub retry_after: Period,
 }
+
+fn retry() -> Period {
+    Period::hours(6)
+}
+
+/// The least that `retryAfter` may be: a backup may take long, and costs much.
+const LEAST_RETRY: Duration = Duration::from_mins(10);
 
 impl Default for RpoMet {
     fn default() -> Self {
         Self {
             default_rpo: day(),
             allow_exempt_label: yes(),
+            trigger_backups: false,
+            retry_after: retry(),
         }
     }
 }
@@ -60,7 +84,7 @@ impl RpoMet {
         subjects: PROTECTABLE,
         derives: &[Derived::Recovery],
         observes: &[],
-        writes: &[],
+        writes: &[Write::create(Kind::VeleroBackup)],
         scope: ScopeUse::BySubject,
         what: "Each bound PersistentVolumeClaim and each CloudNativePG Cluster in scope has a \
                recovery point whose age is at most its objective plus min(2 h, a quarter of it). \
@@ -73,8 +97,15 @@ impl RpoMet {
                volume snapshots succeeded counts for all claims that it selects. New claims get as \
                long as the objective and its allowance.",
         why: "What was written since the newest recovery point is lost with the volume.",
-        fix: "Nothing is written. The proposal is the command that starts a backup now, where a \
-              plan covers it.",
+        fix: "With `triggerBackups`, a Backup is made of the active Velero Schedule that covers the \
+              claim: its template, under a name `probity-…` and with the Schedule's label, as \
+              `velero backup create --from-schedule` does, but without the Schedule's own labels \
+              and annotations. One Backup serves all claims of the Schedule; none is made while a \
+              run of it is under way, nor within `retryAfter` of the last that was made so. It is \
+              made only if the claim would pass once the Backup that the server would store is \
+              Completed. A template with hooks is left to people: its commands would be copied \
+              into the log. Otherwise nothing is written, and the proposal is the command that \
+              starts a backup now, where a plan covers it.",
         by_hand: "Start a backup (`velero backup create --from-schedule …`, a VolumeSnapshot, the \
                   CronJob), and mend the schedule that should have made one. What needs no backup \
                   gets the label `probity.dev/backup: exempt` and the annotation \
@@ -104,43 +135,74 @@ impl RpoMet {
             (Ok(None) | Err(_), _) => self.default_rpo.duration(),
         };
         match point {
-            Some(point) => judge_point(context, what, &point, allowed(rpo)),
-            None => judge_none(context, what, allowed(rpo)),
+            Some(point) => self.judge_point(context, what, &point, allowed(rpo)),
+            None => self.judge_none(context, what, allowed(rpo)),
         }
     }
-}
 
-/// A claim with a recovery point.
-fn judge_point(
-    context: &Context<'_>,
-    what: Protectable<'_>,
-    point: &Point<'_>,
-    allowed: Duration,
-) -> Verdict {
-    // No age in the message: it would be another one at every look.
-    let until = later(point.at, allowed);
-    let (at, source, allowed) = (point.at, &point.source, say(allowed));
-    let newest = format!("the newest recovery point is of {at}, by {source}");
-    if context.now > until {
-        let message = format!("{newest}: older than {allowed} since {until}");
-        return Verdict::fail(point.source.strength(), "RpoExceeded", message)
-            .propose(proposal(context, what));
+    /// A claim with a recovery point.
+    fn judge_point(
+        &self,
+        context: &Context<'_>,
+        what: Protectable<'_>,
+        point: &Point<'_>,
+        allowed: Duration,
+    ) -> Verdict {
+        // No age in the message: it would be another one at every look.
+        let until = later(point.at, allowed);
+        let (at, source, allowed) = (point.at, &point.source, say(allowed));
+        let newest = format!("the newest recovery point is of {at}, by {source}");
+        if context.now > until {
+            let message = format!("{newest}: older than {allowed} since {until}");
+            let verdict = Verdict::fail(point.source.strength(), "RpoExceeded", message);
+            return self.with_remedy(context, what, verdict);
+        }
+        let message = format!("{newest}: it may be {allowed} old");
+        let gone = point.expires.unwrap_or(Timestamp::MAX);
+        Verdict::pass(point.source.strength(), "RpoMet", message).recheck(gone.min(beyond(until)))
     }
-    let message = format!("{newest}: it may be {allowed} old");
-    let gone = point.expires.unwrap_or(Timestamp::MAX);
-    Verdict::pass(point.source.strength(), "RpoMet", message).recheck(gone.min(beyond(until)))
-}
 
-/// A claim without any.
-fn judge_none(context: &Context<'_>, what: Protectable<'_>, allowed: Duration) -> Verdict {
-    let until = later(what.meta().created_at(), allowed);
-    if context.now <= until {
-        let message = format!("it is new: it needs a recovery point by {until}");
-        return Verdict::not_applicable("InGrace", message).recheck(beyond(until));
+    /// A claim without any.
+    fn judge_none(
+        &self,
+        context: &Context<'_>,
+        what: Protectable<'_>,
+        allowed: Duration,
+    ) -> Verdict {
+        let until = later(what.meta().created_at(), allowed);
+        if context.now <= until {
+            let message = format!("it is new: it needs a recovery point by {until}");
+            return Verdict::not_applicable("InGrace", message).recheck(beyond(until));
+        }
+        let message = "no recovery point is known: no completed backup that holds it, in a \
+                       location that can be reached";
+        let verdict = Verdict::fail(Strength::Effective, "NoRecoveryPoint", message);
+        self.with_remedy(context, what, verdict)
     }
-    let message = "no recovery point is known: no completed backup that holds it, in a location \
-                   that can be reached";
-    Verdict::fail(Strength::Effective, "NoRecoveryPoint", message).propose(proposal(context, what))
+
+    /// A failure, with what can be done now: a Backup that is made, or what a person can do.
+    fn with_remedy(
+        &self,
+        context: &Context<'_>,
+        what: Protectable<'_>,
+        verdict: Verdict,
+    ) -> Verdict {
+        let next = match what {
+            Protectable::Claim(_) if self.trigger_backups => {
+                trigger::next(context, what, self.retry_after.duration())
+            }
+            _ => Next::Propose,
+        };
+        match next {
+            Next::Propose => verdict.propose(proposal(context, what)),
+            Next::Start(remedy) => verdict.propose(proposal(context, what)).remedy(remedy),
+            Next::UnderWay(backup) => verdict.propose(format!("Backup {backup} is under way")),
+            Next::Rest(backup, until) => verdict.recheck(until).propose(format!(
+                "Backup {backup}, which was made for this, did not help: see why (velero backup \
+                 describe); the next is made after {until}"
+            )),
+        }
+    }
 }
 
 /// What a person can do now.
@@ -180,6 +242,10 @@ impl Control for RpoMet {
         if self.default_rpo.duration().is_zero() {
             return Err("defaultRpo is zero: write the longest time that may be lost".into());
         }
+        if self.retry_after.duration() < LEAST_RETRY {
+            let least = say(LEAST_RETRY);
+            return Err(format!("retryAfter is too short: write at least {least}"));
+        }
         Ok(())
     }
 
@@ -188,6 +254,9 @@ impl Control for RpoMet {
     }
 
     fn affected(&self, _: Derived, subject: &Subject) -> Touched {
+        if self.trigger_backups && subject.object_kind() == Some(Kind::VeleroSchedule) {
+            return Touched::All; // a run of it has begun or ended
+        }
         affected(PROTECTABLE, subject)
     }
 
@@ -206,6 +275,15 @@ impl Control for RpoMet {
             Err(verdict) => verdict,
             Ok(labelled) => without_reason(self.judge_age(context, what), labelled),
         })
+    }
+
+    fn foresee(
+        &self,
+        context: &Context<'_>,
+        subject: &Subject,
+        stored: &Value,
+    ) -> Result<Vec<(Kind, Value)>, String> {
+        trigger::foresee(context, subject, stored)
     }
 }
 

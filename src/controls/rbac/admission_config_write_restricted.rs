@@ -10,6 +10,7 @@ use crate::{
     analysis::{
         Derived,
         rights::{Thing, Verbs},
+        webhooks,
     },
     controls::prelude::*,
 };
@@ -80,30 +81,6 @@ impl AdmissionConfigWriteRestricted {
     };
 }
 
-/// Whether all webhooks of the configurations that a right names are served by Services in the
-/// namespace of the account that holds it.
-fn is_own(inventory: &Inventory, subject: &Subject, held: &Held<'_>) -> bool {
-    let tables = &inventory.tables;
-    let table = match held.thing {
-        Thing::ValidatingWebhooks => &tables.validating_webhooks,
-        Thing::MutatingWebhooks => &tables.mutating_webhooks,
-        _ => return false,
-    };
-    let own = |name: &Sym| {
-        let hooks = table
-            .get("", name)
-            .map_or(&[][..], |object| &object.spec.hooks);
-        let home = |namespace: &Sym| *namespace == subject.namespace;
-        !hooks.is_empty()
-            && hooks
-                .iter()
-                .all(|hook| hook.namespace.as_ref().is_some_and(home))
-    };
-    subject.object_kind() == Some(Kind::ServiceAccount)
-        && !held.names.is_empty()
-        && held.names.iter().all(own)
-}
-
 impl Restricted for AdmissionConfigWriteRestricted {
     const INFO: &'static Info = &Self::INFO;
     const RIGHTS: &'static [(Thing, Verbs)] = &[
@@ -132,7 +109,15 @@ impl Restricted for AdmissionConfigWriteRestricted {
         subject: &Subject,
         held: &Held<'_>,
     ) -> Option<Cow<'static, str>> {
-        (!is_own(context.inventory, subject, held)).then(|| held.place())
+        // What decides here decides also which steps rbac-escalation-paths takes.
+        let own = subject.object_kind() == Some(Kind::ServiceAccount)
+            && webhooks::are_own(
+                context.inventory,
+                held.thing,
+                held.names,
+                &subject.namespace,
+            );
+        (!own).then(|| held.place())
     }
 }
 

@@ -12,6 +12,7 @@ use crate::{
         rights::{Thing, Verbs},
     },
     controls::prelude::*,
+    inventory::signing::SigningRequest,
 };
 
 /// Only listed identities can have certificates issued with which somebody is another user.
@@ -37,9 +38,14 @@ impl CsrApprovalRestricted {
         criteria: &["CC6.1", "CC6.2"],
         severity: Severity::High,
         strength: Strength::Effective,
-        rule_version: 1,
-        reads: &restricted::READS,
-        subjects: &[Kind::ServiceAccount],
+        rule_version: 2,
+        reads: &[
+            Kind::RoleBinding,
+            Kind::ClusterRoleBinding,
+            Kind::ServiceAccount,
+            Kind::SigningRequest,
+        ],
+        subjects: &[Kind::ServiceAccount, Kind::SigningRequest],
         derives: &[Derived::Rights],
         observes: &[],
         writes: &restricted::DELETES,
@@ -48,7 +54,10 @@ impl CsrApprovalRestricted {
                holds both `update` or `patch` on `certificatesigningrequests/approval` and \
                `approve` on the signer `kubernetes.io/kube-apiserver-client` (by name, by \
                `kubernetes.io/*`, or on all signers), nor `sign` on a signer \
-               `kubernetes.io/kube-apiserver-client…`.",
+               `kubernetes.io/kube-apiserver-client…`. Each request for a certificate of the signer \
+               `kubernetes.io/kube-apiserver-client` that was approved is listed as a subject, \
+               with the user and groups that the certificate is of and who asked for it: the \
+               population of the certificates of users that were issued.",
         why: "A certificate of that signer makes its holder any user and a member of any group \
               but `system:masters`, for as long as it is valid: it can't be revoked.",
         fix: "A binding none of whose subjects may keep what it gives is deleted, after it was \
@@ -61,7 +70,10 @@ impl CsrApprovalRestricted {
         limits: "Subjects are the identities that a binding names which Kubernetes does not \
                  create itself; who is in a group is not visible. Approval of the kubelets' own \
                  signers passes, and so does that of custom signers. Certificates that were \
-                 issued are not listed: the API server deletes the requests after an hour. \
+                 issued are not judged, but recorded: the API server deletes their requests after \
+                 an hour, and does not tell who approved them; its audit log does. What was issued \
+                 before Probity looked, or while it did not, or by whoever holds the authority's \
+                 key, is not seen. \
                  Holders of cluster-admin are NotApplicable here: rbac-cluster-admin-allowlist \
                  judges them. Grants by other authorizers are not visible.",
     };
@@ -74,6 +86,32 @@ pub(super) fn covers(names: &[Sym], fits: impl Fn(&str) -> bool) -> bool {
         || names
             .iter()
             .any(|name| **name == *"kubernetes.io/*" || fits(name))
+}
+
+/// What was issued by a request, in words; `None` where no certificate of a user was.
+fn issued(request: &Object<SigningRequest>) -> Option<String> {
+    let SigningRequest {
+        signer,
+        requester,
+        approved,
+        names,
+    } = &request.spec;
+    if !approved || **signer != *CLIENT_SIGNER {
+        return None;
+    }
+    let Some(names) = names else {
+        return Some(format!(
+            "a certificate was approved that {requester} asked for; of whom can't be read"
+        ));
+    };
+    let groups = match &*names.groups {
+        [] => String::new(),
+        groups => format!(" in groups {}", groups.join(", ")),
+    };
+    let user = &names.user;
+    Some(format!(
+        "a certificate of user {user}{groups} was approved, which {requester} asked for"
+    ))
 }
 
 /// Whether an identity may give requests an approval, before the signer is looked at.
@@ -97,6 +135,25 @@ impl Restricted for CsrApprovalRestricted {
         &self.allowed_subjects
     }
 
+    fn changed(&self, change: &Change) -> Touched {
+        let (kind, namespace, name) = (change.kind, &change.namespace, &change.name);
+        Touched::Subject(Subject::object(kind, namespace, name))
+    }
+
+    fn beside(&self, context: &Context<'_>, found: &mut dyn FnMut(Subject)) {
+        for request in context.inventory.tables.signing_requests.iter() {
+            if issued(request).is_some() {
+                found(Subject::of(Kind::SigningRequest, &request.meta));
+            }
+        }
+    }
+
+    fn judge_beside(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {
+        let requests = &context.inventory.tables.signing_requests;
+        let message = issued(requests.get("", &subject.name)?)?;
+        Some(Verdict::not_applicable("UserCertificateIssued", message))
+    }
+
     fn counts(
         &self,
         context: &Context<'_>,
@@ -117,7 +174,48 @@ mod tests {
     use super::super::testing::{Expect, check_all};
     use super::*;
 
+    use serde_json::{Value, json};
+
+    use crate::{analysis::rbac_defaults::tests::fresh_cluster, verdict::Outcome};
+
     const GROUP: &str = "certificates.k8s.io";
+
+    fn request(name: &str, signer: &str, conditions: &[&str]) -> Value {
+        let conditions = conditions.iter();
+        let conditions = conditions.map(|kind| json!({ "type": kind, "status": "True" }));
+        json!({
+            "metadata": { "name": name },
+            "spec": { "signerName": signer, "username": "bob", "request": "bm8gcmVxdWVzdA==" },
+            "status": { "conditions": conditions.collect::<Vec<Value>>() },
+        })
+    }
+
+    #[test]
+    fn approved_certificates_of_users_are_the_population_that_was_issued() {
+        let mut world = fresh_cluster(37);
+        for (name, signer, conditions) in [
+            ("asked", CLIENT_SIGNER, &[][..]),
+            ("approved", CLIENT_SIGNER, &["Approved"]),
+            ("denied", CLIENT_SIGNER, &["Approved", "Denied"]),
+            (
+                "kubelet",
+                "kubernetes.io/kube-apiserver-client-kubelet",
+                &["Approved"],
+            ),
+        ] {
+            world.put(Kind::SigningRequest, request(name, signer, conditions));
+        }
+        let verdict = world.only(&CsrApprovalRestricted::default());
+        assert_eq!(
+            (verdict.outcome, verdict.reason),
+            (Outcome::NotApplicable, "UserCertificateIssued")
+        );
+        assert!(
+            verdict.message.contains("bob asked for"),
+            "{}",
+            verdict.message
+        );
+    }
 
     #[test]
     fn approval_needs_both_rights_and_the_signer_of_users() {

@@ -57,7 +57,7 @@ impl EscalationPaths {
         criteria: &["CC6.1", "CC6.3", "CC3.3"],
         severity: Severity::High,
         strength: Strength::Effective,
-        rule_version: 1,
+        rule_version: 2,
         reads: &[Kind::RoleBinding, Kind::ClusterRoleBinding],
         subjects: &[],
         derives: &[Derived::Rights, Derived::Escalation],
@@ -85,7 +85,10 @@ impl EscalationPaths {
                  that a grant to a group is one finding, on the group. Who else is in a group is \
                  not visible. Holding cluster-admin is no path: rbac-cluster-admin-allowlist \
                  judges that. Writing ValidatingAdmissionPolicies refuses requests and gives no \
-                 rights: rbac-admission-config-write-restricted judges it. Approving a \
+                 rights: rbac-admission-config-write-restricted judges it. A right that is limited \
+                 to names of webhook configurations is no step for a service account that serves \
+                 all of their webhooks by Services of its own namespace, as that control has it. \
+                 Approving a \
                  certificate counts whoever asked for it. Reading Secrets is a finding of \
                  rbac-secrets-read-restricted: whether one holds a token can't be seen. \
                  Constrained impersonation is a finding of rbac-no-escalate-bind-impersonate. \

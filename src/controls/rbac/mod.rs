@@ -40,7 +40,7 @@ pub use presets::Preset;
 pub use pv_create_restricted::PvCreateRestricted;
 pub use secrets_read_restricted::SecretsReadRestricted;
 pub use service_accounts_hygiene::ServiceAccountsHygiene;
-pub use stale_bindings::StaleBindings;
+pub use stale_bindings::{LeaversConfigMap, StaleBindings};
 pub use token_request_restricted::TokenRequestRestricted;
 pub use wildcards::AllowedRole;
 pub use workload_create_restricted::WorkloadCreateRestricted;

@@ -1,5 +1,8 @@
 //! `rbac-stale-bindings`
 
+mod leavers;
+
+pub use self::leavers::LeaversConfigMap;
 use super::{command, is_protected, revoke};
 use crate::{
     analysis::{
@@ -24,6 +27,10 @@ pub struct StaleBindings {
     #[schemars(length(max = 128), inner(length(min = 1, max = 512)))]
     pub allowed_users: Vec<String>,
 
+    /// Who has left the organisation: no binding may name them, whatever `allowedUsers` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leavers_config_map: Option<LeaversConfigMap>,
+
     /// How long something may be missing: objects are often applied in no particular order.
     #[serde(default = "day")]
     pub dangling_grace: Period,
@@ -37,6 +44,7 @@ impl Default for StaleBindings {
     fn default() -> Self {
         Self {
             allowed_users: Vec::new(),
+            leavers_config_map: None,
             dangling_grace: day(),
         }
     }
@@ -71,7 +79,7 @@ impl StaleBindings {
             Kind::ClusterRoleBinding,
         ],
         derives: &[],
-        observes: &[],
+        observes: &[Observation::LeaverList],
         writes: &[
             Write::delete(Kind::RoleBinding),
             Write::delete(Kind::ClusterRoleBinding),
@@ -79,15 +87,16 @@ impl StaleBindings {
         scope: ScopeUse::Ignored,
         what: "The role of every binding exists; it has subjects; the service accounts that it \
                names exist, and so does the namespace of a group `system:serviceaccounts:…`; it \
-               names no users directly but those in `allowedUsers`. What is missing counts after \
+               names no users directly but those in `allowedUsers`, and nobody whom the ConfigMap \
+               `leaversConfigMap` lists. What is missing counts after \
                `danglingGrace`. No default role is kept from being repaired by \
                `rbac.authorization.kubernetes.io/autoupdate: \"false\"`.",
         why: "Whoever creates what is missing gets the rights: an account of that name, or a role \
               with other rules. A user who is named directly keeps the rights when they leave \
               the group, and nobody notices.",
         fix: "A binding that gives nothing to anybody who is there is deleted, after it was \
-              archived. Subjects that are missing beside others, users and annotations are \
-              proposals.",
+              archived. Subjects that are missing beside others, users, those who have left and \
+              annotations are proposals.",
         by_hand: "Delete what leads nowhere, bind groups of the identity provider in place of \
                   users, and take the annotation off.",
         prevention: "A ValidatingAdmissionPolicy can refuse bindings that name users; whether a \
@@ -97,8 +106,11 @@ impl StaleBindings {
                  for what goes missing later from when it was first seen; what was missing when \
                  Probity began to look is not given a grace if the binding is older. A user whose \
                  name spells a service account is judged as that account. Names of users are \
-                 case-sensitive and carry the prefix of the identity provider. Who has left the \
-                 organisation is not known here.",
+                 case-sensitive and carry the prefix of the identity provider; those of who has \
+                 left are compared without regard to case, because a list from elsewhere may spell \
+                 them otherwise, and with `userPrefix` also without the prefix. Who has left and \
+                 is not listed is not known here, nor who of a group has. A list that can't be \
+                 read makes the bindings that name users Unknown.",
     };
 
     /// What is wrong with a binding for good: a reason, a sentence, and the places of the subjects
@@ -146,11 +158,8 @@ impl StaleBindings {
     /// Users that are named directly, by place.
     fn users<'a>(&self, judged: &[(usize, &'a Holder)]) -> Vec<(usize, &'a str)> {
         let users = judged.iter().filter(|(_, holder)| {
-            let name = &*holder.name;
-            &*holder.kind == "User"
-                && rbac::account(name).is_none()
-                && !name.starts_with("system:")
-                && !self.allowed_users.iter().any(|allowed| allowed == name)
+            judged_user(holder)
+                .is_some_and(|name| !self.allowed_users.iter().any(|allowed| allowed == name))
         });
         users
             .map(|(place, holder)| (*place, &*holder.name))
@@ -180,6 +189,12 @@ impl StaleBindings {
     ) -> Option<Verdict> {
         let judged = judged(context, kind, binding)?;
         let (meta, spec) = (&binding.meta, &binding.spec);
+        let list = self.leavers_config_map.as_ref();
+        let left = list.map_or(Ok(Vec::new()), |list| list.among(context, &judged));
+        if let Ok([_, ..]) = left.as_deref() {
+            let places = left.unwrap_or_default();
+            return Some(has_left(kind, binding, &places));
+        }
         if let Some((reason, message, places)) =
             Self::dangling(context.inventory, kind, binding, &judged)
         {
@@ -201,10 +216,12 @@ impl StaleBindings {
         }
         let users = self.users(&judged);
         if users.is_empty() {
-            return Some(Verdict::pass(Strength::Effective, "BindingInUse", ""));
+            return Some(match left {
+                Ok(_) => Verdict::pass(Strength::Effective, "BindingInUse", ""),
+                Err(why) => Verdict::unknown("LeaversNotSeen", why),
+            });
         }
-        let names: Vec<&str> = users.iter().take(4).map(|(_, name)| *name).collect();
-        let message = format!("names {} users directly: {}", users.len(), names.join(", "));
+        let message = format!("names {} users directly: {}", users.len(), few(&users));
         let places: Vec<usize> = users.iter().map(|(place, _)| *place).collect();
         let command = command::remove_subjects(kind, binding, &places);
         Some(
@@ -213,6 +230,34 @@ impl StaleBindings {
             )),
         )
     }
+}
+
+/// The user that a subject of a binding is, where it is a person's: none of the system's own, and no
+/// service account.
+fn judged_user(holder: &Holder) -> Option<&str> {
+    let name = &*holder.name;
+    let person =
+        &*holder.kind == "User" && rbac::account(name).is_none() && !name.starts_with("system:");
+    person.then_some(name)
+}
+
+/// The first few names.
+fn few(users: &[(usize, &str)]) -> String {
+    let names: Vec<&str> = users.iter().take(4).map(|(_, name)| *name).collect();
+    names.join(", ")
+}
+
+/// The verdict on a binding that names people who have left.
+fn has_left(kind: Kind, binding: &Object<Binding>, left: &[(usize, &str)]) -> Verdict {
+    let message = format!("names {} users who have left: {}", left.len(), few(left));
+    let places: Vec<usize> = left.iter().map(|(place, _)| *place).collect();
+    let (meta, all) = (&binding.meta, binding.spec.subjects.len());
+    let command = if places.len() == all {
+        command::delete(kind, &meta.namespace, &meta.name)
+    } else {
+        command::remove_subjects(kind, binding, &places)
+    };
+    Verdict::fail(Strength::Effective, "LeaverBound", message).propose(command)
 }
 
 /// What a subject of a binding refers to that is not there.

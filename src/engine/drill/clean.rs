@@ -10,7 +10,7 @@ use super::{
     write::{DrillCall, Spot},
 };
 use crate::{
-    controls::backup::drill::{DRILL, RESULT},
+    controls::backup::drill::{DRILL, RESULT, is_drill},
     inventory::{Inventory, Kind},
 };
 
@@ -36,7 +36,10 @@ impl Run {
                 let recorded = meta.annotations.get(RESULT).is_some();
                 if !recorded && !self.unrecorded && !meta.deleting {
                     let result = serde_json::to_string(&end.result).unwrap_or_default();
-                    let patch = json!({ "metadata": { "annotations": { RESULT: result } } });
+                    // From now on it stays, as a record.
+                    let patch = json!({ "metadata": {
+                        "annotations": { RESULT: result }, "ownerReferences": null,
+                    } });
                     let call = DrillCall::Merge(patch, meta.uid, meta.rv);
                     return Next::Write(Box::new((spot(), call)));
                 }
@@ -48,8 +51,8 @@ impl Run {
             }
         }
         let namespace = inventory.meta(Kind::Namespace, "", sandbox);
-        let ours = namespace
-            .filter(|meta| super::is_drill(meta) && meta.labels.get(DRILL) == Some(&*self.id));
+        let ours =
+            namespace.filter(|meta| is_drill(meta) && meta.labels.get(DRILL) == Some(&*self.id));
         match ours {
             Some(meta) if !meta.deleting => {
                 let call = DrillCall::Delete(meta.uid);

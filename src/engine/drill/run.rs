@@ -8,10 +8,10 @@ use serde_json::Value;
 use super::{
     super::{Now, status::whole_seconds},
     Asked,
-    write::{DrillCall, Flight, Spot},
+    write::{DrillCall, Flight, PRIORITIES, QUOTA, Spot},
 };
 use crate::{
-    controls::backup::drill::{self, CameBack, Drill, DrillResult, Progress},
+    controls::backup::drill::{self, CameBack, Drill, DrillResult, Owner, Progress},
     evidence::body,
     inventory::{Inventory, Kind, Meta, Object, Sym, velero::Restore},
 };
@@ -28,6 +28,8 @@ pub(super) struct Run {
     pub(super) backup: Option<(Sym, Sym)>,
     /// What was asked for; `None` of what another term began.
     asked: Option<Asked>,
+    /// What its objects belong to until it is over.
+    owner: Option<Owner>,
     pub(super) began: Timestamp,
     /// The write under way.
     pub(super) flight: Option<Flight>,
@@ -95,6 +97,7 @@ impl Run {
         policies: Vec<Sym>,
         source: &Sym,
         backup: (Sym, Sym),
+        owner: Option<Owner>,
         now: Timestamp,
     ) -> Self {
         Self {
@@ -103,6 +106,7 @@ impl Run {
             source: source.clone(),
             backup: Some(backup),
             asked: Some(asked.clone()),
+            owner,
             began: now,
             flight: None,
             made: 0,
@@ -133,6 +137,7 @@ impl Run {
                 Some((restore.meta.namespace.clone(), backup))
             }),
             asked: None,
+            owner: None,
             began: meta.created_at(),
             flight: None,
             made: 0,
@@ -154,7 +159,7 @@ impl Run {
         let (namespace, _) = self.backup.as_ref()?;
         let restores = &inventory.tables.velero_restores;
         let restore = restores.get(namespace, &self.id)?;
-        super::is_drill(&restore.meta).then_some(restore)
+        drill::is_drill(&restore.meta).then_some(restore)
     }
 
     /// What to do next.
@@ -200,20 +205,36 @@ impl Run {
         ends: Timestamp,
     ) -> Option<(Spot, Value)> {
         let (id, source) = (&*self.id, &*self.source);
-        let inside: Sym = sandbox.into();
-        match self.made {
-            0 => Some((
+        let inside = || Sym::from(sandbox);
+        // Where no pod may be, there is nothing more to bound.
+        let place = match self.made {
+            2.. if drill.pods == 0 => self.made + 2,
+            place => place,
+        };
+        let (spot, mut manifest) = match place {
+            0 => (
                 Spot::namespace(sandbox),
                 drill::namespace(drill, sandbox, id, source, ends),
-            )),
-            1 => Some((Spot::quota(inside), drill::quota(drill, id))),
-            2 => Some((Spot::deny(inside), drill::deny(id))),
-            3 => Some((
+            ),
+            1 => (Spot::quota(inside(), QUOTA), drill::quota(drill, id)),
+            2 => (
+                Spot::quota(inside(), PRIORITIES),
+                drill::priorities(drill, id),
+            ),
+            3 => (Spot::limits(inside()), drill::defaults(id)),
+            4 => (Spot::deny(inside()), drill::deny(id)),
+            5 => (
                 Spot::restore(velero.clone(), self.id.clone()),
                 drill::restore(drill, sandbox, id, source, backup),
-            )),
-            _ => None,
+            ),
+            _ => return None,
+        };
+        // What lies in the sandbox goes with it.
+        let alone = matches!(spot.kind, "Namespace" | "Restore");
+        if let Some(owner) = self.owner.as_ref().filter(|_| alone) {
+            manifest["metadata"]["ownerReferences"] = owner.references();
         }
+        Some((spot, manifest))
     }
 
     /// What became of the Restore.

@@ -19,6 +19,9 @@ use crate::{
 /// After a failure of the clean-up it is tried again; the wait doubles from the first to the second.
 const WAIT: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(5));
 
+/// Name of what bounds a sandbox.
+pub(super) use crate::controls::backup::drill::{BOUNDS as QUOTA, PRIORITIES};
+
 /// Where a drill writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spot {
@@ -48,14 +51,25 @@ impl Spot {
         }
     }
 
-    pub(super) fn quota(namespace: Sym) -> Self {
+    pub(super) fn quota(namespace: Sym, name: &str) -> Self {
         Self {
             group: "",
             version: "v1",
             plural: "resourcequotas",
             kind: "ResourceQuota",
             namespace,
-            name: "restore-drill".into(),
+            name: name.into(),
+        }
+    }
+
+    pub(super) fn limits(namespace: Sym) -> Self {
+        Self {
+            group: "",
+            version: "v1",
+            plural: "limitranges",
+            kind: "LimitRange",
+            namespace,
+            name: QUOTA.into(),
         }
     }
 
@@ -66,7 +80,7 @@ impl Spot {
             plural: "networkpolicies",
             kind: "NetworkPolicy",
             namespace,
-            name: "restore-drill".into(),
+            name: QUOTA.into(),
         }
     }
 

@@ -10,7 +10,7 @@ use super::{Rule, Said, View, in_namespace};
 use crate::{
     controls::{Context, ScopeUse, Subject, Verdict},
     evidence::words::Cause,
-    inventory::{Inventory, Sym},
+    inventory::{Inventory, Kind, Sym},
     verdict::Outcome,
 };
 
@@ -244,6 +244,19 @@ impl Rule {
         })
     }
 
+    /// What a tool makes of the object that starts a run of it; a panic of the control is that
+    /// nobody knows.
+    pub(in crate::engine) fn foresee(
+        &self,
+        view: View<'_>,
+        subject: &Subject,
+        stored: &serde_json::Value,
+    ) -> Result<Vec<(Kind, serde_json::Value)>, String> {
+        let context = self.context(view, None);
+        let ask = AssertUnwindSafe(|| self.control.foresee(&context, subject, stored));
+        catch_unwind(ask).unwrap_or_else(|_| Err("the control failed on this subject".to_owned()))
+    }
+
     fn context<'a>(&'a self, view: View<'a>, said: Option<&'a Said>) -> Context<'a> {
         Context {
             inventory: view.inventory,
@@ -261,6 +274,7 @@ impl Rule {
     /// that the rule reads: nobody can tell what it would have changed.
     fn undecodable(&self, inventory: &Inventory, subject: &Subject) -> Option<Verdict> {
         if let Some(kind) = subject.object_kind()
+            && self.control.would_judge(subject)
             && let Some(broken) = inventory.broken(kind, subject.object_namespace(), &subject.name)
         {
             let message = format!("the object can't be decoded: {}", broken.reason);

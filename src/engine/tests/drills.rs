@@ -6,6 +6,8 @@ use crate::controls::backup::drill::{DRILL, RESULT, SOURCE};
 mod broken_off;
 
 const SANDBOX: &str = "probity-drill";
+/// Uid of the role with the rights for drills.
+const OWNER: &str = "aaaaaaaa-0000-4000-8000-00000000000d";
 
 fn asks(change: &Value) -> Value {
     let mut control = json!({
@@ -19,6 +21,8 @@ fn asks(change: &Value) -> Value {
 /// A claim with a backup of it.
 fn staged(memory: Memory) -> Drive {
     let mut drive = Drive::with_memory(memory);
+    let role = json!({ "metadata": { "name": "probity-drill", "uid": OWNER }, "rules": [] });
+    drive.put(Kind::ClusterRole, role);
     drive.namespace("shop");
     drive.put(Kind::Claim, claim("shop", true));
     backup(&mut drive, "nightly-1", "2026-06-01T01:00:00Z", "Completed");
@@ -414,4 +418,80 @@ fn a_restore_of_a_drill_shows_nothing_before_its_drill_is_over() {
     drive.put(Kind::VeleroRestore, restore);
     let verdict = drive.verdict_of_fast();
     assert!(verdict.starts_with("Fail"), "{verdict}");
+}
+
+#[test]
+fn pods_are_bounded_before_they_come_back() {
+    let pods = json!({ "drill": { "pods": 2, "cpu": "1", "priorityClass": "batch" } });
+    let mut drive = drive(Memory::default(), &pods);
+    let made = drive.begin(6);
+    let kinds: Vec<(&str, &str)> = made
+        .iter()
+        .map(|write| (write.spot.kind, &*write.spot.name))
+        .collect();
+    assert_eq!(
+        kinds[1..5],
+        [
+            ("ResourceQuota", "restore-drill"),
+            ("ResourceQuota", "restore-drill-priorities"),
+            ("LimitRange", "restore-drill"),
+            ("NetworkPolicy", "restore-drill"),
+        ]
+    );
+    let DrillCall::Create(quota) = &made[1].call else {
+        panic!("{made:?}");
+    };
+    let hard = &quota["spec"]["hard"];
+    assert_eq!(
+        (&hard["limits.cpu"], &hard["requests.memory"]),
+        (&json!("1"), &json!("8Gi"))
+    );
+    let DrillCall::Create(priorities) = &made[2].call else {
+        panic!("{made:?}");
+    };
+    let which = &priorities["spec"]["scopeSelector"]["matchExpressions"];
+    assert_eq!(which[1]["values"], json!(["batch"]));
+}
+
+#[test]
+fn what_a_drill_makes_belongs_to_the_right_to_make_it_until_it_is_over() {
+    let mut drive = drive(Memory::default(), &json!({}));
+    for write in drive.begin(4) {
+        let DrillCall::Create(manifest) = &write.call else {
+            panic!("{write:?}");
+        };
+        let owner = &manifest["metadata"]["ownerReferences"][0]["uid"];
+        let alone = ["Namespace", "Restore"].contains(&write.spot.kind);
+        assert_eq!(
+            owner.as_str(),
+            alone.then_some(OWNER),
+            "{}",
+            write.spot.kind
+        );
+    }
+    drive.put(Kind::Claim, claim(SANDBOX, true));
+    drive.velero(completed());
+    drive.wait(3);
+    let write = drive.write();
+    let DrillCall::Merge(patch, ..) = &write.call else {
+        panic!("{write:?}");
+    };
+    assert_eq!(patch["metadata"]["ownerReferences"], Value::Null);
+    assert!(
+        patch["metadata"]
+            .as_object()
+            .unwrap()
+            .contains_key("ownerReferences")
+    );
+}
+
+#[test]
+fn no_drill_begins_where_the_right_to_it_is_gone() {
+    let mut drive = staged(Memory::default());
+    drive.delete(Kind::ClusterRole, "", "probity-drill");
+    drive.policy(1, asks(&json!({})));
+    drive.lead(1);
+    drive.wait(3);
+    assert!(drive.drills.is_empty());
+    assert!(drive.verdict_of_fast().contains("drill.enabled"));
 }

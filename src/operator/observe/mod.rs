@@ -6,6 +6,7 @@ mod cilium;
 mod clock;
 mod entropy;
 mod handshakes;
+mod leavers;
 mod network_probe;
 mod repository_password;
 mod self_audit;
@@ -30,6 +31,7 @@ pub(super) struct Observers {
     api_servers: api_servers::ApiServers,
     handshakes: handshakes::Handshakes,
     cilium: Repeated,
+    leavers: Repeated,
     network_probe: Repeated,
     repository_password: Repeated,
     clock: Repeated,
@@ -64,6 +66,7 @@ impl Observers {
                 // Every client can do this; followers need what they have seen as well.
                 Observation::TlsHandshakes => self.handshakes.turn(turn),
                 Observation::CiliumConfig => cilium::turn(&mut self.cilium, turn),
+                Observation::LeaverList => leavers::turn(&mut self.leavers, turn),
                 Observation::NetworkProbe if turn.leads => {
                     network_probe::turn(&mut self.network_probe, turn);
                 }

@@ -1,9 +1,13 @@
 //! Steps by pods, by what belongs to the cluster as a whole, and through nodes.
 
 use super::{ADMISSION, Climber, MAKE, WORKLOADS, WRITE};
-use crate::analysis::{
-    escalation::aims::{Aim, Ground, How, Place, Steps},
-    rights::{Thing, Verbs},
+use crate::{
+    analysis::{
+        escalation::aims::{Aim, Ground, How, Place, Steps},
+        rights::{Thing, Verbs},
+        webhooks,
+    },
+    inventory::Sym,
 };
 
 impl Climber<'_> {
@@ -49,8 +53,10 @@ impl Climber<'_> {
             );
         }
         for thing in ADMISSION {
-            for _ in self.held(true, thing, MAKE) {
-                steps.push(How::Admission, &Place::Cluster, Aim::Admin);
+            for found in self.held(true, thing, MAKE) {
+                if !self.is_own(steps, thing, found.names) {
+                    steps.push(How::Admission, &Place::Cluster, Aim::Admin);
+                }
             }
         }
         for found in self.held(true, Thing::ConfigMaps, WRITE) {
@@ -63,6 +69,17 @@ impl Climber<'_> {
                 }
             }
         }
+    }
+
+    /// Whether a right on webhook configurations is about the account's own ones only.
+    fn is_own(&self, steps: &mut Steps, thing: Thing, names: &[Sym]) -> bool {
+        let (Some(home), Some(kind)) = (self.home, webhooks::kind(thing)) else {
+            return false;
+        };
+        for name in names {
+            steps.rest_on(Ground::Webhooks(kind, name.clone()));
+        }
+        webhooks::are_own(self.inventory, thing, names, home)
     }
 
     /// Through nodes: a class of their own.

@@ -240,3 +240,30 @@ fn the_config_map_of_eks_counts_on_eks() {
     bind(&mut world, "", "eks:node-bootstrapper", "view", "Group eks");
     assert!(path(&mut world, "User dev").unwrap().contains("aws-auth"));
 }
+
+#[test]
+fn an_account_may_write_webhooks_that_it_serves_itself() {
+    let hook = |namespace: &str| {
+        json!({
+            "metadata": { "name": "injector" },
+            "webhooks": [{
+                "name": "h", "clientConfig": { "service": { "namespace": namespace, "name": "s" } },
+            }],
+        })
+    };
+    let rights = "patch admissionregistration.k8s.io mutatingwebhookconfigurations injector";
+    let mut world = world();
+    world.put(Kind::MutatingWebhook, hook("shop"));
+    give(&mut world, "", "ServiceAccount shop/web", &[rights]);
+    give(&mut world, "", "User dev", &[rights]);
+    assert_eq!(path(&mut world, "ServiceAccount shop/web"), None);
+    let of_user = path(&mut world, "User dev");
+    assert!(of_user.is_some(), "nobody serves a user's webhooks");
+    // It moves, comes back, and goes.
+    world.put(Kind::MutatingWebhook, hook("ops"));
+    assert_eq!(path(&mut world, "ServiceAccount shop/web"), of_user);
+    world.put(Kind::MutatingWebhook, hook("shop"));
+    assert_eq!(path(&mut world, "ServiceAccount shop/web"), None);
+    world.delete(Kind::MutatingWebhook, "", "injector");
+    assert!(path(&mut world, "ServiceAccount shop/web").is_some());
+}

@@ -5,12 +5,15 @@ use serde_json::{Value, json};
 
 use super::{DRILL, Drill, DrillVolumes, EXPIRES, SOURCE};
 use crate::inventory::{
+    Sym, Uid,
     meta::{MANAGED_BY, MANAGER},
     namespace::PSA_ENFORCE,
 };
 
-/// Name of the quota and of the network policy in the sandbox.
-const BOUNDS: &str = "restore-drill";
+/// Name of the quota, of the defaults and of the network policy in the sandbox.
+pub const BOUNDS: &str = "restore-drill";
+/// Name of the quota of pods with a priority.
+pub const PRIORITIES: &str = "restore-drill-priorities";
 
 /// What comes back without pods. Nothing in this list acts by itself: no Ingress that takes over
 /// a host, no custom resource that another operator would act on, no policy that would open the
@@ -49,9 +52,66 @@ pub fn quota(drill: &Drill, id: &str) -> Value {
         "spec": { "hard": {
             "pods": drill.pods.to_string(),
             "requests.storage": drill.storage,
+            "requests.cpu": drill.cpu,
+            "requests.memory": drill.memory,
+            "limits.cpu": drill.cpu,
+            "limits.memory": drill.memory,
             "services": "0",
         } },
     })
+}
+
+/// No pod comes with a priority, by which it would drive out others, but for the class that the
+/// policy names.
+pub fn priorities(drill: &Drill, id: &str) -> Value {
+    let with_class = json!({ "scopeName": "PriorityClass", "operator": "Exists" });
+    let mut which = vec![with_class];
+    if let Some(class) = &drill.priority_class {
+        which.push(json!({
+            "scopeName": "PriorityClass", "operator": "NotIn", "values": [class],
+        }));
+    }
+    json!({
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": { "name": PRIORITIES, "labels": { MANAGED_BY: MANAGER, DRILL: id } },
+        "spec": { "hard": { "pods": "0" }, "scopeSelector": { "matchExpressions": which } },
+    })
+}
+
+/// What containers get that ask for nothing: a quota refuses those.
+pub fn defaults(id: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "LimitRange",
+        "metadata": { "name": BOUNDS, "labels": { MANAGED_BY: MANAGER, DRILL: id } },
+        "spec": { "limits": [{
+            "type": "Container",
+            "default": { "cpu": "500m", "memory": "512Mi" },
+            "defaultRequest": { "cpu": "100m", "memory": "128Mi" },
+        }] },
+    })
+}
+
+/// What a drill's objects belong to until it is over, so that they go with the right to make them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// Name of a `ClusterRole`.
+    pub name: Sym,
+    /// Its uid.
+    pub uid: Uid,
+}
+
+impl Owner {
+    /// As the field of metadata.
+    pub fn references(&self) -> Value {
+        json!([{
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRole",
+            "name": self.name,
+            "uid": self.uid.to_string(),
+        }])
+    }
 }
 
 /// Nothing reaches the sandbox, and nothing in it reaches anything.

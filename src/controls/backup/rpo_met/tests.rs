@@ -4,6 +4,7 @@
 )]
 
 mod tools;
+mod trigger;
 
 use serde_json::{Value, json};
 

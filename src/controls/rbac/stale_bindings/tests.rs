@@ -5,6 +5,7 @@ use super::*;
 use crate::{
     analysis::rbac_defaults::{BOOTSTRAPPING, tests::fresh_cluster},
     controls::testing::World,
+    engine::Leavers,
 };
 
 fn control() -> StaleBindings {
@@ -214,5 +215,85 @@ fn a_default_role_that_is_frozen_fails() {
                 .values()
                 .all(|o| *o == (Outcome::Fail, "DefaultRoleFrozen"))
         );
+    }
+}
+
+fn with_list() -> StaleBindings {
+    StaleBindings {
+        leavers_config_map: Some(LeaversConfigMap {
+            namespace: "hr".to_owned(),
+            name: "leavers".to_owned(),
+            user_prefix: "oidc:".to_owned(),
+        }),
+        allowed_users: ["alice", "oidc:Bob@Example.com", "carol"]
+            .map(str::to_owned)
+            .into(),
+        ..control()
+    }
+}
+
+#[test]
+fn whoever_has_left_may_not_be_bound_even_if_allowed() {
+    for (subjects, reason, command) in [
+        (
+            &["User alice"][..],
+            "LeaverBound",
+            Some("kubectl delete rolebinding"),
+        ),
+        (
+            &["User oidc:Bob@Example.com"],
+            "LeaverBound",
+            Some("kubectl delete rolebinding"),
+        ),
+        (
+            &["User alice", "User carol"],
+            "LeaverBound",
+            Some("kubectl patch"),
+        ),
+        (&["User carol"], "BindingInUse", None),
+        // A group of that name is nobody who left, and no account is.
+        (&["Group alice"], "BindingInUse", None),
+        (&["ServiceAccount shop/web"], "BindingInUse", None),
+        // Somebody who may be named by nobody is still found by that.
+        (&["User dave"], "DirectUser", Some("bind a group")),
+    ] {
+        let mut world = world("view", subjects);
+        let names = ["alice", "bob@example.com", "secret-name"].map(Sym::from);
+        let list = Leavers::Listed(names.into());
+        let map = ("hr".to_owned(), "leavers".to_owned());
+        world.observed.leavers.insert(map, list);
+        let verdict = world.only(&with_list());
+        assert_eq!(verdict.reason, reason, "{subjects:?}");
+        assert_eq!(verdict.remedy, None);
+        let proposal = verdict.proposal.unwrap_or_default();
+        assert!(
+            proposal.starts_with(command.unwrap_or_default()),
+            "{proposal}"
+        );
+        assert!(
+            !verdict.message.contains("secret-name"),
+            "{}",
+            verdict.message
+        );
+    }
+}
+
+#[test]
+fn a_list_that_is_not_seen_makes_bindings_of_users_unknown() {
+    let not_seen = Leavers::NotSeen("it does not exist".to_owned());
+    for seen in [None, Some(not_seen)] {
+        for (subject, outcome) in [
+            ("User carol", Outcome::Unknown),
+            ("User dave", Outcome::Fail),
+            ("Group devs", Outcome::Pass),
+        ] {
+            let mut world = world("view", &[subject]);
+            let map = ("hr".to_owned(), "leavers".to_owned());
+            world
+                .observed
+                .leavers
+                .extend(seen.clone().map(|seen| (map, seen)));
+            assert_eq!(world.only(&with_list()).outcome, outcome, "{subject}");
+        }
     }
 }
