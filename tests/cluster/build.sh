@@ -235,7 +235,7 @@ install_duckdb() {
   python3 -m venv "$folder"
   "$folder/bin/pip" install --quiet --disable-pip-version-check -r "$here/duckdb/requirements.txt" \
     || die "DuckDB could not be installed"
-  ln -s -- "$folder"/lib/python*/site-packages/duckdb_extension_httpfs/extensions/*/httpfs.duckdb_extension "$folder/"
+  (cd -- "$folder" && ln -s -- lib/python*/site-packages/duckdb_extension_httpfs/extensions/*/httpfs.duckdb_extension .)
   stamp duckdb "$(group_stamp duckdb)"
 }
 

@@ -386,7 +386,7 @@ fn an_operator_brings_logs_and_rows_into_a_bucket_that_duckdb_reads() {
             &format!("--anchor-endpoint={}", s3.endpoint()),
             "--parquet",
         ])
-        .with_environment(s3.environment());
+        .with_environment(S3::environment());
     let mut program = replica.start();
     program.ready();
     let rows = s3.files().join("prod/parquet/cluster=c-1");
@@ -402,7 +402,7 @@ fn an_operator_brings_logs_and_rows_into_a_bucket_that_duckdb_reads() {
 
     let queries = documented(&format!("s3://{}/prod", S3::BUCKET));
     let httpfs = duckdb().unwrap().join("httpfs.duckdb_extension");
-    let environment = s3.environment();
+    let environment = S3::environment();
     let endpoint = s3.endpoint().replace("http://", "");
     let found = ask(
         &queries["control"],

@@ -1,5 +1,6 @@
 //! A local S3-compatible server with a bucket whose objects can't be deleted: Object Lock in mode COMPLIANCE.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::sleep;
@@ -77,7 +78,10 @@ impl S3 {
     /// A signed request to the bucket.
     fn request(&self, method: &str, path: &str, body: &str, more: &[&str]) -> Result<String> {
         let digest = Sha256::digest(body.as_bytes());
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = digest.iter().fold(String::new(), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}"); // a string takes everything
+            hex
+        });
         let output = Command::new("curl")
             .args(["-sS", "--fail-with-body"])
             .args(["--aws-sigv4", "aws:amz:us-east-1:s3"])
@@ -106,7 +110,7 @@ impl S3 {
     }
 
     /// The environment that tells tools for S3 of the credentials.
-    pub(crate) fn environment(&self) -> Vec<(String, String)> {
+    pub(crate) fn environment() -> Vec<(String, String)> {
         let variables = [
             ("AWS_ACCESS_KEY_ID", USER),
             ("AWS_SECRET_ACCESS_KEY", PASSWORD),

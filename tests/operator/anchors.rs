@@ -57,7 +57,7 @@ fn a_bucket_with_object_lock_holds_what_an_auditor_verifies_and_outlives_the_clu
     let replica = Replica::new(&world)
         .logging_to(&kept.data)
         .with_args(&[&bucket, &endpoint])
-        .with_environment(s3.environment());
+        .with_environment(S3::environment());
     some_drift(&world, &replica);
 
     let log = world.get(&evidence_log(&replica)).unwrap();
@@ -113,7 +113,7 @@ fn a_bucket_that_hangs_holds_up_no_start_and_no_other_anchor() {
     let replica = Replica::new(&world)
         .logging_to(&kept.data)
         .with_args(&[&bucket, &endpoint, &format!("--anchor-namespace={audit}")])
-        .with_environment(s3.environment());
+        .with_environment(S3::environment());
     let mut program = replica.start();
     program.ready();
     let map = format!(
@@ -147,7 +147,7 @@ fn a_bucket_that_refuses_is_named_and_the_log_is_not_called_anchored() {
     let kept = Kept::new();
     let s3 = S3::start().unwrap();
     let [bucket, endpoint] = bucket_args(&s3);
-    let mut wrong = s3.environment();
+    let mut wrong = S3::environment();
     wrong[1].1 = "another-planted-secret".to_owned();
     let replica = Replica::new(&world)
         .logging_to(&kept.data)

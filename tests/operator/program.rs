@@ -254,11 +254,6 @@ impl Program {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// Its metrics as a scrape gets them.
-    pub(crate) fn metrics(&self) -> String {
-        self.get("/metrics").unwrap_or_default()
-    }
-
     /// The sum of a metric's series that have all of these labels.
     pub(crate) fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let answer = self.get("/metrics").unwrap_or_default();
