@@ -62,6 +62,13 @@ fn prepare(world: &Turn, folder: &Path) -> BTreeMap<&'static str, String> {
     let replica = Replica::new(world).logging_to(&folder.join("evidence"));
     let program = replica.start();
     let (namespace, path) = world.denying_namespace();
+    world.policy(&json!({
+        "scope": { "include": ["shop"] },
+        "controls": {
+            "netNamespaceDefaultDeny": {}, "netPodIngressIsolated": {},
+            "rbacClusterAdminAllowlist": {},
+        },
+    }));
     let policy = world.default_deny("Enforce", &namespace);
     world.settled(&policy);
     world.delete(&path);

@@ -137,6 +137,9 @@ pub(super) fn inline(code: &str) -> Option<Vec<String>> {
 
 /// What a reader puts in the place of a word in capitals, or of dots.
 fn example(word: &str) -> String {
+    if word == "SHELL" {
+        return "bash".to_owned();
+    }
     let is_place = word.chars().all(|c| c.is_ascii_uppercase() || c == '|');
     if is_place || word == "…" {
         "1".to_owned()

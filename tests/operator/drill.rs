@@ -45,8 +45,9 @@ impl Stage {
     }
 
     fn replica(&self) -> Replica {
-        let owner = format!("--drill-owner={RELEASE}-drill");
-        self.without_owner().with_args(&[&owner])
+        // The chart's ClusterRole.
+        self.without_owner()
+            .with_args(&["--drill-owner=probity-drill"])
     }
 
     /// One of which nothing tells whose its drills are.

@@ -14,7 +14,7 @@ pub(super) const ALERTS: [Alert; 3] = [
         meaning: "More than `limits.maxShareOfKind` of the control's subjects would have been changed within ten minutes. That is either a large \
                   accident that should be put back, or a change that somebody means, and that Probity should not undo.",
         impact: "What drifts in this control stays as it is. It goes on being recorded.",
-        diagnosis: "```sh\nkubectl describe controlpolicy POLICY\nprobity diff POLICY\nkubectl -n probity-system exec probity-0 -- probity log --json | grep brake\n```\n\n\
+        diagnosis: "```sh\nkubectl describe controlpolicy POLICY\nprobity diff\nkubectl -n probity-system exec probity-0 -- probity log --json | grep brake\n```\n\n\
                     Ask who changed so much at once: a roll-out, a migration, a tool that is configured wrongly.",
         remedy: "If it should be put back: set `spec.limits.release` of the policy to another value, such as today's date and your name; that releases \
                  the brake and is in the evidence log. If the change is meant: change the policy or grant an exception first.",
