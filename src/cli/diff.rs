@@ -153,7 +153,11 @@ fn held(proposals: &[Proposal]) {
         }
     }
     for (reason, count) in reasons {
-        tell(&format!("{count} remedies are held back: {reason}"));
+        let what = match count {
+            1 => "1 remedy is".to_owned(),
+            count => format!("{count} remedies are"),
+        };
+        tell(&format!("{what} held back: {reason}"));
     }
     if observed {
         tell("--enforce shows what would be done if every policy enforced");

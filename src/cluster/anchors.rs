@@ -7,6 +7,7 @@
 
 pub mod bucket;
 pub mod folder;
+mod known;
 mod lane;
 pub mod stamp;
 pub mod witness;
@@ -24,6 +25,7 @@ use k8s_openapi::{
 use kube::{Api, Client, api::PostParams};
 use serde_json::json;
 
+pub use self::known::{Known, known};
 use self::{bucket::Bucket, folder::Folder, stamp::Stamper, witness::Witness};
 use super::client::{CallError, deadline, within};
 use super::request::{JSON_PATCH, Place as Object, build, send};
@@ -37,9 +39,6 @@ use crate::evidence::{
     folder_anchor, heads, pieces,
 };
 use crate::inventory::meta::MANAGER;
-
-/// How long a place may take at the start, when the log is compared with what it knows.
-const AT_START: Duration = Duration::from_secs(15);
 
 /// What of a message fits into the status.
 const MOST_WORDS: usize = 900;
@@ -154,90 +153,6 @@ pub struct Head {
     pub epoch: Option<Epoch>,
     /// Why its tree can't be written, if it can't.
     pub problem: Option<String>,
-}
-
-/// What is known elsewhere of the logs of this replica.
-#[derive(Debug, Clone, Default)]
-pub struct Known {
-    /// Heads.
-    pub heads: Vec<Anchored>,
-    /// What the `EvidenceLog` said of each place.
-    pub places: Vec<AnchorStatus>,
-    /// What could not be asked, as sentences.
-    pub problems: Vec<String>,
-}
-
-/// Asks everywhere at once. `logs` is how the names of this replica's logs begin.
-///
-/// Fails where the `EvidenceLog` can't be read for a reason that passes: without it, a log that was rolled back would go on.
-pub async fn known(client: &Client, places: &Places, logs: &str) -> Result<Known, CallError> {
-    let (told, map, folder, bucket) = futures::join!(
-        known_log(client, places),
-        known_map(client, places),
-        known_folder(places),
-        known_bucket(places, logs),
-    );
-    let mut known = told?;
-    for (place, found) in [
-        (Place::ConfigMap, map),
-        (Place::Folder, folder),
-        (Place::Bucket, bucket),
-    ] {
-        match found {
-            Ok(heads) => known.heads.extend(heads),
-            Err(problem) => known
-                .problems
-                .push(format!("{}: {problem}", places.target(place))),
-        }
-    }
-    Ok(known)
-}
-
-async fn known_log(client: &Client, places: &Places) -> Result<Known, CallError> {
-    let mut known = Known::default();
-    match within(deadline::READ, self::logs(client).get_opt(&places.log())).await {
-        Ok(Some(log)) => {
-            if let Some(status) = log.status {
-                known.heads.extend(of_status(places, &status));
-                known.places = status.anchors;
-            }
-        }
-        Ok(None) => {}
-        Err(error @ CallError::Forbidden { .. }) => {
-            known
-                .problems
-                .push(format!("{}: {error}", places.target(Place::EvidenceLog)));
-        }
-        Err(error) => return Err(error),
-    }
-    Ok(known)
-}
-
-async fn known_map(client: &Client, places: &Places) -> Result<Vec<Anchored>, String> {
-    let Some(namespace) = &places.config_map else {
-        return Ok(Vec::new());
-    };
-    let maps = config_maps(client, namespace);
-    let map = within(deadline::READ, maps.get_opt(&map_name(places))).await;
-    let map = map.map_err(|error| error.to_string())?;
-    Ok(map
-        .and_then(|map| of_map(places, namespace, &map))
-        .into_iter()
-        .collect())
-}
-
-async fn known_folder(places: &Places) -> Result<Vec<Anchored>, String> {
-    match &places.folder {
-        Some(folder) => folder.known(AT_START).await,
-        None => Ok(Vec::new()),
-    }
-}
-
-async fn known_bucket(places: &Places, logs: &str) -> Result<Vec<Anchored>, String> {
-    match &places.bucket {
-        Some(bucket) => Ok(bucket.known(AT_START, logs).await?.into_iter().collect()),
-        None => Ok(Vec::new()),
-    }
 }
 
 /// Has others vouch for a head, where that is due, and keeps what they say in the folder of the log. Tells of each whether

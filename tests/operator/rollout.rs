@@ -235,7 +235,7 @@ fn diff_promises_nothing_in_the_name_of_a_policy_that_observes() {
     let denied = format!("NetworkPolicy {namespace}/probity-default-deny");
     eventually("diff of two policies", || {
         let (said, would) = diff(&world, &replica);
-        let right = said.contains("1 remedies are held back: the policy observes")
+        let right = said.contains("1 remedy is held back: the policy observes")
             && would == BTreeSet::from([denied.clone()]);
         right.then_some(()).ok_or(said)
     });
