@@ -285,6 +285,7 @@ impl Operator {
         match input {
             Input::Action(id, result) => self.engine.apply(Event::Action(id, result), now),
             Input::StatusFailed(name) => {
+                self.reports.again(&name);
                 self.engine
                     .apply(Event::StatusFailed(name.to_string()), now);
             }

@@ -71,7 +71,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool, Failure> {
             } else {
                 print(&report);
             }
-            Ok(report.verified && report.complete)
+            Ok(report.verified && report.complete != Some(false))
         }
     }
 }
@@ -126,8 +126,9 @@ fn write_index(fleet: &Path) -> Result<(), Failure> {
 struct Report {
     /// Whether all logs are what they claim to be, and all rows theirs.
     verified: bool,
-    /// Whether no cluster and no day is missing.
-    complete: bool,
+    /// Whether no cluster and no day is missing; `None` where nobody said which must be there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    complete: Option<bool>,
     /// Rows that are proved.
     rows: u64,
     /// What is wrong.
@@ -171,6 +172,8 @@ fn check(arguments: &VerifyArguments) -> Result<Report, Failure> {
                 return Err(format!("--to {to} is before --from {from}"));
             }
             report.clusters = clusters(&expected, &days, from, to);
+            let mut found = report.clusters.iter();
+            report.complete = Some(found.all(|cluster| cluster.missing_days.is_empty()));
         }
         _ => report.remarks.push(
             "nobody said which clusters and days must be there: give --expect, --from and --to"
@@ -178,10 +181,6 @@ fn check(arguments: &VerifyArguments) -> Result<Report, Failure> {
         ),
     }
     report.verified = report.problems.is_empty();
-    report.complete = report
-        .clusters
-        .iter()
-        .all(|cluster| cluster.missing_days.is_empty());
     Ok(report)
 }
 
@@ -367,8 +366,9 @@ fn print(report: &Report) {
     println!(
         "{}",
         match (report.verified, report.complete) {
-            (true, true) => "VERIFIED",
-            (true, false) => "VERIFIED, AND INCOMPLETE: clusters or days are missing",
+            (true, None) => "VERIFIED; whether anything is missing was not asked",
+            (true, Some(true)) => "VERIFIED",
+            (true, Some(false)) => "VERIFIED, AND INCOMPLETE: clusters or days are missing",
             (false, _) => "NOT VERIFIED: logs or rows are not what they claim to be",
         }
     );

@@ -9,6 +9,7 @@ use tar::{Builder, Header};
 
 use super::epochs;
 use super::error::{At, LogError};
+use super::{heads, raw};
 use super::sealed::CHECKPOINT;
 
 /// How often the end of a log is read again because a checkpoint was written meanwhile. One is written every ten seconds
@@ -62,6 +63,8 @@ fn end(log: &Path, done: &BTreeSet<PathBuf>) -> Result<Vec<Copied>, LogError> {
                 .filter(|path| !done.contains(path)),
         );
         paths.push("checkpoints.jsonl".into());
+        paths.extend(below(log, Path::new(heads::FOLDER))?);
+        paths.push(raw::PRUNED.into());
         for path in paths {
             let content = read(log, &path)?;
             copied.extend(content.map(|content| (path, content)));

@@ -186,7 +186,7 @@ pub(super) fn published_size(dir: &Path) -> Result<Option<u64>, LogError> {
 }
 
 /// The file that says what retention has removed. It is written before anything is.
-const PRUNED: &str = "pruned";
+pub(super) const PRUNED: &str = "pruned";
 
 /// What retention has removed from the beginning of a log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

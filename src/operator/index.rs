@@ -85,20 +85,25 @@ async fn bring_up(data: PathBuf, bucket: Option<&Bucket>) -> Result<usize, Strin
         move || write(&data, &folder)
     };
     let written = tokio::task::spawn_blocking(write).await;
-    let written = written
+    let (written, failed) = written
         .map_err(|error| error.to_string())?
         .map_err(|error| error.to_string())?;
     if let Some(bucket) = bucket {
         bucket.keep_index(&folder).await?;
     }
-    Ok(written)
+    failed.map_or(Ok(written), |error| Err(error.to_string()))
 }
 
-fn write(data: &Path, folder: &Path) -> Result<usize, LogError> {
+/// Tells how many files were written, and the first failure: an earlier log that is damaged stays so,
+/// and must not keep the later ones from being indexed.
+fn write(data: &Path, folder: &Path) -> Result<(usize, Option<LogError>), LogError> {
     let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
-    let mut written = 0;
+    let (mut written, mut failed) = (0, None);
     for log in epochs::list(data)? {
-        written += index::bring_up(&log, folder, today)?.len();
+        match index::bring_up(&log, folder, today) {
+            Ok(files) => written += files.len(),
+            Err(error) => failed = failed.or(Some(error)),
+        }
     }
-    Ok(written)
+    Ok((written, failed))
 }

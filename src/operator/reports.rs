@@ -30,6 +30,13 @@ impl Reports {
     }
 }
 
+impl Reports {
+    /// Has the report of a policy settled anew with its next status.
+    pub(super) fn again(&mut self, policy: &Sym) {
+        self.settled.remove(policy);
+    }
+}
+
 impl Operator {
     /// Writes the report that a policy wants beside its status, or deletes the one that it wants no
     /// longer.

@@ -324,6 +324,11 @@ impl Declared {
         declared || (kind == Kind::ClusterRole && !self.roles.is_empty())
     }
 
+    /// Whether a file has one, be it in a version that is not read.
+    fn mentions(&self, kind: Kind) -> bool {
+        self.holds(kind) || self.unread.contains_key(&kind)
+    }
+
     /// Why nobody can tell whether a cluster has more of a kind than the files.
     fn missing(&self, kind: Kind, complete: bool) -> Option<String> {
         if let Some(why) = self.unread.get(&kind) {
@@ -345,7 +350,7 @@ impl Declared {
     pub(super) fn idle(&self, info: &Info) -> Option<String> {
         let subjects = info.subjects;
         if !subjects.is_empty() {
-            let held = subjects.iter().any(|kind| self.holds(*kind));
+            let held = subjects.iter().any(|kind| self.mentions(*kind));
             return (!held).then(|| {
                 let names: Vec<&str> = subjects.iter().map(|kind| kind.info().kind).collect();
                 format!("no file holds a {}", names.join(", "))
@@ -357,8 +362,9 @@ impl Declared {
                 Observation::Exceptions | Observation::Attestations | Observation::AccessReviews
             )
         };
-        let mut inputs = info.inputs().filter(|kind| !BESIDE.contains(kind));
-        if inputs.any(|kind| self.holds(kind)) {
+        let beside = |kind: &Kind| BESIDE.contains(kind) && !self.unread.contains_key(kind);
+        let mut inputs = info.inputs().filter(|kind| !beside(kind));
+        if inputs.any(|kind| self.mentions(kind)) {
             return None;
         }
         let why = if info.observes.iter().any(people) {

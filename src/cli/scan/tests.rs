@@ -142,6 +142,14 @@ fn a_version_that_is_not_read_is_said_and_not_passed_over() {
 }
 
 #[test]
+fn a_subject_in_a_version_that_is_not_read_is_no_absence() {
+    let old = "apiVersion: networking.k8s.io/v1beta1\nkind: Ingress\nmetadata: { name: shop }\n";
+    let (unknown, why) = outcome(&scanned(old, false), "enc-ingress-tls");
+    assert_eq!(unknown, Outcome::Unknown);
+    assert!(why.contains("networking.k8s.io/v1beta1"), "{why}");
+}
+
+#[test]
 fn the_exit_code_heeds_what_it_is_told_to() {
     let report = report(); // High fails, and something is unknown
     let heeds = [FailOn::Low, FailOn::Medium, FailOn::High, FailOn::Unknown];

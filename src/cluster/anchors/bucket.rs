@@ -207,8 +207,10 @@ impl Files {
             Some(size) => *size,
             None => match self.latest(&head.origin).await? {
                 Some(known) => {
-                    contradiction(dir, &known, head)?;
-                    known.size
+                    let (dir, ours, size) = (dir.to_owned(), head.clone(), known.size);
+                    let compared = move || Ok(contradiction(&dir, &known, &ours));
+                    blocking(compared).await??;
+                    size
                 }
                 None => 0,
             },
@@ -216,11 +218,8 @@ impl Files {
         let folder = self.folder(&head.origin);
         let (dir, to) = (dir.to_owned(), head.clone());
         let pieces = blocking(move || Pieces::new(&dir, since, &to)).await?;
-        stream::unfold(pieces, next_piece)
-            .map(|piece| async {
-                let piece = piece?;
-                self.create(&folder, &piece).await
-            })
+        stream::try_unfold(pieces, next_piece)
+            .map(|piece| async { self.create(&folder, &piece?).await })
             .buffer_unordered(AT_ONCE)
             .try_for_each(|()| std::future::ready(Ok(())))
             .await?;
@@ -286,14 +285,8 @@ impl Files {
 }
 
 /// The next piece, read on a thread that may wait for the disk.
-async fn next_piece(mut pieces: Pieces) -> Option<(Result<Piece, String>, Pieces)> {
-    let read = move || {
-        let piece = pieces.next();
-        Ok((piece, pieces))
-    };
-    let (piece, pieces) = blocking(read).await.ok()?;
-    let piece = piece?.map_err(|error| error.to_string());
-    Some((piece, pieces))
+async fn next_piece(mut pieces: Pieces) -> Result<Option<(Piece, Pieces)>, String> {
+    blocking(move || Ok(pieces.next().transpose()?.map(|piece| (piece, pieces)))).await
 }
 
 async fn blocking<T: Send + 'static>(

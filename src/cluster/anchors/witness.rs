@@ -73,7 +73,9 @@ impl Witness {
         old: u64,
         published: &Published,
     ) -> Result<Answer, String> {
-        let proof = proof(dir, old, &published.checkpoint)?;
+        let (dir, head) = (dir.to_owned(), published.checkpoint.clone());
+        let proof = tokio::task::spawn_blocking(move || proof(&dir, old, &head)).await;
+        let proof = proof.map_err(|error| error.to_string())??;
         let body = format!("old {old}\n{proof}\n{}", published.note);
         let request = Request::builder()
             .method(Method::POST)

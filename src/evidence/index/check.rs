@@ -156,28 +156,30 @@ impl Rows {
         };
         let cells = rows.into_iter().flatten().map(|row| {
             let row = row?;
-            let names = COLUMNS.iter().map(|column| column.name);
-            let fields = row.get_column_iter().zip(names);
-            Ok(fields
-                .map(|((name, field), wanted)| {
-                    if name == wanted {
-                        cell(field)
-                    } else {
-                        Cell::Null
-                    }
+            let odd = || ParquetError::General("it has other columns".to_owned());
+            if row.len() != COLUMNS.len() {
+                return Err(odd());
+            }
+            row.get_column_iter()
+                .zip(&COLUMNS)
+                .map(|((name, field), column)| {
+                    let ours = name == column.name;
+                    cell(field).filter(|_| ours).ok_or_else(odd)
                 })
-                .collect())
+                .collect()
         });
         cells.chain(failed)
     }
 }
 
-fn cell(field: &Field) -> Cell {
-    match field {
+/// `None` for what no column of ours holds: it was not compared, so it is not proved.
+fn cell(field: &Field) -> Option<Cell> {
+    Some(match field {
+        Field::Null => Cell::Null,
         Field::Long(value) => Cell::Number(*value),
         Field::TimestampMicros(value) => Cell::Time(*value),
         Field::Str(word) => Cell::Word(word.clone()),
-        Field::Bytes(bytes) => bytes.data().try_into().map_or(Cell::Null, Cell::Hash),
-        _ => Cell::Null,
-    }
+        Field::Bytes(bytes) => Cell::Hash(bytes.data().try_into().ok()?),
+        _ => return None,
+    })
 }
