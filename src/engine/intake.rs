@@ -135,6 +135,7 @@ impl Engine {
                 self.forget(kind);
             }
             self.wake_readers(kind);
+            self.wake_observers(Observation::OwnRights);
         }
     }
 

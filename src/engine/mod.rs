@@ -278,11 +278,11 @@ impl Engine {
             Event::Alive(kind) => {
                 if self.inventory.freshness.alive(kind, now.mono) {
                     self.wake_readers(kind);
+                    self.wake_observers(Observation::OwnRights);
                 }
             }
             Event::Availability(kind, availability) => {
                 self.availability(kind, availability, now);
-                self.wake_observers(Observation::OwnRights);
             }
             Event::Missing(kind) => {
                 let availability = self.inventory.missing(kind);

@@ -9,8 +9,8 @@ use tar::{Builder, Header};
 
 use super::epochs;
 use super::error::{At, LogError};
-use super::{heads, raw};
 use super::sealed::CHECKPOINT;
+use super::{heads, raw};
 
 /// How often the end of a log is read again because a checkpoint was written meanwhile. One is written every ten seconds
 /// at most, and the end is read within one.

@@ -65,7 +65,7 @@ impl ClockRight {
                 return Verdict::unknown("NotSeen", format!("the clock of the API server: {why}"));
             }
         };
-        if now.duration_since(*at) > STALE {
+        if now.duration_since(*at) >= STALE {
             return Verdict::unknown("LookTooOld", format!("it was last compared at {at}"));
         }
         let most = jiff::SignedDuration::try_from(self.max_offset.duration()).unwrap_or_default();
@@ -138,6 +138,7 @@ mod tests {
             (Ok((-5_400, 500)), 1, "ClockRight"),
             (Ok((5_501, 500)), 1, "ClockOff"),
             (Ok((-600_000, 500)), 1, "ClockOff"),
+            (Ok((0, 500)), 30, "LookTooOld"),
             (Ok((0, 500)), 31, "LookTooOld"),
             (Err("no Date"), 1, "NotSeen"),
         ] {

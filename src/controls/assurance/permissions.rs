@@ -84,15 +84,16 @@ impl Control for Permissions {
                 let message = format!("it may not be read: {why}");
                 Verdict::fail(Strength::Operating, "RightLost", message)
             }
-            Availability::Listing | Availability::Unwatched => {
-                Verdict::unknown("NotAsked", "the API server has not answered yet")
-            }
-            // Why it can't be used otherwise is for the controls that read it to say.
-            _ => Verdict::pass(
+            Availability::Synced => Verdict::pass(
                 Strength::Operating,
                 "MayRead",
                 "it may be listed and watched",
             ),
+            Availability::Absent => {
+                Verdict::not_applicable("NotServed", "the cluster doesn't serve it")
+            }
+            // A right that was lost is not back because nobody can ask.
+            unseen => Verdict::unknown("NotAsked", unseen.explain(kind)),
         })
     }
 }
@@ -131,5 +132,28 @@ mod tests {
             subject.contains("networkpolicies.networking.k8s.io"),
             "{subject}"
         );
+    }
+
+    #[test]
+    fn a_right_that_nobody_can_ask_for_is_unknown() {
+        for (seen, outcome) in [
+            (Availability::Stale, Outcome::Unknown),
+            (Availability::Broken("gone".to_owned()), Outcome::Unknown),
+            (Availability::Listing, Outcome::Unknown),
+            (Availability::Absent, Outcome::NotApplicable),
+        ] {
+            let mut world = World::new();
+            let freshness = &mut world.inventory.freshness;
+            freshness.set(Kind::NetworkPolicy, seen, Duration::ZERO);
+            let all = world.outcomes(&Permissions::default());
+            let found = all
+                .iter()
+                .find(|(subject, _)| subject.contains("networkpolicies.networking.k8s.io"));
+            assert_eq!(
+                found.map(|(_, (outcome, _))| *outcome),
+                Some(outcome),
+                "{all:?}"
+            );
+        }
     }
 }

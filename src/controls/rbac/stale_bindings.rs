@@ -50,6 +50,8 @@ impl Default for StaleBindings {
     }
 }
 
+/// Reasons beside `Pass` that say nothing against what a binding leads to.
+const WHOLE: [&str; 3] = ["DirectUser", "LeaversNotSeen", "LeaverBound"];
 /// The annotation by which a default role is kept from being repaired.
 const AUTOUPDATE: &str = "rbac.authorization.kubernetes.io/autoupdate";
 
@@ -172,7 +174,7 @@ impl StaleBindings {
         let fresh = binding.meta.created_at().saturating_add(grace).ok()?;
         let until = match context.before {
             // It was whole when it was looked at before: this is when it is first seen.
-            Some(said) if said.outcome == Outcome::Pass || said.reason == "DirectUser" => {
+            Some(said) if said.outcome == Outcome::Pass || WHOLE.contains(&said.reason) => {
                 context.now.saturating_add(grace).ok()?
             }
             Some(said) if said.reason == "InGrace" => said.recheck_at?,

@@ -297,3 +297,11 @@ fn a_list_that_is_not_seen_makes_bindings_of_users_unknown() {
         }
     }
 }
+
+#[test]
+fn what_goes_missing_while_the_list_is_not_seen_is_given_time_too() {
+    let mut world = world("view", &["User carol", "ServiceAccount shop/web"]);
+    assert_eq!(world.only(&with_list()).reason, "LeaversNotSeen");
+    world.delete(Kind::ServiceAccount, "shop", "web");
+    assert_eq!(world.only(&with_list()).reason, "InGrace");
+}
