@@ -391,6 +391,7 @@ impl Engine {
         }
         for kind in self.inventory.freshness.mark_stale(now.mono) {
             self.wake_readers(kind);
+            self.wake_observers(Observation::OwnRights);
         }
         if now.mono >= self.full_pass_at {
             self.full_pass_at = now.mono + FULL_PASS;

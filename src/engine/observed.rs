@@ -68,7 +68,8 @@ pub struct PeriodCoverage {
     /// Whether it has begun.
     pub begun: bool,
     /// Control and policy, and the share of the whole period that is observed if nothing more is missed.
-    pub controls: Vec<(String, f64)>,
+    /// Or why the log does not tell.
+    pub controls: Result<Vec<(String, f64)>, String>,
 }
 
 /// A look at the clock of the API server.

@@ -66,13 +66,16 @@ impl CoverageSufficient {
         if !period.begun {
             return Verdict::not_applicable("PeriodNotBegun", "it has not begun");
         }
+        let controls = match &period.controls {
+            Ok(controls) => controls,
+            Err(why) => return Verdict::unknown("LogNotRead", why.clone()),
+        };
         let least = f64::from(self.least_percent) / 100.0;
-        let mut low: Vec<&(String, f64)> = period
-            .controls
+        let mut low: Vec<&(String, f64)> = controls
             .iter()
             .filter(|(_, share)| *share < least)
             .collect();
-        if period.controls.is_empty() {
+        if controls.is_empty() {
             return Verdict::fail(
                 operating,
                 "NothingObserved",
@@ -82,7 +85,7 @@ impl CoverageSufficient {
         if low.is_empty() {
             let message = format!(
                 "each of {} controls is observed for {} % of it, if nothing more is missed",
-                period.controls.len(),
+                controls.len(),
                 self.least_percent
             );
             return Verdict::pass(operating, "Observed", message);
@@ -145,13 +148,14 @@ mod tests {
     use crate::controls::testing::World;
 
     fn verdict(begun: bool, shares: &[f64]) -> Verdict {
-        let mut world = World::new();
         let controls = shares.iter().enumerate();
         let controls = controls.map(|(number, share)| (format!("c-{number} in soc2"), *share));
-        let period = PeriodCoverage {
-            begun,
-            controls: controls.collect(),
-        };
+        verdict_on(begun, Ok(controls.collect()))
+    }
+
+    fn verdict_on(begun: bool, controls: Result<Vec<(String, f64)>, String>) -> Verdict {
+        let mut world = World::new();
+        let period = PeriodCoverage { begun, controls };
         world.observed.periods = [("h1".into(), period)].into();
         world.only(&CoverageSufficient::default())
     }
@@ -172,5 +176,12 @@ mod tests {
             .to_string();
         assert!(message.contains("c-2 in soc2 (10.00 %), c-1"), "{message}");
         assert!(message.ends_with("and 2 more"), "{message}");
+    }
+
+    #[test]
+    fn a_log_that_was_not_read_says_nothing() {
+        let verdict = verdict_on(true, Err("entry 7 is damaged".to_owned()));
+        assert_eq!(verdict.outcome, Outcome::Unknown);
+        assert!(verdict.message.contains("entry 7"), "{}", verdict.message);
     }
 }

@@ -83,7 +83,6 @@ impl Engine {
         told: BTreeMap<ObjectKey, PeriodTold>,
         now: Now,
     ) {
-        self.observe_periods(&told, now);
         for (key, told) in told {
             if self.people.periods.get(&key) != Some(&told) {
                 self.people.periods.insert(key.clone(), told);
@@ -91,18 +90,24 @@ impl Engine {
                 self.remark_soon(&key, now);
             }
         }
+        self.observe_periods(now);
     }
 
-    /// Lets controls know how much was observed.
-    fn observe_periods(&mut self, told: &BTreeMap<ObjectKey, PeriodTold>, now: Now) {
+    /// Lets controls know how much was observed. What the log does not tell is not known, and no
+    /// absence.
+    fn observe_periods(&mut self, now: Now) {
         let asked = self.periods().into_iter();
-        let periods = asked.filter_map(|asked| {
-            let standing = told.get(&asked.key)?.standing.as_ref().ok()?;
-            let coverage = PeriodCoverage {
-                begun: now.wall >= asked.frame.from,
-                controls: standing.coverage.clone(),
+        let periods = asked.map(|asked| {
+            let told = self.people.periods.get(&asked.key);
+            let told =
+                told.filter(|told| told.uid == asked.uid && told.generation == asked.generation);
+            let controls = match told.map(|told| &told.standing) {
+                Some(Ok(standing)) => Ok(standing.coverage.clone()),
+                Some(Err(why)) => Err(why.clone()),
+                None => Err("the log has not been read for it yet".to_owned()),
             };
-            Some((asked.key.name, coverage))
+            let begun = now.wall >= asked.frame.from;
+            (asked.key.name, PeriodCoverage { begun, controls })
         });
         let periods: BTreeMap<_, _> = periods.collect();
         if self.observed.periods != periods {
@@ -113,6 +118,7 @@ impl Engine {
 
     /// Another period, or another spec of one: others may overlap it.
     pub(super) fn periods_changed(&mut self, now: Now) {
+        self.observe_periods(now);
         let keys = self.people.objects.keys();
         let keys: Vec<ObjectKey> = keys
             .filter(|key| key.kind == PeopleKind::Period)
