@@ -6,6 +6,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Namespace;
 use kube::api::ListParams;
 
 use super::{
@@ -26,6 +27,20 @@ use crate::{
     evidence::body::Term,
     inventory::{Availability, Kind},
 };
+
+/// How long nothing may come of what is still to be listed.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Fails where a namespace is not there: nothing would be wrong in it. Where that may not be asked,
+/// it is taken to be there.
+pub(super) async fn there_is(client: &kube::Client, namespace: &str) -> Result<(), Failure> {
+    let all: kube::Api<Namespace> = kube::Api::all(client.clone());
+    match within(deadline::READ, all.get(namespace)).await {
+        Ok(_) | Err(CallError::Forbidden { .. }) => Ok(()),
+        Err(CallError::NotFound) => Err(format!("there is no namespace {namespace}")),
+        Err(error) => Err(format!("namespace {namespace} can't be read: {error}")),
+    }
+}
 
 /// An engine that lives for one command. What its rounds would write is dropped.
 #[derive(Debug)]
@@ -195,17 +210,24 @@ pub(super) async fn read(
             *kind,
         ));
     }
+    // Events of what is listed already don't make it longer.
+    let mut until = tokio::time::Instant::now() + PATIENCE;
+    let mut lost = String::new();
     while !waiting.is_empty() {
         progress.say(&format!("Reading: {} of {all} kinds", all - waiting.len()));
-        let item = tokio::time::timeout(Duration::from_mins(1), items.recv()).await;
+        let item = tokio::time::timeout_at(until, items.recv()).await;
         let Ok(Some(item)) = item else {
             let missing: Vec<_> = waiting.iter().map(|kind| kind.info().plural).collect();
             return Err(format!(
-                "the API server did not list {} within a minute",
+                "the API server did not list {} within a minute{lost}",
                 missing.join(", ")
             ));
         };
         let kind = item.key();
+        let listing = matches!(item, WatchItem::Page { .. } | WatchItem::Synced { .. });
+        if listing && waiting.contains(&kind) {
+            until = tokio::time::Instant::now() + PATIENCE;
+        }
         if matches!(item, WatchItem::Lost { .. }) && !waiting.contains(&kind) {
             continue; // it may not be watched; but it was listed
         }
@@ -231,6 +253,13 @@ pub(super) async fn read(
             } => {
                 waiting.remove(&kind);
                 Event::Missing(kind)
+            }
+            WatchItem::Lost {
+                reason: watch::LostReason::Disconnected { message },
+                ..
+            } => {
+                lost = format!(": {message}");
+                continue;
             }
             WatchItem::Lost { .. } => continue,
         };

@@ -128,6 +128,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         }
     }
     if let Some(namespace) = &arguments.namespace {
+        pass::there_is(&connection.client, namespace).await?;
         for view in &mut views {
             only_in(view, namespace);
         }

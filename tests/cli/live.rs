@@ -285,6 +285,19 @@ fn undo(replica: &Replica) -> String {
 }
 
 #[test]
+fn a_namespace_that_is_not_there_is_no_namespace_without_findings() {
+    let world = turn();
+    let kubeconfig = world.administrator("scanner");
+    let scanned = against(&kubeconfig, &["scan", "-n", "shpo"]);
+    assert_eq!(scanned.code, Some(2), "{}", scanned.stdout);
+    let told = against(&kubeconfig, &["status", "-n", "shpo"]);
+    assert_ne!(told.code, Some(0), "{}", told.stdout);
+    for stderr in [scanned.stderr, told.stderr] {
+        assert!(stderr.contains("there is no namespace shpo"), "{stderr}");
+    }
+}
+
+#[test]
 fn who_may_read_nothing_learns_that_nothing_is_known() {
     let world = turn();
     let nobody = world.cluster.kubeconfig_for("nobody", &[]).unwrap();

@@ -21,7 +21,7 @@ use self::{
 use super::{
     Connect, Failure,
     output::style::{Style, When},
-    pass::Pass,
+    pass::{Pass, there_is},
 };
 use crate::{
     api::{ControlPolicy, Mode},
@@ -231,6 +231,9 @@ fn pass(policies: Vec<ControlPolicy>) -> Result<Pass, Failure> {
 async fn cluster(arguments: &Arguments, policies: Vec<ControlPolicy>) -> Result<Report, Failure> {
     let mut pass = pass(policies)?;
     let (connection, version) = arguments.connect.open().await?;
+    if let Some(namespace) = &arguments.namespace {
+        there_is(&connection.client, namespace).await?;
+    }
     let notes = pass.read(&connection, version.minor).await?;
     let mut controls: Vec<Judged> = pass.engine.findings().into_iter().map(Judged::of).collect();
     if let Some(namespace) = &arguments.namespace {
@@ -266,10 +269,10 @@ fn files(arguments: &Arguments, policies: Vec<ControlPolicy>) -> Result<Report, 
             .collect())
     };
     let mut controls = judge(policies.clone(), Grants::Nothing)?;
-    if let Some(why) = declared.unclear_role() {
+    if let Some(why) = declared.unclear_roles() {
         let others = judge(policies, Grants::Everything)?;
         for (judged, other) in controls.iter_mut().zip(&others) {
-            judged.doubt(other, why);
+            judged.doubt(other, &why);
         }
     }
     let objects = declared.len();

@@ -81,10 +81,13 @@ pub(super) struct Declared {
     now: Timestamp,
     objects: BTreeMap<Kind, BTreeMap<(String, String), Value>>,
     places: BTreeMap<Subject, Place>,
-    /// Roles of which nobody can tell what they grant, with why.
-    roles: BTreeMap<String, String>,
+    /// Roles of which nobody can tell what they grant, by namespace (none for those of the cluster)
+    /// and name, with why.
+    roles: BTreeMap<(String, String), String>,
     /// Kinds of which a file holds an object in a version that is not read.
     unread: BTreeMap<Kind, String>,
+    /// Versions and kinds of objects that no control reads.
+    foreign: BTreeSet<String>,
     /// What was told apart from verdicts.
     pub(super) notes: Vec<String>,
 }
@@ -104,6 +107,7 @@ impl Declared {
             places: BTreeMap::new(),
             roles: BTreeMap::new(),
             unread: BTreeMap::new(),
+            foreign: BTreeSet::new(),
             notes: Vec::new(),
         };
         let (count, files) = (manifests.passed_over.len(), manifests.files);
@@ -114,6 +118,13 @@ impl Declared {
         }
         for manifest in manifests.objects {
             all.take(manifest, namespace);
+        }
+        if !all.foreign.is_empty() {
+            let kinds: Vec<&str> = all.foreign.iter().map(String::as_str).collect();
+            all.notes.push(format!(
+                "no control reads objects of these kinds, which were passed over: {}",
+                kinds.join(", ")
+            ));
         }
         all.name_namespaces();
         all.name_accounts(complete);
@@ -134,6 +145,8 @@ impl Declared {
                 let wanted = kind.info().version;
                 let why = format!("{place} holds one as {version}, but {wanted} is read");
                 self.unread.insert(*kind, why);
+            } else {
+                self.foreign.insert(format!("{version} {name}"));
             }
             return;
         };
@@ -231,38 +244,47 @@ impl Declared {
 
     /// Roles that bindings name. Everybody knows what `cluster-admin` may do.
     fn name_roles(&mut self, complete: bool) {
-        let held = self.objects.get(&Kind::ClusterRole);
-        for ((_, name), role) in held.into_iter().flatten() {
+        for ((_, name), role) in self.objects.get(&Kind::ClusterRole).into_iter().flatten() {
             if !role["aggregationRule"].is_null() {
                 let why = format!("ClusterRole {name} is put together from others by the cluster");
-                self.roles.insert(name.clone(), why);
+                self.roles.insert((String::new(), name.clone()), why);
             }
         }
         let mut missing = BTreeMap::new();
         for kind in [Kind::RoleBinding, Kind::ClusterRoleBinding] {
             for ((namespace, name), binding) in self.objects.get(&kind).into_iter().flatten() {
                 let role = binding["roleRef"]["name"].as_str().unwrap_or_default();
-                let key = (String::new(), role.to_owned());
-                if binding["roleRef"]["kind"] != "ClusterRole"
-                    || role.is_empty()
-                    || held.is_some_and(|held| held.contains_key(&key))
-                {
+                let (table, inside) = match binding["roleRef"]["kind"].as_str() {
+                    Some("ClusterRole") => (Kind::ClusterRole, ""),
+                    Some("Role") => (Kind::Role, namespace.as_str()),
+                    _ => continue,
+                };
+                let key = (inside.to_owned(), role.to_owned());
+                let held = self.objects.get(&table);
+                if role.is_empty() || held.is_some_and(|held| held.contains_key(&key)) {
                     continue;
                 }
                 let by = Subject::object(kind, &namespace.as_str().into(), &name.as_str().into());
-                missing.insert(role.to_owned(), by.to_string());
+                missing.insert(key, by.to_string());
             }
         }
-        for (role, by) in missing {
-            if role == "cluster-admin" {
+        for ((namespace, role), by) in missing {
+            let (kind, of) = if namespace.is_empty() {
+                ("ClusterRole", String::new())
+            } else {
+                ("Role", format!(" -n {namespace}"))
+            };
+            let everywhere = namespace.is_empty();
+            if everywhere && role == "cluster-admin" {
                 let object = json!({ "metadata": {}, "rules": Grants::Everything.rules() });
-                self.put(Kind::ClusterRole, String::new(), role, object);
-            } else if !complete || is_built_in(&role) {
+                self.put(Kind::ClusterRole, namespace, role, object);
+            } else if !complete || (everywhere && is_built_in(&role)) {
                 let why = format!(
-                    "{by} refers to ClusterRole {role}, which no file holds: add it, as in \
-                     `kubectl get clusterrole {role} -o yaml`"
+                    "{by} refers to {kind} {role}, which no file holds: add it, as in \
+                     `kubectl get {} {role}{of} -o yaml`",
+                    kind.to_lowercase()
                 );
-                self.roles.insert(role, why);
+                self.roles.insert((namespace, role), why);
             }
         }
     }
@@ -282,9 +304,10 @@ impl Declared {
         self.places.len()
     }
 
-    /// Why nobody can tell what some role grants, if so.
-    pub(super) fn unclear_role(&self) -> Option<&str> {
-        self.roles.values().next().map(String::as_str)
+    /// Why nobody can tell what some roles grant, if so.
+    pub(super) fn unclear_roles(&self) -> Option<String> {
+        let all: Vec<&str> = self.roles.values().map(String::as_str).collect();
+        (!all.is_empty()).then(|| all.join("; "))
     }
 
     /// Tells an engine what there is, and has it judged. Roles of which nobody can tell what they
@@ -306,8 +329,8 @@ impl Declared {
                 .into_iter()
                 .flat_map(BTreeMap::values);
             let mut items: Vec<Value> = of_kind.cloned().collect();
-            if kind == Kind::ClusterRole {
-                self.assume(unclear, &mut items);
+            if matches!(kind, Kind::ClusterRole | Kind::Role) {
+                self.assume(kind, unclear, &mut items);
             }
             let page = json!({ "items": items }).to_string();
             pass.apply(Event::Page(kind, page.into()));
@@ -321,7 +344,10 @@ impl Declared {
             .places
             .keys()
             .any(|known| known.object_kind() == Some(kind));
-        declared || (kind == Kind::ClusterRole && !self.roles.is_empty())
+        let mut named = self.roles.keys();
+        declared
+            || (kind == Kind::ClusterRole && named.any(|(namespace, _)| namespace.is_empty()))
+            || (kind == Kind::Role && named.any(|(namespace, _)| !namespace.is_empty()))
     }
 
     /// Whether a file has one, be it in a version that is not read.
@@ -377,21 +403,28 @@ impl Declared {
         Some(why.to_owned())
     }
 
-    /// Lets the roles of which nobody can tell what they grant, grant this.
-    fn assume(&self, unclear: Grants, roles: &mut Vec<Value>) {
-        for name in self.roles.keys() {
-            let known = roles
-                .iter_mut()
-                .find(|role| role["metadata"]["name"] == **name);
+    /// Lets the roles of a kind of which nobody can tell what they grant, grant this.
+    fn assume(&self, kind: Kind, unclear: Grants, roles: &mut Vec<Value>) {
+        let of_kind = self.roles.keys();
+        let of_kind =
+            of_kind.filter(|(namespace, _)| kind.info().is_namespaced() != namespace.is_empty());
+        for (namespace, name) in of_kind {
+            let known = roles.iter_mut().find(|role| {
+                let metadata = &role["metadata"];
+                metadata["name"] == **name
+                    && metadata["namespace"].as_str().unwrap_or_default() == namespace
+            });
             if let Some(role) = known {
                 role["rules"] = unclear.rules();
                 continue;
             }
-            let uid = Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes());
-            roles.push(json!({
-                "metadata": { "name": name, "uid": uid.to_string(), "resourceVersion": "1" },
-                "rules": unclear.rules(),
-            }));
+            let uid = format!("{}/{namespace}/{name}", kind.info().plural);
+            let uid = Uuid::new_v5(&Uuid::NAMESPACE_OID, uid.as_bytes()).to_string();
+            let mut metadata = json!({ "name": name, "uid": uid, "resourceVersion": "1" });
+            if !namespace.is_empty() {
+                metadata["namespace"] = namespace.as_str().into();
+            }
+            roles.push(json!({ "metadata": metadata, "rules": unclear.rules() }));
         }
     }
 }

@@ -124,6 +124,28 @@ fn a_role_that_no_file_holds_is_never_taken_for_one_that_grants_nothing() {
 }
 
 #[test]
+fn a_role_of_a_namespace_that_no_file_holds_is_unclear_too() {
+    let bound = binding("reader")
+        .replacen("ClusterRoleBinding", "RoleBinding", 1)
+        .replacen("ClusterRole", "Role", 1)
+        .replace("name: b }", "name: b, namespace: kube-system }");
+    let report = scanned(&bound, false);
+    let (unknown, why) = outcome(&report, "rbac-workload-create-restricted");
+    assert_eq!(unknown, Outcome::Unknown, "{why}");
+    // Where the files are all there is, there is no such role.
+    let report = scanned(&bound, true);
+    let (told, _) = outcome(&report, "rbac-workload-create-restricted");
+    assert_ne!(told, Outcome::Unknown);
+}
+
+#[test]
+fn what_no_control_reads_is_named() {
+    let odd = WEB.replace("apps/v1", "app/v1");
+    let notes = scanned(&odd, false).notes.join("\n");
+    assert!(notes.contains("app/v1 Deployment"), "{notes}");
+}
+
+#[test]
 fn an_aggregated_role_is_unclear() {
     let role = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: { name: edit }\n\
                 aggregationRule: { clusterRoleSelectors: [] }\nrules: []\n---\n";
