@@ -51,14 +51,15 @@ pub(crate) struct Turn {
     _turn: MutexGuard<'static, ()>,
 }
 
-/// Waits for a turn in the shared world. The policies of the test before are gone.
+/// Waits for a turn in the shared world. What the tests before left there that is seen from
+/// everywhere is gone.
 pub(crate) fn turn() -> Turn {
     static WORLD: OnceLock<World> = OnceLock::new();
     static TURN: Mutex<()> = Mutex::new(());
     // A test that failed has left nothing behind that matters.
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let world = WORLD.get_or_init(World::start);
-    world.delete(POLICIES);
+    world.tidy();
     Turn { world, _turn: turn }
 }
 
@@ -98,6 +99,27 @@ impl World {
         }
     }
 
+    /// Takes away what would be seen from everywhere: policies, bindings of cluster roles that
+    /// no server made, and namespaces that can't end, because no controller runs that ends them.
+    fn tidy(&self) {
+        self.delete(POLICIES);
+        let ours = "labelSelector=!kubernetes.io/bootstrapping";
+        self.delete(&format!("{BINDINGS}?{ours}"));
+        for namespace in self.list("/api/v1/namespaces") {
+            if namespace["metadata"]["deletionTimestamp"].is_string() {
+                self.end_namespace(namespace);
+            }
+        }
+    }
+
+    /// What the namespace controller does at last.
+    fn end_namespace(&self, mut namespace: Value) {
+        let name = namespace["metadata"]["name"].as_str().unwrap();
+        let path = format!("/api/v1/namespaces/{name}/finalize");
+        namespace["spec"]["finalizers"] = json!([]);
+        self.request(&self.client, Method::PUT, &path, &namespace);
+    }
+
     /// A name that nothing in this world has.
     pub(crate) fn name(&self, prefix: &str) -> String {
         format!("{prefix}-{}", self.counter.fetch_add(1, Ordering::Relaxed))
@@ -132,7 +154,8 @@ impl World {
         let uri = if reads {
             path.to_owned()
         } else {
-            format!("{path}?fieldManager={manager}")
+            let joint = if path.contains('?') { '&' } else { '?' };
+            format!("{path}{joint}fieldManager={manager}")
         };
         let bytes = if body.is_null() {
             Vec::new()
