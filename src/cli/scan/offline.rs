@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::manifests::{Manifest, Manifests, Place};
 use crate::{
+    analysis::rbac::account,
     cli::pass::Pass,
     controls::{Info, Observation, Subject},
     engine::Event,
@@ -81,6 +82,9 @@ pub(super) struct Declared {
     now: Timestamp,
     objects: BTreeMap<Kind, BTreeMap<(String, String), Value>>,
     places: BTreeMap<Subject, Place>,
+    /// Accounts that bindings name, with the first of these: what an account holds is declared
+    /// there, whether or not the account is.
+    bound: BTreeMap<Subject, Place>,
     /// Roles of which nobody can tell what they grant, by namespace (none for those of the cluster)
     /// and name, with why.
     roles: BTreeMap<(String, String), String>,
@@ -105,6 +109,7 @@ impl Declared {
             now,
             objects: BTreeMap::new(),
             places: BTreeMap::new(),
+            bound: BTreeMap::new(),
             roles: BTreeMap::new(),
             unread: BTreeMap::new(),
             foreign: BTreeSet::new(),
@@ -126,6 +131,7 @@ impl Declared {
                 kinds.join(", ")
             ));
         }
+        all.place_accounts();
         all.name_namespaces();
         all.name_accounts(complete);
         all.name_roles(complete);
@@ -214,6 +220,22 @@ impl Declared {
         }
     }
 
+    fn place_accounts(&mut self) {
+        for kind in [Kind::RoleBinding, Kind::ClusterRoleBinding] {
+            for ((inside, name), binding) in self.objects.get(&kind).into_iter().flatten() {
+                let place = Subject::object(kind, &inside.as_str().into(), &name.as_str().into());
+                let Some(place) = self.places.get(&place) else {
+                    continue;
+                };
+                for (inside, name) in bound(binding, inside) {
+                    let account = Kind::ServiceAccount;
+                    let account = Subject::object(account, &inside.into(), &name.into());
+                    self.bound.entry(account).or_insert_with(|| place.clone());
+                }
+            }
+        }
+    }
+
     /// Service accounts: the one that every namespace has, and those that pods and bindings name.
     fn name_accounts(&mut self, complete: bool) {
         // Where nothing is known of rights, an account would only look as if there were something.
@@ -289,14 +311,15 @@ impl Declared {
         }
     }
 
-    /// Where an object is declared; `None` for one that is only named.
+    /// Where an object is declared, or what an account holds; `None` for one that is only named.
     pub(super) fn place(&self, subject: &Subject) -> Option<&Place> {
-        self.places.get(subject)
+        let declared = self.places.get(subject);
+        declared.or_else(|| self.bound.get(subject))
     }
 
     /// Whether a subject is one that the files declare, or no object.
     pub(super) fn declares(&self, subject: &Subject) -> bool {
-        subject.object_kind().is_none() || self.places.contains_key(subject)
+        subject.object_kind().is_none() || self.place(subject).is_some()
     }
 
     /// How many objects are judged.
@@ -350,9 +373,13 @@ impl Declared {
             || (kind == Kind::Role && named.any(|(namespace, _)| !namespace.is_empty()))
     }
 
-    /// Whether a file has one, be it in a version that is not read.
+    /// Whether a file has one, be it in a version that is not read. Who a binding names is judged
+    /// as an account is.
     fn mentions(&self, kind: Kind) -> bool {
-        self.holds(kind) || self.unread.contains_key(&kind)
+        let mut bindings = [Kind::RoleBinding, Kind::ClusterRoleBinding].into_iter();
+        self.holds(kind)
+            || self.unread.contains_key(&kind)
+            || (kind == Kind::ServiceAccount && bindings.any(|binding| self.mentions(binding)))
     }
 
     /// Why nobody can tell whether a cluster has more of a kind than the files.
@@ -453,16 +480,19 @@ fn is_built_in(role: &str) -> bool {
     role.starts_with("system:") || matches!(role, "admin" | "edit" | "view")
 }
 
-/// The service accounts that a binding names.
+/// The service accounts that a binding names, by namespace and name.
 fn bound(binding: &Value, namespace: &str) -> Vec<(String, String)> {
     if binding["roleRef"].is_null() {
         return Vec::new();
     }
     let subjects = binding["subjects"].as_array().into_iter().flatten();
-    let accounts = subjects.filter(|subject| subject["kind"] == "ServiceAccount");
-    let named = accounts.filter_map(|subject| {
-        let inside = subject["namespace"].as_str().unwrap_or(namespace);
+    let named = subjects.filter_map(|subject| {
         let name = subject["name"].as_str()?;
+        let (inside, name) = match subject["kind"].as_str()? {
+            "ServiceAccount" => (subject["namespace"].as_str().unwrap_or(namespace), name),
+            "User" => account(name)?,
+            _ => return None,
+        };
         (!inside.is_empty()).then(|| (inside.to_owned(), name.to_owned()))
     });
     named.collect()

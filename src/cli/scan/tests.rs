@@ -124,6 +124,39 @@ fn a_role_that_no_file_holds_is_never_taken_for_one_that_grants_nothing() {
 }
 
 #[test]
+fn an_account_that_is_declared_elsewhere_is_judged_by_what_a_binding_gives_it() {
+    let admins = "rbac-cluster-admin-allowlist";
+    let alone = binding("cluster-admin");
+    let (alone, _) = alone.split_once("---").unwrap();
+    let user = alone.replace(
+        "kind: ServiceAccount, name: web, namespace: shop",
+        "kind: User, name: 'system:serviceaccount:shop:web'",
+    );
+    for text in [alone, &user] {
+        for complete in [false, true] {
+            let report = scanned(text, complete);
+            let judged = report.controls.iter().find(|found| found.info.id == admins);
+            let failing: Vec<_> = judged.unwrap().with(Outcome::Fail).collect();
+            assert_eq!(failing[0].subject.to_string(), "ServiceAccount shop/web");
+            // It stands where the binding does.
+            assert_eq!(failing[0].place.as_ref().unwrap().line, 1);
+        }
+    }
+}
+
+#[test]
+fn people_are_judged_where_no_file_holds_an_account() {
+    let admins = "rbac-cluster-admin-allowlist";
+    let alone = binding("cluster-admin");
+    let (alone, _) = alone.split_once("---").unwrap();
+    let subject = "kind: ServiceAccount, name: web, namespace: shop";
+    for whom in ["kind: User, name: ann", "kind: Group, name: devs"] {
+        let report = scanned(&alone.replace(subject, whom), true);
+        assert_eq!(outcome(&report, admins).0, Outcome::Fail, "{whom}");
+    }
+}
+
+#[test]
 fn a_role_of_a_namespace_that_no_file_holds_is_unclear_too() {
     let bound = binding("reader")
         .replacen("ClusterRoleBinding", "RoleBinding", 1)
