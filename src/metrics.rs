@@ -3,11 +3,14 @@
 mod shown;
 mod table;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::Duration,
+};
 
 use prometheus::{
     Encoder, Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Registry, TextEncoder,
+    IntGaugeVec, Registry, TextEncoder, core::Collector as _,
 };
 
 use self::shown::Shown;
@@ -19,7 +22,7 @@ use crate::{
         space::Space,
         words::{ActionResult, End},
     },
-    inventory::{Inventory, Sym},
+    inventory::{Inventory, Kind, Sym},
     verdict::Outcome,
 };
 
@@ -188,6 +191,32 @@ impl Metrics {
         ] {
             metric.forget(policy);
         }
+        if let Some(policy) = policy {
+            self.forget_counters(policy);
+        }
+    }
+
+    /// Removes the counters of a policy that is gone: names that are made up would pile up.
+    fn forget_counters(&self, policy: &str) {
+        for counter in [
+            &self.drift,
+            &self.remediation,
+            &self.contended,
+            &self.ended,
+            &self.budget,
+        ] {
+            for family in counter.collect() {
+                for series in family.get_metric() {
+                    let labels = series.get_label().iter();
+                    let labels: HashMap<&str, &str> =
+                        labels.map(|label| (label.name(), label.value())).collect();
+                    if labels.get("policy") == Some(&policy) {
+                        // It was collected just now.
+                        let _ = counter.remove(&labels);
+                    }
+                }
+            }
+        }
     }
 
     /// Notes how much of its budget a policy has used.
@@ -225,7 +254,9 @@ impl Metrics {
 
     /// Brings what is known of the inventory up to date; once a second, not per scrape.
     pub fn inventory(&self, inventory: &Inventory, now: Duration) {
+        let mut unwatched: BTreeSet<Kind> = Kind::ALL.iter().copied().collect();
         for (kind, availability, age) in inventory.freshness.iter(now) {
+            unwatched.remove(&kind);
             let name = [kind.info().kind];
             self.watch_staleness
                 .with_label_values(&name)
@@ -236,6 +267,13 @@ impl Metrics {
             let held = i64::try_from(inventory.count(kind)).unwrap_or(i64::MAX);
             self.inventory_objects.with_label_values(&name).set(held);
             self.watch_gaps.with_label_values(&name); // from 0 on: see `begin`
+        }
+        for kind in unwatched {
+            let name = [kind.info().kind];
+            // Most were never shown.
+            let _ = self.watch_staleness.remove_label_values(&name);
+            let _ = self.watch_available.remove_label_values(&name);
+            let _ = self.inventory_objects.remove_label_values(&name);
         }
     }
 
@@ -334,4 +372,44 @@ impl Metrics {
 /// A count as a gauge holds it.
 fn whole(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inventory::Availability;
+
+    #[test]
+    fn counters_go_with_their_policy() {
+        let metrics = Metrics::new().unwrap();
+        for policy in ["gone", "stays"] {
+            let drift = Measure::Drift {
+                policy: policy.into(),
+                control: "net-host-network",
+            };
+            metrics.count(&[drift], Duration::ZERO);
+        }
+        metrics.forget_policy(Some("gone"));
+        let text = metrics.render().unwrap();
+        assert!(!text.contains("gone") && text.contains("policy=\"stays\""));
+        metrics.forget_policy(None);
+        // Whoever leads again counts on.
+        assert!(metrics.render().unwrap().contains("policy=\"stays\""));
+    }
+
+    #[test]
+    fn a_kind_that_is_not_watched_any_more_is_not_stale() {
+        let metrics = Metrics::new().unwrap();
+        let mut inventory = Inventory::default();
+        let forbidden = Availability::Forbidden("no right".to_owned());
+        inventory
+            .freshness
+            .set(Kind::Namespace, forbidden, Duration::ZERO);
+        metrics.inventory(&inventory, Duration::ZERO);
+        let shown = || metrics.render().unwrap();
+        assert!(shown().contains("probity_watch_available{kind=\"Namespace\"} 0"));
+        inventory.freshness.forget(Kind::Namespace);
+        metrics.inventory(&inventory, Duration::ZERO);
+        assert!(!shown().contains("probity_watch_available{kind=\"Namespace\"}"));
+    }
 }

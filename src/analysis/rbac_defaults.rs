@@ -95,6 +95,15 @@ pub fn of(minor: Option<u32>) -> Option<Defaults> {
     Some(Defaults { bit: 1 << position })
 }
 
+/// What a default role holds at the newest version that is pinned, and whether that is all: others
+/// may add to the roles that aggregate. `None` where no version has such a role.
+pub fn newest(kind: Kind, namespace: &str, name: &str) -> Option<(Vec<Rule>, bool)> {
+    let newest = of(DATA.minors.iter().max().copied())?;
+    let role = newest.role(kind, namespace, name)?;
+    let rules = newest.rules(role).into_iter().map(RuleRow::unpacked);
+    Some((rules.collect(), role.4.is_empty()))
+}
+
 /// Whether any server version has a role of this name.
 fn any_role(kind: Kind, namespace: &str, name: &str) -> bool {
     Defaults { bit: u32::MAX }

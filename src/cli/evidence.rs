@@ -114,22 +114,41 @@ fn from_log(log: &Path, name: &str) -> Result<AuditPeriodSpec, Failure> {
 const PARTS: [&str; 3] = ["wal", "tile", "checkpoint"];
 
 /// The entries of a log, with what they keep in blobs as far as an account needs it.
-pub(super) fn entries(
-    log: &Path,
-) -> Result<impl Iterator<Item = Result<Entry, Failure>> + use<>, Failure> {
+pub(super) struct Entries {
+    folder: PathBuf,
+    reader: Reader,
+}
+
+impl Entries {
+    /// What could not be read, and is in none of the entries.
+    pub(super) fn damaged(&self) -> &[String] {
+        self.reader.damaged()
+    }
+}
+
+impl Iterator for Entries {
+    type Item = Result<Entry, Failure>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let entry = self.reader.next_whole()?;
+        Some(entry.map_err(|error| unreadable(&self.folder, &error)))
+    }
+}
+
+fn unreadable(folder: &Path, error: &dyn std::fmt::Display) -> Failure {
+    let folder = folder.display();
+    format!("the evidence log in {folder} can't be read: {error}")
+}
+
+/// Opens a log.
+pub(super) fn entries(log: &Path) -> Result<Entries, Failure> {
     if !log.is_dir() {
         return Err(format!(
             "{} is no folder: name the folder of an evidence log",
             log.display()
         ));
     }
-    let folder = log.to_owned();
-    let explain = move |error: &dyn std::fmt::Display| {
-        format!(
-            "the evidence log in {} can't be read: {error}",
-            folder.display()
-        )
-    };
+    let explain = |error: &dyn std::fmt::Display| unreadable(log, error);
     // Of a folder of something else it would be said that nothing is known of the period: that is not what was asked.
     let logs = epochs::list(log).map_err(|error| explain(&error))?;
     let is_log = |dir: &PathBuf| PARTS.iter().any(|part| dir.join(part).exists());
@@ -139,11 +158,11 @@ pub(super) fn entries(
             log.display()
         ));
     }
-    let mut reader = Reader::open(log).map_err(|error| explain(&error))?;
-    Ok(std::iter::from_fn(move || {
-        let entry = reader.next_whole()?;
-        Some(entry.map_err(|error| explain(&error)))
-    }))
+    let reader = Reader::open(log).map_err(|error| explain(&error))?;
+    Ok(Entries {
+        folder: log.to_owned(),
+        reader: reader.past_damage(),
+    })
 }
 
 /// A value as lines of JSON for people and programs.

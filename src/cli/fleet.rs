@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde::Serialize;
 
-use super::{Failure, verify::read_key};
+use super::{Failure, trust::read_key};
 use crate::evidence::{
     LogError, epochs,
     index::{self, Days, Span},

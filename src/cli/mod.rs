@@ -38,6 +38,7 @@ mod run;
 mod sample;
 mod scan;
 mod status;
+mod trust;
 mod undo;
 mod verify;
 
@@ -176,7 +177,7 @@ async fn command(command: Command) -> Result<ExitCode, (Failure, ExitCode)> {
         Command::NewKey(arguments) => new_key::run(&arguments),
         Command::Prove(arguments) => prove::run(&arguments),
         Command::Period(arguments) => period::run(&arguments),
-        Command::Report(arguments) => report::run(&arguments),
+        Command::Report(arguments) => return judged(report::run(&arguments)),
         Command::Sample(arguments) => sample::run(&arguments),
         Command::Controls(arguments) => controls::run(&arguments),
         Command::Explain(arguments) => explain::run(arguments).await,

@@ -26,9 +26,11 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let wanted = arguments.asked.wanted()?;
     let mut account = Account::new(wanted.frame);
-    for entry in entries(&arguments.asked.log)? {
+    let mut entries = entries(&arguments.asked.log)?;
+    for entry in &mut entries {
         account.take(&entry?, &mut NumbersOnly);
     }
+    account.damaged(entries.damaged());
     let summary = account.finish(Timestamp::now(), &mut NumbersOnly);
     if arguments.readiness {
         let readiness = readiness(&summary, &wanted.spec.criteria);

@@ -9,16 +9,17 @@ use std::{
 
 use clap::Args;
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 
 use super::{
     Failure,
     evidence::{Asked, Wanted, entries},
+    trust::TrustArguments,
+    verify::checked,
 };
 use crate::{
-    evidence::{LogError, epochs, key::PrivateKey, note::Signer},
+    evidence::{LogError, copy, key::PrivateKey, note::Signer, verify::Trust},
     period::{Account, Summary},
-    report::{self, Collector, Facts, Folder, Pack},
+    report::{self, Collector, Facts, Folder, Pack, ReportError, Verified},
 };
 
 /// Arguments of `probity report`.
@@ -44,16 +45,23 @@ pub(super) struct Arguments {
     /// Sign the statement over the pack with this Ed25519 key (PKCS#8 PEM): your own, not that of the log.
     #[arg(long, value_name = "FILE")]
     signing_key: Option<PathBuf>,
+    #[command(flatten)]
+    trust: TrustArguments,
 }
 
-/// Writes the pack beside its place, and moves it there when it is complete.
-pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+/// The folder of the log in a pack.
+const LOG: &str = "log";
+
+/// Writes the pack beside its place, and moves it there when it is complete. Returns whether the log is what it claims to
+/// be: a pack is made either way, and says so.
+pub(super) fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let Arguments {
         period,
         log,
         out,
         since_period_end,
         signing_key,
+        trust,
     } = arguments;
     if out.exists() {
         return Err(format!(
@@ -70,8 +78,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         wanted = wanted.since_its_end(Timestamp::now())?;
     }
     let signer = signing_key.as_deref().map(signer).transpose()?;
+    let trust = trust.read()?;
     let aside = Aside::beside(out)?;
-    let summary = write(&aside, &wanted, log, signer)?;
+    let copied = aside.folder.join(LOG);
+    let sources = Sources {
+        log,
+        copied: &copied,
+        trust: &trust,
+    };
+    let (summary, verified) = write(&aside, &wanted, &sources, signer)?;
     aside.settle(out)?;
     let deviations: u64 = summary
         .controls
@@ -87,7 +102,23 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     for warning in &summary.warnings {
         println!("Note: {warning}.");
     }
-    Ok(())
+    for problem in &verified.problems {
+        println!("WRONG: {problem}");
+    }
+    if !verified.whole {
+        println!(
+            "NOT VERIFIED: the log is not what it claims to be. The pack says so on its first page"
+        );
+    }
+    Ok(verified.whole)
+}
+
+/// Where the log is, and what is known of it.
+struct Sources<'a> {
+    log: &'a Path,
+    /// Where its copy in the pack lies.
+    copied: &'a Path,
+    trust: &'a Trust,
 }
 
 /// What signs with the key in a file.
@@ -101,90 +132,61 @@ fn signer(path: &Path) -> Result<Arc<Signer>, Failure> {
 fn write(
     folder: &dyn Folder,
     wanted: &Wanted,
-    log: &Path,
+    sources: &Sources<'_>,
     signer: Option<Arc<Signer>>,
-) -> Result<Summary, Failure> {
+) -> Result<(Summary, Verified), Failure> {
     let explain = |error: report::ReportError| {
         format!("{error}. Nothing was left behind; make room or name another folder, and try again")
-    };
-    let facts = Facts {
-        spec: wanted.spec.clone(),
-        version: env!("CARGO_PKG_VERSION"),
-        binary_digest: super::run::own_digest().ok(),
-        signer,
     };
     let pack = Pack::new(folder);
     let mut collector = Collector::new(&pack, &wanted.frame).map_err(explain)?;
     let mut account = Account::new(wanted.frame.clone());
-    for entry in entries(log)? {
+    let mut entries = entries(sources.log)?;
+    for entry in &mut entries {
         let entry = entry?;
         collector.note(&entry);
         account.take(&entry, &mut collector);
     }
+    account.damaged(entries.damaged());
     let summary = account.finish(Timestamp::now(), &mut collector);
-    copy_log(folder, &pack, log, &summary)?;
+    copy_log(&pack, sources.log, &summary)?;
+    let found = checked(sources.copied, sources.trust)
+        .map_err(|error| format!("the log can't be verified: {error}. Nothing was left behind"))?;
+    let facts = Facts {
+        spec: wanted.spec.clone(),
+        version: env!("CARGO_PKG_VERSION"),
+        binary_digest: super::run::own_digest().ok(),
+        verified: Verified::from(&found),
+        signer,
+    };
     report::finish(&pack, collector, &summary, &facts).map_err(explain)?;
-    Ok(summary)
+    Ok((summary, facts.verified))
+}
+
+/// Why the log can't be copied.
+#[derive(Debug, thiserror::Error)]
+enum CopyError {
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(transparent)]
+    Pack(#[from] ReportError),
 }
 
 /// Copies the logs into the pack, and the keys that they name. The private key lies beside them and stays there.
-fn copy_log(
-    folder: &dyn Folder,
-    pack: &Pack<'_>,
-    data: &Path,
-    summary: &Summary,
-) -> Result<(), Failure> {
+fn copy_log(pack: &Pack<'_>, data: &Path, summary: &Summary) -> Result<(), Failure> {
     let explain = |error: &dyn std::fmt::Display| {
         format!("the log can't be copied into the pack: {error}. Nothing was left behind")
     };
-    for log in epochs::list(data).map_err(|error| explain(&error))? {
-        let name = log.file_name().unwrap_or_default().display().to_string();
-        for part in PARTS {
-            let from = log.join(part);
-            let name = format!("log/{name}/{part}");
-            copy(folder, pack, &from, &name).map_err(|error| explain(&error))?;
-        }
-    }
+    copy::each(data, |path, content| -> Result<(), CopyError> {
+        Ok(pack.write(&format!("{LOG}/{}", path.display()), content)?)
+    })
+    .map_err(|error| explain(&error))?;
     for begun in &summary.logs {
         let key = format!("{}\n", begun.key);
         let name = format!("keys/{}.vkey", begun.origin.replace('/', "_"));
         pack.write(&name, key.as_bytes())
             .map_err(|error| explain(&error))?;
     }
-    Ok(())
-}
-
-/// What a log consists of: its heads, the tree, large values, entries. Heads first: where the log is being written, all that
-/// they cover is there already.
-const PARTS: [&str; 5] = ["checkpoints.jsonl", "checkpoint", "tile", "blobs", "wal"];
-
-/// Copies a file or a folder, if it is there.
-fn copy(folder: &dyn Folder, pack: &Pack<'_>, from: &Path, name: &str) -> io::Result<()> {
-    if from.is_dir() {
-        let entries = fs::read_dir(from)?.collect::<io::Result<Vec<_>>>()?;
-        for entry in entries {
-            let name = format!("{name}/{}", entry.file_name().display());
-            copy(folder, pack, &entry.path(), &name)?;
-        }
-        return Ok(());
-    }
-    let mut source = match File::open(from) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        source => source?,
-    };
-    let mut target = folder.create(name)?;
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        let read = io::Read::read(&mut source, &mut buffer)?;
-        let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else {
-            break;
-        };
-        hash.update(bytes);
-        target.write_all(bytes)?;
-    }
-    target.flush()?;
-    pack.note(name, crate::engine::hex(&hash.finalize()));
     Ok(())
 }
 
@@ -335,7 +337,13 @@ mod tests {
         for room in [0, 100, 2000, 8000] {
             let aside = Aside::beside(&out).unwrap();
             let full = Full(&aside, std::rc::Rc::new(room.into()));
-            let problem = write(&full, &wanted, &log, None).unwrap_err();
+            let copied = aside.folder.join(LOG);
+            let sources = Sources {
+                log: &log,
+                copied: &copied,
+                trust: &Trust::default(),
+            };
+            let problem = write(&full, &wanted, &sources, None).unwrap_err();
             assert!(
                 problem.contains("can't be written") && problem.contains("make room"),
                 "{problem}"
@@ -354,6 +362,7 @@ mod tests {
             out: out.clone(),
             since_period_end: false,
             signing_key: None,
+            trust: TrustArguments::default(),
         };
         run(&asked).unwrap();
         assert!(out.join("SHA256SUMS").is_file() && out.join("index.html").is_file());
@@ -371,6 +380,7 @@ mod tests {
             out,
             since_period_end: false,
             signing_key: key,
+            trust: TrustArguments::default(),
         });
         let left = fs::read_dir(folder.join("packs")).unwrap().count();
         assert_eq!(left, 0, "no half-written pack");

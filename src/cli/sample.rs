@@ -33,9 +33,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let wanted = arguments.asked.wanted()?;
     let mut account = Account::new(wanted.frame);
     let mut sampler = Sampler::new(&arguments.control);
-    for entry in entries(&arguments.asked.log)? {
+    let mut entries = entries(&arguments.asked.log)?;
+    for entry in &mut entries {
         account.take(&entry?, &mut sampler);
     }
+    account.damaged(entries.damaged());
     let summary = account.finish(Timestamp::now(), &mut sampler);
     let ours = |operation: &&Operation| *operation.control == *arguments.control;
     if !summary.controls.iter().any(|operation| ours(&operation)) {

@@ -393,6 +393,17 @@ pub struct Verdict {
     pub proposal: Option<Cow<'static, str>>,
     /// What to record at this `Pass`, so that it can be put back.
     pub keep: Option<Arc<Kept>>,
+    /// Who accepts the failure. The engine says so, no control.
+    pub accepted: Option<Box<Acceptance>>,
+}
+
+/// The exception that accepts a failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acceptance {
+    /// Its kind, namespace and name, for people.
+    pub by: String,
+    /// Whether somebody approved it; nobody has where the glass was broken.
+    pub approved: bool,
 }
 
 impl Verdict {
@@ -412,6 +423,7 @@ impl Verdict {
             remedy: None,
             proposal: None,
             keep: None,
+            accepted: None,
         }
     }
 

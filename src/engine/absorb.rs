@@ -215,9 +215,13 @@ impl Engine {
         };
         let subject = &judged.subject;
         let old = instance.rows.remove(subject);
+        let inherited = instance.inherited.remove(subject);
         let outcome = verdict.outcome;
         let cause = caused(before.map(|verdict| verdict.outcome), outcome, judged.cause);
-        let unchanged = before.is_some_and(|b| b.outcome == outcome && b.reason == verdict.reason);
+        let unchanged = before.is_some_and(|b| {
+            let same = b.outcome == outcome && b.reason == verdict.reason;
+            same && b.accepted == verdict.accepted
+        });
         let before = before.map(|verdict| verdict.outcome);
         let unseen = match &old {
             Some(row) => row.unseen,
@@ -237,6 +241,7 @@ impl Engine {
                 opened: now.wall,
                 cause,
                 mended: false,
+                before: inherited.filter(|_| cause == Cause::Policy),
             }),
             // What can't be seen has not ended.
             (Outcome::Unknown, open) => open.clone(),

@@ -84,6 +84,16 @@ pub(super) struct Deviation {
     pub(super) cause: Cause,
     /// Whether we have put it right: the next `Pass` is our doing.
     pub(super) mended: bool,
+    /// Why and when it opened under another definition, where the policy was edited while it was
+    /// open: to whoever is told of it, it is still that one.
+    pub(super) before: Option<(Cause, Timestamp)>,
+}
+
+impl Deviation {
+    /// Why and when it first opened, whatever was edited since.
+    pub(super) fn first(&self) -> (Cause, Timestamp) {
+        self.before.unwrap_or((self.cause, self.opened))
+    }
 }
 
 /// A rule through a scope.
@@ -101,6 +111,8 @@ pub(super) struct Instance {
     /// Those namespaces in scope that have subjects.
     covered: BTreeSet<Sym>,
     pub(super) counts: Counts,
+    /// Deviations that were open in the instance that a policy left for this one.
+    pub(super) inherited: BTreeMap<Subject, (Cause, Timestamp)>,
     /// Whether its rule can see: a copy, for those who only look at instances.
     pub(super) sight: Sight,
     /// Whether it holds all that its rule said.
@@ -131,6 +143,7 @@ impl Instance {
             rows: BTreeMap::new(),
             covered: BTreeSet::new(),
             counts: Counts::default(),
+            inherited: BTreeMap::new(),
             sight: Sight::Unsettled,
             filled: false,
             introduced: false,

@@ -73,13 +73,14 @@ impl Engine {
         }
         let rows = instance.rows.values();
         for deviation in rows.filter_map(|row| row.deviation.as_ref()) {
-            let origin = match deviation.cause {
+            let (cause, opened) = deviation.first();
+            let origin = match cause {
                 Cause::Policy | Cause::Visibility => Origin::Baseline,
                 _ => Origin::New,
             };
-            let (count, oldest) = open.entry(origin).or_insert((0, deviation.opened));
+            let (count, oldest) = open.entry(origin).or_insert((0, opened));
             *count += 1;
-            *oldest = deviation.opened.min(*oldest);
+            *oldest = opened.min(*oldest);
         }
         open
     }

@@ -11,7 +11,7 @@ use crate::{
     evidence::{
         Entry,
         body::{Body, Content, SubjectRef},
-        words::{self, BrakeState, Change},
+        words::{self, BrakeState, Change, End},
     },
     inventory::{
         Interner, Kind, Sym, Uid,
@@ -35,6 +35,8 @@ type RowKey = (Sym, String, String);
 #[derive(Debug, Default)]
 pub struct Memory {
     rows: BTreeMap<RowKey, Known>,
+    /// Deviations that ended because a policy was edited.
+    left: BTreeMap<RowKey, (words::Cause, Timestamp)>,
     kept: BTreeMap<(String, String), Value>,
     enforce_since: BTreeMap<(Sym, String), Timestamp>,
     /// Hash of each policy's spec, and whether it was suspended.
@@ -153,6 +155,17 @@ impl Memory {
                 said.control.to_string(),
                 name_of(&said.subject),
             );
+            let known = self.rows.get(&key).and_then(|row| row.deviation.as_ref());
+            if matches!(said.ended, Some(End::DefinitionChanged | End::ScopeChanged))
+                && let Some(first) = known.map(Deviation::first)
+            {
+                self.left.insert(key.clone(), first);
+            }
+            let left = match known {
+                Some(open) if Some(&open.id) == said.deviation.as_ref() => open.before,
+                _ if said.cause == words::Cause::Policy => self.left.remove(&key),
+                _ => None,
+            };
             let Some(to) = said.to else {
                 self.rows.remove(&key);
                 continue;
@@ -167,6 +180,7 @@ impl Memory {
                     opened: said.opened.unwrap_or(at),
                     cause: self.cause_of(&key, id).unwrap_or(said.cause),
                     mended: false,
+                    before: left,
                 });
             let reference = said.subject.clone();
             let known = Known {

@@ -43,7 +43,10 @@ pub use self::{
 };
 use super::{Engine, Now, digest};
 use crate::{
-    api::{AttestationPhase, DecisionVerdict, ExceptionKind, PeopleKind, PeopleObject},
+    api::{
+        AttestationPhase, DecisionVerdict, ExceptionKind, ExceptionPhase, PeopleKind, PeopleObject,
+        ReviewPhase,
+    },
     controls::Observation,
     evidence::words::{Cause, Step},
     inventory::Sym,
@@ -102,6 +105,18 @@ enum Stand {
     Attestation(AttestationState),
     Review(ReviewState),
     Period(Box<PeriodState>),
+}
+
+impl Stand {
+    /// Whether what was decided does not count, such as by the one who asked.
+    fn is_invalid(&self) -> bool {
+        match self {
+            Self::Exception(state) => state.phase == ExceptionPhase::Invalid,
+            Self::Attestation(state) => state.phase == AttestationPhase::Invalid,
+            Self::Review(state) => state.phase == ReviewPhase::Invalid,
+            Self::Period(_) => false,
+        }
+    }
 }
 
 /// What the log is told of an object.

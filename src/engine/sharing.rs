@@ -1,11 +1,14 @@
 //! Which policies share an instance, and which instances share a rule.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{
     Engine, Now,
     instance::{Instance, Key},
-    policies::Policy,
+    policies::{Policy, PolicyControl},
     rule::{Rule, RuleId, RuleKey},
 };
 use crate::{
@@ -110,8 +113,36 @@ impl Engine {
                 End::DefinitionChanged if scope_only => End::ScopeChanged,
                 end => end,
             };
+            self.bequeath(control, name);
             self.close_for(control.instance, name, end);
             self.drop_member(control.instance, name);
+        }
+    }
+
+    /// Tells the instance in which a policy has this control now what was open in the one before.
+    fn bequeath(&mut self, control: &PolicyControl, name: &Sym) {
+        let policy = self.policies.get(name);
+        let heir = policy.and_then(|policy| policy.control(control.id));
+        let Some(heir) = heir.map(|heir| heir.instance) else {
+            return;
+        };
+        // What happens while it is suspended is held against nobody.
+        let old = self.instances.get(&control.instance);
+        let Some(old) = old.filter(|old| !old.key.suspended) else {
+            return;
+        };
+        let open = old.rows.iter().filter_map(|(subject, row)| {
+            let deviation = row.deviation.as_ref()?;
+            Some((subject.clone(), deviation.first()))
+        });
+        let open: BTreeMap<_, _> = open.collect();
+        // One that is filled already has its own, of another policy.
+        if let Some(heir) = self
+            .instances
+            .get_mut(&heir)
+            .filter(|heir| !heir.filled && !heir.key.suspended)
+        {
+            heir.inherited.extend(open);
         }
     }
 

@@ -41,6 +41,16 @@ impl Engine {
                 self.latch_again(policy, registered.info.id, release);
             }
         }
+        // Whoever lost the lease for a while has them still.
+        for ((policy, control), brake) in &self.brakes {
+            if brake.latched.is_some() {
+                self.out.measures.push(Measure::Brake {
+                    policy: policy.clone(),
+                    control,
+                    latched: true,
+                });
+            }
+        }
         for (target, until) in self.memory.take_truces(now.wall) {
             // The entry names the object; which of its fields was contended no longer matters.
             for path in std::iter::once(None).chain((0..MOST_PATHS).map(Some)) {

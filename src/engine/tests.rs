@@ -34,6 +34,7 @@ pub(super) struct Drive {
     said: Vec<Record>,
     pub(super) actions: Vec<Action>,
     drills: Vec<DrillWrite>,
+    pub(super) measures: Vec<Measure>,
     statuses: BTreeMap<String, ControlPolicyStatus>,
     pub(super) remarks: Vec<Remark>,
     objects: BTreeMap<(Kind, String, String), Value>,
@@ -57,6 +58,7 @@ impl Drive {
             said: Vec::new(),
             actions: Vec::new(),
             drills: Vec::new(),
+            measures: Vec::new(),
             statuses: BTreeMap::new(),
             remarks: Vec::new(),
             objects: BTreeMap::new(),
@@ -104,6 +106,7 @@ impl Drive {
         self.actions.extend(round.actions);
         self.remarks.extend(round.remarks);
         self.drills.extend(round.drills);
+        self.measures.extend(round.measures);
         for (name, status) in round.statuses {
             self.statuses.insert(name.to_string(), status);
         }

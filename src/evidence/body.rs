@@ -19,7 +19,7 @@ use serde_json::Value;
 
 pub use self::act::{ActionOutcome, Brake, Contended, Intent, Kept, Pause};
 pub use self::drill::{CameBack, Drill};
-pub use self::people::{Excluded, Export, ObjectChange, Scope, Scoped};
+pub use self::people::{Excluded, Export, INVALID, ObjectChange, Scope, Scoped};
 pub use self::tree::{Anchored, Epoch, KeyChange, Pruned};
 use super::blob::BlobRef;
 use super::words::{Cause, Change, End, Freshness};

@@ -20,34 +20,42 @@ const TRIES: usize = 5;
 type Copied = (PathBuf, Vec<u8>);
 
 /// Writes the logs of a data folder as a tar archive, which `verify` reads.
-///
-/// What is in it fits together: tiles never change and are copied first; segments, which go once their entries are in
-/// tiles, are copied with a checkpoint that was the latest before and after.
 pub fn archive(data: &Path, to: &mut dyn Write) -> Result<(), LogError> {
     let mut archive = Builder::new(to);
+    each(data, |path, content| {
+        let mut header = Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        archive
+            .append_data(&mut header, path, content)
+            .at("write to the archive", path)
+    })?;
+    archive.finish().at("write to the archive", data)
+}
+
+/// Hands each file of the logs of a data folder to `put`, with its path in a folder that `verify` reads: `epochs/NAME/…`.
+///
+/// What is in them fits together: tiles never change and are copied first; segments, which go once their entries are in
+/// tiles, are copied with a checkpoint that was the latest before and after.
+pub fn each<E: From<LogError>>(
+    data: &Path,
+    mut put: impl FnMut(&Path, &[u8]) -> Result<(), E>,
+) -> Result<(), E> {
     for log in epochs::list(data)? {
         let name = log.file_name().map_or_else(|| "log".into(), PathBuf::from);
-        let folder = Path::new("epochs").join(name);
-        let mut put = |path: &Path, content: &[u8]| {
-            let mut header = Header::new_gnu();
-            header.set_size(content.len() as u64);
-            header.set_mode(0o644);
-            archive
-                .append_data(&mut header, folder.join(path), content)
-                .at("write to the archive", path)
-        };
+        let folder = Path::new(epochs::EPOCHS).join(name);
         let mut done = BTreeSet::new();
         for path in lasting(&log)? {
             if let Some(content) = read(&log, &path)? {
-                put(&path, &content)?;
+                put(&folder.join(&path), &content)?;
                 done.insert(path);
             }
         }
         for (path, content) in end(&log, &done)? {
-            put(&path, &content)?;
+            put(&folder.join(&path), &content)?;
         }
     }
-    archive.finish().at("write to the archive", data)
+    Ok(())
 }
 
 /// What is left of a log once `done` is copied, with the checkpoint that all of it belongs to.

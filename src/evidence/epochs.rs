@@ -28,7 +28,8 @@ use super::storage::{Disk, Storage, create_folders};
 use super::store::{self, Store};
 use super::writer::Log;
 
-const EPOCHS: &str = "epochs";
+/// The folder of the logs in a data folder.
+pub(super) const EPOCHS: &str = "epochs";
 
 /// How logs are named: the time at which they begin.
 const NAME: &str = "%Y%m%dT%H%M%SZ";

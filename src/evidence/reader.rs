@@ -19,6 +19,9 @@ pub struct Reader {
     entries: RawEntries,
     later: std::vec::IntoIter<PathBuf>,
     failed: bool,
+    /// Whether a later log is read on where this one is damaged, and what was not read.
+    past_damage: bool,
+    damaged: Vec<String>,
 }
 
 impl Reader {
@@ -31,6 +34,8 @@ impl Reader {
             dir,
             later: logs,
             failed: false,
+            past_damage: false,
+            damaged: Vec::new(),
         })
     }
 
@@ -42,6 +47,8 @@ impl Reader {
             dir,
             later: Vec::new().into_iter(),
             failed: false,
+            past_damage: false,
+            damaged: Vec::new(),
         })
     }
 
@@ -56,6 +63,8 @@ impl Reader {
             dir: log.to_owned(),
             later: later.into_iter(),
             failed: false,
+            past_damage: false,
+            damaged: Vec::new(),
         })
     }
 
@@ -73,6 +82,19 @@ impl Reader {
         Some(entry)
     }
 
+    /// Reads on in the next log where one is damaged and a later one followed it: what the operator itself does. What was
+    /// not read is in [`Self::damaged`].
+    #[must_use]
+    pub fn past_damage(mut self) -> Self {
+        self.past_damage = true;
+        self
+    }
+
+    /// What was not read so far because it is damaged: log, file and byte of each.
+    pub fn damaged(&self) -> &[String] {
+        &self.damaged
+    }
+
     /// The folder of the log that the last entry is of: its blobs are there.
     pub fn folder(&self) -> &Path {
         &self.dir
@@ -80,8 +102,21 @@ impl Reader {
 
     fn step(&mut self) -> Result<Option<Entry>, LogError> {
         loop {
-            if let Some(raw) = self.entries.next().transpose()? {
-                return decode(&self.dir, &raw).map(Some);
+            let raw = self.entries.next().transpose();
+            match raw.and_then(|raw| raw.map(|raw| decode(&self.dir, &raw)).transpose()) {
+                Ok(None) => {}
+                Err(LogError::Corrupt {
+                    path,
+                    offset,
+                    reason,
+                }) if self.past_damage && !self.later.as_slice().is_empty() => {
+                    let file = path.strip_prefix(&self.dir).unwrap_or(&path);
+                    let log = self.dir.file_name().unwrap_or_default();
+                    let (file, log) = (file.display(), log.display());
+                    self.damaged
+                        .push(format!("{log}/{file} at byte {offset}: {reason}"));
+                }
+                entry => return entry,
             }
             let Some(dir) = self.later.next() else {
                 return Ok(None);

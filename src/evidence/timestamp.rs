@@ -97,13 +97,25 @@ impl Authorities {
         if certificates.is_empty() {
             return Err("it holds no certificate in PEM".to_owned());
         }
-        let anchor = |certificate| {
-            anchor_from_trusted_cert(certificate)
-                .map(|anchor| anchor.to_owned())
-                .map_err(|error| format!("a certificate can't be used: {error}"))
-        };
+        let mut anchors = Vec::new();
+        for certificate in &certificates {
+            let explain =
+                |error: &dyn std::fmt::Display| format!("a certificate can't be used: {error}");
+            let parsed = Certificate::from_der(certificate).map_err(|error| explain(&error))?;
+            let parsed = parsed.tbs_certificate;
+            if parsed.subject == parsed.issuer {
+                let anchor =
+                    anchor_from_trusted_cert(certificate).map_err(|error| explain(&error))?;
+                anchors.push(anchor.to_owned());
+            }
+        }
+        if anchors.is_empty() {
+            return Err(
+                "it holds no root, a certificate that its own subject issued: add it".to_owned(),
+            );
+        }
         Ok(Self {
-            anchors: certificates.iter().map(anchor).collect::<Result<_, _>>()?,
+            anchors,
             certificates,
         })
     }

@@ -43,6 +43,8 @@ pub(crate) struct Following {
     standings: Standings,
     /// The folder of each log, by its number in the account.
     folders: BTreeMap<u32, PathBuf>,
+    /// What could not be read.
+    damaged: Vec<String>,
     /// Where to read on: the folder of a log, and a number.
     next: Option<(PathBuf, u64)>,
 }
@@ -127,6 +129,7 @@ impl Following {
             account: Account::new(asked.frame.clone()),
             standings: Standings::new(from),
             folders: BTreeMap::new(),
+            damaged: Vec::new(),
             next: None,
             asked,
         }
@@ -137,7 +140,8 @@ impl Following {
         let mut reader = match &self.next {
             Some((log, seq)) => Reader::open_at(data, log, *seq)?,
             None => Reader::open(data)?,
-        };
+        }
+        .past_damage();
         while let Some(entry) = reader.next_whole() {
             let entry = entry?;
             self.account.take(&entry, &mut self.standings);
@@ -149,7 +153,11 @@ impl Following {
             }
             self.next = Some((folder, entry.seq + 1));
         }
+        if self.damaged.is_empty() {
+            self.damaged = reader.damaged().to_vec();
+        }
         let mut standings = self.standings.clone();
+        self.account.damaged(&self.damaged);
         let summary = self.account.clone().finish(now.wall, &mut standings);
         let mut standing = standings.standing(&summary);
         self.find_roots(&mut standing)?;

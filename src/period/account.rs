@@ -58,6 +58,8 @@ pub struct Account {
     pub(super) logs: Vec<LogBegin>,
     /// Namespaces out of scope, by track.
     pub(super) excluded: BTreeMap<usize, LeftOut>,
+    /// Parts of logs that could not be read.
+    pub(super) damaged: Vec<String>,
     /// Whether the last thing that the operator said was that it stops.
     stopped: bool,
     whole: BTreeMap<usize, super::numbers::Tally>,
@@ -86,6 +88,7 @@ impl Account {
             runs: Vec::new(),
             logs: Vec::new(),
             excluded: BTreeMap::new(),
+            damaged: Vec::new(),
             stopped: false,
             whole: BTreeMap::new(),
         }
@@ -100,6 +103,11 @@ impl Account {
         for known in self.clock.hold(entry) {
             self.dated(&known.entry, known.at, known.ahead, sink);
         }
+    }
+
+    /// Notes which parts of the logs could not be read: what they say counts for nothing.
+    pub fn damaged(&mut self, parts: &[String]) {
+        self.damaged = parts.to_vec();
     }
 
     /// Takes in what is held back because its time was in doubt.
@@ -308,6 +316,10 @@ impl Account {
                 self.tracks[*position].leave(why, end, moment, &self.blind, sink);
             }
         };
+        if said.change == Change::Created {
+            // The log knows nothing of the one before: what lasted there is not known to last.
+            leave(&known, "the log before it was lost", End::Unobservable);
+        }
         if said.change == Change::Deleted {
             leave(&known, "the policy was deleted", End::PolicyDeleted);
             return;

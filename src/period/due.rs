@@ -15,7 +15,7 @@ use crate::{
     api::period::parse_duration,
     controls::Family,
     evidence::{
-        body::{Content, Kept, Name, ObjectChange},
+        body::{Content, INVALID, Kept, Name, ObjectChange},
         words::Step,
     },
 };
@@ -118,6 +118,9 @@ impl Occurrences {
         };
         let key = (control, name.0, name.1);
         match said.step {
+            Step::Approved if said.reason.as_deref() == Some(INVALID) => {
+                self.attested.remove(&key);
+            }
             Step::Approved => {
                 let until = said.expires;
                 let approved = at;

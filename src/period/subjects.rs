@@ -75,7 +75,7 @@ impl Subjects {
     pub(super) fn id(&mut self, subject: &SubjectRef) -> SubjectId {
         let asked = SubjectId(Arc::new(subject.clone()));
         if let Some(known) = self.known.get(&asked)
-            && (!known.0.uid.is_empty() || subject.uid.is_empty())
+            && (known.0.uid == subject.uid || subject.uid.is_empty())
         {
             return known.clone();
         }

@@ -352,6 +352,11 @@ impl Account {
                 "retention has removed the first {removed} entries of the log, but for those that still matter: of that time only what lasts is known"
             ));
         }
+        for part in &self.damaged {
+            warnings.push(format!(
+                "a part of the evidence is damaged and was not read, what it says counts for nothing: {part}"
+            ));
+        }
         if self.logs.len() > 1 {
             let logs = self.logs.len();
             warnings.push(format!(

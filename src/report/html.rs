@@ -153,6 +153,7 @@ fn index(summary: &Summary, facts: &Facts) -> Value {
         "period_changes": summary.period_changes,
         "log": summary.log,
         "version": facts.version,
+        "verified": facts.verified,
     })
 }
 

@@ -34,7 +34,42 @@ pub use self::{
 
 use std::sync::Arc;
 
-use crate::{api::AuditPeriodSpec, evidence::note::Signer, period::Summary};
+use serde::Serialize;
+
+use crate::{
+    api::AuditPeriodSpec,
+    evidence::{note::Signer, verify},
+    period::Summary,
+};
+
+/// What was found of the log, before anything was computed from it. The first page shows it.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Verified {
+    /// Whether nothing is wrong.
+    pub whole: bool,
+    /// What is wrong, and where; the first ones.
+    pub problems: Vec<String>,
+    /// What is proved.
+    pub proved: Vec<String>,
+    /// What is not, such as that nobody was there who knew the log from elsewhere.
+    pub not_proved: Vec<String>,
+}
+
+/// Problems of a log that the first page lists; `probity verify` lists all.
+const MOST_PROBLEMS: usize = 10;
+
+impl From<&verify::Report> for Verified {
+    fn from(found: &verify::Report) -> Self {
+        let problems = found.problems().take(MOST_PROBLEMS);
+        Self {
+            whole: found.verified,
+            problems: problems.map(ToString::to_string).collect(),
+            proved: found.proved.clone(),
+            not_proved: found.not_proved.clone(),
+        }
+    }
+}
 
 /// What a pack is made of, beside the log.
 #[derive(Debug, Clone)]
@@ -45,6 +80,8 @@ pub struct Facts {
     pub version: &'static str,
     /// SHA-256 of this program's file, if it could be read.
     pub binary_digest: Option<String>,
+    /// What was found of the log in the pack.
+    pub verified: Verified,
     /// Signs the statement over the pack, where whoever makes it has a key.
     pub signer: Option<Arc<Signer>>,
 }

@@ -175,6 +175,11 @@ fn result(ids: &Ids, summary: &Summary) -> Value {
         })
     });
     let entries: Vec<Value> = entries.collect();
+    let gaps: u64 = summary
+        .controls
+        .iter()
+        .map(|operation| operation.gap_count)
+        .sum();
     let mut result = json!({
         "uuid": ids.of("result", ""),
         "title": format!("Period {} to {} ({})", period.start, period.end, period.time_zone),
@@ -184,6 +189,9 @@ fn result(ids: &Ids, summary: &Summary) -> Value {
         "props": [
             property("log-entries", &summary.log.entries.to_string()),
             property("period", &period.name),
+            // The log below lists the longest list that is readable; the table has all.
+            property("gaps", &gaps.to_string()),
+            property("gaps-file", "gaps.csv"),
         ],
         "local-definitions": { "components": [component(ids, summary)] },
         "reviewed-controls": reviewed(summary),

@@ -78,11 +78,6 @@ impl<'a> Pack<'a> {
         Ok(())
     }
 
-    /// Notes a file that somebody else put there, such as a part of the log.
-    pub fn note(&self, name: &str, sha256: String) {
-        self.sums.borrow_mut().insert(name.to_owned(), sha256);
-    }
-
     /// A whole file.
     pub fn write(&self, name: &str, content: &[u8]) -> Result<(), ReportError> {
         let mut file = self.file(name)?;

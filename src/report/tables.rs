@@ -138,6 +138,7 @@ fn controls(pack: &Pack<'_>, summary: &Summary, facts: &Facts) -> Result<(), Rep
         let whole = Part {
             from: summary.period.from,
             to: summary.until,
+            is_segment: false,
             version: String::new(),
             params: String::new(),
             scope: String::new(),
@@ -157,6 +158,7 @@ fn controls(pack: &Pack<'_>, summary: &Summary, facts: &Facts) -> Result<(), Rep
             let part = Part {
                 from: segment.from,
                 to: segment.to,
+                is_segment: true,
                 version: definition
                     .rule_version
                     .map(|version| version.to_string())
@@ -176,9 +178,12 @@ fn controls(pack: &Pack<'_>, summary: &Summary, facts: &Facts) -> Result<(), Rep
     table.close(pack)
 }
 
+/// The interval that a row is about.
 struct Part {
     from: Timestamp,
     to: Timestamp,
+    /// Whether it is a part of the period, with a definition of its own.
+    is_segment: bool,
     version: String,
     params: String,
     scope: String,
@@ -191,6 +196,8 @@ fn cells(
     coverage: &crate::period::Coverage,
     facts: &Facts,
 ) -> Vec<String> {
+    // Known of the whole period only: in the row of a segment they would say what is not so.
+    let of_all = |cell: String| if part.is_segment { String::new() } else { cell };
     let (moved, found) = (&numbers.population, &numbers.deviations);
     let seconds = |time: SignedDuration| time.as_secs().to_string();
     let mean = |mean: Option<f64>| mean.map(|mean| format!("{mean:.1}")).unwrap_or_default();
@@ -205,17 +212,17 @@ fn cells(
         part.version.clone(),
         part.params.clone(),
         part.scope.clone(),
-        operation.operated.as_str().to_owned(),
+        of_all(operation.operated.as_str().to_owned()),
         moved.opening.to_string(),
         moved.added.to_string(),
         moved.removed.to_string(),
         moved.closing.to_string(),
-        operation.reconciliation.compared.to_string(),
-        operation.reconciliation.differing.to_string(),
+        of_all(operation.reconciliation.compared.to_string()),
+        of_all(operation.reconciliation.differing.to_string()),
         format!("{:.6}", coverage.ratio()),
         seconds(coverage.observed),
         seconds(coverage.of),
-        operation.gap_count.to_string(),
+        of_all(operation.gap_count.to_string()),
         found.times.count.to_string(),
         found.open.to_string(),
         found.carried.to_string(),

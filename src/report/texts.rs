@@ -12,7 +12,7 @@ use crate::period::Summary;
 
 /// Writes README.txt, and the facts by which the pack itself can be judged.
 pub(super) fn write(pack: &Pack<'_>, summary: &Summary, facts: &Facts) -> Result<(), ReportError> {
-    pack.write("README.txt", readme(summary).as_bytes())?;
+    pack.write("README.txt", readme(summary, facts).as_bytes())?;
     pack.json(
         "ipe.json",
         &json!({
@@ -20,6 +20,7 @@ pub(super) fn write(pack: &Pack<'_>, summary: &Summary, facts: &Facts) -> Result
             "source": "the evidence log alone; no cluster was asked",
             "query": { "period": summary.period, "policies": summary.period.policies },
             "log": summary.log,
+            "logVerified": facts.verified,
             "operators": summary.runs,
             "parametersInForce": "parameters.jsonl",
             "clock": {
@@ -34,7 +35,7 @@ pub(super) fn write(pack: &Pack<'_>, summary: &Summary, facts: &Facts) -> Result
 }
 
 /// The first page.
-pub(super) fn readme(summary: &Summary) -> String {
+pub(super) fn readme(summary: &Summary, facts: &Facts) -> String {
     let period = &summary.period;
     let state = if summary.over {
         "The period is over."
@@ -45,12 +46,18 @@ pub(super) fn readme(summary: &Summary) -> String {
     for warning in &summary.warnings {
         let _ = writeln!(warnings, "NOTE: {warning}."); // a String can always be written
     }
+    let verified = if facts.verified.whole {
+        "The log in it was verified; index.html says what that proves."
+    } else {
+        "THE LOG IN IT DOES NOT VERIFY; index.html says what is wrong."
+    };
     format!(
         "Results of management's automated evaluation
 ============================================
 
 Period {name}: {start} to {end}, both days included, in time zone {zone}.
 Judged until {until}. {state} All stamps are UTC.
+{verified}
 {warnings}
 What this is
 ------------
@@ -93,8 +100,8 @@ parameters.jsonl             parameters in force, by interval
 period.json, criteria.json, ipe.json
 oscal/, ocsf/                the same for machines
 log/, keys/                  the evidence log itself, and the keys that it names:
-                             probity verify log/... --key KEY, with the key and
-                             the anchors that you were told by somebody else
+                             probity verify log --key KEY --anchor FILE, with the key
+                             and the anchors that you were told by somebody else
 attestation.intoto.json      a statement over all files; the same with a
                              signature in attestation.intoto.dsse.json, where
                              whoever made the pack has a key

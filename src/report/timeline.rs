@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::period::SpanKind;
+
 /// How many columns a picture has.
 const COLUMNS: usize = 600;
 
@@ -17,6 +19,9 @@ pub(super) struct Timeline {
     failing: Vec<i32>,
     /// Columns of which some part was not observed.
     gaps: Vec<i32>,
+    /// The same of failures that were accepted, and of subjects of which nobody could tell.
+    excepted: Vec<i32>,
+    unknown: Vec<i32>,
     remedies: Vec<bool>,
 }
 
@@ -34,6 +39,8 @@ impl Timeline {
             to: to.as_second(),
             failing: vec![0; COLUMNS + 1],
             gaps: vec![0; COLUMNS + 1],
+            excepted: vec![0; COLUMNS + 1],
+            unknown: vec![0; COLUMNS + 1],
             remedies: vec![false; COLUMNS],
         }
     }
@@ -48,16 +55,30 @@ impl Timeline {
 
     /// Something failed.
     pub(super) fn failed(&mut self, from: Timestamp, to: Timestamp) {
-        let (first, last) = (self.column(from), self.column(to));
-        self.failing[first] += 1;
-        self.failing[last + 1] -= 1;
+        let columns = self.columns(from, to);
+        mark(&mut self.failing, columns);
     }
 
     /// Nobody looked.
     pub(super) fn gap(&mut self, from: Timestamp, to: Timestamp) {
-        let (first, last) = (self.column(from), self.column(to));
-        self.gaps[first] += 1;
-        self.gaps[last + 1] -= 1;
+        let columns = self.columns(from, to);
+        mark(&mut self.gaps, columns);
+    }
+
+    /// A failure was accepted, or nobody could tell.
+    pub(super) fn span(&mut self, kind: SpanKind, from: Timestamp, to: Timestamp) {
+        let columns = self.columns(from, to);
+        mark(
+            match kind {
+                SpanKind::Excepted => &mut self.excepted,
+                SpanKind::Unknown => &mut self.unknown,
+            },
+            columns,
+        );
+    }
+
+    fn columns(&self, from: Timestamp, to: Timestamp) -> (usize, usize) {
+        (self.column(from), self.column(to))
     }
 
     /// Something was put back.
@@ -66,10 +87,11 @@ impl Timeline {
         self.remedies[column] = true;
     }
 
-    fn stretches(changes: &[i32]) -> Vec<Stretch> {
+    /// Columns before `end` in which something lasts.
+    fn stretches(changes: &[i32], end: usize) -> Vec<Stretch> {
         let mut open = 0;
         let mut found: Vec<Stretch> = Vec::new();
-        for (x, change) in changes.iter().take(COLUMNS).enumerate() {
+        for (x, change) in changes.iter().take(end).enumerate() {
             open += change;
             if open == 0 {
                 continue;
@@ -85,20 +107,23 @@ impl Timeline {
     /// The picture: an SVG without scripts, styled by the page. After `until` nothing is known yet.
     pub(super) fn svg(&self, title: &str, until: Timestamp) -> String {
         let mut svg = String::new();
+        let end = self.column(until) + 1;
         // A String can always be written.
         let _ = write!(
             svg,
             "<svg class=\"timeline\" viewBox=\"0 0 {COLUMNS} 40\" role=\"img\" preserveAspectRatio=\"none\" \
              aria-label=\"{}\"><rect class=\"observed\" x=\"0\" y=\"8\" width=\"{}\" height=\"24\"/>",
             escape(title),
-            self.column(until) + 1
+            end
         );
         let bars = [
+            ("excepted", &self.excepted, 8, 12),
+            ("unknown", &self.unknown, 8, 24),
             ("failing", &self.failing, 8, 24),
             ("gap", &self.gaps, 20, 12),
         ];
         for (class, changes, y, height) in bars {
-            for Stretch { x, width } in Self::stretches(changes) {
+            for Stretch { x, width } in Self::stretches(changes, end) {
                 let _ = write!(
                     svg,
                     "<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\"/>"
@@ -119,6 +144,12 @@ impl Timeline {
         svg.push_str("</svg>");
         svg
     }
+}
+
+/// Something lasts from the first column to the last one, both included.
+fn mark(changes: &mut [i32], (first, last): (usize, usize)) {
+    changes[first] += 1;
+    changes[last + 1] -= 1;
 }
 
 fn escape(text: &str) -> String {
@@ -143,11 +174,28 @@ mod tests {
         line.failed(at(100), at(250));
         line.failed(at(30_000), at(30_001));
         line.failed(at(59_000), at(90_000));
-        let bars = Timeline::stretches(&line.failing);
+        let bars = Timeline::stretches(&line.failing, COLUMNS);
         let told: Vec<_> = bars.iter().map(|bar| (bar.x, bar.width)).collect();
         assert_eq!(told, [(0, 3), (300, 1), (590, 10)]);
         let svg = line.svg("a <b>", at(60_000));
         assert!(svg.contains("aria-label=\"a &lt;b&gt;\"") && !svg.contains("script"));
+    }
+
+    #[test]
+    fn what_lasts_is_shown_until_now_and_no_further() {
+        let mut line = Timeline::new(at(0), at(60_000));
+        line.failed(at(10_000), at(60_000));
+        line.span(SpanKind::Excepted, at(0), at(9_999));
+        line.span(SpanKind::Unknown, at(5_000), at(60_000));
+        let svg = line.svg("", at(29_999));
+        for (class, x, width) in [
+            ("failing", 100, 200),
+            ("excepted", 0, 100),
+            ("unknown", 50, 250),
+        ] {
+            let bar = format!("class=\"{class}\" x=\"{x}\" y=\"8\" width=\"{width}\"");
+            assert!(svg.contains(&bar), "{bar}: {svg}");
+        }
     }
 
     #[test]

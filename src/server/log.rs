@@ -19,7 +19,7 @@ const FOR_EVER: &str = "public, max-age=31536000, immutable";
 
 /// Takes the address.
 pub async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
-    TcpListener::bind(address).await.map_err(|error| {
+    super::listen(address).await.map_err(|error| {
         format!("can't listen on {address}: {error}; choose another --log-address")
     })
 }

@@ -3,7 +3,7 @@
 pub mod log;
 
 use std::{
-    net::SocketAddr,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -70,9 +70,23 @@ struct Shared {
 
 /// Takes the address, so that a port in use is noticed before anything else starts.
 pub async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
-    TcpListener::bind(address).await.map_err(|error| {
+    listen(address).await.map_err(|error| {
         format!("can't listen on {address}: {error}; choose another --metrics-address")
     })
+}
+
+/// Listens on an address; `[::]` means every address of the host, also where IPv6 is switched off.
+async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let every = [
+        address,
+        SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())),
+    ];
+    let tried = if address.ip() == Ipv6Addr::UNSPECIFIED {
+        2
+    } else {
+        1
+    };
+    TcpListener::bind(&every[..tried]).await
 }
 
 /// Serves until the task is dropped.

@@ -34,6 +34,10 @@ fn responses_of_openssl_are_accepted_and_a_changed_byte_never_tells_another_time
         let asked = question(FILE, 7).unwrap();
         let response = authority.answer(&asked.bytes).unwrap();
         asked.is_answered_by(&response).unwrap();
+        // What only lies between is trusted for what a root says of it, never by itself.
+        let between = fs::read_to_string(authority.root().with_file_name("tsa.pem")).unwrap();
+        let refused = Authorities::read(&between).unwrap_err();
+        assert!(refused.contains("no root"), "{refused}");
         let trusted = trusting(&authority);
         let time = trusted.check(&response, FILE);
         let time = time.unwrap_or_else(|why| panic!("{key} {digest}: {why}"));

@@ -145,6 +145,32 @@ fn an_account_that_is_declared_elsewhere_is_judged_by_what_a_binding_gives_it() 
 }
 
 #[test]
+fn what_kubernetes_own_roles_hold_is_known() {
+    let (admins, secrets) = (
+        "rbac-cluster-admin-allowlist",
+        "rbac-secrets-read-restricted",
+    );
+    let report = scanned(&binding("system:auth-delegator"), false);
+    assert_eq!(outcome(&report, admins).0, Outcome::Pass);
+    assert_eq!(outcome(&report, secrets).0, Outcome::Pass);
+    // Others may add to these; what is there from the start is known all the same.
+    let report = scanned(&binding("edit"), false);
+    assert_eq!(outcome(&report, admins).0, Outcome::Unknown);
+    let uses = format!("{WEB}---{}", binding("edit"));
+    let report = scanned(&uses, false);
+    let (tokens, _) = outcome(&report, "rbac-service-accounts-hygiene");
+    assert_eq!(tokens, Outcome::Pass, "its account has rights in any case");
+}
+
+#[test]
+fn what_people_say_is_no_matter_of_files() {
+    let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: { name: shop }\n---\n";
+    let report = scanned(&format!("{namespace}{}", binding("edit")), true);
+    let (idle, _) = outcome(&report, "rbac-access-review-current");
+    assert_eq!(idle, Outcome::NotApplicable);
+}
+
+#[test]
 fn people_are_judged_where_no_file_holds_an_account() {
     let admins = "rbac-cluster-admin-allowlist";
     let alone = binding("cluster-admin");

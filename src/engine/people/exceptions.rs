@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::ObjectKey;
 use crate::{
     api::{Decision, DecisionVerdict, ExceptionKind, ExceptionPhase, Exemption, PeopleObject},
-    controls::{Subject, Verdict, registry},
+    controls::{Acceptance, Subject, Verdict, registry},
     engine::events::ExceptionBounds,
     inventory::{
         Interner, Inventory, Sym,
@@ -369,6 +369,10 @@ impl Exceptions {
             return verdict;
         };
         verdict.outcome = Outcome::Excepted;
+        verdict.accepted = Some(Box::new(Acceptance {
+            by: exception.name.clone(),
+            approved: state.phase != ExceptionPhase::BreakGlass,
+        }));
         verdict.remedy = None;
         let kind = exception.kind.as_str();
         let approval = if state.phase == ExceptionPhase::BreakGlass {

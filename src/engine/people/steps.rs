@@ -1,11 +1,11 @@
 //! What the log is told of the objects with which people take part: each step once.
 
-use super::{Held, ObjectKey};
+use super::{Held, ObjectKey, Stand};
 use crate::{
     api::PeopleKind,
     engine::Engine,
     evidence::{
-        body::{Body, ObjectChange, Word},
+        body::{Body, INVALID, ObjectChange, Word},
         words::Step,
     },
 };
@@ -102,6 +102,8 @@ fn change(key: &ObjectKey, held: &Held, news: &News) -> ObjectChange {
             let decision = facts.decision.as_ref();
             said.who = decision.and_then(|decision| decision.by.clone());
             said.decision = decision.map(|decision| decision.content.clone().into());
+            let invalid = held.stand.as_ref().is_some_and(Stand::is_invalid);
+            said.reason = invalid.then(|| Word::from(INVALID));
         }
         Step::Frozen | Step::Deleted => {}
     }

@@ -9,7 +9,7 @@ use crate::{
         tests::{Drive, FAIL, PASS, enforce, observe},
     },
     evidence::{
-        body::{Body, ObjectChange},
+        body::{Body, INVALID, ObjectChange},
         words::{Cause, End, Step},
     },
     inventory::Kind,
@@ -268,6 +268,33 @@ fn a_broken_glass_works_for_eight_hours_and_is_unapproved_after_three_days() {
         steps(&drive),
         [Step::Created, Step::Expired, Step::Approved]
     );
+}
+
+#[test]
+fn who_accepts_is_said_also_when_it_is_another() {
+    let mut drive = failing();
+    put(&mut drive, &approved());
+    let mut longer = approved();
+    longer["metadata"]["name"] = json!("longer");
+    longer["metadata"]["uid"] = json!("x-2");
+    longer["spec"]["expiresAt"] = json!("2026-06-21T12:00:00Z");
+    put(&mut drive, &longer);
+    let by = |drive: &Drive| {
+        let said = drive.bodies().filter_map(|body| match body {
+            Body::Transition(said) if said.to == EXCEPTED => Some(said.message.clone()),
+            _ => None,
+        });
+        said.collect::<Vec<_>>()
+    };
+    let said = by(&drive);
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(
+        said[0].contains("shop/legacy") && said[1].contains("shop/longer"),
+        "{said:?}"
+    );
+    // The one that ends first makes no difference any more.
+    drive.wait(11 * 24 * HOUR);
+    assert_eq!(by(&drive).len(), 2);
 }
 
 #[test]

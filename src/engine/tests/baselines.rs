@@ -57,6 +57,33 @@ fn what_failed_at_first_sight_is_a_baseline_also_after_a_restart() {
 }
 
 #[test]
+fn an_edited_policy_makes_no_baseline_of_what_is_new_also_after_a_restart() {
+    let mut drive = Drive::new();
+    drive.namespace("bare");
+    drive.policy(1, observe());
+    drive.namespace("late");
+    let since = oldest(&drive);
+    let mut edited = observe();
+    edited["scope"] = json!({ "exclude": ["elsewhere"] });
+    drive.policy(2, edited.clone());
+    assert_eq!(open(&drive), (1, 1));
+    assert_eq!(oldest(&drive), since);
+    let mut again = Drive::with_memory(drive.memory());
+    again.namespace("bare");
+    again.namespace("late");
+    again.policy(2, edited);
+    again.lead(2);
+    assert_eq!(open(&again), (1, 1));
+    assert_eq!(oldest(&again), since);
+}
+
+/// Since when the policy has deviations that are new.
+fn oldest(drive: &Drive) -> Option<Timestamp> {
+    let mut series = drive.engine.series("soc2").into_iter();
+    series.find_map(|series| series.deviations.get(&Origin::New).map(|(_, since)| *since))
+}
+
+#[test]
 fn what_is_seen_for_the_first_time_after_a_while_is_a_baseline_too() {
     let mut drive = Drive::new();
     drive.policy(1, probing());

@@ -137,6 +137,12 @@ fn the_brake_latches_until_a_person_releases_it() {
         .find(|c| c.type_ == "Enforcing")
         .unwrap();
     assert_eq!(enforcing.reason, "BrakeLatched");
+    // Whoever lost the lease for a moment shows it all the same.
+    drive.measures.clear();
+    drive.apply(Event::Following);
+    drive.lead(2);
+    let latched = |measure: &Measure| matches!(measure, Measure::Brake { latched: true, .. });
+    assert_eq!(drive.measures.iter().filter(|m| latched(m)).count(), 1);
     assert_eq!(status.enforcement.unwrap().held_back, 5);
     let mut spec = enforce();
     spec["limits"] = json!({ "release": "looked at it" });

@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::{Content, Name, Word};
 use crate::evidence::words::Step;
 
+/// The reason that an entry gives with a decision that does not count: by the one who asked, by no person, or about
+/// something else.
+pub const INVALID: &str = "Invalid";
+
 /// An object with which people take part was created, changed, decided, ended or deleted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -39,7 +43,7 @@ pub struct ObjectChange {
     /// What was decided, from the status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<Content>,
-    /// Why it ended by itself, or what was seen done, in one word.
+    /// Why it ended by itself, or what was seen done, in one word; [`INVALID`] with a decision that does not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Word>,
     /// When it ends by itself.

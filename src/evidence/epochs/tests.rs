@@ -214,6 +214,38 @@ fn damage_and_foreign_keys_begin_a_new_log_and_keep_the_old_one() {
 }
 
 #[test]
+fn a_reader_goes_on_behind_a_log_that_is_damaged_if_it_is_told_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    grow(data, &[], 100, 5);
+    let dir = list(data).unwrap().remove(0);
+    flip(&dir.join("wal").join("000000000000000000.log"), 40);
+    let (_, begun) = grow(data, &[], 200, 3);
+    assert!(begun.is_some());
+    let strict: Result<Vec<_>, _> = Reader::open(data).unwrap().collect();
+    assert!(strict.is_err());
+    let mut reader = Reader::open(data).unwrap().past_damage();
+    let entries: Result<Vec<_>, _> = reader.by_ref().collect();
+    assert_eq!(
+        entries.unwrap().len(),
+        4,
+        "the new log's first entry, and three"
+    );
+    let [damaged] = reader.damaged() else {
+        panic!("{:?}", reader.damaged());
+    };
+    assert!(
+        damaged.contains("wal/000000000000000000.log at byte"),
+        "{damaged}"
+    );
+    // The latest log is never passed over.
+    let dir = list(data).unwrap().remove(1);
+    flip(&dir.join("wal").join("000000000000000000.log"), 40);
+    let entries: Result<Vec<_>, _> = Reader::open(data).unwrap().past_damage().collect();
+    assert!(entries.is_err());
+}
+
+#[test]
 fn an_end_that_is_missing_and_a_missing_checkpoint_are_damage() {
     for what in ["end", "checkpoint", "entry"] {
         let data = tempfile::tempdir().unwrap();

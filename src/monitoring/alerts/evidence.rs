@@ -38,14 +38,14 @@ pub(super) const ALERTS: [Alert; 4] = [
     },
     Alert {
         name: "ProbityEvidenceNotAnchored",
-        expr: "(max by (cluster, instance, target) (probity_evidence_anchor_age_seconds) > 2 * 3600 or max by (cluster, instance, target) (probity_evidence_anchor_failing) == 1) and on (cluster, instance) (probity_leader == 1)",
+        expr: r#"(max by (cluster, instance, target) (probity_evidence_anchor_age_seconds{target!="timestamp"}) > 2 * 3600 or max by (cluster, instance, target) (probity_evidence_anchor_age_seconds{target="timestamp"}) > 26 * 3600 or max by (cluster, instance, target) (probity_evidence_anchor_failing) == 1) and on (cluster, instance) (probity_leader == 1)"#,
         lasting: "30m",
         severity: "warning",
         summary: "Checkpoints of the evidence log are not kept at {{ $labels.target }}",
-        description: "For half an hour the place has failed, or has kept nothing for more than two hours. It should at least every hour.",
+        description: "For half an hour the place has failed, or has kept nothing for more than two hours (a timestamp authority: 26 hours). It should at least every hour (once a day).",
         plain_summary: "Checkpoints of the log have not been kept outside its volume.",
-        meaning: "Checkpoints are kept within ten minutes of new entries, and at least hourly. This place took none for more than two hours, or \
-                  refuses them.",
+        meaning: "Checkpoints are kept within ten minutes of new entries, and at least hourly; a timestamp authority is asked once a day. This \
+                  place took none for twice that hour, or two hours longer than that day, or refuses them.",
         impact: "Whoever controls the volume could rewrite what is not anchored, and nobody could tell. The longer it lasts, the more evidence \
                  rests on the volume alone.",
         diagnosis: "```sh\nkubectl get evidencelogs\nkubectl -n probity-system logs -l app.kubernetes.io/name=probity | grep -i anchor\n\

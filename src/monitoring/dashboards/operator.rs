@@ -59,11 +59,11 @@ fn now() -> Row {
             number(
                 (
                     "Leading replicas",
-                    "One replica of each cluster must lead: only it writes.",
+                    "One replica of each cluster must lead: only it writes. Of several clusters, the one with the fewest.",
                 ),
                 Unit::Count,
                 &[(None, "red"), (Some(1.0), "green")],
-                format!("sum({})", of("probity_leader")),
+                format!("min(sum by (cluster) ({}))", of("probity_leader")),
                 "runbooks/ProbityAbsent.md",
             ),
             number(
@@ -308,7 +308,7 @@ fn evidence() -> Row {
             lines(
                 (
                     "Age of the last anchor",
-                    "Time since a checkpoint of the log was last kept outside the volume. At most an hour while all is well.",
+                    "Time since a checkpoint of the log was last kept outside the volume. At most an hour while all is well, a day for a timestamp authority.",
                 ),
                 Unit::Seconds,
                 vec![query(

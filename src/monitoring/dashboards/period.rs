@@ -24,15 +24,19 @@ pub(super) fn dashboard() -> Dashboard {
     }
 }
 
-/// Share of the chosen range in which a control was not unknown.
+/// Share of the chosen range in which a control was not unknown. Each scrape counts the same, however many pods they
+/// were of: one that lived for a minute says nothing of the other days.
 fn judged() -> String {
-    format!(
-        r#"1 - avg by (cluster, policy, control) (avg_over_time(probity_control_outcome{{{SCOPE}, outcome="Unknown"}}[$__range]))"#
-    )
+    let over = |how: &str| {
+        format!(
+            r#"sum by (cluster, policy, control) ({how}_over_time(probity_control_outcome{{{SCOPE}, outcome="Unknown"}}[$__range]))"#
+        )
+    };
+    format!("1 - {} / {}", over("sum"), over("count"))
 }
 
 fn coverage() -> Row {
-    let led = r#"clamp_max(sum_over_time((max(probity_leader{cluster=~"$cluster"}))[$__range:1m]) * 60 / $__range_s, 1)"#;
+    let led = r#"min(clamp_max(sum_over_time((max by (cluster) (probity_leader{cluster=~"$cluster"}))[$__range:1m]) * 60 / $__range_s, 1))"#;
     let unobserved = format!("{} > 0", of_families(&format!("(1 - ({}))", judged())));
     let gaps =
         r#"sum by (kind) (increase(probity_watch_gaps_total{cluster=~"$cluster"}[$__range]))"#;
@@ -42,7 +46,7 @@ fn coverage() -> Row {
             number(
                 (
                     "Operator on watch",
-                    "Share of the chosen range in which a replica led. The rest is a gap in the evidence.",
+                    "Share of the chosen range in which a replica led; of several clusters, where it was least. The rest is a gap in the evidence.",
                 ),
                 Unit::Share,
                 ALL_IS_GOOD,

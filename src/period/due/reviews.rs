@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Due;
 use crate::evidence::{
     SubjectRef,
-    body::{Content, Name, ObjectChange},
+    body::{Content, INVALID, Name, ObjectChange},
     words::Step,
 };
 
@@ -74,6 +74,8 @@ impl Reviews {
                     namespaces,
                 });
             }
+            // It has to be decided again.
+            Step::Decided if said.reason.as_deref() == Some(INVALID) => review.decided = false,
             Step::Decided | Step::Verified => {
                 review.decided = true;
                 if let Some(listing) = &review.listing {

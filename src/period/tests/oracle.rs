@@ -61,6 +61,7 @@ struct Failure {
 
 struct Stay {
     kind: SpanKind,
+    message: String,
     since: (usize, i64),
     after: Option<i64>,
     ended: Option<(usize, i64)>,

@@ -59,10 +59,11 @@ impl Track {
             Outcome::Unknown => Some(SpanKind::Unknown),
             _ => None,
         };
-        let lasts = self
-            .spans
-            .get(subject)
-            .is_some_and(|span| Some(span.kind) == kind);
+        let lasts = self.spans.get(subject).is_some_and(|span| {
+            // Who accepts a failure, and whether anybody approved that, is in the message.
+            let same = span.kind == SpanKind::Unknown || span.message == said.message;
+            Some(span.kind) == kind && same
+        });
         if lasts {
             return;
         }

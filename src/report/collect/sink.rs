@@ -51,6 +51,9 @@ impl Sink for Collector<'_> {
             &*span.message,
             &*entry,
         ];
+        let lasted = until.unwrap_or(self.frame.to);
+        self.timeline(control, policy)
+            .span(span.kind, span.since, lasted);
         let written = match span.kind {
             SpanKind::Excepted => self.tables.exempted.row(&cells),
             SpanKind::Unknown => {

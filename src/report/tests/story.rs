@@ -265,6 +265,14 @@ pub(super) fn facts() -> Facts {
         spec: serde_json::from_value(spec).unwrap(),
         version: "0.1.0",
         binary_digest: Some("ab".to_owned()),
+        verified: Verified {
+            whole: false,
+            problems: vec![
+                "epochs/1/tile/entries/000.p/9, entry 7: is <not> what was signed".to_owned(),
+            ],
+            proved: vec!["9 entries are in the tree".to_owned()],
+            not_proved: vec!["no checkpoint from elsewhere was given".to_owned()],
+        },
         signer: None,
     }
 }

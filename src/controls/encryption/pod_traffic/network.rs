@@ -23,7 +23,7 @@ pub(super) fn between_nodes(context: &Context<'_>) -> Network {
         Some(Cilium::Encrypts(_)) => Network::Encrypts("Cilium's WireGuard"),
         Some(Cilium::NotThere | Cilium::Plain) => Network::Plain,
         Some(Cilium::NotSeen(why)) => Network::NotSeen(why.clone()),
-        None => Network::NotSeen("Cilium's configuration was not looked at yet".to_owned()),
+        None => Network::NotSeen("Cilium's configuration has not been read".to_owned()),
     }
 }
 

@@ -112,6 +112,22 @@ fn an_emergency_that_nobody_approves_is_a_deviation_of_its_own() {
 }
 
 #[test]
+fn the_log_says_of_a_decision_that_it_does_not_count() {
+    let mut drive = failing();
+    drive.apply(Event::PeopleListed(PeopleKind::Attestation));
+    put(
+        &mut drive,
+        &attestation(&decided("Approved", "system:node:a")),
+    );
+    let reasons = drive.bodies().filter_map(|body| match body {
+        Body::Attestation(said) if said.step == Step::Approved => Some(said.reason.clone()),
+        _ => None,
+    });
+    let reasons: Vec<_> = reasons.collect();
+    assert_eq!(reasons, [Some(INVALID.into())]);
+}
+
+#[test]
 fn every_version_of_a_response_is_in_the_log() {
     let mut drive = Drive::new();
     listed(&mut drive);

@@ -103,13 +103,15 @@ impl<'a> Oracle<'a> {
                         Some(Outcome::Unknown) => Some(SpanKind::Unknown),
                         _ => None,
                     };
-                    let lasts = stays
-                        .last()
-                        .is_some_and(|stay| stay.ended.is_none() && Some(stay.kind) == kind);
+                    let lasts = stays.last().is_some_and(|stay| {
+                        let same = stay.kind == SpanKind::Unknown || stay.message == said.message;
+                        stay.ended.is_none() && Some(stay.kind) == kind && same
+                    });
                     if !lasts {
                         leave(&mut stays);
                         stays.extend(kind.map(|kind| Stay {
                             kind,
+                            message: said.message.clone(),
                             since: here,
                             after: known,
                             ended: None,
