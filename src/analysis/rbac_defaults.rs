@@ -95,6 +95,12 @@ pub fn of(minor: Option<u32>) -> Option<Defaults> {
     Some(Defaults { bit: 1 << position })
 }
 
+/// Whether a binding of some server version names a user so.
+pub fn names_user(name: &str) -> bool {
+    let mut subjects = DATA.bindings.iter().flat_map(|binding| &binding.5);
+    subjects.any(|(kind, _, user)| kind == "User" && user == name)
+}
+
 /// Whether any server version has a role of this name.
 fn any_role(kind: Kind, namespace: &str, name: &str) -> bool {
     Defaults { bit: u32::MAX }
