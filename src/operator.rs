@@ -110,6 +110,8 @@ pub struct Options {
     pub verify_every: Duration,
     /// Minor version of the API server.
     pub server_minor: u32,
+    /// The managed platform that runs the API server, where it shows itself.
+    pub platform: Option<&'static str>,
     /// What the log is to say at the start.
     pub start: body::Start,
     /// The data folder.
@@ -218,6 +220,7 @@ impl Operator {
         let mut stop = std::pin::pin!(stop);
         let mut next = Duration::ZERO;
         self.engine.observed_mut().server_minor = Some(self.options.server_minor);
+        self.engine.observed_mut().platform = self.options.platform;
         self.watch_own();
         loop {
             let wait = next.saturating_sub(self.origin.elapsed()).min(TURN);

@@ -13,7 +13,7 @@ mod history;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -87,6 +87,8 @@ pub struct Reading {
     pub reload_failed: Option<Timestamp>,
     /// What is told of each KMS provider, by its name.
     pub kms: BTreeMap<String, KmsReading>,
+    /// Ids by which the server calls itself, as hashes: one, where it tells.
+    pub ids: BTreeSet<String>,
 }
 
 /// What one scrape tells of a KMS provider.
@@ -127,6 +129,12 @@ impl Reading {
         let Some(number) = sample.number() else {
             return;
         };
+        let id = sample
+            .label("apiserver_id_hash")
+            .filter(|id| !id.is_empty());
+        if let Some(id) = id.filter(|_| self.ids.len() < SERIES) {
+            self.ids.insert(id.to_owned());
+        }
         match sample.name {
             START => self.start = moment(number),
             OPERATIONS => self.operation(&sample, number),
@@ -234,7 +242,8 @@ pub struct Look {
 pub struct Looks {
     /// When it ended.
     pub at: Timestamp,
-    /// Whether the addresses of all replicas were known, or only the one that we talk to.
+    /// Whether the addresses of all replicas were known, or only the one that we talk to. Behind
+    /// one of them may be several.
     pub all_known: bool,
     /// Version of the server that we talk to, such as `v1.37.2+k3s1`.
     pub version: Option<String>,

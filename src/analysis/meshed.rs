@@ -17,6 +17,9 @@ pub const AMBIENT: &str = "ambient.istio.io/redirection";
 /// The annotation that says whom a pod of Linkerd, or those of a namespace, let in.
 pub const INBOUND: &str = "config.linkerd.io/default-inbound-policy";
 
+/// The annotation of pods, or of a namespace, that asks for Linkerd's proxy.
+pub const INJECT: &str = "linkerd.io/inject";
+
 /// How many pods of a workload are in which mesh.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Pods {

@@ -104,6 +104,12 @@ pub fn newest(kind: Kind, namespace: &str, name: &str) -> Option<(Vec<Rule>, boo
     Some((rules.collect(), role.4.is_empty()))
 }
 
+/// Whether a binding of some server version names a user so.
+pub fn names_user(name: &str) -> bool {
+    let mut subjects = DATA.bindings.iter().flat_map(|binding| &binding.5);
+    subjects.any(|(kind, _, user)| kind == "User" && user == name)
+}
+
 /// Whether any server version has a role of this name.
 fn any_role(kind: Kind, namespace: &str, name: &str) -> bool {
     Defaults { bit: u32::MAX }

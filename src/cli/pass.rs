@@ -15,10 +15,11 @@ use super::{
     output::progress::Progress,
 };
 use crate::{
+    analysis::canary::platform,
     api::{ControlPolicy, PeopleKind},
     cluster::{
         api_servers, cilium,
-        client::{CallError, Connection, deadline, within},
+        client::{CallError, Connection, deadline, probe, within},
         servers::Which,
         watch::{self, Resource, WatchItem, WatchOptions},
     },
@@ -96,7 +97,12 @@ impl Pass {
         connection: &Connection,
         minor: u32,
     ) -> Result<Vec<String>, Failure> {
-        self.engine.observed_mut().server_minor = Some(minor);
+        let version = probe(connection).await;
+        let version = version.map_err(|error| error.to_string())?.git_version;
+        let host = connection.config.cluster_url.host();
+        let observed = self.engine.observed_mut();
+        observed.server_minor = Some(minor);
+        observed.platform = platform(&version, host.unwrap_or_default());
         let client = &connection.client;
         let unread = self.people(client).await;
         let kinds = self.engine.needed_kinds();

@@ -16,6 +16,7 @@ use tokio::{
 
 use super::{Connect, Failure, anchoring::AnchorArguments};
 use crate::{
+    analysis::canary::platform,
     cluster::{
         anchors::{self, Places},
         client::{CallError, Connection, deadline, within},
@@ -215,11 +216,14 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let serving = tokio::spawn(server::serve(listener, metrics.clone(), health.clone()));
     let serving_log = log_listener.map(|listener| tokio::spawn(server::log::serve(listener, dir)));
     let candidate = campaign(connection.client.clone(), lease);
+    let host = connection.config.cluster_url.host();
+    let platform = platform(&version.git_version, host.unwrap_or_default());
     let options = Options {
         replica: arguments.replica,
         namespace,
         verify_every: Duration::from_secs(arguments.verify_every),
         server_minor: version.minor,
+        platform,
         start,
         data: arguments.data_dir,
         anchoring,

@@ -43,6 +43,9 @@ pub struct Observed {
     pub self_audit: Option<SelfAudit>,
     /// Minor version of the API server, from `/version`; `None` until the shell has read it.
     pub server_minor: Option<u32>,
+    /// The managed platform that runs the control plane, where its version or address gives it
+    /// away.
+    pub platform: Option<&'static str>,
 }
 
 impl Observed {

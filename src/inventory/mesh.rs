@@ -259,6 +259,11 @@ impl Projection for LinkerdServer {
     }
 }
 
+/// Whether an annotation asks for Linkerd's proxy.
+pub fn asks(inject: &str) -> bool {
+    matches!(inject, "enabled" | "ingress")
+}
+
 /// Whether a default of Linkerd lets only those in who prove who they are.
 pub fn authenticates(policy: &str) -> bool {
     matches!(

@@ -7,6 +7,7 @@ use super::{
     intern::Interner,
     meta::{ManagedFields, WireMeta},
 };
+use crate::analysis::meshed::{INBOUND, INJECT};
 
 /// A namespace: its labels are what controls read.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,7 +42,7 @@ impl Projection for Namespace {
     ];
 
     fn keeps_annotation(key: &str) -> bool {
-        super::ours(key) || key == crate::analysis::meshed::INBOUND
+        super::ours(key) || matches!(key, INBOUND | INJECT)
     }
 
     fn project(wire: Wire<'_>, interner: &mut Interner) -> Projected<Self> {

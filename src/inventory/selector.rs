@@ -70,6 +70,13 @@ impl Selector {
         })
     }
 
+    /// Whether it selects all but what it excludes: each term asks that a label is absent or
+    /// something else.
+    pub fn is_by_difference(&self) -> bool {
+        let mut tests = self.0.iter().map(|term| &term.test);
+        !self.is_empty() && tests.all(|test| matches!(test, Test::NotIn(_) | Test::DoesNotExist))
+    }
+
     /// Whether some term asks for a value: the selector names what it selects.
     pub fn is_explicit(&self) -> bool {
         let mut tests = self.0.iter().map(|term| &term.test);

@@ -13,8 +13,11 @@ pub use self::pod_security::keeps_pod_annotation;
 use self::pod_security::{Lifecycle, Probe, SecurityContext, Volume};
 use super::{
     intern::{Interner, Sym},
+    mesh::{asks, authenticates},
     meta::{Labels, Str, StrMap},
+    wire::go_bool,
 };
+use crate::analysis::meshed::{INBOUND, INJECT};
 
 /// A pod template, or the template-like part of a live pod.
 #[derive(Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,8 +42,19 @@ pub struct Template {
     pub breaks_restricted: Option<Sym>,
     /// The proxy of a service mesh that the pods run.
     pub proxy: Proxy,
+    /// What its annotations ask of Linkerd.
+    pub linkerd: Linkerd,
     /// The server of a backup tool, if it is one.
     pub backup_tool: Option<Box<BackupTool>>,
+}
+
+/// What annotations ask of Linkerd; `None` where they say nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Linkerd {
+    /// Whether for a proxy.
+    pub inject: Option<bool>,
+    /// Whether for one that takes proven clients only.
+    pub authenticates: Option<bool>,
 }
 
 /// The proxy of a service mesh.
@@ -256,8 +270,7 @@ impl Container<'_> {
         }
         let skip = self.env.as_ref().and_then(|env| env.0.as_deref());
         let k8up = words.contains(&"operator") && matches!(name, Some("k8up" | "k8up-operator"));
-        let skip_without_annotation =
-            matches!(skip, Some("true" | "True" | "TRUE" | "1" | "t" | "T"));
+        let skip_without_annotation = skip.and_then(go_bool) == Some(true);
         (k8up || skip.is_some()).then_some(BackupTool::K8up {
             skip_without_annotation,
         })
@@ -283,6 +296,15 @@ struct WirePort<'a> {
 }
 
 impl WireTemplate<'_> {
+    /// The claims that it names; one that is made together with a pod has no name before.
+    pub fn claims(&self) -> impl Iterator<Item = &str> {
+        let volumes = self
+            .spec
+            .iter()
+            .flat_map(|spec| spec.volumes.iter().flatten());
+        volumes.filter_map(Volume::named_claim)
+    }
+
     /// The shared projection.
     pub fn project(self, interner: &mut Interner) -> Arc<Template> {
         let (labels, annotations) = self.metadata.map_or((None, None), |metadata| {
@@ -332,6 +354,10 @@ impl WirePodSpec<'_> {
             service_account: account.map(|name| interner.string(name)),
             ports: ports.into(),
             proxy: self.proxy(),
+            linkerd: Linkerd {
+                inject: annotations.get(INJECT).map(asks),
+                authenticates: annotations.get(INBOUND).map(authenticates),
+            },
             breaks_baseline: self
                 .breaks_baseline(annotations)
                 .map(|why| interner.string(&why)),

@@ -70,6 +70,15 @@ pub fn condition(conditions: Option<&[WireCondition<'_>]>, kind: &str) -> Option
     }
 }
 
+/// A truth value as Go's `strconv.ParseBool` reads it; `None` where it refuses it.
+pub fn go_bool(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
+
 /// A duration as Go writes it, such as `720h0m0s`.
 pub fn go_duration(text: &str) -> Option<Duration> {
     let mut rest = text.strip_prefix('+').unwrap_or(text);

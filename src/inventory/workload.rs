@@ -21,6 +21,8 @@ use crate::analysis::meshed::{AMBIENT, INBOUND};
 pub struct Workload {
     /// Template of its pods.
     pub template: Arc<Template>,
+    /// Whether it is to have no pods: zero replicas.
+    pub stopped: bool,
 }
 
 /// A Job.
@@ -34,6 +36,8 @@ pub struct Job {
     pub started: Option<Timestamp>,
     /// When it ended.
     pub ended: Option<Timestamp>,
+    /// The claims that its template names.
+    pub claims: Box<[Sym]>,
 }
 
 /// A pod.
@@ -114,6 +118,7 @@ pub struct WireWorkload<'a> {
 
 #[derive(Debug, Deserialize)]
 struct WireWorkloadSpec<'a> {
+    replicas: Option<i64>,
     #[serde(borrow)]
     template: Option<WireTemplate<'a>>,
 }
@@ -209,8 +214,12 @@ impl Projection for Workload {
 
     fn project(wire: WireWorkload<'_>, interner: &mut Interner) -> Projected<Self> {
         let meta = Self::meta(wire.metadata, interner)?;
-        let template = template(wire.spec, interner);
-        Ok((meta, Self { template }))
+        let replicas = wire.spec.as_ref().and_then(|spec| spec.replicas);
+        let workload = Self {
+            template: template(wire.spec, interner),
+            stopped: replicas == Some(0),
+        };
+        Ok((meta, workload))
     }
 }
 
@@ -224,7 +233,10 @@ impl Projection for Job {
         let status = wire.status.unwrap_or_default();
         let conditions = status.conditions.as_deref();
         let holds = |kind| condition(conditions, kind) == Some(true);
+        let pods = wire.spec.as_ref().and_then(|spec| spec.template.as_ref());
+        let claims = pods.into_iter().flat_map(WireTemplate::claims);
         let job = Self {
+            claims: claims.map(|claim| interner.string(claim)).collect(),
             template: template(wire.spec, interner),
             succeeded: match (holds("Complete"), holds("Failed")) {
                 (_, true) => Some(false),

@@ -133,7 +133,7 @@ fn helm(world: &World, verb: &str, enabled: bool) {
 }
 
 /// A claim of a class, which the cluster binds to a volume made for it.
-fn volume(world: &World, namespace: &str, class: &str, what: &str) {
+pub(super) fn volume(world: &World, namespace: &str, class: &str, what: &str) {
     let name = format!("{class}-{what}");
     let size = json!({ "storage": "1Gi" });
     let spec = json!({

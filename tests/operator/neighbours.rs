@@ -26,6 +26,7 @@ fn schedule(name: &str, cron: &Value) -> Value {
 fn a_crd_that_appears_is_picked_up_and_one_that_vanishes_makes_its_control_unknown() {
     let world = World::start();
     let namespace = world.namespace("backup");
+    super::drill::volume(&world, &namespace, "fast", "data");
     let replica = Replica::new(&world);
     let mut program = replica.start();
     let policy = backups_of(&world, &namespace);
@@ -82,6 +83,7 @@ fn lax_crd() -> Value {
 fn an_object_that_cannot_be_read_is_unknown_and_the_others_are_judged() {
     let world = World::start();
     let namespace = world.namespace("backup");
+    super::drill::volume(&world, &namespace, "fast", "data");
     world.create(
         "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
         &lax_crd(),

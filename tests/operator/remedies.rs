@@ -92,6 +92,8 @@ fn a_paused_backup_is_switched_on_again_only_if_it_was_on_before() {
     let world = turn();
     install_velero(&world);
     let namespace = world.namespace("backup");
+    // A schedule that holds nothing is not judged.
+    super::drill::volume(&world, &namespace, &namespace, "data");
     for (name, stopped) in [("runs", false), ("never-ran", true)] {
         world.create(&cron_jobs(&namespace), &backup_job(name, stopped));
         world.create(

@@ -13,6 +13,8 @@ const CHANGES: usize = 32;
 const POINTS: usize = 25;
 /// Time between two such points.
 const POINT: SignedDuration = SignedDuration::from_hours(1);
+/// A server that was not met at its address for so long was replaced.
+const REPLACED: SignedDuration = SignedDuration::from_hours(24);
 /// A process that started so long after the last look at its predecessor leaves no gap.
 const GAP: SignedDuration = SignedDuration::from_mins(15);
 
@@ -84,6 +86,8 @@ pub struct Replica {
     configs: Vec<Change>,
     /// KMS providers over time.
     pub kms: BTreeMap<String, Kms>,
+    /// Ids by which whoever answers called itself, with the last time.
+    ids: BTreeMap<String, Timestamp>,
 }
 
 /// The API servers over time.
@@ -91,7 +95,7 @@ pub struct Replica {
 pub struct ApiServers {
     /// When they were last looked at; `None` until then.
     pub at: Option<Timestamp>,
-    /// Whether the addresses of all replicas are known.
+    /// Whether the addresses of all replicas are known, and behind each is one.
     pub all_known: bool,
     /// Version of the server that we talk to.
     pub version: Option<String>,
@@ -109,7 +113,6 @@ impl ApiServers {
             replicas,
         } = looks;
         self.at = Some(at);
-        self.all_known = all_known;
         self.version = version.or(self.version.take());
         self.replicas
             .retain(|address, _| replicas.contains_key(address));
@@ -121,6 +124,8 @@ impl ApiServers {
                 }
             }
         }
+        let mut replicas = self.replicas.values();
+        self.all_known = all_known && replicas.all(|replica| replica.ids.len() <= 1);
     }
 }
 
@@ -133,6 +138,7 @@ impl Replica {
             operations: BTreeMap::new(),
             configs: Vec::new(),
             kms: BTreeMap::new(),
+            ids: BTreeMap::new(),
         };
         replica.take(look, at);
         replica
@@ -147,6 +153,7 @@ impl Replica {
     }
 
     fn read(&mut self, reading: Reading, at: Timestamp) {
+        self.meet(&reading, at);
         let before = self.reading.take();
         let same_process = before
             .as_ref()
@@ -193,6 +200,15 @@ impl Replica {
             known.take(kms, same_process, from, at);
         }
         self.reading = Some((at, reading));
+    }
+
+    /// Notes who answered. Several at one address are behind a load balancer, which shows one at a
+    /// time; or one took the place of another, and then the other is not met again.
+    fn meet(&mut self, reading: &Reading, at: Timestamp) {
+        let met = reading.ids.iter().map(|id| (id.clone(), at));
+        self.ids.extend(met);
+        self.ids
+            .retain(|_, last| at.duration_since(*last) < REPLACED);
     }
 
     fn configure(

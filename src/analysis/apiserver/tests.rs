@@ -310,3 +310,23 @@ fn only_successful_operations_with_a_resource_count() {
     assert!(failed.operations.is_empty() && !failed.old);
     assert!(labels(r#"status="OK",transformation_type="to_storage",transformer_prefix="x""#).old);
 }
+
+#[test]
+fn several_servers_behind_one_address_are_not_all_known() {
+    let of = |id: &str| {
+        Reading::parse(&format!(
+            "{CONFIG}{{apiserver_id_hash=\"{id}\",hash=\"sha256:a\"}} 1\n"
+        ))
+    };
+    let mut servers = ApiServers::default();
+    take(&mut servers, "2026-06-01T01:00:00Z", Ok(of("x")));
+    take(&mut servers, "2026-06-01T01:05:00Z", Err("busy".into()));
+    assert!(servers.all_known);
+    take(&mut servers, "2026-06-01T01:10:00Z", Ok(of("y")));
+    assert!(!servers.all_known);
+    // A server that took the place of another is alone again after a day.
+    take(&mut servers, "2026-06-02T00:59:00Z", Ok(of("y")));
+    assert!(!servers.all_known);
+    take(&mut servers, "2026-06-02T01:00:00Z", Ok(of("y")));
+    assert!(servers.all_known);
+}

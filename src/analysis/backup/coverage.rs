@@ -11,6 +11,7 @@ use crate::{
         storage::{Claim, K8UP_BACKUP, Volume},
         template::BackupTool,
         velero::Backup,
+        wire::go_bool,
     },
 };
 
@@ -60,6 +61,38 @@ impl Recovery {
     ) -> Covers {
         let spec = &backup.spec.spec;
         velero::judge(inventory, self, &backup.meta.namespace, spec, claim)
+    }
+
+    /// Whether a plan is meant to hold the data of a claim, whether or not it can right now. Plans
+    /// that name what they back up are not asked.
+    pub fn is_meant_for(
+        &self,
+        inventory: &Inventory,
+        plan: &Subject,
+        claim: &Object<Claim>,
+    ) -> bool {
+        let tables = &inventory.tables;
+        let (namespace, name) = (&*plan.namespace, &*plan.name);
+        let covers = match plan.object_kind() {
+            Some(Kind::VeleroSchedule) => {
+                let schedule = tables.velero_schedules.get(namespace, name);
+                let template = schedule.map(|schedule| &schedule.spec.template);
+                template.map(|template| velero::judge(inventory, self, namespace, template, claim))
+            }
+            Some(Kind::K8upSchedule) if *claim.meta.namespace == *namespace => {
+                let schedule = tables.k8up_schedules.get(namespace, name);
+                schedule.map(|schedule| k8up_covers(inventory, schedule, claim))
+            }
+            Some(Kind::RecurringJob) => {
+                let mut jobs = self.longhorn(inventory, claim).into_iter();
+                jobs.find_map(|(job, covers)| (job == *plan).then_some(covers))
+            }
+            _ => None,
+        };
+        matches!(
+            covers,
+            Some(Covers::Yes(_) | Covers::Unclear(_) | Covers::LocationUnusable(_))
+        )
     }
 
     fn candidates(&self, inventory: &Inventory, what: Protectable<'_>) -> Vec<(Subject, Covers)> {
@@ -149,10 +182,11 @@ fn k8up_covers(
         return out("its label selectors leave the claim out");
     }
     if spec.backend.is_none() {
-        return Covers::LocationUnusable("it names no backend".into());
+        let why = "it names no backend: K8up takes that of its operator, which Probity doesn't see";
+        return Covers::Unclear(why.into());
     }
     match claim.meta.annotations.get(K8UP_BACKUP) {
-        Some("true" | "True" | "TRUE" | "t" | "T" | "1") => return Covers::Yes("as files"),
+        Some(said) if go_bool(said) == Some(true) => return Covers::Yes("as files"),
         Some(_) => return out("the claim has the annotation k8up.io/backup: false"),
         None => {}
     }

@@ -143,6 +143,10 @@ fn is_excluded(labels: &crate::inventory::meta::Labels) -> bool {
     labels.get(EXCLUDE) == Some("true")
 }
 
+/// Means by which no snapshot is made.
+const AS_FILES: &str = "as files";
+const AS_FILES_BY_POLICY: &str = "as files, by its resource policies";
+
 /// A claim and what is known of its volume.
 struct Look<'a> {
     inventory: &'a Inventory,
@@ -153,8 +157,8 @@ struct Look<'a> {
     volume: Option<&'a Object<Volume>>,
 }
 
-/// Whether a counted backup that holds the namespace holds the claim too, as far as its labels,
-/// resources and policies tell.
+/// Whether a counted backup that holds the namespace holds a snapshot of the claim too, as far as
+/// its selection and the claim's volume tell.
 pub(super) fn counts(
     inventory: &Inventory,
     recovery: &Recovery,
@@ -169,6 +173,7 @@ pub(super) fn counts(
             look.action(),
             Ok(Some(Action::Skip | Action::Files | Action::Custom)) | Err(_)
         )
+        && look.may_be_snapshotted()
 }
 
 /// Whether the backups of a template hold a claim's volume. `namespace` is Velero's own.
@@ -311,11 +316,21 @@ impl<'a> Look<'a> {
                 Covers::Unclear("a plugin handles the volume, by its resource policies".into())
             }
             Some(Action::Files) => match self.mounted_by_held_pod() {
-                Ok(()) => Covers::Yes("as files, by its resource policies"),
+                Ok(()) => Covers::Yes(AS_FILES_BY_POLICY),
                 Err(why) => why,
             },
             Some(Action::Snapshot) => self.snapshot(),
             None => self.legacy(),
+        }
+    }
+
+    /// Whether a snapshot may be what the backup holds of the volume: others may be all that it
+    /// counted.
+    fn may_be_snapshotted(&self) -> bool {
+        match self.volume_data() {
+            Covers::Yes(AS_FILES | AS_FILES_BY_POLICY) | Covers::LeftOut(_) => false,
+            Covers::ManifestsOnly(_) => self.volume.is_none(),
+            _ => true,
         }
     }
 
@@ -343,7 +358,7 @@ impl<'a> Look<'a> {
             Choice::None => as_files,
         });
         match chosen {
-            Some((pod, _)) if self.holds_pod(&pod.meta.labels) => Covers::Yes("as files"),
+            Some((pod, _)) if self.holds_pod(&pod.meta.labels) => Covers::Yes(AS_FILES),
             // It is taken for backed up as files, so no snapshot is made either.
             Some(_) => {
                 Covers::LeftOut("it leaves out the pod through which the claim is read".into())

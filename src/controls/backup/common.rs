@@ -9,7 +9,10 @@ use crate::{
     analysis::backup::Protectable,
     api::{Period, period::parse_duration},
     controls::{Context, Subject, Touched, Verdict, subject},
-    inventory::{Change, Inventory, Kind, Meta},
+    inventory::{
+        Change, Inventory, Kind, Meta, Object,
+        cnpg::{Database, ObjectStore},
+    },
     verdict::{Outcome, Strength},
 };
 
@@ -74,12 +77,26 @@ pub(super) fn places(
     });
 }
 
+/// Whether an `ObjectStore` is in use: a database cluster names it, or something can be recovered
+/// from it.
+pub(super) fn is_used(inventory: &Inventory, store: &Object<ObjectStore>) -> bool {
+    let mut databases = inventory
+        .tables
+        .databases
+        .in_namespace(&store.meta.namespace);
+    let names = |database: &Object<Database>| {
+        let mut plugins = database.spec.plugins.iter();
+        plugins.any(|plugin| plugin.object_store.as_ref() == Some(&store.meta.name))
+    };
+    !store.spec.windows.is_empty() || databases.any(names)
+}
+
 /// Which places a change touches.
 pub(super) fn touched_places(change: &Change) -> Touched {
     let (kind, namespace, name) = (change.kind, &change.namespace, &change.name);
     match kind {
         // Whether one of that namespace is in use.
-        Kind::VeleroSchedule | Kind::LonghornVolume | Kind::VeleroLocation => {
+        Kind::VeleroSchedule | Kind::LonghornVolume | Kind::VeleroLocation | Kind::Database => {
             Touched::Namespace(namespace.clone())
         }
         _ => Touched::Subject(Subject::object(kind, namespace, name)),

@@ -46,7 +46,7 @@ impl ControlPlaneState {
         criteria: &["A1.2"],
         severity: Severity::High,
         strength: Strength::Effective,
-        rule_version: 1,
+        rule_version: 2,
         reads: &[Kind::EtcdSnapshotFile, Kind::ConfigMap, Kind::CronJob],
         subjects: &[],
         derives: &[],
@@ -67,8 +67,9 @@ impl ControlPlaneState {
         limits: "A snapshot whose location is a file of a node goes with the node: it passes, and \
                  the message says where it lies. A CronJob's word is taken for it (Declared). What \
                  the policy states is as good as its author's word (Attested); a service that runs \
-                 the control plane backs it up as a control of the service organisation. Snapshots \
-                 made on the nodes themselves are not seen.",
+                 the control plane backs it up as a control of the service organisation. Where the address or version of the API server shows EKS, \
+                 GKE, AKS or ACK, no snapshot is known, and the policy states nothing, it is Unknown. \
+                 Snapshots made on the nodes themselves are not seen.",
     };
 
     fn judge_cluster(&self, context: &Context<'_>) -> Verdict {
@@ -80,6 +81,13 @@ impl ControlPlaneState {
             if let Some(place) = &self.declared_in {
                 let message = format!("everything is declared in {place}, says the policy");
                 return Verdict::pass(Strength::Attested, "Declared", message);
+            }
+            if let Some(service) = context.observed.platform {
+                let message = format!(
+                    "{service} runs the control plane, and what it backs up is not seen from here: \
+                     state it by managedBy"
+                );
+                return Verdict::unknown("ManagedNotStated", message);
             }
             let message = "no snapshot of etcd is known";
             return Verdict::fail(Strength::Effective, "NoSnapshot", message);
@@ -248,6 +256,24 @@ mod tests {
         assert_eq!(
             verdict.recheck_at,
             Some("2026-06-02T02:00:01Z".parse().unwrap())
+        );
+    }
+
+    #[test]
+    fn a_service_that_runs_the_control_plane_is_to_be_stated() {
+        let mut world = World::new();
+        world.observed.platform = Some("EKS");
+        let verdict = world.only(&ControlPlaneState::default());
+        assert_eq!(
+            (verdict.outcome, verdict.reason),
+            (Outcome::Unknown, "ManagedNotStated")
+        );
+        assert!(verdict.message.starts_with("EKS runs"));
+        // A snapshot that is there, and too old, fails on any platform.
+        world.put(Kind::EtcdSnapshotFile, file(true, "2026-05-30T00:00:00Z"));
+        assert_eq!(
+            world.only(&ControlPlaneState::default()).reason,
+            "SnapshotStale"
         );
     }
 

@@ -137,7 +137,7 @@ impl Coverage {
         criteria: &["A1.2", "PI1.5", "C1.1"],
         severity: Severity::Critical,
         strength: Strength::Effective,
-        rule_version: 1,
+        rule_version: 2,
         reads: &[Kind::Claim, Kind::Database, Kind::VeleroSchedule],
         subjects: PROTECTABLE,
         derives: &[Derived::Recovery],

@@ -11,7 +11,7 @@ use crate::{
         prelude::*,
         restricted::{self, AllowedSubject, Held, Restricted},
     },
-    inventory::{Table, template::BackupTool},
+    inventory::{Effect, Table, template::BackupTool},
 };
 
 /// Only listed identities and the backup tools themselves can delete backups, or read the
@@ -41,7 +41,7 @@ impl DeletionRestricted {
         criteria: &["CC6.1", "A1.2"],
         severity: Severity::High,
         strength: Strength::Effective,
-        rule_version: 1,
+        rule_version: 2,
         reads: &[
             Kind::RoleBinding,
             Kind::ClusterRoleBinding,
@@ -52,6 +52,7 @@ impl DeletionRestricted {
             Kind::Database,
             Kind::BackupTarget,
             Kind::SnapshotClass,
+            Kind::K8upSchedule,
         ],
         subjects: &[Kind::ServiceAccount, Kind::SnapshotClass],
         derives: &[Derived::Rights, Derived::Programs],
@@ -103,9 +104,19 @@ fn crd(thing: Thing) -> String {
     format!("{}.{}", thing.resource(), thing.group())
 }
 
-/// Whether backups of this kind can exist.
+/// Whether backups of this kind can exist. A dump may hold objects of a tool without their
+/// definitions: those that say where its backups go tell as well.
 fn is_served(inventory: &Inventory, thing: Thing) -> bool {
-    inventory.tables.crds.get("", &crd(thing)).is_some()
+    let tables = &inventory.tables;
+    let used = match thing {
+        Thing::VeleroBackups | Thing::DeleteBackupRequests => !tables.velero_locations.is_empty(),
+        Thing::VolumeSnapshots | Thing::SnapshotContents => !tables.snapshot_classes.is_empty(),
+        Thing::DatabaseBackups => !tables.databases.is_empty(),
+        Thing::LonghornBackups | Thing::LonghornBackupVolumes => !tables.backup_targets.is_empty(),
+        Thing::K8upSnapshots => !tables.k8up_schedules.is_empty(),
+        _ => false,
+    };
+    used || tables.crds.get("", &crd(thing)).is_some()
 }
 
 /// The objects of a namespace, or all of them where it is empty.
@@ -206,11 +217,10 @@ impl Restricted for DeletionRestricted {
     fn changed(&self, change: &Change) -> Touched {
         let backups = || Self::RIGHTS.iter().any(|(t, _)| *change.name == *crd(*t));
         match change.kind {
-            Kind::SnapshotClass => Touched::Subject(Subject::object(
-                Kind::SnapshotClass,
-                &"".into(),
-                &change.name,
-            )),
+            // The first one of all tells that there are snapshots.
+            Kind::SnapshotClass if change.effect == Effect::Modified => Touched::Subject(
+                Subject::object(Kind::SnapshotClass, &"".into(), &change.name),
+            ),
             Kind::Crd if !backups() => Touched::Nothing,
             // A location or a kind of backup may have come or gone.
             _ => Touched::All,

@@ -1,6 +1,6 @@
 //! `backup-encrypted`
 
-use super::common::{affected, places, touched_places};
+use super::common::{affected, is_used, places, touched_places};
 use crate::{
     analysis::{
         Derived,
@@ -49,7 +49,7 @@ impl Encrypted {
         criteria: &["CC6.1", "CC6.7", "C1.1"],
         severity: Severity::High,
         strength: Strength::Effective,
-        rule_version: 1,
+        rule_version: 2,
         reads: &[
             Kind::VeleroLocation,
             Kind::VeleroSchedule,
@@ -70,12 +70,11 @@ impl Encrypted {
                Azure) encrypts everything; a Barman store by `data.encryption` and \
                `wal.encryption`, or its provider; a K8up backend by restic, which always \
                encrypts, with a password that the Schedule names; a Longhorn BackupTarget in that \
-               every volume with backups there is encrypted. Endpoints with http:// and \
-               `insecureSkipTLSVerify` fail.",
+               every volume with backups there is encrypted. Endpoints with http:// \
+               fail.",
         why: "Whoever gets at the bucket has all data of all namespaces at once.",
         fix: "Nothing is written: encryption is chosen with the bucket and its key.",
-        by_hand: "Set `kmsKeyId` (or `data.encryption` and `wal.encryption`), use https:// with a \
-                  CA instead of `insecureSkipTLSVerify`, encrypt Longhorn volumes by their storage \
+        by_hand: "Set `kmsKeyId` (or `data.encryption` and `wal.encryption`), use https://, encrypt Longhorn volumes by their storage \
                   class.",
         prevention: "A ValidatingAdmissionPolicy can require these fields on \
                      BackupStorageLocations and ObjectStores, and refuse http:// endpoints.",
@@ -129,10 +128,6 @@ impl Encrypted {
         };
         if let Some(verdict) = plain(set("s3Url")) {
             return verdict;
-        }
-        if set("insecureSkipTLSVerify").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
-            let message = "insecureSkipTLSVerify is true: anyone on the way can pose as the bucket";
-            return Verdict::fail(Strength::Declared, "UnverifiedTransport", message);
         }
         let own = [
             "kmsKeyId",
@@ -297,7 +292,12 @@ impl Control for Encrypted {
             }
             Kind::ObjectStore => {
                 let store = tables.object_stores.get(namespace, name)?;
-                Some(self.judge_store(&store.spec.store))
+                Some(if is_used(context.inventory, store) {
+                    self.judge_store(&store.spec.store)
+                } else {
+                    let message = "no database cluster names it, and nothing lies there";
+                    Verdict::not_applicable("NotInUse", message)
+                })
             }
             Kind::Database => {
                 let database = tables.databases.get(namespace, name)?;

@@ -171,6 +171,10 @@ pub(super) fn verify_job(ended: &str) -> Value {
             "name": "verify", "namespace": "shop-test",
             "labels": { "probity.dev/restore-test": "fast" },
         },
+        "spec": { "template": { "spec": { "volumes": [
+            { "name": "copy", "persistentVolumeClaim": { "claimName": "copy" } },
+            { "name": "tmp", "emptyDir": {} },
+        ] } } },
         "status": {
             "startTime": "2026-05-30T11:00:10Z", "completionTime": ended,
             "conditions": [{ "type": "Complete", "status": "True" }],

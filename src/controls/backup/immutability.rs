@@ -1,6 +1,6 @@
 //! `backup-immutability`
 
-use super::common::{affected, beyond, later, places, touched_places};
+use super::common::{affected, beyond, is_used, later, places, touched_places};
 use crate::{
     analysis::{Derived, backup::location::in_use},
     api::Period,
@@ -54,7 +54,7 @@ impl Immutability {
         criteria: &["A1.2", "CC6.1", "C1.1"],
         severity: Severity::Medium,
         strength: Strength::Attested,
-        rule_version: 1,
+        rule_version: 2,
         reads: &[
             Kind::VeleroLocation,
             Kind::VeleroSchedule,
@@ -184,7 +184,11 @@ impl Control for Immutability {
                 .url
                 .is_some(),
             Kind::Database => tables.databases.get(namespace, name)?.spec.store.is_some(),
-            _ => true,
+            Kind::ObjectStore => is_used(
+                context.inventory,
+                tables.object_stores.get(namespace, name)?,
+            ),
+            _ => return None,
         };
         Some(if used {
             self.judge_meta(context.now, meta, provider)
@@ -314,6 +318,27 @@ mod tests {
     fn a_location_nobody_uses_is_not_applicable() {
         let idle = json!({ "metadata": { "name": "dr" }, "spec": { "default": false } });
         let mut world = World::new().with(Kind::VeleroLocation, location(&idle));
+        assert_eq!(world.only(&Immutability::default()).reason, "NotInUse");
+    }
+
+    #[test]
+    fn a_place_that_nothing_is_written_to_is_not_in_use() {
+        let store = json!({ "metadata": { "name": "store", "namespace": "shop" },
+                            "spec": { "configuration": { "destinationPath": "s3://b" } } });
+        let mut world = World::new().with(Kind::ObjectStore, store.clone());
+        assert_eq!(world.only(&Immutability::default()).reason, "NotInUse");
+        let mut filled = store;
+        filled["status"]["serverRecoveryWindow"] = json!({
+            "pg": { "firstRecoverabilityPoint": "2026-05-01T00:00:00Z" },
+        });
+        world.put(Kind::ObjectStore, filled);
+        assert_eq!(
+            world.only(&Immutability::default()).reason,
+            "ImmutabilityNotSeen"
+        );
+        let target = json!({ "metadata": { "name": "default", "namespace": "longhorn-system" },
+                             "spec": { "backupTargetURL": "" } });
+        let mut world = World::new().with(Kind::BackupTarget, target);
         assert_eq!(world.only(&Immutability::default()).reason, "NotInUse");
     }
 }

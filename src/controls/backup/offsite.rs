@@ -57,7 +57,7 @@ impl Offsite {
         criteria: &["A1.2"],
         severity: Severity::High,
         strength: Strength::Effective,
-        rule_version: 1,
+        rule_version: 2,
         reads: &[
             Kind::Claim,
             Kind::Database,

@@ -53,7 +53,7 @@ impl RestoreRtoMet {
         criteria: &["A1.3"],
         severity: Severity::Medium,
         strength: Strength::Operating,
-        rule_version: 3,
+        rule_version: 4,
         reads: READS,
         subjects: &[],
         derives: &[Derived::Recovery],

@@ -55,7 +55,7 @@ impl RestoreTestCurrent {
         criteria: &["A1.3", "A1.2", "CC7.5"],
         severity: Severity::Critical,
         strength: Strength::Operating,
-        rule_version: 2,
+        rule_version: 3,
         reads: READS,
         subjects: &[],
         derives: &[Derived::Recovery],
@@ -67,9 +67,9 @@ impl RestoreTestCurrent {
                Velero Restore that is Completed, without errors and warnings, with its volumes, \
                into other namespaces than it was taken from, and, with `requireVerifyJob`, a Job \
                with the label `probity.dev/restore-test: CLASS` that succeeded within a day after \
-               it; or a CloudNativePG Cluster that was bootstrapped by recovery and is ready; or \
-               such a Job in a namespace with a claim made of a snapshot or backup, or with a K8up \
-               Restore that succeeded. A Restore is of the class that its label \
+               it; or a CloudNativePG Cluster that was bootstrapped by recovery and was ready \
+               within a day; or such a Job that mounts, within a day, a claim that was made of a \
+               snapshot or backup, or that a K8up Restore that succeeded restored to. A Restore is of the class that its label \
                `probity.dev/restore-test` names, else of those whose claims its Backup holds, or \
                whose Job ran in its target namespace. With `drill`, Probity runs such tests itself, one \
                at a time: a namespace with a Pod Security level, a quota and a policy that denies \
@@ -89,7 +89,11 @@ impl RestoreTestCurrent {
         limits: "A test shows that what was in it can be restored: the message says how many claims \
                  of how many it was, so rotate through them. Velero deletes a Restore with its \
                  Backup, and a sandbox goes with its Jobs: a test that was seen stays known from \
-                 the log until it is too old. What a Job checks is its author's choice. A Restore \
+                 the log until it is too old. What a Job checks is its author's choice. \
+                 A Job's claims are those that its template names. A Cluster says only since when \
+                 it is ready: one that lost its readiness a day or more after its recovery, as \
+                 with a failover, before it was first looked at, is no test. A claim that a Velero \
+                 Restore with errors or warnings made is none either. A Restore \
                  with warnings counts only by an exception. A drill's claims are found by what came back, \
                  not by what the Backup should hold; it binds no claim of a storage class that waits \
                  for its first consumer unless `pods` lets some be restored, brings volumes that \
@@ -107,6 +111,8 @@ impl RestoreTestCurrent {
         let test = found.newest();
         let seen = Seen::kept(context);
         let seen = match (test, seen) {
+            // Ready again after a failover: the test is as old as when it was first seen.
+            (Some(test), Some(kept)) if kept.is_earlier_sight_of(test) => Some(kept),
             (Some(test), Some(kept)) if kept.ended > test.ended => Some(kept),
             (Some(test), _) => Some(Seen::of(test, members)),
             (None, kept) => kept,
@@ -209,6 +215,10 @@ impl Seen {
             message: text("message")?.to_owned(),
             kept: kept.clone(),
         })
+    }
+
+    fn is_earlier_sight_of(&self, test: &Test) -> bool {
+        test.by_readiness && self.kept.uid == test.uid && self.ended < test.ended
     }
 
     fn keep(self) -> Kept {

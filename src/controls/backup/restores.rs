@@ -5,7 +5,11 @@ use std::{cmp::Reverse, time::Duration};
 use jiff::Timestamp;
 
 use crate::{
-    analysis::backup::{Protectable, RESTORE_TEST, Recovery, class_subject, in_namespaces, points},
+    analysis::backup::{
+        Protectable, RESTORE_TEST, Recovery, class_subject, in_namespaces,
+        plan::{earlier, later},
+        points,
+    },
     controls::{
         Context,
         backup::drill::{DRILL, DrillResult, Share},
@@ -46,6 +50,8 @@ pub(super) struct Test {
     pub(super) bytes: u64,
     /// How many claims it restored, where that is known.
     pub(super) claims: usize,
+    /// Whether it ended when it became ready, which it may lose and regain later.
+    pub(super) by_readiness: bool,
 }
 
 impl Test {
@@ -147,9 +153,7 @@ fn velero(
             return;
         }
     };
-    let until = completed
-        .checked_add(VERIFIED_WITHIN)
-        .unwrap_or(Timestamp::MAX);
+    let until = later(completed, VERIFIED_WITHIN);
     let verified = jobs
         .iter()
         .filter(|(_, ended)| (completed..=until).contains(ended))
@@ -177,6 +181,7 @@ fn velero(
             .map(|(job, _)| format!("Job {}/{}", job.meta.namespace, job.meta.name)),
         bytes: parts.bytes,
         claims: parts.of_class,
+        by_readiness: false,
     });
 }
 
@@ -226,6 +231,7 @@ fn drill(
         verified_by: verified.map(|job| format!("Job {job}")),
         bytes: parts.bytes,
         claims: bound,
+        by_readiness: false,
     });
 }
 
@@ -303,6 +309,10 @@ impl Parts {
     }
 }
 
+/// How long after its creation a recovered database may become ready. Its condition tells only of
+/// the last time: of one that lives on, that is its last failover.
+const READY_WITHIN: Duration = Duration::from_hours(24);
+
 /// A database cluster that was recovered and became ready.
 fn database_test(
     inventory: &Inventory,
@@ -330,6 +340,14 @@ fn database_test(
             .push((began, format!("{what} was recovered, but is not ready")));
         return;
     };
+    if ended > later(began, READY_WITHIN) {
+        let miss = format!(
+            "{what} was recovered at {began}, but is ready only since {ended}: when its recovery \
+             ended is not known"
+        );
+        found.misses.push((began, miss));
+        return;
+    }
     found.tests.push(Test {
         source: match (&recovered.backup, &recovered.source) {
             (Some(backup), _) => format!("Backup {backup}"),
@@ -344,15 +362,19 @@ fn database_test(
         verified_by: Some("its own readiness".to_owned()),
         bytes: 0,
         claims: 1,
+        by_readiness: true,
     });
 }
 
-/// A Job that verified a claim of its namespace that was made of a snapshot or a backup, or that
-/// K8up restored to.
+/// A Job that mounts a claim that was made of a snapshot or a backup, or that K8up restored to, a
+/// day before at most.
 fn by_job(inventory: &Inventory, (job, ended): &(&Object<Job>, Timestamp)) -> Option<Test> {
     let namespace = &job.meta.namespace;
     let tables = &inventory.tables;
+    let mounts = |claim: &Sym| job.spec.claims.contains(claim);
     let claims = tables.claims.in_namespace(namespace);
+    let claims = claims.filter(|claim| mounts(&claim.meta.name));
+    let claims = claims.filter(|claim| !is_of_failed_restore(inventory, &claim.meta));
     let made = claims.filter(|claim| {
         let volume = claim.spec.volume.as_deref();
         let volume = volume.and_then(|name| tables.volumes.get("", name));
@@ -367,9 +389,15 @@ fn by_job(inventory: &Inventory, (job, ended): &(&Object<Job>, Timestamp)) -> Op
         )
     });
     let runs = tables.k8up_restores.in_namespace(namespace);
-    let runs = runs.filter(|run| run.spec.succeeded == Some(true));
+    let runs = runs.filter(|run| {
+        let done = run.spec.ended.is_none_or(|done| done <= *ended);
+        done && run.spec.succeeded == Some(true) && run.spec.claim.as_ref().is_some_and(mounts)
+    });
     let runs = runs.map(|run| ("K8up Restore", &run.meta, run.meta.created_at()));
-    let mut before = made.chain(runs).filter(|(.., began)| began <= ended);
+    let from = earlier(*ended, VERIFIED_WITHIN);
+    let mut before = made
+        .chain(runs)
+        .filter(|(.., began)| (from..=*ended).contains(began));
     let newest = before.next().map(|first| {
         before.fold(
             first,
@@ -387,5 +415,24 @@ fn by_job(inventory: &Inventory, (job, ended): &(&Object<Job>, Timestamp)) -> Op
         verified_by: Some(format!("Job {namespace}/{}", job.meta.name)),
         bytes: 0,
         claims: 1,
+        by_readiness: false,
+    })
+}
+
+/// Whether a claim was made while a Velero Restore into its namespace ran that did not end well:
+/// that Restore is judged as what it is.
+fn is_of_failed_restore(inventory: &Inventory, claim: &Meta) -> bool {
+    let made = claim.created_at();
+    inventory.tables.velero_restores.iter().any(|restore| {
+        let spec = &restore.spec;
+        let into = match spec.mapping.is_empty() {
+            true => spec.included.is_empty() || spec.included.contains(&claim.namespace),
+            false => spec.mapping.iter().any(|(_, new)| *new == claim.namespace),
+        };
+        let clean = spec.phase.as_deref() == Some("Completed");
+        let clean = clean && spec.errors == 0 && spec.warnings == 0;
+        let ran = spec.started.is_some_and(|started| started <= made)
+            && spec.completed.is_none_or(|completed| made <= completed);
+        into && !clean && ran
     })
 }

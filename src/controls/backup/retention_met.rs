@@ -74,7 +74,7 @@ impl RetentionMet {
         criteria: &["A1.2", "C1.2", "P4.2"],
         severity: Severity::High,
         strength: Strength::Effective,
-        rule_version: 1,
+        rule_version: 2,
         reads: &[
             Kind::Claim,
             Kind::Database,

@@ -74,7 +74,7 @@ impl RpoMet {
         criteria: &["A1.2", "CC7.5"],
         severity: Severity::Critical,
         strength: Strength::Effective,
-        rule_version: 2,
+        rule_version: 3,
         reads: &[
             Kind::Claim,
             Kind::Database,

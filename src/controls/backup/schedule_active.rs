@@ -4,12 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 
-use super::common::{beyond, day, later, objective, run_now, say};
+use super::common::{beyond, day, exempt, later, objective, run_now, say};
 use crate::{
     analysis::{
         Derived,
         backup::{
-            backs_up,
+            Protectable, backs_up,
             plan::{KINDS, Plan},
         },
         schedule::Schedule,
@@ -24,9 +24,9 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ScheduleActive {
-    /// Recovery point objective: the longest time that may lie between two due runs. For a
-    /// `CronJob` or `ScheduledBackup`, the annotation `probity.dev/rpo` of the claims or of the
-    /// cluster that it backs up, of their namespace or of their storage class goes first.
+    /// Recovery point objective: the longest time that may lie between two due runs. The
+    /// annotation `probity.dev/rpo` of the claims or of the database cluster that a schedule backs
+    /// up, of their namespace or of their storage class goes first; the strictest counts.
     #[serde(default = "day")]
     pub rpo: Period,
 
@@ -63,7 +63,7 @@ impl ScheduleActive {
         criteria: &["A1.2"],
         severity: Severity::High,
         strength: Strength::Declared,
-        rule_version: 2,
+        rule_version: 3,
         reads: &[
             Kind::VeleroSchedule,
             Kind::CronJob,
@@ -88,7 +88,8 @@ impl ScheduleActive {
         scope: ScopeUse::BySubject,
         what: "Each Velero Schedule, CloudNativePG ScheduledBackup, Longhorn RecurringJob that \
                backs up, K8up Schedule with backups, and each CronJob with the annotation \
-               `probity.dev/backs-up: claim[,claim]`, is not paused or suspended, is accepted by \
+               `probity.dev/backs-up: claim[,claim]`, if it holds the data of anything that needs a \
+               backup, is not paused or suspended, is accepted by \
                its tool, has a cron expression that can be read, leaves at most the recovery point \
                objective between two due runs, and has not missed a run: no more than \
                (`slackPercent` − 100) per cent of that time has passed since the first due time \
@@ -113,11 +114,23 @@ impl ScheduleActive {
                  `backup-runs-clean` and `backup-rpo-met`. A run that Velero was told to skip is \
                  not missed. Longhorn doesn't tell when a job ran last: its missed runs are found \
                  by `backup-rpo-met` only. After the expression of a schedule is changed, a run \
-                 that the new one would have had is missed until the next starts.",
+                 that the new one would have had is missed until the next starts. A CronJob and a \
+                 ScheduledBackup name what they back up, and are judged whether it is there or not; \
+                 another schedule is not applicable while it holds the data of no claim that needs \
+                 a backup, and so fails nobody for being paused: `backup-coverage` tells who is not \
+                 covered.",
     };
 
     fn judge_plan(&self, context: &Context<'_>, plan: &Plan<'_>) -> Verdict {
         let declared = Strength::Declared;
+        let rpo = match self.objective(context, plan) {
+            Ok(Some(rpo)) => Ok(rpo),
+            Ok(None) => {
+                let message = "it holds the data of no claim that needs a backup";
+                return Verdict::not_applicable("CoversNothing", message);
+            }
+            Err(error) => Err(error),
+        };
         if let Some((field, true)) = plan.stop {
             return stopped(context, plan, field);
         }
@@ -132,7 +145,7 @@ impl ScheduleActive {
         if let Some(verdict) = not_accepted(plan, context.now) {
             return verdict;
         }
-        let rpo = match self.objective(context.inventory, plan) {
+        let rpo = match rpo {
             Ok(rpo) => rpo,
             Err(error) => return Verdict::unknown("InvalidRpo", error),
         };
@@ -188,31 +201,76 @@ impl ScheduleActive {
         }
     }
 
-    /// The strictest objective of what a plan names; the parameter for those that name nothing.
-    fn objective(&self, inventory: &Inventory, plan: &Plan<'_>) -> Result<Duration, String> {
+    /// The strictest objective of what a plan holds; `None` where it holds nothing.
+    fn objective(
+        &self,
+        context: &Context<'_>,
+        plan: &Plan<'_>,
+    ) -> Result<Option<Duration>, String> {
+        let tables = &context.inventory.tables;
         let namespace = &plan.meta.namespace;
-        let mut named: Vec<(Kind, &str)> = Vec::new();
         match plan.kind {
             Kind::CronJob => {
                 let claims = backs_up(plan.meta).into_iter().flatten();
-                named.extend(claims.map(|claim| (Kind::Claim, claim)));
+                self.of_named(context.inventory, plan, Kind::Claim, claims)
             }
             Kind::ScheduledBackup => {
-                let scheduled = inventory
-                    .tables
-                    .scheduled_backups
-                    .get(namespace, &plan.meta.name);
-                named.extend(scheduled.map(|s| (Kind::Database, &*s.spec.cluster)));
+                let scheduled = tables.scheduled_backups.get(namespace, &plan.meta.name);
+                let clusters = scheduled.into_iter().map(|s| &*s.spec.cluster);
+                self.of_named(context.inventory, plan, Kind::Database, clusters)
             }
-            _ => {}
+            Kind::K8upSchedule => self.of_held(context, plan, Some(namespace)),
+            _ => self.of_held(context, plan, None),
         }
+    }
+
+    /// The strictest objective of what a plan names, there or not; the parameter for a plan that
+    /// names nothing.
+    fn of_named<'a>(
+        &self,
+        inventory: &Inventory,
+        plan: &Plan<'_>,
+        kind: Kind,
+        names: impl Iterator<Item = &'a str>,
+    ) -> Result<Option<Duration>, String> {
         let mut strictest: Option<Duration> = None;
-        for (kind, name) in named {
-            let rpo = objective(inventory, kind, namespace, name)?;
+        for name in names {
+            let rpo = objective(inventory, kind, &plan.meta.namespace, name)?;
             let rpo = rpo.unwrap_or_else(|| self.rpo.duration());
             strictest = Some(strictest.map_or(rpo, |known| known.min(rpo)));
         }
-        Ok(strictest.unwrap_or_else(|| self.rpo.duration()))
+        Ok(Some(strictest.unwrap_or_else(|| self.rpo.duration())))
+    }
+
+    /// The strictest objective of the claims that a plan is meant for, in a namespace or in all.
+    fn of_held(
+        &self,
+        context: &Context<'_>,
+        plan: &Plan<'_>,
+        namespace: Option<&str>,
+    ) -> Result<Option<Duration>, String> {
+        let (inventory, recovery) = (context.inventory, context.analyses.recovery());
+        let subject = plan.subject();
+        let mut strictest: Result<Option<Duration>, String> = Ok(None);
+        inventory.tables.claims.within(namespace, |claim| {
+            let Ok(known) = strictest else {
+                return;
+            };
+            let (namespace, name) = (&claim.meta.namespace, &claim.meta.name);
+            let rpo = objective(inventory, Kind::Claim, namespace, name);
+            let rpo = rpo.map(|rpo| rpo.unwrap_or_else(|| self.rpo.duration()));
+            // Looking at objectives is cheap, at what holds a claim it is not.
+            let matters = rpo
+                .as_ref()
+                .map_or(true, |rpo| known.is_none_or(|k| *rpo < k));
+            if matters
+                && exempt(context, Protectable::Claim(claim), true).is_ok()
+                && recovery.is_meant_for(inventory, &subject, claim)
+            {
+                strictest = rpo.map(Some);
+            }
+        });
+        strictest
     }
 }
 
@@ -343,14 +401,17 @@ impl Control for ScheduleActive {
 
     fn touched(&self, change: &Change) -> Touched {
         match change.kind {
-            Kind::Claim | Kind::Database => Touched::Namespace(change.namespace.clone()),
-            Kind::Namespace => Touched::Namespace(change.name.clone()),
-            Kind::StorageClass => Touched::All,
+            // A schedule of any namespace may be meant for the claims.
+            Kind::Claim | Kind::Namespace | Kind::StorageClass => Touched::All,
+            Kind::Database => Touched::Namespace(change.namespace.clone()),
             kind => Touched::Subject(Subject::object(kind, &change.namespace, &change.name)),
         }
     }
 
     fn affected(&self, _: Derived, subject: &Subject) -> Touched {
+        if subject.object_kind() == Some(Kind::Claim) {
+            return Touched::All; // other schedules may be meant for it now
+        }
         super::common::affected(&KINDS, subject)
     }
 

@@ -5,6 +5,7 @@ use crate::{
     inventory::{
         trust::{ApiService, Webhooks},
         velero::Location,
+        wire::go_bool,
     },
 };
 
@@ -30,7 +31,7 @@ impl AggregatedAndWebhookTls {
         criteria: &["CC6.7"],
         severity: Severity::Medium,
         strength: Strength::Declared,
-        rule_version: 1,
+        rule_version: 2,
         reads: &[
             Kind::ValidatingWebhook,
             Kind::MutatingWebhook,
@@ -88,7 +89,7 @@ impl AggregatedAndWebhookTls {
 
     fn location(&self, object: &Object<Location>) -> Verdict {
         let skips = object.spec.config.get("insecureSkipTLSVerify");
-        if skips != Some("true") {
+        if skips.and_then(go_bool) != Some(true) {
             let message = "the certificate of the object store is checked";
             return Verdict::pass(Strength::Declared, "TlsVerified", message);
         }
@@ -258,6 +259,31 @@ mod tests {
             (Value::Null, "TlsVerified"),
         ] {
             assert_eq!(hook(&client).reason, wanted, "{client}");
+        }
+    }
+
+    #[test]
+    fn a_truth_value_is_read_as_velero_reads_it() {
+        for (said, reason) in [
+            ("true", "TlsNotVerified"),
+            ("True", "TlsNotVerified"),
+            ("TRUE", "TlsNotVerified"),
+            ("t", "TlsNotVerified"),
+            ("T", "TlsNotVerified"),
+            ("1", "TlsNotVerified"),
+            ("false", "TlsVerified"),
+            ("0", "TlsVerified"),
+            // Refused: the location is not used.
+            ("tRUE", "TlsVerified"),
+            ("yes", "TlsVerified"),
+        ] {
+            let location = json!({
+                "metadata": { "name": "default", "namespace": "velero" },
+                "spec": { "provider": "aws", "config": { "insecureSkipTLSVerify": said } },
+            });
+            let mut world = World::new().with(Kind::VeleroLocation, location);
+            let verdict = world.only(&AggregatedAndWebhookTls::default());
+            assert_eq!(verdict.reason, reason, "{said}");
         }
     }
 }

@@ -56,6 +56,10 @@ const USUAL: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// The smallest RSA key, in bits.
 const RSA_BITS: u32 = 2048;
 
+/// A bundle that was not filled in in time, and one that may still be.
+const NOT_INJECTED: &str = "BundleNotInjected";
+const NOT_INJECTED_YET: &str = "BundleNotInjectedYet";
+
 impl CertificatesValid {
     /// Documentation and facts.
     pub const INFO: Info = Info {
@@ -66,7 +70,7 @@ impl CertificatesValid {
         criteria: &["CC6.1", "CC6.7", "A1.2"],
         severity: Severity::High,
         strength: Strength::Declared,
-        rule_version: 1,
+        rule_version: 2,
         reads: &[
             Kind::Certificate,
             Kind::ValidatingWebhook,
@@ -147,7 +151,8 @@ impl CertificatesValid {
     }
 
     /// Judges a caBundle; `what` names it.
-    fn bundle(&self, meta: &Meta, what: &str, bundle: &Bundle, now: Timestamp) -> Verdict {
+    fn bundle(&self, context: &Context<'_>, meta: &Meta, what: &str, bundle: &Bundle) -> Verdict {
+        let now = context.now;
         let failing = |reason, message: String| {
             Verdict::fail(Strength::Declared, reason, message).propose(
                 "Renew the authority and put its certificate into the caBundle, or have \
@@ -155,7 +160,7 @@ impl CertificatesValid {
             )
         };
         let verdict = match bundle.state(now) {
-            BundleState::Empty => return self.empty(meta, what, now),
+            BundleState::Empty => return self.empty(context, meta, what),
             BundleState::Undecodable => {
                 failing("BundleUndecodable", format!("{what} holds no certificate"))
             }
@@ -187,42 +192,50 @@ impl CertificatesValid {
         }
     }
 
-    fn empty(&self, meta: &Meta, what: &str, now: Timestamp) -> Verdict {
+    fn empty(&self, context: &Context<'_>, meta: &Meta, what: &str) -> Verdict {
         let Some((injector, _)) = meta.annotations.iter().find(|(key, _)| is_injector(key)) else {
             return Verdict::not_applicable(
                 "SystemAuthorities",
                 format!("without {what}, the authorities of the API server's own system count"),
             );
         };
-        let until = later(meta.created_at(), span(&self.grace));
+        let new = later(meta.created_at(), span(&self.grace));
+        // It was something else when it was looked at before: this is when it is first seen.
+        let seen = match context.before {
+            Some(said) if said.reason != NOT_INJECTED => {
+                Some(context.grace_ends(NOT_INJECTED_YET, self.grace.duration()))
+            }
+            _ => None,
+        };
+        let until = seen.map_or(new, |seen| seen.max(new));
         let message = format!("{what} is empty, and {injector} asks for it to be filled in");
-        if now < until {
-            return Verdict::unknown("BundleNotInjectedYet", message).recheck(until);
+        if context.now < until {
+            return Verdict::unknown(NOT_INJECTED_YET, message).recheck(until);
         }
-        Verdict::fail(Strength::Declared, "BundleNotInjected", message).propose(
+        Verdict::fail(Strength::Declared, NOT_INJECTED, message).propose(
             "Look at the log of cert-manager's cainjector (or of the service-ca operator).",
         )
     }
 
-    fn webhooks(&self, object: &Object<Webhooks>, now: Timestamp) -> Verdict {
+    fn webhooks(&self, context: &Context<'_>, object: &Object<Webhooks>) -> Verdict {
         let hooks = object.spec.hooks.iter();
         let verdicts = hooks.map(|hook| {
             let what = format!("the caBundle of {}", hook.name);
-            self.bundle(&object.meta, &what, &hook.bundle, now)
+            self.bundle(context, &object.meta, &what, &hook.bundle)
         });
         super::worst(verdicts).unwrap_or_else(|| {
             Verdict::not_applicable("NoWebhooks", "the configuration has no webhooks")
         })
     }
 
-    fn api(&self, object: &Object<ApiService>, now: Timestamp) -> Verdict {
+    fn api(&self, context: &Context<'_>, object: &Object<ApiService>) -> Verdict {
         if object.spec.insecure {
             return Verdict::not_applicable(
                 "TlsNotVerified",
                 "its certificate is not checked at all: enc-aggregated-and-webhook-tls judges that",
             );
         }
-        self.bundle(&object.meta, "its caBundle", &object.spec.bundle, now)
+        self.bundle(context, &object.meta, "its caBundle", &object.spec.bundle)
     }
 }
 
@@ -294,13 +307,15 @@ impl Control for CertificatesValid {
         Some(match subject.object_kind()? {
             Kind::Certificate => self.certificate(tables.certificates.get(namespace, name)?, now),
             Kind::ValidatingWebhook => {
-                self.webhooks(tables.validating_webhooks.get("", name)?, now)
+                self.webhooks(context, tables.validating_webhooks.get("", name)?)
             }
-            Kind::MutatingWebhook => self.webhooks(tables.mutating_webhooks.get("", name)?, now),
+            Kind::MutatingWebhook => {
+                self.webhooks(context, tables.mutating_webhooks.get("", name)?)
+            }
             Kind::ApiService => {
                 let object = tables.api_services.get("", name)?;
                 object.spec.service.as_ref()?;
-                self.api(object, now)
+                self.api(context, object)
             }
             _ => return None,
         })

@@ -165,7 +165,7 @@ impl Control for ConfigConsistentAcrossReplicas {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{config, encrypted, look_at, metrics, moment, started};
+    use super::super::testing::{config, encrypted, look_at, metrics, moment, operations, started};
     use super::*;
     use crate::controls::testing::World;
 
@@ -247,6 +247,18 @@ mod tests {
             let verdict = world.only(&ConfigConsistentAcrossReplicas::default());
             assert_eq!(verdict.reason, wanted, "{lines}");
         }
+    }
+
+    #[test]
+    fn where_nothing_is_encrypted_there_is_nothing_to_compare() {
+        let mut world = World::new();
+        let plain = operations("secrets", "to_storage", "", 4);
+        look_at(&mut world, "2026-06-01T12:00:00Z", &[metrics(&plain)]);
+        let verdict = world.only(&ConfigConsistentAcrossReplicas::default());
+        assert_eq!(
+            (verdict.outcome, verdict.reason),
+            (Outcome::NotApplicable, "NothingEncrypted")
+        );
     }
 
     #[test]

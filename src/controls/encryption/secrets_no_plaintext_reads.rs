@@ -189,7 +189,7 @@ impl Control for SecretsNoPlaintextReads {
 mod tests {
     use serde_json::json;
 
-    use super::super::testing::{config, encrypted, look_at, metrics, operations, started};
+    use super::super::testing::{OLD, config, encrypted, look_at, metrics, operations, started};
     use super::*;
     use crate::{analysis::apiserver::Look, controls::testing::World};
 
@@ -322,5 +322,7 @@ mod tests {
             &[metrics(&started(TODAY))],
         );
         assert_eq!(judged(&mut world), (Outcome::Unknown, "CountersNotShown"));
+        look_at(&mut world, "2026-06-01T12:00:00Z", &[metrics(OLD)]);
+        assert_eq!(judged(&mut world), (Outcome::Unknown, "CountersTooOld"));
     }
 }

@@ -229,7 +229,7 @@ impl Control for SecretsProviderStrength {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{encrypted, look_at, metrics, operations, started};
+    use super::super::testing::{OLD, encrypted, look_at, metrics, operations, started};
     use super::*;
     use crate::{controls::testing::World, engine::CanaryRun};
 
@@ -362,6 +362,13 @@ mod tests {
         let verdict = world.only(&SecretsProviderStrength::default());
         world.now = verdict.recheck_at.unwrap();
         assert_eq!(judged(&mut world), (Outcome::Unknown, "MetricsNotRead"));
+    }
+
+    #[test]
+    fn counters_that_name_no_resource_tell_nothing() {
+        let mut world = encrypted(1);
+        look_at(&mut world, NOON, &[metrics(OLD)]);
+        assert_eq!(judged(&mut world), (Outcome::Unknown, "CountersTooOld"));
     }
 
     #[test]

@@ -77,6 +77,10 @@ pub(super) fn operations(resource: &str, direction: &str, prefix: &str, count: u
     )
 }
 
+/// A line of a server before 1.32, which counts without naming the resource.
+pub(super) const OLD: &str = "apiserver_storage_transformation_operations_total{status=\"OK\",\
+    transformation_type=\"to_storage\",transformer_prefix=\"k8s:enc:secretbox:v1:\"} 1\n";
+
 /// The line that shows the hash of the configuration.
 pub(super) fn config(hash: &str) -> String {
     format!(

@@ -4,9 +4,9 @@ use super::common::list;
 use crate::{
     controls::prelude::*,
     inventory::{
-        meta::Labels,
-        network_policy::Peer,
-        tiers::{Act, TierPolicy},
+        network_policy::{Peer, Rule},
+        selector::Selector,
+        tiers::{Act, TierPolicy, TierRule},
     },
 };
 
@@ -26,7 +26,7 @@ impl ClusterBaseline {
         criteria: &["CC6.1"],
         severity: Severity::Low,
         strength: Strength::Declared,
-        rule_version: 1,
+        rule_version: 2,
         reads: &[
             Kind::Crd,
             Kind::ClusterNetworkPolicy,
@@ -42,10 +42,13 @@ impl ClusterBaseline {
         scope: ScopeUse::Ignored,
         what: "Where a CRD for policies of the whole cluster is installed (ClusterNetworkPolicy, \
                AdminNetworkPolicy, BaselineAdminNetworkPolicy or \
-               CiliumClusterwideNetworkPolicy), one such policy denies: a rule of a tier denies \
-               pods that its selectors reach although they have no labels, or a section of Cilium \
-               that selects all pods isolates them. It must not be refused by its controller: \
-               condition `Accepted`, where there is one, is not `False`.",
+               CiliumClusterwideNetworkPolicy), or there is one, one such policy denies in one \
+               direction: a rule of a tier whose subject is all pods of all namespaces denies every \
+               port to all namespaces, to all addresses, or to all namespaces but those that it \
+               excludes by label (other tenants), and no rule before it accepts them; or a section \
+               of Cilium that selects all pods isolates them, and none allows everyone every port. \
+               It must not be refused by its controller: condition `Accepted`, where there is one, \
+               is not `False`.",
         why: "Policies of namespaces are made and unmade by those who own them. Only a policy of \
               the cluster's administrators holds in a namespace whose owner forgot.",
         fix: "Proposed: a Baseline ClusterNetworkPolicy that denies traffic between namespaces, \
@@ -53,9 +56,11 @@ impl ClusterBaseline {
         by_hand: "Write a ClusterNetworkPolicy in the Baseline tier that denies ingress from all \
                   namespaces, after each namespace allows what it needs.",
         prevention: "None: that something is missing is nothing that admission sees.",
-        limits: "NotApplicable without such a CRD: the feature is optional. That a policy denies \
-                 something is all that is asked; which pods it isolates is judged by the other \
-                 controls. Calico's GlobalNetworkPolicies are not judged: with them and without \
+        limits: "NotApplicable without such a CRD: the feature is optional. A policy that leaves \
+                 system namespaces out of its subject is not one for all: write the deny for all, \
+                 and before it what those need. What other policies of a tier accept first is judged \
+                 by the other controls. What a CiliumClusterwideNetworkPolicy allows in ways that \
+                 are not judged makes it Unknown. Calico's GlobalNetworkPolicies are not judged: with them and without \
                  another policy that passes, the verdict is Unknown.",
     };
 }
@@ -68,6 +73,15 @@ const CRDS: [&str; 5] = [
     "ciliumclusterwidenetworkpolicies.cilium.io",
     "globalnetworkpolicies.crd.projectcalico.org",
 ];
+
+fn has_policies(inventory: &Inventory) -> bool {
+    let tables = &inventory.tables;
+    !(tables.cluster_network_policies.is_empty()
+        && tables.admin_network_policies.is_empty()
+        && tables.baseline_admin_network_policies.is_empty()
+        && tables.cilium_clusterwide_network_policies.is_empty()
+        && tables.calico_global_network_policies.is_empty())
+}
 
 /// What there is.
 #[derive(Default)]
@@ -98,40 +112,73 @@ impl Found {
                 }
             }
         }
-        for object in tables.cilium_clusterwide_network_policies.iter() {
-            let name = format!("CiliumClusterwideNetworkPolicy {}", object.meta.name);
-            let mut sections = object.spec.sections.iter();
-            let all = sections.any(|section| {
-                let pods = section.pods.as_ref();
-                let sides = [&section.ingress, &section.egress];
-                pods.is_some_and(|(_, pods)| pods.is_empty())
-                    && sides.iter().any(|side| side.isolates == Some(true))
-            });
-            if all {
-                found.denying.push(name);
-            }
-        }
+        found.cilium(inventory);
         if !tables.calico_global_network_policies.is_empty() {
             found.unclear = Some("Calico's GlobalNetworkPolicies are not judged".to_owned());
         }
         found
     }
+
+    /// Cilium's policies for all pods: what they allow they allow together.
+    fn cilium(&mut self, inventory: &Inventory) {
+        let mut denying: [Vec<String>; 2] = Default::default();
+        let mut open = [false, false];
+        for object in inventory.tables.cilium_clusterwide_network_policies.iter() {
+            let name = format!("CiliumClusterwideNetworkPolicy {}", object.meta.name);
+            for section in &object.spec.sections {
+                let pods = section.pods.as_ref();
+                if !pods.is_some_and(|(spaces, pods)| spaces.is_empty() && pods.is_empty()) {
+                    continue;
+                }
+                for (place, side) in [&section.ingress, &section.egress].into_iter().enumerate() {
+                    open[place] |= side.rules.iter().any(|rule| is_whole(rule, false));
+                    if side.isolates != Some(true) {
+                        continue;
+                    }
+                    if side.unclear {
+                        let what = format!("not all that {name} allows can be judged");
+                        self.unclear.get_or_insert(what);
+                    } else if !denying[place].contains(&name) {
+                        denying[place].push(name.clone());
+                    }
+                }
+            }
+        }
+        for (names, open) in denying.into_iter().zip(open) {
+            let names = names.into_iter().filter(|_| !open);
+            let new: Vec<_> = names.filter(|name| !self.denying.contains(name)).collect();
+            self.denying.extend(new);
+        }
+    }
 }
 
-/// Whether some rule denies pods that don't say anything of themselves.
+/// Whether a policy denies, in one direction, traffic of every pod of every namespace with all
+/// others, at every port. Of the rules that a pod meets, the first that matches decides.
 fn denies(policy: &TierPolicy) -> bool {
-    let nobody = Labels::default();
+    let decides = |rules: &[TierRule]| {
+        let first = rules
+            .iter()
+            .find(|rule| is_whole(&rule.rule, rule.act == Act::Deny));
+        first.is_some_and(|rule| rule.act == Act::Deny)
+    };
+    let everyone = policy.namespaces.is_empty() && policy.pods.is_empty();
+    everyone && (decides(&policy.ingress) || decides(&policy.egress))
+}
+
+/// Whether a rule is about every port, and about all namespaces or all addresses; for one that
+/// denies, all namespaces but some that are told apart by their labels will do: other tenants.
+fn is_whole(rule: &Rule, tenants: bool) -> bool {
     let broad = |peer: &Peer| match peer {
-        Peer::Pods { pods, .. } => pods.as_ref().is_none_or(|pods| pods.matches(&nobody)),
-        Peer::Block { .. } => true,
+        Peer::Pods { namespaces, pods } => {
+            let all = |selector: &Selector| {
+                selector.is_empty() || (tenants && selector.is_by_difference())
+            };
+            namespaces.as_ref().is_some_and(all) && pods.as_ref().is_none_or(Selector::is_empty)
+        }
+        Peer::Block { cidr, except } => cidr.prefix == 0 && except.is_empty(),
         Peer::Other(_) => false,
     };
-    let mut rules = policy.ingress.iter().chain(&policy.egress);
-    policy.pods.matches(&nobody)
-        && rules.any(|rule| {
-            let peers = &rule.rule.peers;
-            rule.act == Act::Deny && (peers.is_empty() || peers.iter().any(broad))
-        })
+    rule.is_every_port() && (rule.peers.is_empty() || rule.peers.iter().any(broad))
 }
 
 impl Control for ClusterBaseline {
@@ -150,8 +197,9 @@ impl Control for ClusterBaseline {
 
     fn judge(&self, context: &Context<'_>, _: &Subject) -> Option<Verdict> {
         let inventory = context.inventory;
-        let installed = |name: &&&str| inventory.meta(Kind::Crd, "", name).is_some();
-        if !CRDS.iter().any(|name| installed(&name)) {
+        let installed = |name: &&str| inventory.meta(Kind::Crd, "", name).is_some();
+        // A dump may hold the objects without their definitions.
+        if !CRDS.iter().any(installed) && !has_policies(inventory) {
             return Some(Verdict::not_applicable(
                 "NoClusterPolicies",
                 "no CRD for policies of the whole cluster is installed",

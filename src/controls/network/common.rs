@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use crate::{
     analysis::{
         exposure::Declared,
-        network::{Applying, Policy},
+        network::{Applying, Direction, Policy},
     },
     controls::{prelude::*, workloads},
-    inventory::meta::Labels,
+    inventory::{meta::Labels, tiers::Act},
 };
 
 /// Which subjects a change of an object makes uncertain that the analysis knows nothing about.
@@ -100,6 +100,21 @@ pub(super) fn named(policies: &[Policy<'_>]) -> String {
     }
     let names: Vec<_> = policies.iter().map(ToString::to_string).collect();
     list(&names, " and ")
+}
+
+/// What the Admin and Baseline tiers deny of a direction that they do not deny whole.
+pub(super) fn denied_in_part(applying: &Applying<'_>) -> Option<String> {
+    let steps = applying.admin.iter().chain(&applying.baseline);
+    let denying = steps.filter(|step| step.act == Act::Deny);
+    let mut denying: Vec<_> = denying.map(|step| step.policy).collect();
+    denying.sort();
+    denying.dedup();
+    let part = match applying.direction {
+        Direction::Ingress => "only other pods, nothing from outside the cluster",
+        Direction::Egress => "only a part of all destinations",
+    };
+    let verb = if denying.len() == 1 { "denies" } else { "deny" };
+    (!denying.is_empty()).then(|| format!("{} {verb} {part}", named(&denying)))
 }
 
 /// A label set as a podSelector, and as people write it. Labels that tools put on everything

@@ -90,7 +90,7 @@ impl ExposureInventory {
         criteria: &["CC6.6"],
         severity: Severity::High,
         strength: Strength::Declared,
-        rule_version: 1,
+        rule_version: 2,
         reads: &[
             Kind::Service,
             Kind::Ingress,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{
-    common::{self, belongs_to, named, pod_selector, rule_ports},
+    common::{self, belongs_to, denied_in_part, pod_selector, rule_ports},
     default_deny::{self, Wanted},
 };
 use crate::{
@@ -19,7 +19,6 @@ use crate::{
         prelude::*,
         workloads::{self, Held},
     },
-    inventory::tiers::Act,
 };
 
 /// What a control of this rule asks for.
@@ -90,20 +89,8 @@ impl Rule<'_> {
             "{witness}: no policy of namespace {namespace} selects pods {labels} for {}",
             self.direction.as_str()
         );
-        let steps = applying.admin.iter().chain(&applying.baseline);
-        let mut denying: Vec<_> = steps
-            .filter(|step| step.act == Act::Deny)
-            .map(|step| step.policy)
-            .collect();
-        denying.sort();
-        denying.dedup();
-        if !denying.is_empty() {
-            let part = match self.direction {
-                Direction::Ingress => "only other pods, nothing from outside the cluster",
-                Direction::Egress => "only a part of all destinations",
-            };
-            let verb = if denying.len() == 1 { "denies" } else { "deny" };
-            message = format!("{message} ({} {verb} {part})", named(&denying));
+        if let Some(denied) = denied_in_part(applying) {
+            message = format!("{message} ({denied})");
         }
         message
     }

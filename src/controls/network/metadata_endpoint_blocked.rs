@@ -25,9 +25,9 @@ pub struct MetadataEndpointBlocked {
     #[schemars(length(min = 1, max = 8), inner(length(min = 2, max = 45)))]
     pub addresses: Vec<String>,
 
-    /// TCP ports of the endpoint.
-    #[serde(default = "http")]
-    #[schemars(length(min = 1, max = 8))]
+    /// Ports at which the endpoint is judged, of every protocol; absent means every port.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
     pub ports: Vec<u16>,
 }
 
@@ -35,16 +35,12 @@ fn endpoints() -> Vec<String> {
     vec!["169.254.169.254".to_owned(), "fd00:ec2::254".to_owned()]
 }
 
-fn http() -> Vec<u16> {
-    vec![80]
-}
-
 impl Default for MetadataEndpointBlocked {
     fn default() -> Self {
         Self {
             exempt_service_accounts: Vec::new(),
             addresses: endpoints(),
-            ports: http(),
+            ports: Vec::new(),
         }
     }
 }
@@ -59,7 +55,7 @@ impl MetadataEndpointBlocked {
         criteria: &["CC6.1"],
         severity: Severity::High,
         strength: Strength::Effective,
-        rule_version: 1,
+        rule_version: 2,
         reads: &workloads::KINDS,
         subjects: &workloads::KINDS,
         derives: &[Derived::Isolation],
@@ -67,7 +63,7 @@ impl MetadataEndpointBlocked {
         writes: &[],
         scope: ScopeUse::BySubject,
         what: "For each workload, all policies for egress together keep its pods from \
-               169.254.169.254 and fd00:ec2::254 on TCP port 80. What nothing isolates reaches \
+               169.254.169.254 and fd00:ec2::254 on every port, or on `ports`. What nothing isolates reaches \
                them.",
         why: "The endpoint answers whoever asks from a node with the credentials of that node: \
               with them one pod becomes every pod, and reaches the cloud account.",
@@ -80,8 +76,9 @@ impl MetadataEndpointBlocked {
         limits: "Effective policies are judged, not the endpoint: a hop limit of 1 (IMDSv2), \
                  metadata concealment, and endpoints that no cloud serves are not seen, and the \
                  verdict is Fail all the same; an exception says so. Pods in the node's network \
-                 bypass every policy: see `net-host-network`. On other ports than `ports` the \
-                 address is not judged.",
+                 bypass every policy: see `net-host-network`. Some clouds serve DNS \
+                 under the same address: where policies let it through, narrow `ports`. On other \
+                 ports than those the address is not judged.",
     };
 
     fn endpoints(&self) -> Addresses {
@@ -157,7 +154,7 @@ impl Control for MetadataEndpointBlocked {
         let endpoints = self.endpoints();
         let (applying, reached) = reached(context, &held, &endpoints, &self.ports, |segment| {
             let ports = segment.first..=segment.last;
-            segment.protocol == "TCP" && self.ports.iter().any(|port| ports.contains(port))
+            self.ports.is_empty() || self.ports.iter().any(|port| ports.contains(port))
         });
         let Some(reached) = reached else {
             let verdict = Verdict::pass(Strength::Effective, "MetadataEndpointBlocked", "");

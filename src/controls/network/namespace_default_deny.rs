@@ -1,6 +1,9 @@
 //! `net-namespace-default-deny`
 
-use super::default_deny::{self, Wanted, denies};
+use super::{
+    common::denied_in_part,
+    default_deny::{self, Wanted, denies},
+};
 use crate::{
     analysis::network::{Applying, Direction, Policy},
     controls::prelude::*,
@@ -103,9 +106,14 @@ impl NamespaceDefaultDeny {
                 continue;
             }
             match Other::of(inventory, namespace, *direction) {
-                Other::Denies => denying.other = true,
+                Other::Denies(policy) => denying
+                    .other
+                    .push(format!("{policy} denies {}", direction.as_str())),
                 Other::Doubt(what) => denying.doubt = Some(what),
-                Other::Nothing => denying.missing.push(*direction),
+                Other::Nothing(part) => {
+                    denying.missing.push(*direction);
+                    denying.part.extend(part);
+                }
             }
         }
         denying.own.dedup_by(|a, b| a.meta.name == b.meta.name);
@@ -128,16 +136,19 @@ impl NamespaceDefaultDeny {
 #[derive(Debug, Default)]
 struct Denying<'a> {
     own: Vec<&'a Object<NetworkPolicy>>,
-    other: bool,
+    /// Which policies beside `NetworkPolicies` deny what, in words.
+    other: Vec<String>,
     doubt: Option<String>,
     missing: Vec<Direction>,
+    /// What the tiers of administrators deny of that, in words.
+    part: Vec<String>,
 }
 
 /// What policies beside `NetworkPolicies` do to a pod that nobody has thought of.
 enum Other {
-    Denies,
+    Denies(String),
     Doubt(String),
-    Nothing,
+    Nothing(Option<String>),
 }
 
 impl Other {
@@ -151,15 +162,17 @@ impl Other {
             grants.any(|grant| grant.policy == *policy)
         };
         let mut isolating = applying.isolating.iter();
-        let denies = isolating.any(|policy| {
+        let denies = isolating.find(|policy| {
             policy.kind != Kind::NetworkPolicy
                 && !allows(policy)
                 && policy.selects_every_pod(inventory)
         });
         match applying.doubt(|d| d.isolates && d.kind != Kind::NetworkPolicy) {
-            _ if denies => Self::Denies,
+            _ if denies.is_some() => {
+                Self::Denies(denies.map(ToString::to_string).unwrap_or_default())
+            }
             Some(what) => Self::Doubt(what.to_owned()),
-            None => Self::Nothing,
+            None => Self::Nothing(denied_in_part(&applying)),
         }
     }
 }
@@ -192,23 +205,26 @@ impl Control for NamespaceDefaultDeny {
         if !denying.missing.is_empty() {
             let missing: Vec<_> = denying.missing.iter().map(|d| d.as_str()).collect();
             let missing = missing.join(" and ");
-            let mut verdict = Verdict::fail(
-                Strength::Declared,
-                "NamespaceWithoutDefaultDeny",
-                format!("no NetworkPolicy denies {missing} for all pods of the namespace"),
-            );
+            let part = match denying.part.as_slice() {
+                [] => String::new(),
+                parts => format!(" ({})", parts.join("; ")),
+            };
+            let message =
+                format!("no NetworkPolicy denies {missing} for all pods of the namespace{part}");
+            let declared = Strength::Declared;
+            let mut verdict = Verdict::fail(declared, "NamespaceWithoutDefaultDeny", message);
             verdict.remedy = self.remedy(context, &subject.name).map(Box::new);
             return Some(verdict);
         }
         if let Some(what) = denying.doubt {
             return Some(Verdict::unknown("PoliciesNotJudged", what));
         }
-        let strength = if denying.other {
-            Strength::Effective
-        } else {
+        let strength = if denying.other.is_empty() {
             Strength::Declared
+        } else {
+            Strength::Effective
         };
-        let mut verdict = Verdict::pass(strength, "DefaultDeny", "");
+        let mut verdict = Verdict::pass(strength, "DefaultDeny", denying.other.join("; "));
         verdict.keep = default_deny::keep(&denying.own).map(std::sync::Arc::new);
         Some(verdict)
     }
@@ -404,5 +420,25 @@ mod tests {
             let failed = outcome_wanted == Outcome::Fail;
             assert_eq!(found, (outcome_wanted, failed), "{shown}");
         }
+    }
+
+    #[test]
+    fn the_policies_of_tiers_are_named() {
+        use crate::controls::network::fixtures::{cilium, tier};
+        let deny = json!([{ "action": "Deny", "from": [{ "namespaces": {} }] }]);
+        let part = tier("default", "Baseline", &deny, &json!([]));
+        let world = || World::new().namespace("shop");
+        let mut partly = world().with(Kind::ClusterNetworkPolicy, part);
+        assert_eq!(
+            partly.only(&NamespaceDefaultDeny::default()).message,
+            "no NetworkPolicy denies Ingress for all pods of the namespace (ClusterNetworkPolicy \
+             default denies only other pods, nothing from outside the cluster)"
+        );
+        let whole = cilium(&json!({ "ingress": [{}] }));
+        let mut whole = world().with(Kind::CiliumNetworkPolicy, whole);
+        assert_eq!(
+            whole.only(&NamespaceDefaultDeny::default()).message,
+            "CiliumNetworkPolicy shop/c denies Ingress"
+        );
     }
 }

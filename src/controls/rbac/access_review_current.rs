@@ -60,7 +60,7 @@ impl AccessReviewCurrent {
         criteria: &["CC6.2", "CC6.3"],
         severity: Severity::High,
         strength: Strength::Effective,
-        rule_version: 1,
+        rule_version: 2,
         reads: &[Kind::Namespace, Kind::RoleBinding],
         subjects: &[Kind::Namespace],
         derives: &[Derived::Rights],
@@ -71,7 +71,7 @@ impl AccessReviewCurrent {
                AccessReview was done whose listing Probity froze within `cadence` and `grace`: a \
                person decided about every row of it. Each AccessReview is done until it is \
                `due`, and every right that is to be revoked is gone `revokeWithin` after the \
-               decision.",
+               decision. Until then it is not applicable (`InGrace`): nothing is done yet.",
         why: "Rights are granted when they are needed, and nobody takes them back by himself. An \
               auditor asks for each quarter of the period.",
         fix: "Nothing is written. The proposal is the review that is missing.",
@@ -109,7 +109,7 @@ impl AccessReviewCurrent {
         let due = after(since, self.cycle());
         if done.is_none() && context.now < due {
             let message = format!("it is new; the first review is due before {due}");
-            return Verdict::not_applicable("ReviewNotDue", message).recheck(due);
+            return Verdict::not_applicable("InGrace", message).recheck(due);
         }
         let (reason, message) = match done {
             Some((at, by)) => (
@@ -146,14 +146,14 @@ impl AccessReviewCurrent {
                     decided.remaining, decided.by
                 );
                 if now < until {
-                    Verdict::pass(Strength::Effective, "RevocationUnderWay", message).recheck(until)
+                    Verdict::not_applicable("InGrace", message).recheck(until)
                 } else {
                     Verdict::fail(Strength::Effective, "RevokeNotApplied", message)
                 }
             }
             Err(why) if now < review.due => {
                 let message = format!("not due before {}: {why}", review.due);
-                Verdict::pass(Strength::Attested, "ReviewNotDue", message).recheck(review.due)
+                Verdict::not_applicable("InGrace", message).recheck(review.due)
             }
             Err(why) => {
                 let message = format!("due since {}: {why}", review.due);
@@ -412,10 +412,10 @@ mod tests {
             ..done("q2", 1, 3, 1)
         };
         for (review, wanted) in [
-            (review(1, Err("open")), (Outcome::Pass, "ReviewNotDue")),
+            (review(1, Err("open")), (Outcome::NotApplicable, "InGrace")),
             (review(0, Err("open")), (Outcome::Fail, "ReviewOverdue")),
             (review(0, Ok((30, 0))), (Outcome::Pass, "ReviewDone")),
-            (review(0, Ok((6, 2))), (Outcome::Pass, "RevocationUnderWay")),
+            (review(0, Ok((6, 2))), (Outcome::NotApplicable, "InGrace")),
             (review(0, Ok((7, 2))), (Outcome::Fail, "RevokeNotApplied")),
         ] {
             assert_eq!(of(vec![review], "AccessReview q2"), wanted);
@@ -429,7 +429,7 @@ mod tests {
         let outcomes = young.outcomes(&AccessReviewCurrent::default());
         assert_eq!(
             outcomes["Namespace shop"],
-            (Outcome::NotApplicable, "ReviewNotDue")
+            (Outcome::NotApplicable, "InGrace")
         );
         let mut unread = world(vec![]);
         unread.observed.people.reviews = None;

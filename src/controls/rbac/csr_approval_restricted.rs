@@ -9,7 +9,7 @@ use super::{
 use crate::{
     analysis::{
         Derived,
-        rights::{Thing, Verbs},
+        rights::{Grant, Thing, Verbs},
     },
     controls::prelude::*,
     inventory::signing::SigningRequest,
@@ -38,7 +38,7 @@ impl CsrApprovalRestricted {
         criteria: &["CC6.1", "CC6.2"],
         severity: Severity::High,
         strength: Strength::Effective,
-        rule_version: 2,
+        rule_version: 3,
         reads: &[
             Kind::RoleBinding,
             Kind::ClusterRoleBinding,
@@ -51,8 +51,8 @@ impl CsrApprovalRestricted {
         writes: &restricted::DELETES,
         scope: ScopeUse::Ignored,
         what: "No user, group or service account that is not in `allowedSubjects` effectively \
-               holds both `update` or `patch` on `certificatesigningrequests/approval` and \
-               `approve` on the signer `kubernetes.io/kube-apiserver-client` (by name, by \
+               holds both `update` or `patch` on `certificatesigningrequests/approval` and (itself, or by a group of service accounts that \
+               it is in) `approve` on the signer `kubernetes.io/kube-apiserver-client` (by name, by \
                `kubernetes.io/*`, or on all signers), nor `sign` on a signer \
                `kubernetes.io/kube-apiserver-client…`. Each request for a certificate of the signer \
                `kubernetes.io/kube-apiserver-client` that was approved is listed as a subject, \
@@ -74,6 +74,8 @@ impl CsrApprovalRestricted {
                  an hour, and does not tell who approved them; its audit log does. What was issued \
                  before Probity looked, or while it did not, or by whoever holds the authority's \
                  key, is not seen. \
+                 A pair of rights that somebody holds through groups of an identity \
+                 provider is not seen as one. \
                  Holders of cluster-admin are NotApplicable here: rbac-cluster-admin-allowlist \
                  judges them. Grants by other authorizers are not visible.",
     };
@@ -114,21 +116,28 @@ fn issued(request: &Object<SigningRequest>) -> Option<String> {
     ))
 }
 
-/// Whether an identity may give requests an approval, before the signer is looked at.
-fn approves(context: &Context<'_>, subject: &Subject) -> bool {
-    let rights = context.analyses.rights();
-    rights.effective_grants(subject).any(|grant| {
-        grant.reaches(Thing::Approvals)
-            && grant
-                .powers
-                .on(Thing::Approvals)
-                .any(|power| power.verbs.has(Verbs::UPDATE.or(Verbs::PATCH)))
-    })
+/// Whether a grant lets somebody give requests an approval, before the signer is looked at.
+fn approves(grant: &Grant<'_>) -> bool {
+    let mut powers = grant.powers.on(Thing::Approvals);
+    grant.reaches(Thing::Approvals)
+        && powers.any(|power| power.verbs.has(Verbs::UPDATE.or(Verbs::PATCH)))
+}
+
+/// Whether a grant lets somebody approve for the signer of users, before requests are looked at.
+fn approves_for_users(grant: &Grant<'_>) -> bool {
+    let mut powers = grant.powers.on(Thing::Signers);
+    grant.reaches(Thing::Signers)
+        && powers.any(|power| {
+            power.verbs.has(Verbs::APPROVE) && covers(&power.names, |name| name == CLIENT_SIGNER)
+        })
 }
 
 impl Restricted for CsrApprovalRestricted {
     const INFO: &'static Info = &Self::INFO;
-    const RIGHTS: &'static [(Thing, Verbs)] = &[(Thing::Signers, Verbs::APPROVE.or(Verbs::SIGN))];
+    const RIGHTS: &'static [(Thing, Verbs)] = &[
+        (Thing::Signers, Verbs::APPROVE.or(Verbs::SIGN)),
+        (Thing::Approvals, Verbs::UPDATE.or(Verbs::PATCH)),
+    ];
     const REASON: &'static str = "UserCertificatesIssuable";
 
     fn allowed(&self) -> &[AllowedSubject] {
@@ -160,18 +169,30 @@ impl Restricted for CsrApprovalRestricted {
         subject: &Subject,
         held: &Held<'_>,
     ) -> Option<Cow<'static, str>> {
+        let rights = context.analyses.rights();
+        if held.thing == Thing::Approvals {
+            // Of a pair that it holds itself, the right on the signer is the finding.
+            let itself = rights
+                .grants(subject)
+                .any(|grant| approves_for_users(&grant));
+            let mut effective = rights.effective_grants(subject);
+            let by_group = !itself && effective.any(|grant| approves_for_users(&grant));
+            return by_group.then(|| held.place());
+        }
         let signs = held.verbs.has(Verbs::SIGN)
             && covers(held.names, |name| name.starts_with(CLIENT_SIGNER));
         let approves = held.verbs.has(Verbs::APPROVE)
             && covers(held.names, |name| name == CLIENT_SIGNER)
-            && approves(context, subject);
+            && rights
+                .effective_grants(subject)
+                .any(|grant| approves(&grant));
         (signs || approves).then(|| held.place())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Expect, check_all};
+    use super::super::testing::{Expect, check_all, grant, verdict_on};
     use super::*;
 
     use serde_json::{Value, json};
@@ -268,6 +289,34 @@ mod tests {
             check_all(&control, "", &rules, expect);
             // Requests lie in no namespace.
             check_all(&control, "shop", &rules, Expect::Pass);
+        }
+    }
+
+    #[test]
+    fn a_pair_is_a_pair_through_the_groups_of_accounts() {
+        let approval = format!("update {GROUP} certificatesigningrequests/approval");
+        let signers = format!("approve {GROUP} signers");
+        let (all, own) = (
+            "Group system:serviceaccounts",
+            "Group system:serviceaccounts:shop",
+        );
+        let account = "ServiceAccount shop/robot";
+        for (first, second, found) in [
+            (account, all, account),
+            (all, account, account),
+            (account, own, account),
+            (own, all, own),
+            (all, own, own),
+        ] {
+            let mut world = fresh_cluster(37).namespace("shop");
+            grant(&mut world, "", "first", &[&approval], &[first]);
+            grant(&mut world, "", "second", &[&signers], &[second]);
+            let control = CsrApprovalRestricted::default();
+            let verdict = verdict_on(&mut world, &control, found);
+            assert_eq!(
+                verdict.reason, "UserCertificatesIssuable",
+                "{first} and {second}"
+            );
         }
     }
 }

@@ -48,3 +48,25 @@ pub use workload_create_restricted::WorkloadCreateRestricted;
 use super::restricted::{self, AllowedSubject, command, revoke, revoke::is_protected};
 #[cfg(test)]
 use super::restricted::{IdentityKind, allowed, testing};
+
+#[cfg(test)]
+mod tests {
+    use super::{testing::check_not_judged, *};
+
+    #[test]
+    fn administrators_and_unknown_versions_are_not_judged() {
+        let certificates = "sign certificates.k8s.io signers";
+        let admission = "create admissionregistration.k8s.io validatingwebhookconfigurations";
+        let escalate = "escalate rbac.authorization.k8s.io clusterroles";
+        check_not_judged(&ExecRestricted::default(), "create  pods/exec");
+        check_not_judged(&NodesProxyRestricted::default(), "get  nodes/proxy");
+        check_not_judged(&WorkloadCreateRestricted::default(), "create  pods");
+        let tokens = "create  serviceaccounts/token";
+        check_not_judged(&TokenRequestRestricted::default(), tokens);
+        check_not_judged(&AdmissionConfigWriteRestricted::default(), admission);
+        check_not_judged(&CsrApprovalRestricted::default(), certificates);
+        check_not_judged(&PvCreateRestricted::default(), "create  persistentvolumes");
+        check_not_judged(&NoEscalateBindImpersonate::default(), escalate);
+        check_not_judged(&SecretsReadRestricted::default(), "get  secrets");
+    }
+}

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::{
     AllowedSubject,
     restricted::{self, Held, Restricted},
-    secrets_read_restricted::is_default_edit,
+    secrets_read_restricted::{is_default_edit, may_be_default_edit},
 };
 use crate::{
     analysis::{
@@ -45,7 +45,7 @@ impl NoEscalateBindImpersonate {
         criteria: &["CC6.1", "CC6.3"],
         severity: Severity::Critical,
         strength: Strength::Effective,
-        rule_version: 1,
+        rule_version: 2,
         reads: &[
             Kind::Role,
             Kind::ClusterRole,
@@ -77,7 +77,8 @@ impl NoEscalateBindImpersonate {
                  `impersonate` on users, groups, uids and extras have no effect by a RoleBinding \
                  and don't count there. The default roles `edit` and `admin` impersonate service \
                  accounts: that counts in privileged namespaces, by a ClusterRoleBinding, and \
-                 everywhere with `strictEdit`. A namespace is privileged if it is kube-system or \
+                 everywhere with `strictEdit`; in other namespaces it is Unknown on a server version \
+                 without pins. A namespace is privileged if it is kube-system or \
                  holds an account that can become cluster administrator; the message says so. \
                  Names of uids and extras tell nothing and count. Holders of cluster-admin are \
                  NotApplicable here: rbac-cluster-admin-allowlist judges them.",
@@ -218,6 +219,15 @@ impl Restricted for NoEscalateBindImpersonate {
             return Touched::All;
         }
         Touched::Subject(subject.clone())
+    }
+
+    fn is_unpinned(&self, context: &Context<'_>, held: &Held<'_>) -> bool {
+        let namespace = &**held.grant.namespace;
+        held.thing == Thing::ServiceAccounts
+            && !self.strict_edit
+            && !namespace.is_empty()
+            && !context.analyses.escalation().is_privileged(namespace)
+            && may_be_default_edit(context, &held.grant)
     }
 
     fn counts(
@@ -435,6 +445,22 @@ mod tests {
                 Outcome::Fail
             );
         }
+    }
+
+    #[test]
+    fn what_edit_gives_on_an_unknown_version_nobody_can_tell() {
+        let mut world = fresh_cluster(37).namespace("shop");
+        bind(&mut world, "shop", "devs", "edit", &["Group devs"]);
+        world.observed.server_minor = Some(99);
+        let verdict = verdict_on(&mut world, &control(), "Group devs");
+        assert_eq!(
+            (verdict.outcome, verdict.reason),
+            (Outcome::Unknown, "ServerVersionNotPinned")
+        );
+        // In every namespace it counts whatever it gives by default.
+        bind(&mut world, "", "wide", "edit", &["Group wide"]);
+        let verdict = verdict_on(&mut world, &control(), "Group wide");
+        assert_eq!(verdict.outcome, Outcome::Fail);
     }
 
     #[test]

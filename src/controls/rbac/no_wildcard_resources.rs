@@ -20,7 +20,8 @@ pub struct NoWildcardResources {
     #[schemars(length(max = 64))]
     pub allowed_roles: Vec<AllowedRole>,
 
-    /// Accept rules that allow nothing but `get`, `list` and `watch`. They still read Secrets.
+    /// Let rules pass that allow nothing but `get`, `list` and `watch`. This widens what passes:
+    /// they still read every Secret, which `rbac-secrets-read-restricted` goes on to judge.
     #[serde(default)]
     pub allow_read_only: bool,
 }

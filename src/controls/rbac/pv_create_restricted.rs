@@ -34,7 +34,7 @@ impl PvCreateRestricted {
         criteria: &["CC6.1"],
         severity: Severity::Medium,
         strength: Strength::Effective,
-        rule_version: 1,
+        rule_version: 2,
         reads: &[Kind::ServiceAccount],
         subjects: &[Kind::ServiceAccount],
         derives: &[Derived::Rights, Derived::Programs],
@@ -112,10 +112,11 @@ mod tests {
     #[test]
     fn the_account_of_a_csi_provisioner_passes() {
         let control = PvCreateRestricted::default();
-        for (container, account, reason) in [
-            ("csi-provisioner", "ebs", "RightNotHeld"),
-            ("provisioner", "ebs", "PersistentVolumesCreatable"),
-            ("csi-provisioner", "other", "PersistentVolumesCreatable"),
+        for (container, account, replicas, reason) in [
+            ("csi-provisioner", "ebs", 2, "RightNotHeld"),
+            ("csi-provisioner", "ebs", 0, "PersistentVolumesCreatable"),
+            ("provisioner", "ebs", 2, "PersistentVolumesCreatable"),
+            ("csi-provisioner", "other", 2, "PersistentVolumesCreatable"),
         ] {
             let pod = json!({
                 "serviceAccountName": account, "containers": [{ "name": container, "image": "i" }],
@@ -124,7 +125,7 @@ mod tests {
                 Kind::Deployment,
                 json!({
                     "metadata": { "name": "csi", "namespace": "storage" },
-                    "spec": { "template": { "spec": pod } },
+                    "spec": { "template": { "spec": pod }, "replicas": replicas },
                 }),
             );
             let ebs = "ServiceAccount storage/ebs";

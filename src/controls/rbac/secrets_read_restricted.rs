@@ -8,7 +8,8 @@ use super::{
 };
 use crate::{
     analysis::{
-        Derived, rbac_defaults,
+        Derived,
+        rbac_defaults::{self, Trust},
         rights::{Grant, Thing, Verbs},
     },
     controls::{labels::LabelSelector, prelude::*},
@@ -57,7 +58,7 @@ impl SecretsReadRestricted {
         criteria: &["CC6.1", "C1.1"],
         severity: Severity::High,
         strength: Strength::Effective,
-        rule_version: 1,
+        rule_version: 2,
         reads: &[
             Kind::RoleBinding,
             Kind::ClusterRoleBinding,
@@ -117,6 +118,16 @@ pub(super) fn is_default_edit(context: &Context<'_>, grant: &Grant<'_>, thing: T
     matches!(name, "edit" | "admin") && home.is_empty() && default() == Some(true)
 }
 
+/// Whether the role looks like Kubernetes' own `edit` or `admin`, and what those give on this
+/// server version is not known.
+pub(super) fn may_be_default_edit(context: &Context<'_>, grant: &Grant<'_>) -> bool {
+    let named = matches!(&**grant.role, "edit" | "admin") && grant.role_namespace.is_empty();
+    let (inventory, minor) = (context.inventory, context.observed.server_minor);
+    let role = inventory.tables.cluster_roles.get("", grant.role);
+    let trust = |role| rbac_defaults::role(inventory, minor, Kind::ClusterRole, role);
+    named && role.is_some_and(|role| trust(role) == Trust::Unpinned)
+}
+
 impl Restricted for SecretsReadRestricted {
     const INFO: &'static Info = &Self::INFO;
     const RIGHTS: &'static [(Thing, Verbs)] =
@@ -129,6 +140,11 @@ impl Restricted for SecretsReadRestricted {
 
     fn namespace_changed(&self) -> Touched {
         Touched::All
+    }
+
+    fn is_unpinned(&self, context: &Context<'_>, held: &Held<'_>) -> bool {
+        let local = !held.grant.namespace.is_empty();
+        local && !self.count_edit && may_be_default_edit(context, &held.grant)
     }
 
     fn counts(

@@ -33,7 +33,7 @@ impl ServiceAccountsHygiene {
         criteria: &["CC6.1", "CC6.3"],
         severity: Severity::Medium,
         strength: Strength::Effective,
-        rule_version: 1,
+        rule_version: 2,
         reads: &[
             Kind::ServiceAccount,
             Kind::RoleBinding,
@@ -93,9 +93,18 @@ impl ServiceAccountsHygiene {
         if &*meta.name != "default" {
             return None;
         }
-        let grants = context.analyses.rights().grants(subject);
-        let custom = grants.filter(|g| restricted::trust(context, g, subject) == Trust::Custom);
-        let custom: Vec<Grant<'_>> = custom.collect();
+        let given = |trust: Trust| {
+            let grants = context.analyses.rights().grants(subject);
+            grants.filter(move |g| restricted::trust(context, g, subject) == trust)
+        };
+        let custom: Vec<Grant<'_>> = given(Trust::Custom).collect();
+        if custom.is_empty() && given(Trust::Unpinned).next().is_some() {
+            return Some(Verdict::unknown(
+                "ServerVersionNotPinned",
+                "is bound by what looks like Kubernetes' own; what this server version creates is \
+                 not known",
+            ));
+        }
         if custom.is_empty() {
             return Some(Verdict::pass(
                 Strength::Effective,
@@ -254,7 +263,9 @@ mod tests {
     use super::super::testing::{bind, grant};
     use super::*;
     use crate::{
-        analysis::rbac_defaults::tests::fresh_cluster, controls::testing::World, verdict::Outcome,
+        analysis::rbac_defaults::{BOOTSTRAPPING, tests::fresh_cluster},
+        controls::testing::World,
+        verdict::Outcome,
     };
 
     fn control() -> ServiceAccountsHygiene {
@@ -384,6 +395,26 @@ mod tests {
         assert_eq!(
             (verdict.reason, verdict.remedy),
             ("DefaultAccountMounted", None)
+        );
+    }
+
+    #[test]
+    fn what_binds_the_default_account_on_an_unknown_version_nobody_can_tell() {
+        let mut world = cluster();
+        world.observed.server_minor = Some(99);
+        world.put(
+            Kind::ClusterRoleBinding,
+            json!({
+                "metadata": {
+                    "name": "system:new", "labels": { BOOTSTRAPPING: "rbac-defaults" },
+                },
+                "roleRef": { "kind": "ClusterRole", "name": "view" },
+                "subjects": [{ "kind": "ServiceAccount", "namespace": "shop", "name": "default" }],
+            }),
+        );
+        assert_eq!(
+            world.outcomes(&control())["ServiceAccount shop/default"],
+            (Outcome::Unknown, "ServerVersionNotPinned")
         );
     }
 

@@ -65,7 +65,7 @@ impl StaleBindings {
         criteria: &["CC6.2", "CC6.3"],
         severity: Severity::Medium,
         strength: Strength::Effective,
-        rule_version: 1,
+        rule_version: 2,
         reads: &[
             Kind::Role,
             Kind::ClusterRole,
@@ -107,7 +107,8 @@ impl StaleBindings {
                  roles with that annotation. The grace runs from the creation of the binding, and \
                  for what goes missing later from when it was first seen; what was missing when \
                  Probity began to look is not given a grace if the binding is older. A user whose \
-                 name spells a service account is judged as that account. Names of users are \
+                 name spells a service account is judged as that account. Names that Kubernetes itself \
+                 uses, such as `system:kube-scheduler` and those of nodes, are no people. Names of users are \
                  case-sensitive and carry the prefix of the identity provider; those of who has \
                  left are compared without regard to case, because a list from elsewhere may spell \
                  them otherwise, and with `userPrefix` also without the prefix. Who has left and \
@@ -173,6 +174,10 @@ impl StaleBindings {
         let grace = self.dangling_grace.duration();
         let fresh = binding.meta.created_at().saturating_add(grace).ok()?;
         let until = match context.before {
+            // Its users were the finding, while it was given time.
+            Some(said) if said.reason == "DirectUser" && said.recheck_at.is_some() => {
+                said.recheck_at?
+            }
             // It was whole when it was looked at before: this is when it is first seen.
             Some(said) if said.outcome == Outcome::Pass || WHOLE.contains(&said.reason) => {
                 context.now.saturating_add(grace).ok()?
@@ -197,11 +202,18 @@ impl StaleBindings {
             let places = left.unwrap_or_default();
             return Some(has_left(kind, binding, &places));
         }
+        let users = self.users(&judged);
         if let Some((reason, message, places)) =
             Self::dangling(context.inventory, kind, binding, &judged)
         {
             if let Some(until) = self.grace(context, binding) {
-                return Some(Verdict::not_applicable("InGrace", message).recheck(until));
+                // What is missing is given time, users that are named are not.
+                let verdict = if users.is_empty() {
+                    Verdict::not_applicable("InGrace", message)
+                } else {
+                    direct(kind, binding, &users)
+                };
+                return Some(verdict.recheck(until));
             }
             let verdict = Verdict::fail(Strength::Effective, reason, message);
             let whole = places.len() == spec.subjects.len()
@@ -216,31 +228,41 @@ impl StaleBindings {
                 verdict.remedy(revoke::delete(kind, meta))
             });
         }
-        let users = self.users(&judged);
         if users.is_empty() {
             return Some(match left {
                 Ok(_) => Verdict::pass(Strength::Effective, "BindingInUse", ""),
                 Err(why) => Verdict::unknown("LeaversNotSeen", why),
             });
         }
-        let message = format!("names {} users directly: {}", users.len(), few(&users));
-        let places: Vec<usize> = users.iter().map(|(place, _)| *place).collect();
-        let command = command::remove_subjects(kind, binding, &places);
-        Some(
-            Verdict::fail(Strength::Effective, "DirectUser", message).propose(format!(
-                "bind a group of the identity provider instead, or add them to allowedUsers: {command}"
-            )),
-        )
+        Some(direct(kind, binding, &users))
     }
 }
 
-/// The user that a subject of a binding is, where it is a person's: none of the system's own, and no
-/// service account.
+/// The verdict on a binding that names users directly.
+fn direct(kind: Kind, binding: &Object<Binding>, users: &[(usize, &str)]) -> Verdict {
+    let message = format!("names {} users directly: {}", users.len(), few(users));
+    let places: Vec<usize> = users.iter().map(|(place, _)| *place).collect();
+    let command = command::remove_subjects(kind, binding, &places);
+    Verdict::fail(Strength::Effective, "DirectUser", message).propose(format!(
+        "bind a group of the identity provider instead, or add them to allowedUsers: {command}"
+    ))
+}
+
+/// The user that a subject of a binding is, where it may be a person's: none that Kubernetes itself
+/// uses, and no service account.
 fn judged_user(holder: &Holder) -> Option<&str> {
     let name = &*holder.name;
-    let person =
-        &*holder.kind == "User" && rbac::account(name).is_none() && !name.starts_with("system:");
+    let person = &*holder.kind == "User" && rbac::account(name).is_none() && !is_system(name);
     person.then_some(name)
+}
+
+/// Whether Kubernetes itself uses the name of a user. The prefix alone says nothing: whoever
+/// issues certificates or tokens may choose it.
+fn is_system(name: &str) -> bool {
+    // Anonymous requests are judged by rbac-anonymous-and-authenticated-groups.
+    matches!(name, "system:anonymous" | "system:apiserver")
+        || name.starts_with("system:node:")
+        || rbac_defaults::names_user(name)
 }
 
 /// The first few names.

@@ -126,6 +126,46 @@ pub(in crate::controls) fn check(control: &dyn Control, place: &str, rule: &str,
     check_all(control, place, &[rule], expect);
 }
 
+/// Checks what is said of who holds a right, as this rule says it, in ways that are not judged:
+/// nothing of a cluster administrator, and not for sure by what looks like Kubernetes' own on a
+/// server version without pins.
+pub(in crate::controls) fn check_not_judged(control: &dyn Control, text: &str) {
+    let id = control.info().id;
+    let mut world = fresh_cluster(37);
+    bind(&mut world, "", "boss", "cluster-admin", &["User boss"]);
+    let verdict = verdict_on(&mut world, control, "User boss");
+    assert_eq!(
+        (verdict.outcome, verdict.reason),
+        (Outcome::NotApplicable, "HoldsClusterAdmin"),
+        "{id}"
+    );
+    let mark = json!({ "kubernetes.io/bootstrapping": "rbac-defaults" });
+    world.put(
+        Kind::ClusterRole,
+        json!({ "metadata": { "name": "system:new" }, "rules": [rule(text)] }),
+    );
+    world.put(
+        Kind::ClusterRoleBinding,
+        json!({
+            "metadata": { "name": "system:new", "labels": mark },
+            "roleRef": { "kind": "ClusterRole", "name": "system:new" },
+            "subjects": [holder("User new")],
+        }),
+    );
+    for (minor, outcome, reason) in [
+        (37, Outcome::Fail, None),
+        (99, Outcome::Unknown, Some("ServerVersionNotPinned")),
+    ] {
+        world.observed.server_minor = Some(minor);
+        let verdict = verdict_on(&mut world, control, "User new");
+        assert_eq!(verdict.outcome, outcome, "{id} at {minor}");
+        assert!(
+            reason.is_none_or(|reason| verdict.reason == reason),
+            "{id} at {minor}"
+        );
+    }
+}
+
 /// Checks that nothing is said of a cluster with nothing but what Kubernetes creates.
 pub(in crate::controls) fn check_fresh_cluster(control: &dyn Control) {
     for minor in [33, 34, 35, 36, 37] {

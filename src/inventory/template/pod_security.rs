@@ -12,13 +12,14 @@ use serde::{
 };
 
 use super::{Container, Labels, Str, WirePodSpec};
+use crate::analysis::meshed::{INBOUND, INJECT};
 
 /// Prefix of the annotations that named an `AppArmor` profile before there was a field.
 const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
 
 /// Whether a pod annotation matters to a rule.
 pub fn keeps_pod_annotation(key: &str) -> bool {
-    key.starts_with(APP_ARMOR)
+    key.starts_with(APP_ARMOR) || matches!(key, INBOUND | INJECT)
 }
 
 /// Security context of a pod or a container; each has some of the fields.
@@ -164,6 +165,12 @@ impl Volume<'_> {
 
     pub(super) const fn is_api_token(&self) -> bool {
         self.api_token
+    }
+
+    /// The claim that it names.
+    pub(super) fn named_claim(&self) -> Option<&str> {
+        let names = self.kind.as_deref() == Some("persistentVolumeClaim");
+        self.claim.as_deref().filter(|_| names)
     }
 
     /// The claim behind it; one that is made together with the pod is named after both.

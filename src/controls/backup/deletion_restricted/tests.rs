@@ -296,3 +296,16 @@ fn listed_classes_retain_their_snapshots() {
         assert_eq!(outcomes[subject], wanted);
     }
 }
+
+#[test]
+fn a_tool_whose_definitions_are_not_there_counts_by_its_objects() {
+    let mut world = fresh_cluster(37).namespace("velero").namespace("shop");
+    let rule = "delete velero.io backups";
+    give(&mut world, "velero", rule, "User dev");
+    assert!(!world.outcomes(&control()).contains_key("User dev"));
+    world.put(Kind::VeleroLocation, location(&json!({})));
+    assert_eq!(
+        verdict_on(&mut world, &control(), "User dev").reason,
+        CAUGHT
+    );
+}

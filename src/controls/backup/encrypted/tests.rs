@@ -67,7 +67,7 @@ fn locations_of_velero_show_how_they_encrypt() {
         (
             &usual,
             aws(json!({ "kmsKeyId": "k", "insecureSkipTLSVerify": "true" })),
-            "UnverifiedTransport",
+            "CustomerKey",
         ),
         (&usual, of("gcp"), "ProviderKey"),
         (&usual, of("azure"), "ProviderKey"),
@@ -118,6 +118,8 @@ fn stores_of_barman_ask_for_both_kinds_of_files() {
         let object = json!({ "metadata": { "name": "store", "namespace": "shop" },
                              "spec": { "configuration": store } });
         let mut world = World::new().with(Kind::ObjectStore, object);
+        assert_eq!(world.only(&control).reason, "NotInUse", "{store}");
+        world.put(Kind::Database, with_plugin());
         assert_eq!(world.only(&control).reason, wanted, "{store}");
         let cluster = database(&json!({ "spec": { "backup": null } }));
         let mut cluster = cluster;
@@ -125,6 +127,16 @@ fn stores_of_barman_ask_for_both_kinds_of_files() {
         let mut world = World::new().with(Kind::Database, cluster);
         assert_eq!(world.only(&control).reason, wanted, "{store}");
     }
+}
+
+/// A database cluster that is backed up to the `ObjectStore` of its namespace by the plugin.
+fn with_plugin() -> Value {
+    let mut cluster = database(&json!({ "spec": { "backup": null } }));
+    cluster["spec"]["plugins"] = json!([{
+        "name": "barman-cloud.cloudnative-pg.io",
+        "parameters": { "barmanObjectName": "store" },
+    }]);
+    cluster
 }
 
 #[test]

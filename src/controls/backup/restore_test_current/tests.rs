@@ -136,54 +136,135 @@ fn a_label_on_the_restore_decides_its_class() {
     assert_eq!(outcomes["BackupClass fast"].1, "NoRestoreTest");
 }
 
+/// A database that was recovered at ten, with the condition `Ready` since then.
+fn recovered(ready: &str, since: &str) -> World {
+    let copy = database(&json!({
+        "metadata": { "name": "pg-test", "creationTimestamp": "2026-05-30T10:00:00Z" },
+        "spec": { "bootstrap": { "recovery": { "backup": { "name": "pg-1" } } } },
+        "status": { "conditions": [{
+            "type": "Ready", "status": ready, "lastTransitionTime": since,
+        }] },
+    }));
+    World::new()
+        .with(Kind::Database, database(&json!({})))
+        .with(Kind::Database, copy)
+}
+
 #[test]
 fn a_recovered_database_that_is_ready_is_a_test() {
-    let recovered = |ready: &str| {
-        database(&json!({
-            "metadata": { "name": "pg-test", "creationTimestamp": "2026-05-30T10:00:00Z" },
-            "spec": { "bootstrap": { "recovery": { "backup": { "name": "pg-1" } } } },
-            "status": { "conditions": [{
-                "type": "Ready", "status": ready, "lastTransitionTime": "2026-05-30T10:20:00Z",
-            }] },
-        }))
-    };
-    for (ready, wanted) in [("True", "RestoreTested"), ("False", "NoRestoreTest")] {
-        let mut world = World::new()
-            .with(Kind::Database, database(&json!({})))
-            .with(Kind::Database, recovered(ready));
-        assert_eq!(judge(&mut world).reason, wanted, "{ready}");
+    for (ready, since, wanted) in [
+        ("True", "2026-05-30T10:20:00Z", "RestoreTested"),
+        ("False", "2026-05-30T10:20:00Z", "NoRestoreTest"),
+        ("True", "2026-05-31T10:00:00Z", "RestoreTested"),
+        // A cluster that once was recovered, after its last failover.
+        ("True", "2026-05-31T10:00:01Z", "NoRestoreTest"),
+    ] {
+        let verdict = judge(&mut recovered(ready, since));
+        assert_eq!(verdict.reason, wanted, "{ready} {since}");
     }
 }
 
 #[test]
-fn a_job_beside_a_claim_made_of_a_snapshot_is_a_test() {
-    let sandbox = |source: &str| {
-        claim(&json!({
-            "metadata": {
-                "name": "copy", "namespace": "shop-test", "uid": null,
-                "creationTimestamp": "2026-05-30T11:00:00Z",
-            },
-            "spec": { "dataSource": { "kind": source, "name": "s" } },
-        }))
-    };
-    for (source, wanted) in [
-        ("VolumeSnapshot", "RestoreTested"),
-        ("PersistentVolumeClaim", "NoRestoreTest"),
-    ] {
-        let mut world = world()
-            .with(Kind::Claim, sandbox(source))
-            .with(Kind::Job, verify_job("2026-05-30T11:30:00Z"));
-        assert_eq!(judge(&mut world).reason, wanted, "{source}");
+fn a_failover_renews_no_test() {
+    let ended = "until 2026-05-30T10:20:00Z";
+    let mut world = recovered("True", "2026-05-30T10:20:00Z");
+    assert!(judge(&mut world).message.contains(ended));
+    for failover in ["2026-05-30T18:00:00Z", "2026-06-01T11:00:00Z"] {
+        let later = recovered("True", failover);
+        world.inventory = later.inventory;
+        world.analyses = later.analyses;
+        let verdict = judge(&mut world);
+        assert_eq!(verdict.reason, "RestoreTested", "{failover}");
+        assert!(verdict.message.contains(ended), "{}", verdict.message);
     }
-    let k8up = json!({
+}
+
+/// A claim in the sandbox, made at eleven of an object of this kind.
+fn copy(source: &str) -> Value {
+    claim(&json!({
+        "metadata": {
+            "name": "copy", "namespace": "shop-test", "uid": null,
+            "creationTimestamp": "2026-05-30T11:00:00Z",
+        },
+        "spec": { "dataSource": { "kind": source, "name": "s" } },
+    }))
+}
+
+/// A K8up Restore to the claim of that name, at eleven.
+fn k8up(claim: &str) -> Value {
+    json!({
         "metadata": { "name": "r", "namespace": "shop-test",
                       "creationTimestamp": "2026-05-30T11:00:00Z" },
-        "status": { "conditions": [
-            { "type": "Completed", "status": "True", "reason": "Succeeded" },
-        ] },
-    });
-    let mut world = world()
-        .with(Kind::K8upRestore, k8up)
-        .with(Kind::Job, verify_job("2026-05-30T11:30:00Z"));
-    assert_eq!(judge(&mut world).reason, "RestoreTested");
+        "spec": { "restoreMethod": { "folder": { "claimName": claim } } },
+        "status": { "conditions": [{
+            "type": "Completed", "status": "True", "reason": "Succeeded",
+            "lastTransitionTime": "2026-05-30T11:10:00Z",
+        }] },
+    })
+}
+
+#[test]
+fn a_job_that_mounts_what_was_restored_is_a_test() {
+    let (early, late) = ("2026-05-30T11:05:00Z", "2026-05-31T11:00:01Z");
+    let soon = "2026-05-30T11:30:00Z";
+    let other = with(
+        copy("VolumeSnapshot"),
+        &json!({ "metadata": { "name": "other" } }),
+    );
+    for (kind, restored, ended, wanted) in [
+        (Kind::Claim, copy("VolumeSnapshot"), soon, "RestoreTested"),
+        (Kind::Claim, copy("VolumeSnapshot"), late, "NoRestoreTest"),
+        (
+            Kind::Claim,
+            copy("PersistentVolumeClaim"),
+            soon,
+            "NoRestoreTest",
+        ),
+        (Kind::Claim, other, soon, "NoRestoreTest"),
+        (Kind::K8upRestore, k8up("copy"), soon, "RestoreTested"),
+        (Kind::K8upRestore, k8up("copy"), early, "NoRestoreTest"),
+        (Kind::K8upRestore, k8up("copy"), late, "NoRestoreTest"),
+        (Kind::K8upRestore, k8up("other"), soon, "NoRestoreTest"),
+    ] {
+        let mut world = world()
+            .with(kind, restored.clone())
+            .with(Kind::Job, verify_job(ended));
+        assert_eq!(judge(&mut world).reason, wanted, "{restored} {ended}");
+    }
+}
+
+#[test]
+fn a_claim_that_a_failed_restore_made_passes_through_no_job() {
+    for (change, wanted) in [
+        (json!({}), "RestoreTested"),
+        (
+            json!({ "status": { "phase": "PartiallyFailed" } }),
+            "NoRestoreTest",
+        ),
+        (json!({ "status": { "warnings": 1 } }), "NoRestoreTest"),
+        (
+            json!({ "status": { "phase": "InProgress", "completionTimestamp": null } }),
+            "NoRestoreTest",
+        ),
+        // It was over when the claim was made, or into another namespace.
+        (
+            json!({ "status": {
+                "phase": "PartiallyFailed", "completionTimestamp": "2026-05-30T10:30:00Z",
+            } }),
+            "RestoreTested",
+        ),
+        (
+            json!({
+                "spec": { "namespaceMapping": { "shop": "else" } },
+                "status": { "phase": "PartiallyFailed" },
+            }),
+            "RestoreTested",
+        ),
+    ] {
+        let mut world = world()
+            .with(Kind::Claim, copy("VolumeSnapshot"))
+            .with(Kind::VeleroRestore, restore(&change))
+            .with(Kind::Job, verify_job("2026-05-30T11:30:00Z"));
+        assert_eq!(judge(&mut world).reason, wanted, "{change}");
+    }
 }

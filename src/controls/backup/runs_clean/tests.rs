@@ -209,3 +209,18 @@ fn nonsense_parameters_are_refused() {
         assert!(control.check().is_err(), "{control:?}");
     }
 }
+
+#[test]
+fn longhorn_does_not_tell_what_a_job_ran() {
+    let job = json!({
+        "metadata": { "name": "nightly", "namespace": "longhorn-system" },
+        "spec": { "cron": "0 1 * * *", "task": "backup" },
+    });
+    let verdict = World::new()
+        .with(Kind::RecurringJob, job)
+        .only(&RunsClean::default());
+    assert_eq!(
+        (verdict.outcome, verdict.reason),
+        (Outcome::NotApplicable, "RunsNotTold")
+    );
+}

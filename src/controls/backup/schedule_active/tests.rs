@@ -6,7 +6,10 @@
 use serde_json::Value;
 
 use super::*;
-use crate::{controls::testing::World, verdict::Outcome};
+use crate::{
+    controls::{backup::fixtures, testing::World},
+    verdict::Outcome,
+};
 
 /// A Velero Schedule that last ran at one o'clock of the day of the test.
 fn schedule(change: &Value) -> Value {
@@ -23,8 +26,9 @@ fn schedule(change: &Value) -> Value {
     object
 }
 
+/// A claim on a snapshotted volume, and the schedule, which holds it.
 fn velero(change: Value) -> World {
-    World::new().with(Kind::VeleroSchedule, schedule(&change))
+    fixtures::world().with(Kind::VeleroSchedule, schedule(&change))
 }
 
 fn job(spec: Value, last: &str) -> Value {
@@ -44,6 +48,20 @@ fn claim(name: &str, annotations: Value) -> Value {
         "spec": { "storageClassName": "fast" },
         "status": { "phase": "Bound" },
     })
+}
+
+/// A claim on a volume of Longhorn.
+fn longhorn() -> World {
+    let driver = json!({ "spec": { "csi": { "driver": "driver.longhorn.io" } } });
+    let known = json!({ "metadata": { "name": "vol-1", "namespace": "longhorn-system" } });
+    let target = json!({
+        "metadata": { "name": "default", "namespace": "longhorn-system" },
+        "spec": { "backupTargetURL": "s3://b@eu/" }, "status": { "available": true },
+    });
+    fixtures::world()
+        .with(Kind::Volume, fixtures::volume(&driver))
+        .with(Kind::LonghornVolume, known)
+        .with(Kind::BackupTarget, target)
 }
 
 const RPO_KEY: &str = "probity.dev/rpo";
@@ -320,9 +338,9 @@ fn a_change_touches_no_more_than_it_must() {
     let subject = Subject::object(Kind::CronJob, &"shop".into(), &"dump".into());
     assert_eq!(touched, Touched::Subject(subject));
     let touched = control.touched(&change(Kind::Claim, "shop", "data"));
-    assert_eq!(touched, Touched::Namespace("shop".into()));
-    let touched = control.touched(&change(Kind::StorageClass, "", "fast"));
     assert_eq!(touched, Touched::All);
+    let touched = control.touched(&change(Kind::Database, "shop", "pg"));
+    assert_eq!(touched, Touched::Namespace("shop".into()));
 }
 
 #[test]
@@ -364,7 +382,7 @@ fn a_cadence_that_was_weakened_is_put_back() {
             Kind::RecurringJob,
             json!({
                 "metadata": { "name": "nightly", "namespace": "longhorn-system" },
-                "spec": { "cron": "0 1 * * *", "task": "backup" },
+                "spec": { "cron": "0 1 * * *", "task": "backup", "groups": ["default"] },
             }),
             "/spec/cron",
             0,
@@ -376,7 +394,9 @@ fn a_cadence_that_was_weakened_is_put_back() {
                     "name": "daily", "namespace": "shop",
                     "creationTimestamp": "2026-06-01T00:30:00Z",
                 },
-                "spec": { "backup": { "schedule": "0 1 * * *" } },
+                "spec": {
+                    "backup": { "schedule": "0 1 * * *" }, "backend": { "s3": { "bucket": "b" } },
+                },
             }),
             "/spec/backup/schedule",
             0,
@@ -384,7 +404,11 @@ fn a_cadence_that_was_weakened_is_put_back() {
     ];
     for (kind, mut object, field, path) in cases {
         for weaker in ["0 0 1 1 *", "0 0 30 2 *", "soon"] {
-            let mut world = World::new().with(kind, object.clone());
+            let world = match kind {
+                Kind::RecurringJob => longhorn(),
+                _ => fixtures::world(),
+            };
+            let mut world = world.with(kind, object.clone());
             assert_eq!(world.only(&control).outcome, Outcome::Pass, "{kind:?}");
             let before = object.pointer(field).unwrap().clone();
             *object.pointer_mut(field).unwrap() = match kind {
@@ -449,9 +473,11 @@ fn other_tools_have_plans_too() {
     let k8up = |cron: &str, runs: &[&str]| {
         let schedule = json!({
             "metadata": { "name": "daily", "namespace": "shop" },
-            "spec": { "backup": { "schedule": cron } },
+            "spec": {
+                "backup": { "schedule": cron }, "backend": { "s3": { "bucket": "b" } },
+            },
         });
-        let mut world = World::new().with(Kind::K8upSchedule, schedule);
+        let mut world = fixtures::world().with(Kind::K8upSchedule, schedule);
         for (number, created) in runs.iter().enumerate() {
             let run = json!({
                 "metadata": {
@@ -478,10 +504,65 @@ fn other_tools_have_plans_too() {
     let job = |task: &str| {
         let job = json!({
             "metadata": { "name": "j", "namespace": "longhorn-system" },
-            "spec": { "cron": "0 1 * * *", "task": task },
+            "spec": { "cron": "0 1 * * *", "task": task, "groups": ["default"] },
         });
-        World::new().with(Kind::RecurringJob, job)
+        longhorn().with(Kind::RecurringJob, job)
     };
     assert_eq!(reason(job("backup")), "ScheduleActive");
     assert!(job("snapshot").judge(&ScheduleActive::default()).is_empty());
+}
+
+#[test]
+fn the_strictest_objective_of_what_a_schedule_holds_counts() {
+    let control = ScheduleActive::default();
+    let strict = |labels: Value| {
+        fixtures::claim(&json!({ "metadata": {
+            "name": "orders", "uid": null, "annotations": { RPO_KEY: "1h" }, "labels": labels,
+        } }))
+    };
+    let judge = |mut world: World, labels: Value| {
+        let before = world.only(&control).reason;
+        world.put(Kind::Claim, strict(labels));
+        (before, world.only(&control).reason)
+    };
+    let both = ("ScheduleActive", "IntervalTooLong");
+    assert_eq!(judge(velero(json!({})), json!({})), both);
+    // Left out of the schedule, or exempt, it asks for nothing.
+    let left_out = json!({ "velero.io/exclude-from-backup": "true" });
+    let same = ("ScheduleActive", "ScheduleActive");
+    assert_eq!(judge(velero(json!({})), left_out), same);
+    let mut world = velero(json!({}));
+    let mut exempt = strict(json!({ "probity.dev/backup": "exempt" }));
+    exempt["metadata"]["annotations"]["probity.dev/backup-exempt-reason"] = json!("a cache");
+    world.put(Kind::Claim, exempt);
+    assert_eq!(world.only(&control).reason, "ScheduleActive");
+    let k8up = json!({
+        "metadata": { "name": "daily", "namespace": "shop",
+                      "creationTimestamp": "2026-06-01T00:30:00Z" },
+        "spec": { "backup": { "schedule": "0 1 * * *" }, "backend": { "s3": { "bucket": "b" } } },
+    });
+    let world = fixtures::world().with(Kind::K8upSchedule, k8up);
+    assert_eq!(judge(world, json!({})), both);
+    let recurring = json!({
+        "metadata": { "name": "nightly", "namespace": "longhorn-system" },
+        "spec": { "cron": "0 1 * * *", "task": "backup", "groups": ["default"] },
+    });
+    let mut world = longhorn().with(Kind::RecurringJob, recurring);
+    assert_eq!(world.only(&control).reason, "ScheduleActive");
+    let objective = json!({ "metadata": { "annotations": { RPO_KEY: "1h" } } });
+    world.put(Kind::Claim, fixtures::claim(&objective));
+    assert_eq!(world.only(&control).reason, "IntervalTooLong");
+}
+
+#[test]
+fn a_schedule_that_holds_nothing_is_not_judged() {
+    let control = ScheduleActive::default();
+    let paused = json!({ "spec": { "paused": true } });
+    let mut world = World::new().with(Kind::VeleroSchedule, schedule(&paused));
+    let verdict = world.only(&control);
+    assert_eq!(
+        (verdict.outcome, verdict.reason),
+        (Outcome::NotApplicable, "CoversNothing")
+    );
+    assert_eq!(velero(paused).only(&control).reason, "SchedulePaused");
 }

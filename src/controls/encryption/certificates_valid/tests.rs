@@ -250,6 +250,29 @@ fn an_injector_has_the_grace_to_fill_a_bundle_in() {
 }
 
 #[test]
+fn a_bundle_that_is_emptied_has_the_grace_from_when_that_is_seen() {
+    let injected = json!({ "cert-manager.io/inject-ca-from": "guard/guard" });
+    let object = |annotations: &Value| {
+        json!({
+            "metadata": { "name": "guard", "annotations": annotations },
+            "webhooks": [{ "name": "a.guard.example", "clientConfig": { "caBundle": "" } }],
+        })
+    };
+    let mut world = World::new().with(Kind::ValidatingWebhook, object(&json!({})));
+    assert_eq!(world.only(&control()).reason, "SystemAuthorities");
+    world.put(Kind::ValidatingWebhook, object(&injected));
+    let verdict = world.only(&control());
+    assert_eq!(verdict.reason, "BundleNotInjectedYet");
+    let end = "2026-06-02T12:00:00Z".parse().unwrap();
+    assert_eq!(verdict.recheck_at, Some(end));
+    world.now = "2026-06-02T11:00:00Z".parse().unwrap();
+    assert_eq!(world.only(&control()).recheck_at, Some(end));
+    world.now = end;
+    assert_eq!(world.only(&control()).reason, "BundleNotInjected");
+    assert_eq!(world.only(&control()).reason, "BundleNotInjected");
+}
+
+#[test]
 fn only_aggregated_apis_have_a_bundle() {
     let api = |spec: Value| {
         let object = json!({ "metadata": { "name": "v1.x.example" }, "spec": spec });

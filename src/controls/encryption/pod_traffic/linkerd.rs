@@ -2,18 +2,14 @@
 
 use super::all_in;
 use crate::{
-    analysis::meshed::{INBOUND, Pods},
+    analysis::meshed::{INBOUND, INJECT, Pods},
     controls::{prelude::*, workloads::Held},
-    inventory::{
-        mesh::{LinkerdServer, authenticates},
-        template::Port,
-    },
+    inventory::mesh::{LinkerdServer, asks, authenticates},
 };
 
 /// The verdict on a workload that is in Linkerd's mesh; `None` where it is not.
 pub(super) fn judge(context: &Context<'_>, held: &Held<'_>, pods: Pods) -> Option<Verdict> {
-    // Whoever asks for it by annotation is seen once its pods run.
-    if !all_in(pods, pods.linkerd, false)? {
+    if !all_in(pods, pods.linkerd, asked(context, held))? {
         let outside = pods.all - pods.linkerd;
         let message = format!(
             "{outside} of its {} pods run without Linkerd's proxy",
@@ -43,15 +39,8 @@ pub(super) fn judge(context: &Context<'_>, held: &Held<'_>, pods: Pods) -> Optio
         );
         return Some(fail(message));
     }
-    let covered = |port: &Port| {
-        servers.iter().any(|server| {
-            let by = &*server.spec.port;
-            Some(by) == port.name.as_deref() || by == port.number.to_string()
-        })
-    };
-    let ports = &held.template.ports;
-    let all_covered = !ports.is_empty() && ports.iter().all(covered);
-    if !all_covered && !default_authenticates(context, held, pods) {
+    // Servers decide about the ports that they name only, and a pod may listen on others.
+    if !default_authenticates(context, held, pods) {
         let message = "its inbound policy lets clients in that prove nothing".to_owned();
         return Some(fail(message));
     }
@@ -61,6 +50,18 @@ pub(super) fn judge(context: &Context<'_>, held: &Held<'_>, pods: Pods) -> Optio
         "LinkerdAuthenticated",
         message,
     ))
+}
+
+/// Whether the template, else the namespace, asks for a proxy of Linkerd.
+fn asked(context: &Context<'_>, held: &Held<'_>) -> bool {
+    let inject = held.template.linkerd.inject;
+    inject.unwrap_or_else(|| annotation(context, held, INJECT).is_some_and(asks))
+}
+
+fn annotation<'a>(context: &Context<'a>, held: &Held<'_>, key: &str) -> Option<&'a str> {
+    let namespace = &held.meta.namespace;
+    let namespace = context.inventory.meta(Kind::Namespace, "", namespace)?;
+    namespace.annotations.get(key)
 }
 
 fn fail(message: String) -> Verdict {
@@ -81,14 +82,13 @@ fn is_open(context: &Context<'_>, server: &Object<LinkerdServer>) -> bool {
     server.spec.lets_anybody_in || about.any(|policy| !policy.spec.authenticates)
 }
 
-/// Whether ports without a Server take proven clients only: as the pods say, else as their
-/// namespace says.
+/// Whether ports without a Server take proven clients only: as the pods say (as the template, where
+/// there are none), else as their namespace says.
 fn default_authenticates(context: &Context<'_>, held: &Held<'_>, pods: Pods) -> bool {
-    let namespace = context
-        .inventory
-        .meta(Kind::Namespace, "", &held.meta.namespace);
-    let policy = namespace.and_then(|meta| meta.annotations.get(INBOUND));
-    let by_namespace = policy.is_some_and(authenticates);
+    let by_namespace = annotation(context, held, INBOUND).is_some_and(authenticates);
+    if pods.all == 0 {
+        return held.template.linkerd.authenticates.unwrap_or(by_namespace);
+    }
     let silent = pods.linkerd - pods.authenticating - pods.open;
     pods.open == 0 && (silent == 0 || by_namespace)
 }

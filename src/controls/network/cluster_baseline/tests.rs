@@ -47,6 +47,16 @@ fn a_tier_that_denies_by_default_passes() {
         (deny(&all), "ClusterDenies"),
         (deny(&labelled), "NoClusterDenial"),
         (
+            deny(&json!({ "namespaces": { "matchLabels": { "tenant": "a" } } })),
+            "NoClusterDenial",
+        ),
+        (
+            deny(&json!({ "namespaces": { "matchExpressions": [
+                { "key": "tenant", "operator": "NotIn", "values": ["a"] },
+            ] } })),
+            "ClusterDenies",
+        ),
+        (
             tier(
                 "open",
                 "Admin",
@@ -65,6 +75,95 @@ fn a_tier_that_denies_by_default_passes() {
     });
     let world = installed(CRDS[2]).with(Kind::BaselineAdminNetworkPolicy, older);
     assert_eq!(judge(world).outcome, Outcome::Pass);
+}
+
+#[test]
+fn a_denial_is_for_all_pods_at_every_port_and_not_lifted_before() {
+    let all = json!({ "namespaces": {} });
+    let of = |direction: &str, rules: Value| {
+        let (ingress, egress) = match direction {
+            "in" => (rules, json!([])),
+            _ => (json!([]), rules),
+        };
+        tier("deny", "Baseline", &ingress, &egress)
+    };
+    let some = with_subject(json!({ "namespaces": { "matchLabels": { "team": "a" } } }));
+    let pods = with_subject(json!({ "pods": {
+        "namespaceSelector": {}, "podSelector": { "matchLabels": { "app": "a" } },
+    } }));
+    let net = |cidr: &str| json!([{ "action": "Deny", "to": [{ "networks": [cidr] }] }]);
+    let port = json!([{ "tcp": { "destinationPort": { "number": 23 } } }]);
+    for (policy, reason) in [
+        (some, "NoClusterDenial"),
+        (pods, "NoClusterDenial"),
+        (
+            of(
+                "in",
+                json!([{ "action": "Deny", "from": [all], "protocols": port }]),
+            ),
+            "NoClusterDenial",
+        ),
+        (
+            of(
+                "in",
+                json!([
+                    { "action": "Accept", "from": [all] }, { "action": "Deny", "from": [all] },
+                ]),
+            ),
+            "NoClusterDenial",
+        ),
+        (
+            of(
+                "in",
+                json!([
+                    { "action": "Accept", "from": [all], "protocols": port },
+                    { "action": "Deny", "from": [all] },
+                ]),
+            ),
+            "ClusterDenies",
+        ),
+        (of("out", net("203.0.113.7/32")), "NoClusterDenial"),
+        (of("out", net("0.0.0.0/0")), "ClusterDenies"),
+    ] {
+        let verdict = judge(tiers().with(Kind::ClusterNetworkPolicy, policy.clone()));
+        assert_eq!(verdict.reason, reason, "{policy}");
+    }
+}
+
+fn with_subject(subject: Value) -> Value {
+    let mut policy = deny(&json!({ "namespaces": {} }));
+    policy["spec"]["subject"] = subject;
+    policy
+}
+
+#[test]
+fn policies_count_without_their_definitions() {
+    let policy = deny(&json!({ "namespaces": {} }));
+    let world = World::new().with(Kind::ClusterNetworkPolicy, policy);
+    assert_eq!(judge(world).reason, "ClusterDenies");
+}
+
+#[test]
+fn what_cilium_allows_everyone_is_no_denial() {
+    let world = |extra: &[Value]| {
+        let mut world = installed(CRDS[3]);
+        for (number, extra) in extra.iter().enumerate() {
+            let mut policy = cilium(extra);
+            policy["metadata"] = json!({ "name": format!("p{number}") });
+            world.put(Kind::CiliumClusterwideNetworkPolicy, policy);
+        }
+        judge(world).reason
+    };
+    let denies = json!({ "ingress": [{}] });
+    let open = json!({ "ingress": [{ "fromEntities": ["all"] }] });
+    let dns = json!({ "egress": [{
+        "toEntities": ["all"],
+        "toPorts": [{ "ports": [{ "port": "53", "protocol": "UDP" }] }],
+    }] });
+    assert_eq!(world(&[open.clone()]), "NoClusterDenial");
+    assert_eq!(world(&[denies.clone(), open.clone()]), "NoClusterDenial");
+    assert_eq!(world(&[denies]), "ClusterDenies");
+    assert_eq!(world(&[dns]), "ClusterDenies");
 }
 
 #[test]

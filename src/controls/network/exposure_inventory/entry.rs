@@ -175,7 +175,8 @@ fn ingress<'a>(meta: &'a Meta, ingress: &Ingress, internal: &[String]) -> Entry<
         meta,
         reach,
         what: format!("an Ingress{class} lets {who} reach {hosts}"),
-        ports: Vec::new(),
+        // Those that nearly every controller serves it at; the Ingress itself names none.
+        ports: vec![80, 443],
     }
 }
 

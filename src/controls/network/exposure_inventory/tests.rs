@@ -178,6 +178,29 @@ fn parameters_list_what_is_approved() {
 }
 
 #[test]
+fn an_ingress_is_served_at_80_and_443() {
+    let ingress = json!({
+        "metadata": { "name": "web", "namespace": "shop" },
+        "spec": { "ingressClassName": "nginx", "rules": [{ "host": "shop.example" }] },
+    });
+    let entry = |port| ApprovedEntry {
+        namespace: "shop".into(),
+        name: "web".into(),
+        kind: Some("Ingress".into()),
+        port: Some(port),
+        reason: None,
+    };
+    for (ports, outcome) in [(&[443][..], Outcome::Fail), (&[80, 443], Outcome::Pass)] {
+        let control = ExposureInventory {
+            approved: ports.iter().map(|port| entry(*port)).collect(),
+            ..ExposureInventory::default()
+        };
+        let verdict = judge(Kind::Ingress, ingress.clone(), &control);
+        assert_eq!(verdict.outcome, outcome, "{ports:?}");
+    }
+}
+
+#[test]
 fn ingresses_and_gateways_are_entry_points() {
     let ingress = |class: &str, annotations: &Value| {
         json!({

@@ -36,15 +36,15 @@ fn effective_egress_decides() {
             json!([{ "to": [{ "namespaceSelector": {} }] }]),
             Outcome::Pass,
         ),
-        // It serves on port 80.
-        (json!([{ "ports": [{ "port": 443 }] }]), Outcome::Pass),
+        // What listens on its other ports nobody knows.
+        (json!([{ "ports": [{ "port": 443 }] }]), Outcome::Fail),
         (
             json!([{ "ports": [{ "port": 1, "endPort": 100 }] }]),
             Outcome::Fail,
         ),
         (
             json!([{ "ports": [{ "port": 80, "protocol": "UDP" }] }]),
-            Outcome::Pass,
+            Outcome::Fail,
         ),
         // NodeLocal DNS is its neighbour.
         (
@@ -62,9 +62,36 @@ fn what_nothing_isolates_reaches_it() {
     let verdict = shop().only(&MetadataEndpointBlocked::default());
     assert_eq!(
         verdict.message,
-        "its pods reach the metadata endpoint 169.254.169.254 at TCP port 80: nothing isolates them \
-         for egress"
+        "its pods reach the metadata endpoint 169.254.169.254 at every TCP port: nothing isolates \
+         them for egress"
     );
+}
+
+#[test]
+fn listed_ports_are_all_that_is_judged() {
+    let control = MetadataEndpointBlocked {
+        ports: vec![80],
+        ..MetadataEndpointBlocked::default()
+    };
+    for (rules, outcome) in [
+        (json!([{ "ports": [{ "port": 443 }] }]), Outcome::Pass),
+        (
+            json!([{ "ports": [{ "port": 53, "protocol": "UDP" }] }]),
+            Outcome::Pass,
+        ),
+        (
+            json!([{ "ports": [{ "port": 80, "protocol": "UDP" }] }]),
+            Outcome::Fail,
+        ),
+        (
+            json!([{ "ports": [{ "port": 1, "endPort": 100 }] }]),
+            Outcome::Fail,
+        ),
+        (json!([{}]), Outcome::Fail),
+    ] {
+        let mut world = shop().with(Kind::NetworkPolicy, egress(&rules));
+        assert_eq!(world.only(&control).outcome, outcome, "{rules}");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::controls::network::fixtures::{egress, policy, shop, tier};
+use crate::controls::network::fixtures::{calico, deployment, egress, policy, shop, tier};
 
 #[test]
 fn only_a_policy_for_egress_isolates() {
@@ -41,6 +41,25 @@ fn a_tier_isolates_by_denying_every_address() {
             assert_eq!(verdict.outcome, outcome, "{kind} {networks:?}");
         }
     }
+}
+
+#[test]
+fn what_policies_say_nothing_about_or_nobody_reads_is_not_judged() {
+    let mut world = shop().with(Kind::CalicoGlobalNetworkPolicy, calico());
+    let verdict = world.only(&PodEgressIsolated::default());
+    assert_eq!(
+        (verdict.outcome, verdict.reason),
+        (Outcome::Unknown, "PoliciesNotJudged")
+    );
+    world.put(
+        Kind::Deployment,
+        deployment(&json!({ "hostNetwork": true })),
+    );
+    let verdict = world.only(&PodEgressIsolated::default());
+    assert_eq!(
+        (verdict.outcome, verdict.reason),
+        (Outcome::NotApplicable, "HostNetwork")
+    );
 }
 
 #[test]

@@ -374,3 +374,19 @@ fn a_cluster_administrator_is_judged_for_what_else_it_holds() {
         Outcome::Fail
     );
 }
+
+#[test]
+fn what_edit_gives_on_an_unknown_version_nobody_can_tell() {
+    let lenient = SecretsReadRestricted {
+        count_edit: false,
+        ..control()
+    };
+    let mut world = world();
+    bind(&mut world, "vault", "devs", "edit", &["Group devs"]);
+    world.observed.server_minor = Some(99);
+    let verdict = verdict_on(&mut world, &lenient, "Group devs");
+    assert_eq!(
+        (verdict.outcome, verdict.reason),
+        (Outcome::Unknown, "ServerVersionNotPinned")
+    );
+}

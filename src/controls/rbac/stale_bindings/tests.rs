@@ -91,6 +91,9 @@ fn what_is_missing_is_found() {
             "BindingInUse",
             false,
         ),
+        ("view", &["User system:node:n1"], "BindingInUse", false),
+        // The prefix alone makes nobody a part of Kubernetes.
+        ("view", &["User system:alice"], "DirectUser", false),
     ] {
         let verdict = world(role, subjects).only(&control());
         assert_eq!(verdict.reason, reason, "{role} {subjects:?}");
@@ -130,6 +133,25 @@ fn a_new_binding_is_given_time() {
     world.now = end;
     assert_eq!(world.only(&control()).reason, "RoleMissing");
     assert_eq!(world.only(&control()).reason, "RoleMissing");
+}
+
+#[test]
+fn a_user_that_is_named_is_given_no_time() {
+    let subjects = ["User alice", "ServiceAccount shop/gone"];
+    let mut world = world("view", &subjects);
+    world.now = "2026-05-01T18:00:00Z".parse().unwrap();
+    for _ in 0..2 {
+        let verdict = world.only(&control());
+        assert_eq!(verdict.reason, "DirectUser");
+        // The account that is missing keeps its grace, and it does not begin anew.
+        assert_eq!(
+            verdict.recheck_at,
+            Some("2026-05-02T12:00:00Z".parse().unwrap())
+        );
+        world.now = "2026-05-02T11:00:00Z".parse().unwrap();
+    }
+    world.now = "2026-05-02T12:00:00Z".parse().unwrap();
+    assert_eq!(world.only(&control()).reason, "SubjectMissing");
 }
 
 #[test]

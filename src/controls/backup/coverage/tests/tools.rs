@@ -58,7 +58,7 @@ fn k8up_takes_the_claims_of_its_namespace() {
         (
             json!({ "spec": { "backend": null } }),
             json!({}),
-            "LocationUnusable",
+            "CoverageUnclear",
         ),
         (
             json!({ "metadata": { "namespace": "bank" } }),

@@ -69,16 +69,17 @@ fn servers_of_linkerd_decide_about_their_port() {
     let network = authorization("NetworkAuthentication");
     for (default, server, authorization, wanted) in [
         (
+            // It may listen on ports that no Server names.
             "all-unauthenticated",
             server(json!(8080), Value::Null),
             Some(&mesh),
-            PROVEN,
+            OPEN,
         ),
         (
             "all-unauthenticated",
             server(json!("http"), Value::Null),
             Some(&mesh),
-            PROVEN,
+            OPEN,
         ),
         (
             "all-unauthenticated",
@@ -121,5 +122,51 @@ fn servers_of_linkerd_decide_about_their_port() {
             wanted,
             "{default} {server} {authorization:?}"
         );
+    }
+}
+
+#[test]
+fn without_pods_the_annotations_that_ask_for_the_proxy_count() {
+    const OUTSIDE: (Outcome, &str) = (Outcome::Fail, "PodTrafficNotEncrypted");
+    let inject = |asked: &str, policy: &str| {
+        json!({
+            "linkerd.io/inject": asked, "config.linkerd.io/default-inbound-policy": policy,
+        })
+    };
+    let proven = "all-authenticated";
+    for (namespace, template, wanted) in [
+        (inject("enabled", proven), Value::Null, PROVEN),
+        (inject("ingress", proven), Value::Null, PROVEN),
+        (inject("disabled", proven), Value::Null, OUTSIDE),
+        (inbound(proven), Value::Null, OUTSIDE),
+        (Value::Null, inject("enabled", proven), PROVEN),
+        (
+            inject("enabled", proven),
+            json!({ "linkerd.io/inject": "disabled" }),
+            OUTSIDE,
+        ),
+        (
+            inject("enabled", proven),
+            inbound("all-unauthenticated"),
+            OPEN,
+        ),
+        (json!({ "linkerd.io/inject": "enabled" }), Value::Null, OPEN),
+    ] {
+        let mut world = world(&json!({}), &[]);
+        world.put(
+            Kind::Namespace,
+            json!({ "metadata": { "name": "shop", "annotations": namespace } }),
+        );
+        let pods = json!({
+            "metadata": { "labels": { "app": "web" }, "annotations": template },
+            "spec": { "containers": [{ "name": "web" }] },
+        });
+        world.put(
+            Kind::Deployment,
+            json!({
+                "metadata": { "name": "web", "namespace": "shop" }, "spec": { "template": pods },
+            }),
+        );
+        assert_eq!(judged(&mut world), wanted, "{namespace} {template}");
     }
 }
