@@ -25,6 +25,10 @@ use std::{
     process::ExitCode,
 };
 
+/// As in the program itself.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Why a figure can't be measured.
 type Result<T, E = String> = std::result::Result<T, E>;
 

@@ -25,7 +25,6 @@ pub(crate) fn measure() -> Result<Vec<Figure>> {
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let output = Command::new(program)
         .arg(CHILD)
-        .env("MALLOC_ARENA_MAX", "1")
         .output()
         .map_err(|error| error.to_string())?;
     let said = String::from_utf8_lossy(&output.stdout);

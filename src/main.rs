@@ -2,6 +2,11 @@
 
 use std::process::ExitCode;
 
+/// The image's libc is musl, whose own allocator is slow; and this one gives memory back that was
+/// needed only for a moment.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     match probity::cli::main().await {

@@ -44,12 +44,12 @@ use crate::{
 };
 
 /// Somebody on a path, or a role that somebody on it gets.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Who {
     /// A user, group or service account.
     Identity(Subject),
-    /// Whoever is bound to a role.
-    Role(RoleAt),
+    /// Whoever is bound to a role. There are few: everybody else is not to be larger for it.
+    Role(Box<RoleAt>),
 }
 
 /// Who can become cluster administrator.
@@ -137,15 +137,12 @@ impl Analysis for Escalation {
     }
 
     fn note_all(&mut self, inventory: &Inventory) {
-        for kind in Self::READS {
-            // Of accounts and pods, which are by far the most, only the namespaces matter.
-            if !matches!(kind, Kind::ServiceAccount | Kind::Pod) {
-                for change in inventory.all_as_added(*kind) {
-                    self.note(inventory, &change);
-                }
-            }
-        }
+        // No edge rests on anything yet: what there is to know of namespaces, accounts and pods is
+        // who is there.
         let tables = &inventory.tables;
+        let namespaces = tables.namespaces.iter();
+        let names = namespaces.map(|namespace| namespace.meta.name.clone());
+        self.pending.extend(names);
         let accounts = tables.service_accounts.iter().map(|account| &account.meta);
         let pods = tables.pods.iter().map(|pod| &pod.meta);
         let mut last = None;

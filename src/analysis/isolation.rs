@@ -24,6 +24,7 @@ use self::{
 use super::{
     Analysis,
     network::{Direction, Isolated},
+    rights::keyed::Keyed,
 };
 use crate::{
     controls::Subject,
@@ -33,7 +34,7 @@ use crate::{
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Isolation {
-    spaces: BTreeMap<Sym, Space>,
+    spaces: Keyed<Sym, Space>,
     policies: BTreeMap<(Sym, Sym), Known>,
     peers: Peers,
     changed: Changed,
@@ -125,16 +126,15 @@ impl Isolation {
 
     /// How many classes there are.
     pub fn classes(&self) -> usize {
-        self.spaces.values().map(Space::len).sum()
+        self.spaces.iter().map(|(_, _, space)| space.len()).sum()
     }
 
     fn note_held(&mut self, inventory: &Inventory, change: &Change) {
         let held = space::held(inventory, change);
-        let space = match self.spaces.get_mut(&change.namespace) {
-            Some(space) => space,
-            None if held.is_none() => return,
-            None => self.spaces.entry(change.namespace.clone()).or_default(),
-        };
+        if held.is_none() && self.spaces.number(&change.namespace).is_none() {
+            return;
+        }
+        let space = self.spaces.entered(&change.namespace);
         let moved = space.note(change.kind, &change.name, held);
         self.changed.moved(&change.namespace, moved);
     }
@@ -164,13 +164,16 @@ impl Isolation {
     /// Works out what isolates the classes of namespaces, and whether their policies select any.
     fn settle_spaces(&mut self, inventory: &Inventory, affected: &mut BTreeSet<Subject>) {
         if std::mem::take(&mut self.changed.everywhere) {
-            let all = self.spaces.keys().cloned();
+            let all = self
+                .spaces
+                .iter()
+                .map(|(_, namespace, _)| namespace.clone());
             self.changed.spaces.extend(all);
             let all = inventory.tables.namespaces.iter();
             affected.extend(all.map(|object| Subject::namespace(&object.meta.name)));
         }
         for namespace in std::mem::take(&mut self.changed.spaces) {
-            let space = self.spaces.entry(namespace.clone()).or_default();
+            let space = self.spaces.entered(&namespace);
             if space.settle(inventory, &namespace) {
                 affected.insert(Subject::namespace(&namespace));
             }
@@ -244,7 +247,7 @@ impl Analysis for Isolation {
         let mut pods = pods.filter(|pod| !pod.spec.ended).peekable();
         while let Some(first) = pods.peek() {
             let namespace = first.meta.namespace.clone();
-            let space = self.spaces.entry(namespace.clone()).or_default();
+            let space = self.spaces.entered(&namespace);
             while let Some(pod) = pods.next_if(|pod| pod.meta.namespace == namespace) {
                 let held = (&pod.spec.template, space::owner(&pod.meta));
                 let moved = space.note(Kind::Pod, &pod.meta.name, Some(held));

@@ -274,7 +274,7 @@ impl Rights {
     /// Works out what aggregated roles hold: any role may be a source of any of them.
     fn aggregate(&mut self, inventory: &Inventory, touched: &mut Vec<u32>) {
         for name in self.aggregates.clone() {
-            let name = (Sym::from(""), name);
+            let name = (Sym::default(), name);
             let Some(object) = role(inventory, &name) else {
                 continue;
             };
@@ -302,7 +302,7 @@ impl Rights {
         let home = if *spec.role_kind == *"Role" {
             name.0.clone()
         } else {
-            Sym::from("")
+            Sym::default()
         };
         let role = (home, spec.role.clone());
         let role = self.roles.enter(&role, RoleEntry::default);

@@ -91,7 +91,7 @@ impl Subject {
     /// A subject outside namespaces that is no object.
     pub fn named(kind: SubjectKind, name: impl Into<Sym>) -> Self {
         Self {
-            namespace: Sym::from(""),
+            namespace: Sym::default(),
             kind,
             name: name.into(),
         }

@@ -32,15 +32,12 @@ impl Engine {
         changes: Result<Vec<Change>, Unreadable>,
         now: Now,
     ) {
-        let changes = match changes {
-            Ok(changes) => changes,
-            Err(error) => {
-                let why = Availability::Broken(error.to_string());
-                self.out.measures.push(Measure::Gap { kind });
-                self.availability(kind, why, now);
-                return;
-            }
-        };
+        let changes = changes.unwrap_or_else(|error| {
+            let why = Availability::Broken(error.to_string());
+            self.out.measures.push(Measure::Gap { kind });
+            self.availability(kind, why, now);
+            error.taken
+        });
         for change in changes {
             self.analyses.note(&self.inventory, &change);
             let readers = self.readers.get(&kind).into_iter().flatten();

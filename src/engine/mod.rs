@@ -271,9 +271,10 @@ impl Engine {
             }
             Event::ListEnded(kind) => {
                 self.wake_observers(Observation::OwnRights);
-                let changes = self.inventory.end_list(kind);
-                self.changes(kind, Ok(changes), now);
-                self.availability(kind, Availability::Synced, now);
+                if let Some(changes) = self.inventory.end_list(kind) {
+                    self.changes(kind, Ok(changes), now);
+                    self.availability(kind, Availability::Synced, now);
+                }
             }
             Event::Alive(kind) => {
                 if self.inventory.freshness.alive(kind, now.mono) {

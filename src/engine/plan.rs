@@ -425,7 +425,7 @@ impl Engine {
             return false;
         };
         // Creation times have whole seconds.
-        let born_after = |meta: &Meta| meta.created >= since.as_second();
+        let born_after = |meta: &Meta| i64::from(meta.created) >= since.as_second();
         let target = remedy.target();
         let target = self
             .inventory

@@ -177,6 +177,7 @@ impl Inbox<'_> {
         Unreadable {
             kind: self.kind,
             reason: error.to_string(),
+            taken: Vec::new(),
         }
     }
 }

@@ -155,8 +155,8 @@ pub struct Meta {
     pub uid: Uid,
     /// Resource version. Numeric on every built-in API server; comparable since 1.35.
     pub rv: u64,
-    /// Creation, in seconds since the epoch.
-    pub created: i64,
+    /// Creation, in seconds since the epoch: enough until 2106, and nothing is older than that.
+    pub created: u32,
     /// Whether the object is being deleted.
     pub deleting: bool,
     /// Labels.
@@ -170,7 +170,7 @@ pub struct Meta {
 impl Meta {
     /// Creation time.
     pub fn created_at(&self) -> Timestamp {
-        Timestamp::from_second(self.created).unwrap_or(Timestamp::UNIX_EPOCH)
+        Timestamp::from_second(self.created.into()).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
     /// Whether a workload controls it.
@@ -394,7 +394,8 @@ impl<F: Managers> WireMeta<'_, F> {
                 .resource_version
                 .parse()
                 .map_err(|_| "metadata.resourceVersion is not a number")?,
-            created: seconds(self.creation_timestamp.as_deref()),
+            created: u32::try_from(seconds(self.creation_timestamp.as_deref()).max(0))
+                .unwrap_or(u32::MAX),
             deleting: self.deletion_timestamp.is_some(),
             labels: interner.labels(labels),
             annotations: interner.labels(annotations),

@@ -53,7 +53,7 @@ pub use self::{
     intern::{Interner, Sym},
     kind::{Kind, KindInfo, Tables},
     meta::{Meta, Uid},
-    table::{Broken, Object, Table},
+    table::{Broken, Held, Object, Table},
 };
 use self::{
     inbox::Inbox,
@@ -144,6 +144,8 @@ pub struct Unreadable {
     pub kind: Kind,
     /// What is wrong.
     pub reason: String,
+    /// What came before it on the same page, and is held all the same.
+    pub taken: Vec<Change>,
 }
 
 /// All that is known of the cluster.
@@ -175,12 +177,9 @@ impl Inventory {
             seen: self.listing.get_mut(&kind),
             changes: Vec::new(),
         };
-        with_table!(self.tables, kind, table => inbox.page(table, page))?;
+        let read = with_table!(self.tables, kind, table => inbox.page(table, page));
         let changes = inbox.changes;
-        if !changes.is_empty() {
-            self.peopled.insert(kind);
-        }
-        Ok(changes)
+        self.taken(kind, changes, read)
     }
 
     /// Takes in one line of a watch: `ADDED`, `MODIFIED` or `DELETED`. Others change nothing.
@@ -191,20 +190,34 @@ impl Inventory {
             seen: self.listing.get_mut(&kind),
             changes: Vec::new(),
         };
-        with_table!(self.tables, kind, table => inbox.line(table, line))?;
+        let read = with_table!(self.tables, kind, table => inbox.line(table, line));
         let changes = inbox.changes;
+        self.taken(kind, changes, read)
+    }
+
+    fn taken(
+        &mut self,
+        kind: Kind,
+        changes: Vec<Change>,
+        read: Result<(), Unreadable>,
+    ) -> Result<Vec<Change>, Unreadable> {
         if !changes.is_empty() {
             self.peopled.insert(kind);
+        }
+        if let Err(error) = read {
+            // Who else there is will never be known of this list.
+            self.listing.remove(&kind);
+            let taken = changes;
+            return Err(Unreadable { taken, ..error });
         }
         Ok(changes)
     }
 
-    /// Ends a relist: objects that it did not name are gone.
-    pub fn end_list(&mut self, kind: Kind) -> Vec<Change> {
-        let Some(seen) = self.listing.remove(&kind) else {
-            return Vec::new();
-        };
-        self.remove_where(kind, |name| !seen.contains(name))
+    /// Ends a relist: objects that it did not name are gone. `None` where it was never begun, or
+    /// where something in it could not be read: then it is not complete.
+    pub fn end_list(&mut self, kind: Kind) -> Option<Vec<Change>> {
+        let seen = self.listing.remove(&kind)?;
+        Some(self.remove_where(kind, |name| !seen.contains(name)))
     }
 
     /// Forgets a kind, because nobody needs it any more or because its CRD vanished.

@@ -4,7 +4,9 @@ use std::any::Any;
 
 use serde_json::Value;
 
-use super::{Interner, Inventory, Kind, Object, Projection, Sym, Table, kind::with_table};
+use super::{
+    Interner, Inventory, Kind, Object, Projection, Sym, Table, kind::with_table, table::Held,
+};
 
 impl Inventory {
     /// What `look` sees if these objects were there, each in place of what is there now. `Err` is a
@@ -51,8 +53,8 @@ impl Inventory {
         look: impl FnOnce(&Self) -> R,
     ) -> R {
         let saved: Saved = with_table!(self.tables, kind, table => {
-            let taken = table.take(namespace, name).flatten();
-            (namespace.into(), name.into(), taken.map(|object| object as Box<dyn Any>))
+            let taken = table.take(namespace, name).map(|held| Box::new(held) as Box<dyn Any>);
+            (namespace.into(), name.into(), taken)
         });
         let seen = look(self);
         with_table!(self.tables, kind, table => restore(table, saved));
@@ -60,7 +62,7 @@ impl Inventory {
     }
 }
 
-/// What lay where an object was laid over: its name, and the object that was there.
+/// What lay where an object was laid over: its name, and the [`Held`] that was there.
 type Saved = (Sym, Sym, Option<Box<dyn Any>>);
 
 fn lay_over<P: Projection + 'static>(
@@ -71,13 +73,23 @@ fn lay_over<P: Projection + 'static>(
     let wire: P::Wire<'_> = serde_json::from_str(object).map_err(|error| error.to_string())?;
     let (meta, spec) = P::project(wire, interner)?;
     let (namespace, name) = (meta.namespace.clone(), meta.name.clone());
-    let old = table.put(Box::new(Object { meta, spec }));
-    Ok((namespace, name, old.map(|object| object as Box<dyn Any>)))
+    let old = table.take(&namespace, &name);
+    table.put(Box::new(Object { meta, spec }));
+    Ok((
+        namespace,
+        name,
+        old.map(|held| Box::new(held) as Box<dyn Any>),
+    ))
 }
 
 fn restore<P: Projection + 'static>(table: &mut Table<P>, (namespace, name, old): Saved) {
     table.take(&namespace, &name);
-    if let Some(object) = old.and_then(|object| object.downcast::<Object<P>>().ok()) {
-        table.put(object);
+    match old
+        .and_then(|held| held.downcast::<Held<P>>().ok())
+        .map(|held| *held)
+    {
+        Some(Held::Whole(object)) => drop(table.put(object)),
+        Some(Held::Broken(broken)) => table.put_broken(namespace, name, broken),
+        None => {}
     }
 }

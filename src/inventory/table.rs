@@ -29,6 +29,15 @@ pub struct Broken {
     pub reason: String,
 }
 
+/// What a table holds under a name.
+#[derive(Debug)]
+pub enum Held<P> {
+    /// An object.
+    Whole(Box<Object<P>>),
+    /// One that could not be decoded.
+    Broken(Broken),
+}
+
 /// Namespace and name.
 pub type Name<'a> = (&'a str, &'a str);
 
@@ -221,18 +230,18 @@ impl<P: Projection> Table<P> {
         self.broken.insert((namespace, name), broken);
     }
 
-    /// Takes an object out. `Some(None)` where it was a broken one.
-    pub fn take(&mut self, namespace: &str, name: &str) -> Option<Option<Box<Object<P>>>> {
+    /// Takes an object out.
+    pub fn take(&mut self, namespace: &str, name: &str) -> Option<Held<P>> {
         let key: Name<'_> = (namespace, name);
         if let Some(row) = self.rows.take(&key as &dyn Named) {
             self.unlist(&row.0.meta);
-            return Some(Some(row.0));
+            return Some(Held::Whole(row.0));
         }
         if self.broken.is_empty() {
             return None;
         }
         let key = (Sym::from(namespace), Sym::from(name));
-        self.broken.remove(&key).map(|_| None)
+        self.broken.remove(&key).map(Held::Broken)
     }
 
     fn unlist(&mut self, meta: &Meta) {

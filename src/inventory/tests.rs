@@ -62,7 +62,7 @@ fn a_relist_sweeps_what_it_does_not_name() {
             .is_empty()
     );
     assert_eq!(
-        effects(&inventory.end_list(Kind::Namespace)),
+        effects(&inventory.end_list(Kind::Namespace).unwrap()),
         [("a", Effect::Removed)]
     );
 }
@@ -78,7 +78,7 @@ fn a_bad_item_breaks_neither_its_page_nor_itself_silently() {
         .unwrap();
     assert_eq!(changes.len(), 2);
     assert!(inventory.broken(Kind::Namespace, "", "bad").is_some());
-    assert!(inventory.end_list(Kind::Namespace).is_empty());
+    assert!(inventory.end_list(Kind::Namespace).unwrap().is_empty());
     // Mended, it is an object like any other.
     let event = line("MODIFIED", &namespace("bad", 9, "{}"));
     inventory.apply_line(Kind::Namespace, &event).unwrap();
@@ -100,4 +100,57 @@ fn an_event_without_a_name_is_an_error() {
     let mut inventory = Inventory::default();
     let event = line("ADDED", r#"{"metadata":{}}"#);
     assert!(inventory.apply_line(Kind::Namespace, &event).is_err());
+}
+
+#[test]
+fn what_came_before_something_unreadable_is_told_and_the_list_is_not_complete() {
+    let mut inventory = Inventory::default();
+    let event = line("ADDED", &namespace("old", 1, "{}"));
+    inventory.apply_line(Kind::Namespace, &event).unwrap();
+    inventory.begin_list(Kind::Namespace);
+    let page = format!(
+        r#"{{"items":[{},{{"metadata":{{}}}},{}]}}"#,
+        namespace("first", 1, "{}"),
+        namespace("last", 1, "{}")
+    );
+    let read = inventory.apply_page(Kind::Namespace, page.as_bytes());
+    assert_eq!(
+        effects(&read.unwrap_err().taken),
+        [("first", Effect::Added)]
+    );
+    assert!(inventory.meta(Kind::Namespace, "", "first").is_some());
+    // Whatever it did not come to show may be there all the same.
+    assert_eq!(inventory.end_list(Kind::Namespace), None);
+    assert!(inventory.meta(Kind::Namespace, "", "old").is_some());
+}
+
+/// A namespace that can't be decoded.
+fn with_a_broken_one() -> Inventory {
+    let mut inventory = Inventory::default();
+    let bad = r#"{"metadata":{"name":"bad","uid":7}}"#;
+    let event = line("ADDED", bad);
+    inventory.apply_line(Kind::Namespace, &event).unwrap();
+    inventory
+}
+
+fn broken(inventory: &Inventory) -> Option<Broken> {
+    inventory.broken(Kind::Namespace, "", "bad").cloned()
+}
+
+#[test]
+fn what_can_not_be_decoded_is_so_again_after_a_look_at_another_world() {
+    let mut inventory = with_a_broken_one();
+    let before = broken(&inventory);
+    assert!(before.is_some());
+    let good = serde_json::from_str(&namespace("bad", 2, "{}")).unwrap();
+    let seen = inventory.overlaid(&[(Kind::Namespace, good)], |world| {
+        let there = world.meta(Kind::Namespace, "", "bad").is_some();
+        (there, broken(world))
+    });
+    assert_eq!(seen, Ok((true, None)));
+    assert_eq!(broken(&inventory), before);
+    let seen = inventory.without(Kind::Namespace, "", "bad", broken);
+    assert_eq!(seen, None);
+    assert_eq!(broken(&inventory), before);
+    assert_eq!(inventory.count(Kind::Namespace), 1);
 }

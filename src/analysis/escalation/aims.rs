@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Where powers count.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Place {
     /// At cluster scope, and so in every namespace.
     Cluster,
@@ -76,7 +76,7 @@ impl Hold<'_> {
 }
 
 /// A role as it would be bound.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RoleAt {
     /// Namespace of the role; empty for a `ClusterRole`.
     pub home: Sym,

@@ -172,7 +172,7 @@ pub(super) struct Graph {
     grounds: BTreeMap<Ground, BTreeSet<NodeId>>,
     /// In which namespaces there is an account of a name: most names are in many, so that to look
     /// through all accounts for one takes milliseconds.
-    homes: BTreeMap<Sym, Vec<SpaceId>>,
+    homes: BTreeSet<(Sym, SpaceId)>,
     everyone: Option<NodeId>,
     all_accounts: Option<NodeId>,
     unauthenticated: Option<NodeId>,
@@ -263,8 +263,9 @@ impl Graph {
 
     /// The namespaces in which an account of this name exists or is named by a binding.
     pub(super) fn homes(&self, name: &Sym) -> impl Iterator<Item = &Sym> {
-        let homes = self.homes.get(name).into_iter().flatten();
-        let names = homes.filter_map(|space| Some(self.space_at(*space)?.0));
+        let (first, last) = ((name.clone(), 0), (name.clone(), SpaceId::MAX));
+        let homes = self.homes.range(first..=last);
+        let names = homes.filter_map(|(_, space)| Some(self.space_at(*space)?.0));
         let there = move |namespace: &&Sym| {
             let account = Subject::object(Kind::ServiceAccount, namespace, name);
             self.find(&Who::Identity(account)).is_some()

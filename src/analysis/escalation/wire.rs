@@ -294,7 +294,7 @@ impl<'a> View<'a> {
             Aim::Role(role) => {
                 grounds.insert(Ground::Role(role.home.clone(), role.name.clone()));
                 self.rights.role(&role.home, &role.name)?;
-                let (node, new) = graph.role(&Who::Role(role.clone()));
+                let (node, new) = graph.role(&Who::Role(Box::new(role.clone())));
                 if new {
                     open.push(node);
                 }

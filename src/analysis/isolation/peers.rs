@@ -92,6 +92,12 @@ impl Selected {
         }
     }
 
+    /// The namespaces that it names, as by far the most do: no need to look at all others.
+    fn names(&self) -> Option<&[Sym]> {
+        let home = self.home.as_ref().map(std::slice::from_ref);
+        home.or_else(|| self.namespaces.names(NAME))
+    }
+
     /// Whether pods of all namespaces may be meant, by union with others.
     fn is_open(&self) -> bool {
         let nobody = Labels::default();
@@ -198,7 +204,12 @@ impl Peers {
                 }
                 Some(_) => {}
                 None => {
-                    let found = grown.iter().find(|namespace| selects(peer, namespace));
+                    let found = match peer.names() {
+                        Some(names) => names
+                            .iter()
+                            .find(|it| grown.contains(*it) && selects(peer, it)),
+                        None => grown.iter().find(|namespace| selects(peer, namespace)),
+                    };
                     entry.seen_in = found.cloned();
                 }
             }
@@ -216,9 +227,7 @@ fn anywhere(
     selects: &dyn Fn(&Selected, &str) -> bool,
     inventory: &Inventory,
 ) -> Option<Sym> {
-    // By far the most peers name their namespace: no need to look at all others.
-    let named = peer.home.as_ref().map(std::slice::from_ref);
-    if let Some(names) = named.or_else(|| peer.namespaces.names(NAME)) {
+    if let Some(names) = peer.names() {
         return names.iter().find(|name| selects(peer, name)).cloned();
     }
     let mut namespaces = inventory.tables.namespaces.iter();

@@ -2,9 +2,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    hash::{BuildHasherDefault, DefaultHasher},
     sync::Arc,
 };
+
+use foldhash::fast::FixedState;
 
 use crate::{
     analysis::network::{Direction, Isolated, isolation},
@@ -24,7 +25,7 @@ pub(super) struct Space {
     index: BTreeMap<Address, u32>,
     /// The classes of live pods, by name: hashed, because there are so many of them. Whether
     /// there is one is told too.
-    pods: HashMap<Sym, u32, BuildHasherDefault<DefaultHasher>>,
+    pods: HashMap<Sym, u32, FixedState>,
     /// Those of the objects that make pods.
     makers: BTreeMap<(Kind, Sym), u32>,
     free: Vec<u32>,

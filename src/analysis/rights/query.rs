@@ -121,7 +121,7 @@ impl Rights {
         let key = (namespace.clone(), name.clone());
         let sources = self.roles.get(&key).map(|entry| entry.sources.clone());
         let sources = sources.unwrap_or_default().into_iter();
-        let sources = sources.filter_map(|name| role(inventory, &(Sym::from(""), name)));
+        let sources = sources.filter_map(|name| role(inventory, &(Sym::default(), name)));
         let own = role(inventory, &key);
         let all = own.into_iter().chain(sources);
         all.flat_map(|role| role.spec.rules.iter())

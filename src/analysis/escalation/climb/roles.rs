@@ -78,7 +78,7 @@ impl Climber<'_> {
         }
         if thing == Thing::ClusterRoles {
             for name in bind.names {
-                steps.role(How::Bind, &Sym::from(""), name, place);
+                steps.role(How::Bind, &Sym::default(), name, place);
             }
             return;
         }
@@ -107,7 +107,7 @@ impl Climber<'_> {
         (bind, write): (&Found<'_>, &Found<'_>),
     ) {
         steps.rest_on(match place {
-            Place::Cluster => Ground::BindingsIn(Sym::from("")),
+            Place::Cluster => Ground::BindingsIn(Sym::default()),
             Place::Everywhere => Ground::AnyBinding,
             Place::In(namespace) => Ground::BindingsIn(namespace.clone()),
         });
@@ -120,7 +120,7 @@ impl Climber<'_> {
             if *spec.role_kind == *kind && write.is_for(&meta.name) && bind.is_for(&spec.role) {
                 let home = match thing {
                     Thing::Roles => meta.namespace.clone(),
-                    _ => Sym::from(""),
+                    _ => Sym::default(),
                 };
                 steps.role(How::Bind, &home, &spec.role, &Place::of(&meta.namespace));
             }

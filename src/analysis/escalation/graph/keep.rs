@@ -56,8 +56,7 @@ impl Graph {
         let node = self.enter(&who, sort);
         match sort {
             Sort::Account(space) => {
-                let homes = self.homes.entry(subject.name.clone());
-                homes.or_default().push(space);
+                self.homes.insert((subject.name.clone(), space));
                 let name = |node: &NodeId| self.nodes.at(*node).map(|(who, _)| who);
                 if let Some((_, Space { accounts, .. })) = self.spaces.at(space) {
                     let place = accounts.partition_point(|other| name(other) < Some(&who));
@@ -321,13 +320,8 @@ impl Graph {
                 if let Some(space) = self.spaces.at_mut(number) {
                     space.accounts.retain(|other| *other != node);
                 }
-                if let Who::Identity(Subject { name, .. }) = &who
-                    && let Some(homes) = self.homes.get_mut(name)
-                {
-                    homes.retain(|home| *home != number);
-                    if homes.is_empty() {
-                        self.homes.remove(name);
-                    }
+                if let Who::Identity(Subject { name, .. }) = &who {
+                    self.homes.remove(&(name.clone(), number));
                 }
                 self.emptied.insert(number);
             }

@@ -49,9 +49,11 @@ pub(super) fn next(context: &Context<'_>, what: Protectable<'_>, retry: Duration
         return Next::UnderWay(run.meta.name.clone());
     }
     let newest = |run: &&&Object<Backup>| run.meta.created_at();
+    // A Schedule that we created has our label, and Velero gives it to all its runs.
+    let begin = name_begin(&schedule.meta.name);
     let made = runs
         .iter()
-        .filter(|run| run.meta.owners.ours)
+        .filter(|run| run.meta.owners.ours && run.meta.name.starts_with(&*begin))
         .max_by_key(newest);
     if let Some(made) = made {
         let until = later(made.meta.created_at(), retry);
@@ -77,6 +79,13 @@ fn schedule<'a>(context: &Context<'a>, what: Protectable<'a>) -> Option<&'a Obje
     })
 }
 
+/// How the names of Backups begin that are made because one of this Schedule is overdue.
+fn name_begin(schedule: &str) -> String {
+    let end = schedule.floor_char_boundary(NAME);
+    let base = schedule[..end].trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+    format!("probity-{base}-after-")
+}
+
 /// The remedy; `None` where the template has hooks, whose commands no log must hold.
 fn start(schedule: &Object<Schedule>, last: Timestamp, rest: Duration) -> Option<Remedy> {
     let spec: Value = serde_json::from_str(&schedule.spec.written).ok()?;
@@ -88,10 +97,8 @@ fn start(schedule: &Object<Schedule>, last: Timestamp, rest: Duration) -> Option
         return None;
     }
     let (namespace, of) = (&schedule.meta.namespace, &schedule.meta.name);
-    let end = of.floor_char_boundary(NAME);
-    let base = of[..end].trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
     let after = last.strftime("%Y%m%d%H%M%S");
-    let name: Sym = format!("probity-{base}-after-{after}").as_str().into();
+    let name: Sym = format!("{}{after}", name_begin(of)).as_str().into();
     let info = Kind::VeleroBackup.info();
     Some(Remedy::Start {
         manifest: json!({
