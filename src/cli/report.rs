@@ -19,6 +19,7 @@ use crate::{
     evidence::{LogError, epochs, key::PrivateKey, note::Signer},
     period::{Account, Summary},
     report::{self, Collector, Facts, Folder, Pack},
+    words::many,
 };
 
 /// Arguments of `probity report`.
@@ -79,9 +80,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         .map(|operation| operation.numbers.deviations.times.count)
         .sum();
     println!(
-        "{}: {} controls, {deviations} deviations; begin with {}",
+        "{}: {}, {}; begin with {}",
         out.display(),
-        summary.controls.len(),
+        many(summary.controls.len(), "control"),
+        many(deviations, "deviation"),
         out.join("index.html").display()
     );
     for warning in &summary.warnings {

@@ -21,6 +21,7 @@ use crate::{
         timestamp::Authorities,
         verify::{Report, Trust, unpacked, verify},
     },
+    words::many,
 };
 
 /// Arguments of `probity verify`.
@@ -228,8 +229,9 @@ impl Bar {
         // A terminal that is gone needs no progress.
         let _ = write!(
             std::io::stderr(),
-            "\r[{:<25}] {share:>3} % of {all} entries",
-            "#".repeat(filled)
+            "\r[{:<25}] {share:>3} % of {}",
+            "#".repeat(filled),
+            many(all, "entry")
         );
     }
 

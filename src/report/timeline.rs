@@ -66,10 +66,11 @@ impl Timeline {
         self.remedies[column] = true;
     }
 
-    fn stretches(changes: &[i32]) -> Vec<Stretch> {
+    /// Columns in which something is open, of the first `known` ones.
+    fn stretches(changes: &[i32], known: usize) -> Vec<Stretch> {
         let mut open = 0;
         let mut found: Vec<Stretch> = Vec::new();
-        for (x, change) in changes.iter().take(COLUMNS).enumerate() {
+        for (x, change) in changes.iter().take(known).enumerate() {
             open += change;
             if open == 0 {
                 continue;
@@ -85,20 +86,20 @@ impl Timeline {
     /// The picture: an SVG without scripts, styled by the page. After `until` nothing is known yet.
     pub(super) fn svg(&self, title: &str, until: Timestamp) -> String {
         let mut svg = String::new();
+        let known = self.column(until) + 1;
         // A String can always be written.
         let _ = write!(
             svg,
             "<svg class=\"timeline\" viewBox=\"0 0 {COLUMNS} 40\" role=\"img\" preserveAspectRatio=\"none\" \
-             aria-label=\"{}\"><rect class=\"observed\" x=\"0\" y=\"8\" width=\"{}\" height=\"24\"/>",
-            escape(title),
-            self.column(until) + 1
+             aria-label=\"{}\"><rect class=\"observed\" x=\"0\" y=\"8\" width=\"{known}\" height=\"24\"/>",
+            escape(title)
         );
         let bars = [
             ("failing", &self.failing, 8, 24),
             ("gap", &self.gaps, 20, 12),
         ];
         for (class, changes, y, height) in bars {
-            for Stretch { x, width } in Self::stretches(changes) {
+            for Stretch { x, width } in Self::stretches(changes, known) {
                 let _ = write!(
                     svg,
                     "<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\"/>"
@@ -143,7 +144,7 @@ mod tests {
         line.failed(at(100), at(250));
         line.failed(at(30_000), at(30_001));
         line.failed(at(59_000), at(90_000));
-        let bars = Timeline::stretches(&line.failing);
+        let bars = Timeline::stretches(&line.failing, COLUMNS);
         let told: Vec<_> = bars.iter().map(|bar| (bar.x, bar.width)).collect();
         assert_eq!(told, [(0, 3), (300, 1), (590, 10)]);
         let svg = line.svg("a <b>", at(60_000));
@@ -157,5 +158,21 @@ mod tests {
             let observed = format!("class=\"observed\" x=\"0\" y=\"8\" width=\"{width}\"");
             assert!(line.svg("", at(until)).contains(&observed));
         }
+    }
+
+    #[test]
+    fn what_is_open_is_shown_until_now_and_not_until_the_end() {
+        let mut line = Timeline::new(at(0), at(60_000));
+        line.failed(at(10_000), at(60_000));
+        line.gap(at(20_000), at(60_000));
+        let svg = line.svg("", at(29_999));
+        assert!(
+            svg.contains("class=\"failing\" x=\"100\" y=\"8\" width=\"200\""),
+            "{svg}"
+        );
+        assert!(
+            svg.contains("class=\"gap\" x=\"200\" y=\"20\" width=\"100\""),
+            "{svg}"
+        );
     }
 }

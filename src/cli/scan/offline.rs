@@ -21,6 +21,7 @@ use crate::{
     controls::{Info, Observation, Subject},
     engine::Event,
     inventory::{Availability, Kind},
+    words::{either, many},
 };
 
 /// Kinds that are written together: where there is one, the others are none.
@@ -113,7 +114,11 @@ impl Declared {
         let (count, files) = (manifests.passed_over.len(), manifests.files);
         if count > 0 {
             all.notes.push(format!(
-                "{count} documents in {files} files hold no Kubernetes object and were passed over"
+                "{} in {} {} no Kubernetes object and {} passed over",
+                many(count, "document"),
+                many(files, "file"),
+                either(count, "holds", "hold"),
+                either(count, "was", "were")
             ));
         }
         for manifest in manifests.objects {
@@ -374,28 +379,29 @@ impl Declared {
 
     /// Why a control has nothing to judge in the files, if so.
     pub(super) fn idle(&self, info: &Info) -> Option<String> {
-        let subjects = info.subjects;
-        if !subjects.is_empty() {
-            let held = subjects.iter().any(|kind| self.mentions(*kind));
-            return (!held).then(|| {
-                let names: Vec<&str> = subjects.iter().map(|kind| kind.info().kind).collect();
-                format!("no file holds a {}", names.join(", "))
-            });
-        }
         let people = |seen: &Observation| {
             matches!(
                 seen,
                 Observation::Exceptions | Observation::Attestations | Observation::AccessReviews
             )
         };
+        if info.observes.iter().any(people) {
+            return Some("it rests on what people say in the cluster".to_owned());
+        }
+        let subjects = info.subjects;
+        if !subjects.is_empty() {
+            let held = subjects.iter().any(|kind| self.mentions(*kind));
+            return (!held).then(|| {
+                let names: Vec<&str> = subjects.iter().map(|kind| kind.info().kind).collect();
+                format!("no file holds {}", one_of(&names))
+            });
+        }
         let beside = |kind: &Kind| BESIDE.contains(kind) && !self.unread.contains_key(kind);
         let mut inputs = info.inputs().filter(|kind| !beside(kind));
         if inputs.any(|kind| self.mentions(kind)) {
             return None;
         }
-        let why = if info.observes.iter().any(people) {
-            "it rests on what people say in the cluster"
-        } else if info.observes.is_empty() {
+        let why = if info.observes.is_empty() {
             "no file holds what it judges"
         } else {
             "only a running cluster shows it"
@@ -426,6 +432,20 @@ impl Declared {
             }
             roles.push(json!({ "metadata": metadata, "rules": unclear.rules() }));
         }
+    }
+}
+
+/// `an Ingress or Gateway`, `a Role, RoleBinding or ClusterRole`.
+fn one_of(kinds: &[&str]) -> String {
+    let article = match kinds.first() {
+        Some(first) if first.starts_with(['A', 'E', 'I', 'O']) => "an",
+        _ => "a",
+    };
+    match kinds {
+        [first @ .., last] if !first.is_empty() => {
+            format!("{article} {} or {last}", first.join(", "))
+        }
+        kinds => format!("{article} {}", kinds.join("")),
     }
 }
 
