@@ -170,7 +170,7 @@ mod tests {
     fn reported() -> Reported {
         let violation = |namespace: &str| {
             json!({ "kind": "Pod", "namespace": namespace, "name": "web", "outcome": "Fail",
-                "strength": "Configured", "reason": "R", "message": "M", "since": "2026-01-01T00:00:00Z" })
+                "strength": "Declared", "reason": "R", "message": "M", "since": "2026-01-01T00:00:00Z" })
         };
         let status: ControlPolicyStatus = serde_json::from_value(json!({
             "summary": { "passing": "0/1", "failing": 2, "controls": counts(1), "subjects": counts(2) },

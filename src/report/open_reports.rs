@@ -304,7 +304,7 @@ mod tests {
     fn violation(namespace: Option<&str>, outcome: Outcome) -> Violation {
         serde_json::from_value(json!({
             "kind": "Pod", "namespace": namespace, "name": "web", "outcome": outcome,
-            "strength": "Configured", "reason": "Because", "message": "It is so.",
+            "strength": "Declared", "reason": "Because", "message": "It is so.",
             "since": "2026-01-01T00:00:00Z",
         }))
         .unwrap()

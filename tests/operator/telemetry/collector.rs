@@ -169,7 +169,7 @@ fn serve(stream: TcpStream, manner: &Mutex<Manner>, heard: &Mutex<Heard>) -> std
             Manner::Takes => answers.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")?,
             Manner::Refuses => answers
                 .write_all(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n")?,
-            Manner::Hangs => thread::sleep(Duration::from_secs(3600)),
+            Manner::Hangs => thread::sleep(Duration::from_hours(1)),
         }
     }
 }

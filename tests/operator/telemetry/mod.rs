@@ -221,7 +221,7 @@ fn a_collector_that_is_absent_or_refuses_is_told_of_once() {
         let mut program = replica.start();
         program.ready();
         // Several exports later.
-        std::thread::sleep(Duration::from_millis(2_000));
+        std::thread::sleep(Duration::from_secs(2));
         let said = complaints(&replica);
         assert_eq!(said.len(), 1, "{said:#?}");
         assert!(
