@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::program::Replica;
-use super::world::{POLICIES, World, eventually, network_policies, turn};
+use super::world::{POLICIES, World, eventually, turn};
 
 /// The CRDs of both kinds of an API group.
 fn install(world: &World, crds: [&str; 2]) {
@@ -69,14 +69,21 @@ fn a_policy_that_asks_for_it_has_a_report_until_it_asks_no_longer() {
     assert!(program.stop().success());
 }
 
-/// A namespace with a policy that lets all in.
-fn open(world: &World) -> String {
-    let namespace = world.namespace("open");
-    let policy = json!({
-        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
-        "metadata": { "name": "open" }, "spec": { "podSelector": {}, "ingress": [{}] },
+fn ingress(namespace: &str) -> String {
+    format!("/apis/networking.k8s.io/v1/namespaces/{namespace}/ingresses")
+}
+
+/// A namespace with an Ingress without TLS.
+fn plain(world: &World) -> String {
+    let namespace = world.namespace("plain");
+    let backend = json!({ "service": { "name": "web", "port": { "number": 80 } } });
+    let path = json!({ "path": "/", "pathType": "Prefix", "backend": backend });
+    let object = json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+        "metadata": { "name": "web" },
+        "spec": { "rules": [{ "host": "shop.example.org", "http": { "paths": [path] } }] },
     });
-    world.create(&network_policies(&namespace), &policy);
+    world.create(&ingress(&namespace), &object);
     namespace
 }
 
@@ -85,12 +92,12 @@ fn what_fails_in_namespaces_is_reported_there_in_the_api_that_the_policy_names()
     let world = turn();
     install(&world, OPEN);
     install(&world, WG_POLICY);
-    let (first, second) = (open(&world), open(&world));
+    let (first, second) = (plain(&world), plain(&world));
     let replica = Replica::new(&world);
     let program = replica.start();
     let policy = world.policy(&json!({
         "reports": "PolicyReports", "scope": { "include": [first, second] },
-        "controls": { "netNoAllowAll": {}, "netNamespaceDefaultDeny": {} },
+        "controls": { "encIngressTls": {}, "netNamespaceDefaultDeny": {} },
     }));
     let name = format!("probity-{policy}");
     let wg_policy = "/apis/wgpolicyk8s.io/v1alpha2";
@@ -102,7 +109,7 @@ fn what_fails_in_namespaces_is_reported_there_in_the_api_that_the_policy_names()
             report["summary"]["fail"] == 1
         });
         let result = &report["results"][0];
-        assert_eq!(result["rule"], "net-no-allow-all", "{report:#}");
+        assert_eq!(result["rule"], "enc-ingress-tls", "{report:#}");
         assert_eq!(result["resources"][0]["namespace"], **namespace);
         assert_eq!(report["results"].as_array().unwrap().len(), 1);
     }
@@ -110,7 +117,7 @@ fn what_fails_in_namespaces_is_reported_there_in_the_api_that_the_policy_names()
     world.becomes(&of_cluster, |report| report["summary"]["fail"] == 2);
 
     // Where nothing fails any more there is no report.
-    world.delete(&format!("{}/open", network_policies(&first)));
+    world.delete(&format!("{}/web", ingress(&first)));
     goes(&world, &in_namespace(&first));
     assert!(world.get(&in_namespace(&second)).is_some());
 
