@@ -19,4 +19,6 @@ pub mod operator;
 pub mod period;
 pub mod report;
 pub mod server;
+pub mod telemetry;
 pub mod verdict;
+pub mod words;

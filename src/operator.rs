@@ -29,6 +29,7 @@ use std::{
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
+use tracing::Span;
 
 pub use self::{anchors::Anchoring, index::Indexing, retention::Retention};
 use self::{
@@ -51,6 +52,7 @@ use crate::{
     inventory::{Availability, Kind, Sym, entropy::Listed},
     metrics::Metrics,
     server::Health,
+    telemetry::spans,
 };
 
 /// Inputs that may wait. Watches stop reading when it is full, and the server buffers.
@@ -242,16 +244,26 @@ impl Operator {
                 () = tokio::time::sleep(wait) => None,
             };
             let now = self.now();
-            self.leadership(now);
-            self.take(first, now);
+            let turned = self.leadership(now);
+            let inputs = self.take(first, now);
             self.recover_log(now);
-            let round = self.engine.round(now);
-            self.metrics
-                .round(self.origin.elapsed().saturating_sub(now.mono), now.wall);
-            next = round.next.unwrap_or(Duration::MAX);
-            self.carry(round, now);
+            // A turn without work is none that anybody wants to see once a second.
+            let works = turned || inputs > 0 || now.mono >= next || !self.engine.is_settled();
+            let span = if works { spans::round() } else { Span::none() };
+            next = span.in_scope(|| self.round(now));
+            span.record("inputs", inputs);
             self.follow_up(now);
         }
+    }
+
+    /// Runs a round and carries out what it asks for. Returns when the next one is due.
+    fn round(&mut self, now: Now) -> Duration {
+        let round = self.engine.round(now);
+        self.metrics
+            .round(self.origin.elapsed().saturating_sub(now.mono), now.wall);
+        let next = round.next.unwrap_or(Duration::MAX);
+        self.carry(round, now);
+        next
     }
 
     fn now(&self) -> Now {
@@ -263,8 +275,9 @@ impl Operator {
         }
     }
 
-    /// Takes in what woke the loop, and what already waits behind it.
-    fn take(&mut self, first: Option<Taken>, now: Now) {
+    /// Takes in what woke the loop, and what already waits behind it. Returns how much that was.
+    fn take(&mut self, first: Option<Taken>, now: Now) -> usize {
+        let mut taken = usize::from(first.is_some());
         match first {
             Some(Taken::Item(item)) => self.watched(item, now),
             Some(Taken::Input(input)) => self.input(input, now),
@@ -275,13 +288,16 @@ impl Operator {
                 Ok(input) => self.input(input, now),
                 Err(_) => break,
             }
+            taken += 1;
         }
         for _ in 0..BATCH {
             match self.items.try_recv() {
                 Ok(item) => self.watched(item, now),
                 Err(_) => break,
             }
+            taken += 1;
         }
+        taken
     }
 
     fn input(&mut self, input: Input, now: Now) {
@@ -353,13 +369,13 @@ impl Operator {
         kinds.for_each(|kind| self.watches.watch_own(kind));
     }
 
-    /// Tells the engine whether we lead.
-    fn leadership(&mut self, now: Now) {
+    /// Tells the engine whether we lead; returns whether that has changed.
+    fn leadership(&mut self, now: Now) -> bool {
         let was = self.term.as_ref().map(Term::number);
         let term = self.candidate.term();
         let is = term.as_ref().map(Term::number);
         if was == is {
-            return;
+            return false;
         }
         if was.is_some() {
             self.engine.apply(Event::Following, now);
@@ -387,6 +403,7 @@ impl Operator {
             tracing::warn!("This replica leads no longer");
         }
         self.term = term;
+        true
     }
 
     fn recover_log(&mut self, now: Now) {

@@ -64,9 +64,12 @@ pub enum Reports {
     /// None.
     #[default]
     None,
-    /// A `ClusterReport` of `openreports.io`, where the cluster serves it. The chart must grant that
-    /// with `openReports.enabled`.
+    /// A `ClusterReport` of `openreports.io`, and a `Report` in each namespace in which something
+    /// is listed, where the cluster serves them. The chart must grant that with `openReports.enabled`.
     OpenReports,
+    /// The same as `ClusterPolicyReport` and `PolicyReport` of `wgpolicyk8s.io`. The chart must grant
+    /// that with `policyReports.enabled`.
+    PolicyReports,
 }
 
 /// A `ControlPolicy` says which SOC 2 controls must hold, where, and whether Probity puts drift

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt::Write as _,
     fs,
+    io::{BufRead, BufReader},
     path::Path,
     process::{Command, ExitCode},
 };
@@ -15,6 +16,7 @@ use similar::TextDiff;
 
 use super::{
     Connect, Failure,
+    evidence::json_lines,
     output::{
         fix::yaml,
         style::{Style, When},
@@ -25,7 +27,8 @@ use crate::{
     api::{Existing, Mode},
     cluster::client::{CallError, deadline, within},
     controls::{Remedy, Target},
-    engine::{Event, Hold, Proposal, Standing},
+    engine::{Event, Hold, Memory, Proposal, Standing},
+    words::{either, many},
 };
 
 const EXAMPLES: &str = "\
@@ -36,8 +39,8 @@ Examples:
   probity diff --enforce
   # With another program to compare, as for kubectl
   KUBECTL_EXTERNAL_DIFF='diff -u -N' probity diff --enforce
-
-Values that would be put back as the evidence log remembers them are not shown: the log is not read.
+  # Also what only the evidence log remembers, such as the fields of a policy that somebody opened
+  kubectl exec -n probity-system probity-0 -- probity log --json | probity diff --log -
 
 Exit code: 0 if nothing would change, 1 if something would, 2 or more if that could not be found out.";
 
@@ -51,6 +54,11 @@ pub(super) struct Arguments {
     /// Namespace that Probity runs in.
     #[arg(long, value_name = "NAME", default_value = "probity-system")]
     probity_namespace: String,
+    /// The evidence log as JSON lines, as `probity log --json` prints it: a file, or `-` for standard
+    /// input. With it, values are shown too that would be put back as the log remembers them, and its
+    /// brakes and truces count.
+    #[arg(long, value_name = "FILE|-")]
+    log: Option<String>,
     /// When to colour.
     #[arg(long = "color", value_name = "WHEN", default_value = "auto")]
     colour: When,
@@ -61,7 +69,8 @@ pub(super) struct Arguments {
 /// Reads the cluster once and shows the remedies; writes nothing.
 pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let (connection, version) = arguments.connect.open().await?;
-    let mut pass = Pass::new(&arguments.probity_namespace);
+    let memory = arguments.log.as_deref().map(recalled).transpose()?;
+    let mut pass = Pass::remembering(&arguments.probity_namespace, memory.unwrap_or_default());
     for mut policy in pass::policies(&connection.client).await? {
         if arguments.enforce {
             policy.spec.mode = Mode::Enforce;
@@ -95,6 +104,26 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         print!("{}", change.unified(style));
     }
     Ok(ExitCode::from(u8::from(!changes.is_empty())))
+}
+
+/// What a log says, which is in a file or comes in.
+fn recalled(log: &str) -> Result<Memory, Failure> {
+    let lines: Box<dyn BufRead> = if log == "-" {
+        Box::new(std::io::stdin().lock())
+    } else {
+        let file = fs::File::open(log).map_err(|error| format!("--log {log}: {error}"))?;
+        Box::new(BufReader::new(file))
+    };
+    let mut memory = Memory::default();
+    for entry in json_lines(lines) {
+        memory.recall(entry?);
+    }
+    if memory.end().is_none() {
+        return Err(format!(
+            "--log {log} holds no entry: give the output of `probity log --json`"
+        ));
+    }
+    Ok(memory)
 }
 
 /// An object before and after.
@@ -153,11 +182,8 @@ fn held(proposals: &[Proposal]) {
         }
     }
     for (reason, count) in reasons {
-        let what = match count {
-            1 => "1 remedy is".to_owned(),
-            count => format!("{count} remedies are"),
-        };
-        tell(&format!("{what} held back: {reason}"));
+        let (what, are) = (many(count, "remedy"), either(count, "is", "are"));
+        tell(&format!("{what} {are} held back: {reason}"));
     }
     if observed {
         tell("--enforce shows what would be done if every policy enforced");

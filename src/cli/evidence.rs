@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::BufRead,
     path::{Path, PathBuf},
 };
 
@@ -15,6 +16,16 @@ use crate::{
     evidence::{Body, Entry, Reader, body::Content, epochs, words::Step},
     period::Frame,
 };
+
+/// The entries of a log as JSON lines, as `probity log --json` prints them.
+pub(super) fn json_lines(lines: impl BufRead) -> impl Iterator<Item = Result<Entry, Failure>> {
+    lines.lines().map(|line| {
+        let line = line.map_err(|error| format!("the log can't be read: {error}"))?;
+        serde_json::from_str(&line).map_err(|error| {
+            format!("that is no log: give the output of `probity log --json` ({error})")
+        })
+    })
+}
 
 /// Which log, and which period of it.
 #[derive(Debug, Clone, Args)]

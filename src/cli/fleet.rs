@@ -16,6 +16,7 @@ use crate::evidence::{
     note::VerifierKey,
     verify::{self, Trust},
 };
+use crate::words::{either, many};
 
 /// Arguments of `probity fleet`.
 #[derive(Debug, Args)]
@@ -350,7 +351,10 @@ fn print(report: &Report) {
         let unexpected = if *expected { "" } else { " (not expected)" };
         println!("{uid} {name}{unexpected}");
         println!(
-            "  {entries} entries, {failures} failures, observed {observed_minutes} of {minutes} minutes"
+            "  {}, {}, observed {observed_minutes} of {}",
+            many(entries, "entry"),
+            many(failures, "failure"),
+            many(minutes, "minute")
         );
         for gap in gaps(missing_days) {
             println!("  MISSING: {gap}");
@@ -362,7 +366,11 @@ fn print(report: &Report) {
     for problem in &report.problems {
         println!("WRONG: {problem}");
     }
-    println!("{} rows are proved", report.rows);
+    println!(
+        "{} {} proved",
+        many(report.rows, "row"),
+        either(report.rows, "is", "are")
+    );
     println!(
         "{}",
         match (report.verified, report.complete) {

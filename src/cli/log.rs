@@ -13,6 +13,7 @@ use crate::evidence::{
     body::{ObjectChange, SubjectRef},
     copy,
 };
+use crate::words::many;
 
 /// Arguments of `probity log`.
 #[derive(Debug, Args)]
@@ -144,8 +145,8 @@ pub(super) fn text(entry: &Entry) -> String {
             said.left.len()
         ),
         Body::Heartbeat(said) => format!(
-            "{} subjects, table {}",
-            said.subjects,
+            "{}, table {}",
+            many(said.subjects, "subject"),
             said.table_digest.get(..12).unwrap_or_default()
         ),
         Body::Intent(said) => format!(
@@ -204,9 +205,9 @@ pub(super) fn text(entry: &Entry) -> String {
         | Body::Response(said)
         | Body::Period(said) => object_change(said),
         Body::Scope(said) => format!(
-            "{} {} namespaces, {} left out",
+            "{} {}, {} left out",
             said.control,
-            said.included,
+            many(said.included, "namespace"),
             said.excluded.len()
         ),
         Body::Export(said) => format!("{} {}", said.of, said.digest),

@@ -22,6 +22,7 @@ mod controls;
 mod crds;
 mod diff;
 mod evidence;
+mod examples;
 mod explain;
 mod fleet;
 mod generate;
@@ -38,6 +39,7 @@ mod run;
 mod sample;
 mod scan;
 mod status;
+mod telling;
 mod trust;
 mod undo;
 mod verify;
@@ -61,6 +63,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the operator.
+    #[command(after_help = examples::RUN)]
     Run(Box<run::Arguments>),
     /// Judge a cluster or manifests once, and write nothing.
     Scan(scan::Arguments),
@@ -71,35 +74,49 @@ enum Command {
     /// Print the commands that restore what remedies changed, from the evidence log.
     Undo(undo::Arguments),
     /// Approve what somebody else asked for, such as an exception.
+    #[command(after_help = examples::APPROVE)]
     Approve(approve::Arguments),
     /// Refuse what somebody else asked for.
+    #[command(after_help = examples::REJECT)]
     Reject(approve::Arguments),
     /// Show the rights that an `AccessReview` lists, and decide about each.
+    #[command(after_help = examples::REVIEW)]
     Review(review::Arguments),
     /// Print the evidence log.
+    #[command(after_help = examples::LOG)]
     Log(log::Arguments),
     /// Check an evidence log, without a cluster: exit code 0 if it is whole and unchanged, 1 if not.
+    #[command(after_help = examples::VERIFY)]
     Verify(verify::Arguments),
     /// Make the proof that one entry is in the log, which `verify --proof` checks without the log.
+    #[command(after_help = examples::PROVE)]
     Prove(prove::Arguments),
     /// Make the key that signs the evidence log from the next start on.
+    #[command(after_help = examples::NEW_KEY)]
     NewKey(new_key::Arguments),
     /// The logs of many clusters side by side, as Parquet for query engines, and the proof of each
     /// row.
+    #[command(after_help = examples::FLEET)]
     Fleet(fleet::Arguments),
     /// Tell how each control operated over an audit period, from the log alone.
+    #[command(after_help = examples::PERIOD)]
     Period(period::Arguments),
     /// Write the auditor pack of an audit period, from the log alone.
+    #[command(after_help = examples::REPORT)]
     Report(report::Arguments),
     /// Draw a sample from the population of a control that anybody can draw again.
+    #[command(after_help = examples::SAMPLE)]
     Sample(sample::Arguments),
     /// List the controls.
+    #[command(after_help = examples::CONTROLS)]
     Controls(controls::Arguments),
     /// Tell what a control checks and how to mend what fails, or all that is said of a subject.
     Explain(explain::Arguments),
     /// Print the `CustomResourceDefinition`s.
+    #[command(after_help = examples::CRDS)]
     Crds,
     /// Print the baseline policy: every control, in Observe.
+    #[command(after_help = examples::BASELINE)]
     Baseline,
     /// Print a completion script for a shell.
     Completions(complete::Completions),

@@ -53,6 +53,11 @@ pub(super) struct Pass {
 impl Pass {
     /// One that knows nothing yet. `namespace` is the one that Probity runs in, if it does.
     pub(super) fn new(namespace: &str) -> Self {
+        Self::remembering(namespace, Memory::default())
+    }
+
+    /// One that knows what a log says.
+    pub(super) fn remembering(namespace: &str, memory: Memory) -> Self {
         let config = Config {
             own_namespace: namespace.to_owned(),
             log: "pass".to_owned(),
@@ -62,7 +67,7 @@ impl Pass {
             drill_owner: None,
         };
         Self {
-            engine: Engine::new(config, Memory::default()),
+            engine: Engine::new(config, memory),
             origin: Instant::now(),
         }
     }

@@ -8,6 +8,7 @@ use super::{
     evidence::{Asked, entries, pretty},
 };
 use crate::period::{Account, NumbersOnly, Operation, Readiness, Summary, readiness};
+use crate::words::many;
 
 /// Arguments of `probity period`.
 #[derive(Debug, Args)]
@@ -115,11 +116,11 @@ fn table(summary: &Summary) -> String {
         lines.extend(segments.iter().map(|segment| {
             let deviations = &segment.numbers.deviations.times;
             format!(
-                "  {:.0} to {:.0}: coverage {:.4}, {} deviations",
+                "  {:.0} to {:.0}: coverage {:.4}, {}",
                 segment.from,
                 segment.to,
                 segment.coverage.ratio(),
-                deviations.count
+                many(deviations.count, "deviation")
             )
         }));
     }

@@ -13,6 +13,7 @@ use crate::evidence::{
     Body, Entry, LogError, RawEntries, epochs, note::VerifierKey, proof::Proof, prove,
     verify::Trust,
 };
+use crate::words::many;
 
 /// Characters in the id of a deviation.
 const ID_LENGTH: usize = 16;
@@ -156,7 +157,8 @@ fn prove_with(proof: &Proof, origin: &str, trust: &Trust) -> Result<Proved, Stri
     let entry = Entry::decode(proof.index, &proof.entry).map_err(|error| error.to_string())?;
     let (seq, size) = (proof.index, head.size);
     let mut proved = vec![format!(
-        "entry {seq} of {origin} says just this, and a key that you trust signed the root of {size} entries with it"
+        "entry {seq} of {origin} says just this, and a key that you trust signed the root of {} with it",
+        many(size, "entry")
     )];
     let mut not_proved = vec![
         "that what the entry says was true".to_owned(),
@@ -169,18 +171,21 @@ fn prove_with(proof: &Proof, origin: &str, trust: &Trust) -> Result<Proved, Stri
     {
         if anchor.size != size {
             not_proved.push(format!(
-                "that {} saw the same log: it knows {} entries, and only the whole log can be compared with that",
-                anchor.source, anchor.size
+                "that {} saw the same log: it knows {}, and only the whole log can be compared with that",
+                anchor.source,
+                many(anchor.size, "entry")
             ));
         } else if anchor.root == head.root_text() {
             proved.push(format!(
-                "{} had seen the same {size} entries",
-                anchor.source
+                "{} had seen the same {}",
+                anchor.source,
+                many(size, "entry")
             ));
         } else {
             return Err(format!(
-                "{} knows another root of {size} entries: the log was rewritten",
-                anchor.source
+                "{} knows another root of {}: the log was rewritten",
+                anchor.source,
+                many(size, "entry")
             ));
         }
     }

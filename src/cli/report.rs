@@ -20,6 +20,7 @@ use crate::{
     evidence::{LogError, copy, key::PrivateKey, note::Signer, verify::Trust},
     period::{Account, Summary},
     report::{self, Collector, Facts, Folder, Pack, ReportError, Verified},
+    words::many,
 };
 
 /// Arguments of `probity report`.
@@ -94,9 +95,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool, Failure> {
         .map(|operation| operation.numbers.deviations.times.count)
         .sum();
     println!(
-        "{}: {} controls, {deviations} deviations; begin with {}",
+        "{}: {}, {}; begin with {}",
         out.display(),
-        summary.controls.len(),
+        many(summary.controls.len(), "control"),
+        many(deviations, "deviation"),
         out.join("index.html").display()
     );
     for warning in &summary.warnings {

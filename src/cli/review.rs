@@ -23,6 +23,7 @@ use crate::{
     cluster::client::{CallError, deadline, within},
     engine::{Event, OWNER_LABEL, listed_in},
     inventory::{Inventory, Kind},
+    words::many,
 };
 
 /// Arguments of `probity review`.
@@ -73,15 +74,15 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     if !same {
         return Err(format!(
-            "these are not the {} rows that were frozen ({sha256}): rights have changed since. Give \
+            "these are not the {} that were frozen ({sha256}): rights have changed since. Give \
              the frozen listing, which is in the evidence log, by --listing, or make another review",
-            observed.rows
+            many(observed.rows, "row")
         ));
     }
     if !arguments.keep_others {
         println!(
-            "\n{} rows; decide with --revoke ID … --keep-others",
-            rows.len()
+            "\n{}; decide with --revoke ID … --keep-others",
+            many(rows.len(), "row")
         );
         return Ok(());
     }
@@ -91,7 +92,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         myself(client.clone()).await?,
         sha256,
     )?;
-    let (by, decided) = (review.by.clone(), review.rows.len());
+    let (by, decided) = (review.by.clone(), many(review.rows.len(), "row"));
     let patch = json!({
         "metadata": {
             "uid": object.metadata.uid,
@@ -112,7 +113,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         error => format!("AccessReview {name} was not decided: {error}"),
     })?;
     let revoked = arguments.revoke.len();
-    println!("\nAccessReview {name}: {decided} rows decided by {by}, {revoked} to be revoked");
+    println!("\nAccessReview {name}: {decided} decided by {by}, {revoked} to be revoked");
     Ok(())
 }
 

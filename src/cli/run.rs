@@ -6,15 +6,21 @@ use std::{
     time::Duration,
 };
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio::{
+    net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::mpsc::UnboundedReceiver,
+    task::AbortHandle,
 };
 
-use super::{Connect, Failure, anchoring::AnchorArguments};
+use super::{
+    Connect, Failure,
+    anchoring::AnchorArguments,
+    telling::{self, LogFormat},
+};
 use crate::{
     analysis::canary::platform,
     cluster::{
@@ -129,29 +135,23 @@ pub(super) struct Arguments {
     /// Cluster role with the rights for restore drills: with it goes what a drill has made.
     #[arg(long, value_name = "NAME", env = "PROBITY_DRILL_OWNER")]
     drill_owner: Option<String>,
+    /// OpenTelemetry collector that gets spans and metrics, over HTTP with protobuf, such as
+    /// <http://collector:4318>. Nothing is sent without it. The other variables of OpenTelemetry are
+    /// read too (`OTEL_…`).
+    #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    otlp_endpoint: Option<String>,
     /// Format of the operator's own log.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
 }
 
-/// Format of the operator's own log.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum LogFormat {
-    /// Lines for people.
-    Text,
-    /// JSON, one object a line.
-    Json,
-}
-
 /// Runs the operator until it is told to stop.
 pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
-    trace(arguments.log_format);
+    let (namespace, replica) = (arguments.namespace.as_deref(), &*arguments.replica);
+    let endpoint = arguments.otlp_endpoint.as_deref();
+    let telemetry = telling::start(arguments.log_format, endpoint, namespace, replica)?;
     let timing = timing(arguments.lease_duration)?;
-    let listener = server::bind(arguments.metrics_address).await?;
-    let log_listener = match arguments.log_address {
-        Some(address) => Some(server::log::bind(address).await?),
-        None => None,
-    };
+    let listeners = Listeners::bind(&arguments).await?;
     // Before anything else: a folder that can't be written is named at once.
     let key = signing_key(
         &arguments.data_dir,
@@ -212,12 +212,15 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Metrics::new().map_err(|error| error.to_string())?,
         Health::default(),
     );
+    let mut beside = listeners.serve(dir, &metrics, &health);
     let measuring = tokio::spawn(measure_disk(arguments.data_dir.clone(), metrics.clone()));
-    let serving = tokio::spawn(server::serve(listener, metrics.clone(), health.clone()));
-    let serving_log = log_listener.map(|listener| tokio::spawn(server::log::serve(listener, dir)));
+    beside.push(measuring.abort_handle());
+    beside.extend(telemetry.measure(&metrics).map(|task| task.abort_handle()));
     let candidate = campaign(connection.client.clone(), lease);
     let host = connection.config.cluster_url.host();
     let platform = platform(&version.git_version, host.unwrap_or_default());
+    let probe = arguments.probe_namespace.zip(arguments.probe_image);
+    let probe = probe.map(|(namespace, image)| ProbePlace { namespace, image });
     let options = Options {
         replica: arguments.replica,
         namespace,
@@ -229,21 +232,49 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         anchoring,
         retention,
         indexing,
-        probe: arguments
-            .probe_namespace
-            .zip(arguments.probe_image)
-            .map(|(namespace, image)| ProbePlace { namespace, image }),
+        probe,
     };
     let operator = Operator::new(
-        options, connection, engine, journal, candidate, metrics, health,
+        options,
+        connection,
+        engine,
+        journal,
+        candidate,
+        metrics.clone(),
+        health,
     );
     let result = Box::pin(operator.run(asked_to_stop()?)).await;
-    serving.abort();
-    measuring.abort();
-    if let Some(serving) = serving_log {
-        serving.abort();
-    }
+    beside.iter().for_each(AbortHandle::abort);
+    telemetry.end(&metrics).await;
     result
+}
+
+/// The addresses, taken before anything else: that one is in use is noticed at once.
+struct Listeners {
+    metrics: TcpListener,
+    log: Option<TcpListener>,
+}
+
+impl Listeners {
+    async fn bind(arguments: &Arguments) -> Result<Self, Failure> {
+        Ok(Self {
+            metrics: server::bind(arguments.metrics_address).await?,
+            log: match arguments.log_address {
+                Some(address) => Some(server::log::bind(address).await?),
+                None => None,
+            },
+        })
+    }
+
+    /// Serves the log in a folder, metrics and probes, until the tasks are aborted.
+    fn serve(self, log: PathBuf, metrics: &Metrics, health: &Health) -> Vec<AbortHandle> {
+        let serving = server::serve(self.metrics, metrics.clone(), health.clone());
+        let mut tasks = vec![tokio::spawn(serving).abort_handle()];
+        if let Some(listener) = self.log {
+            tasks.push(tokio::spawn(server::log::serve(listener, log)).abort_handle());
+        }
+        tasks
+    }
 }
 
 /// Keeps the metrics of the log's disk up to date.
@@ -487,18 +518,4 @@ fn asked_to_stop() -> Result<impl Future<Output = &'static str>, Failure> {
             _ = interrupt.recv() => "SIGINT",
         }
     })
-}
-
-fn trace(format: LogFormat) {
-    use std::io::IsTerminal as _;
-    let filter = tracing_subscriber::EnvFilter::try_from_env("PROBITY_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("probity=info,warn"));
-    let base = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    match format {
-        LogFormat::Text => base.init(),
-        LogFormat::Json => base.json().init(),
-    }
 }

@@ -8,6 +8,7 @@ use super::{
     evidence::{Asked, entries, pretty},
 };
 use crate::period::{Account, Operation, Sample, Sampler, Summary};
+use crate::words::{either, many};
 
 /// Arguments of `probity sample`.
 #[derive(Debug, Args)]
@@ -69,8 +70,9 @@ fn text(sample: &Sample, summary: &Summary) -> String {
             sample.control, summary.period.start, summary.period.end, summary.period.time_zone
         ),
         format!(
-            "Population: {} subjects, SHA-256 {}",
-            sample.population, sample.population_sha256
+            "Population: {}, SHA-256 {}",
+            many(sample.population, "subject"),
+            sample.population_sha256
         ),
     ];
     for operation in summary
@@ -91,13 +93,13 @@ fn text(sample: &Sample, summary: &Summary) -> String {
             .left
             .map_or_else(String::new, |left| format!(" to {left:.0}"));
         lines.push(format!(
-            "{:>4} {} {} uid {} from {:.0}{left}, {} deviations",
+            "{:>4} {} {} uid {} from {:.0}{left}, {}",
             rank + 1,
             &drawn.sha256[..12],
             item.id,
             item.subject.subject().uid,
             item.joined,
-            item.deviations
+            many(item.deviations, "deviation")
         ));
     }
     lines.push(String::new());
@@ -129,18 +131,20 @@ fn completeness(operation: &Operation) -> String {
                 format!(": {}", out.join(", "))
             };
             format!(
-                "{included} namespaces included + {} excluded = {total}{names}",
+                "{} included + {} excluded = {total}{names}",
+                many(included, "namespace"),
                 out.len()
             )
         },
     );
     format!(
-        "In {policy}: {} opening + {} added - {} removed = {} closing; {} of {} heartbeats count the same; {namespaces}",
+        "In {policy}: {} opening + {} added - {} removed = {} closing; {} of {} {} the same; {namespaces}",
         moved.opening,
         moved.added,
         moved.removed,
         moved.closing,
         reconciliation.compared - reconciliation.differing,
-        reconciliation.compared
+        many(reconciliation.compared, "heartbeat"),
+        either(reconciliation.compared, "counts", "count")
     )
 }

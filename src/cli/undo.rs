@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    io::BufRead as _,
     path::{Path, PathBuf},
 };
 
@@ -12,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{
     Failure,
-    evidence::entries,
+    evidence::{entries, json_lines},
     output::fix::{apply, deleting, patching, quoted, resource},
 };
 use crate::{
@@ -102,13 +101,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let written = if piped.is_empty() {
         written(entries(&arguments.data_dir)?)?
     } else {
-        let lines = std::io::stdin().lock().lines();
-        written(lines.map(|line| {
-            let line = line.map_err(|error| format!("standard input can't be read: {error}"))?;
-            serde_json::from_str::<Entry>(&line).map_err(|error| {
-                format!("standard input holds no log: pipe `probity log --json` into it ({error})")
-            })
-        }))?
+        written(json_lines(std::io::stdin().lock()))?
     };
     let wanted = |one: &Written| {
         let inside = one.intent.target.namespace.as_deref();

@@ -10,9 +10,12 @@ use std::{
 use clap::Args;
 
 use super::{Failure, prove, trust::TrustArguments};
-use crate::evidence::{
-    LogError,
-    verify::{Report, Trust, unpacked, verify},
+use crate::{
+    evidence::{
+        LogError,
+        verify::{Report, Trust, unpacked, verify},
+    },
+    words::many,
 };
 
 /// Arguments of `probity verify`.
@@ -132,8 +135,9 @@ impl Bar {
         // A terminal that is gone needs no progress.
         let _ = write!(
             std::io::stderr(),
-            "\r[{:<25}] {share:>3} % of {all} entries",
-            "#".repeat(filled)
+            "\r[{:<25}] {share:>3} % of {}",
+            "#".repeat(filled),
+            many(all, "entry")
         );
     }
 

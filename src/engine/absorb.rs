@@ -11,6 +11,7 @@ use super::{
 use crate::{
     controls::{Subject, Verdict},
     evidence::words::{Cause, End},
+    telemetry::spans,
     verdict::{Counts, Outcome},
 };
 
@@ -38,7 +39,10 @@ impl Engine {
             now: now.wall,
         };
         let before = rule.sight();
+        let span = spans::judge(control).entered();
         let (count, judged) = rule.judge_dirty(view);
+        span.record("subjects", count).record("news", judged.len());
+        drop(span);
         let (sight, fresh) = (rule.sight(), std::mem::take(&mut rule.fresh));
         let concerned = if judged.is_empty() && sight == before {
             fresh.clone()

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     api::EnforcementStatus,
     verdict::{Counts, Outcome},
+    words::{either, many},
 };
 
 impl Engine {
@@ -51,10 +52,10 @@ impl Engine {
             }
         };
         let message = format!(
-            "{} failing, {} unknown of {} controls",
+            "{} failing, {} unknown of {}",
             outcomes.of(Outcome::Fail),
             outcomes.of(Outcome::Unknown),
-            outcomes.total()
+            many(outcomes.total(), "control")
         );
         let compliant = set("Compliant", status, reason, message);
         let (contended, note) = if enforcement.contended > 0 {
@@ -107,7 +108,11 @@ impl Engine {
             set(
                 "True",
                 reason,
-                format!("{} controls enforce", controls.len()),
+                format!(
+                    "{} {}",
+                    many(controls.len(), "control"),
+                    either(controls.len(), "enforces", "enforce")
+                ),
             )
         } else {
             let message = format!(

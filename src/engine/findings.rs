@@ -62,11 +62,10 @@ impl Engine {
             .collect()
     }
 
-    /// Whether a policy has its status copied into a report, and its uid; `None` where there is no
-    /// such policy.
-    pub fn reports(&self, policy: &str) -> Option<(bool, &Sym)> {
+    /// Into which reports a policy has its status copied, and its uid; `None` where there is no such policy.
+    pub fn reports(&self, policy: &str) -> Option<(Reports, &Sym)> {
         let policy = self.policies.get(policy)?;
-        Some((policy.spec.reports == Reports::OpenReports, &policy.uid))
+        Some((policy.spec.reports, &policy.uid))
     }
 
     /// What is wrong with the parameters of policies, with the policy.

@@ -9,6 +9,7 @@ use super::note::Note;
 use super::proof::Proof;
 use super::raw::RawEntries;
 use super::sealed::{self, CHECKPOINT, TileFiles, corrupt};
+use crate::words::many;
 
 /// Proves that entry `seq` is in the log of a folder, under its last checkpoint.
 ///
@@ -24,8 +25,8 @@ pub fn prove(dir: &Path, seq: u64) -> Result<Proof, LogError> {
         .map_err(|error| corrupt(&path, 0, error.to_string()))?;
     if seq >= head.size {
         return Err(unprovable(format!(
-            "the checkpoint covers {} entries; a new entry is covered within ten seconds",
-            head.size
+            "the checkpoint covers {}; a new entry is covered within ten seconds",
+            many(head.size, "entry")
         )));
     }
     let found = RawEntries::open(dir, seq)?.next().transpose()?;

@@ -17,6 +17,7 @@ use crate::{
         journal::{Answer, Durable, News},
     },
     inventory::Sym,
+    telemetry::spans,
 };
 
 impl Operator {
@@ -34,6 +35,10 @@ impl Operator {
             gone,
             next: _,
         } = round;
+        tracing::Span::current()
+            .record("records", records.len())
+            .record("actions", actions.len())
+            .record("statuses", statuses.len());
         let durable = self.append(records);
         for action in actions {
             self.act(action, durable.clone(), now);
@@ -68,6 +73,7 @@ impl Operator {
         for policy in gone {
             self.metrics.forget_policy(Some(&policy));
             self.policies.remove(&policy);
+            self.reports.forget_policy(&policy);
         }
         if self.term.is_some() {
             for policy in changed {
@@ -81,10 +87,13 @@ impl Operator {
             return None;
         }
         self.metrics.logged(records.len());
+        let span = spans::append(records.len());
         let durable = self.journal.append(records);
         let (waiting, metrics, began) = (durable.clone(), self.metrics.clone(), Instant::now());
         tokio::spawn(async move {
-            if waiting.await.is_ok() {
+            let written = waiting.await.is_ok();
+            span.record("result", if written { "Ok" } else { "Failed" });
+            if written {
                 metrics.synced(began.elapsed());
             }
         });
@@ -101,22 +110,15 @@ impl Operator {
         if action.caused_at == now.received {
             metrics.processed(self.origin.elapsed().saturating_sub(action.caused_at));
         }
+        let verb = match action.step {
+            Step::Archive => "archive",
+            Step::DryRun => "dryrun",
+            Step::Write => "write",
+        };
+        let span = spans::write(verb, action.remedy.target().kind.info().kind);
         tokio::spawn(async move {
-            let step = action.step;
             let (id, result) = apply::write(client, term, durable, action).await;
-            let verb = match step {
-                Step::Archive => "archive",
-                Step::DryRun => "dryrun",
-                Step::Write => "write",
-            };
-            metrics.request(
-                verb,
-                if matches!(result, ActionResult::Failed(_)) {
-                    "Failed"
-                } else {
-                    "Ok"
-                },
-            );
+            metrics.request(verb, finished(&span, &result));
             // The loop is gone only when the operator stops; the restart resolves the intent.
             let _ = sender.send(Input::Action(id, result)).await;
         });
@@ -129,10 +131,10 @@ impl Operator {
         };
         let (client, sender) = (self.connection.client.clone(), self.sender.clone());
         let metrics = self.metrics.clone();
+        let span = spans::write("drill", write.spot.kind);
         tokio::spawn(async move {
             let (id, result) = drill::write(client, term, durable, write).await;
-            let failed = matches!(result, ActionResult::Failed(_));
-            metrics.request("drill", if failed { "Failed" } else { "Ok" });
+            metrics.request("drill", finished(&span, &result));
             // The loop is gone only when the operator stops; the restart resolves the intent.
             let _ = sender.send(Input::Action(id, result)).await;
         });
@@ -144,6 +146,7 @@ impl Operator {
         };
         let (client, sender) = (self.connection.client.clone(), self.sender.clone());
         let metrics = self.metrics.clone();
+        let span = spans::write("status", "ControlPolicy");
         tokio::spawn(async move {
             if !term.is_live() {
                 return;
@@ -151,6 +154,7 @@ impl Operator {
             let written = write_status(&client, &name, &status).await;
             let result = written.as_ref().map_or_else(CallError::category, |()| "Ok");
             metrics.request("status", result);
+            span.record("result", result);
             if let Err(error) = written {
                 tracing::warn!(policy = %name, %error, "The status was not written; trying again");
                 let _ = sender.send(Input::StatusFailed(name)).await;
@@ -164,6 +168,7 @@ impl Operator {
         };
         let (client, sender) = (self.connection.client.clone(), self.sender.clone());
         let metrics = self.metrics.clone();
+        let span = spans::write("status", remark.key.kind.kind());
         tokio::spawn(async move {
             if !term.is_live() {
                 return;
@@ -171,6 +176,7 @@ impl Operator {
             let written = write_remark(&client, &remark).await;
             let result = written.as_ref().map_or_else(CallError::category, |()| "Ok");
             metrics.request("status", result);
+            span.record("result", result);
             if let Err(error) = written {
                 let (kind, name) = (remark.key.kind.kind(), &remark.key.name);
                 tracing::warn!(kind, %name, %error, "The status was not written; trying again");
@@ -198,4 +204,14 @@ impl Operator {
         }
         self.log_retry_at = now.mono + LOG_RETRY;
     }
+}
+
+/// Notes in its span how a step ended, and returns it as the metrics have it.
+fn finished(span: &tracing::Span, result: &ActionResult) -> &'static str {
+    let result = match result {
+        ActionResult::Failed(_) => "Failed",
+        _ => "Ok",
+    };
+    span.record("result", result);
+    result
 }

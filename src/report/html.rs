@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use minijinja::{Environment, context};
+use minijinja::{Environment, HtmlEscape, context};
 use serde_json::{Value, json};
 
 use super::{
@@ -13,6 +13,7 @@ use super::{
     tables::own_controls,
 };
 use crate::period::{Deviation, Operation, Segment, Summary, criteria_of, readiness, title};
+use crate::words::many;
 
 const STYLE: &str = include_str!("templates/style.css");
 const INDEX: &str = include_str!("templates/index.html");
@@ -31,6 +32,8 @@ pub(super) fn write(
     found: &Found,
 ) -> Result<(), ReportError> {
     let mut pages = Environment::new();
+    pages.add_filter("many", |count: i64, one: &str| many(count, one));
+    pages.add_filter("code", code);
     for (name, text) in [("index.html", INDEX), ("control.html", CONTROL)] {
         pages
             .add_template(name, text)
@@ -60,6 +63,19 @@ pub(super) fn write(
         context! { style => STYLE, ..minijinja::Value::from_serialize(&values) },
     )?;
     pack.write("index.html", page.as_bytes())
+}
+
+/// Text of the catalogue as HTML: what is between backticks is code.
+fn code(text: &str) -> minijinja::Value {
+    let parts = text.split('`').enumerate().map(|(at, part)| {
+        let part = HtmlEscape(part);
+        if at % 2 == 1 {
+            format!("<code>{part}</code>")
+        } else {
+            part.to_string()
+        }
+    });
+    minijinja::Value::from_safe_string(parts.collect())
 }
 
 fn wrong(name: &str, error: &minijinja::Error) -> ReportError {
@@ -106,7 +122,7 @@ fn row(deviation: &Deviation, found: &Found) -> Value {
         "opened": time(deviation.opened),
         "closed": deviation.closed.map_or_else(|| "open".to_owned(), time),
         "lasted": deviation.closed.map(|closed| duration(closed.duration_since(deviation.opened))),
-        "ended": deviation.ended.map(|end| words(end.as_str())),
+        "ended": deviation.ended.map_or_else(String::new, |end| words(end.as_str())),
         "message": readable(if deviation.message.is_empty() { &deviation.reason } else { &deviation.message }),
         "responses": found.responses.of(&deviation.id),
     })
@@ -329,4 +345,15 @@ fn readable(text: &str) -> String {
         short.push('…');
     }
     short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backticks_become_code_and_nothing_becomes_markup() {
+        let shown = code("a `<b>` & `c`").to_string();
+        assert_eq!(shown, "a <code>&lt;b&gt;</code> &amp; <code>c</code>");
+    }
 }

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     evidence::words::End,
     period::{Deviation, Operated, Operation, Summary, criteria_of, title},
+    words::many,
 };
 
 /// The version of OSCAL.
@@ -323,9 +324,10 @@ fn finding(ids: &Ids, operation: &Operation, criterion: &str) -> Value {
         "uuid": ids.of("finding", &format!("{criterion}/{control}/{policy}")),
         "title": format!("{criterion}: {}", title(control)),
         "description": format!(
-            "{control} in policy {policy}: {}, {:.4} of the period observed, {deviations} deviations",
+            "{control} in policy {policy}: {}, {:.4} of the period observed, {}",
             operated.as_str(),
-            coverage.ratio()
+            coverage.ratio(),
+            many(deviations, "deviation")
         ),
         "props": [property("verdict", operated.as_str()), property("coverage-ratio", &format!("{:.6}", coverage.ratio()))],
         "target": {

@@ -206,4 +206,20 @@ mod tests {
             assert!(line.svg("", at(until)).contains(&observed));
         }
     }
+
+    #[test]
+    fn what_is_open_is_shown_until_now_and_not_until_the_end() {
+        let mut line = Timeline::new(at(0), at(60_000));
+        line.failed(at(10_000), at(60_000));
+        line.gap(at(20_000), at(60_000));
+        let svg = line.svg("", at(29_999));
+        assert!(
+            svg.contains("class=\"failing\" x=\"100\" y=\"8\" width=\"200\""),
+            "{svg}"
+        );
+        assert!(
+            svg.contains("class=\"gap\" x=\"200\" y=\"20\" width=\"100\""),
+            "{svg}"
+        );
+    }
 }

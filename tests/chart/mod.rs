@@ -2,6 +2,7 @@
 
 mod lifecycle;
 mod policies;
+mod scan;
 mod schemas;
 mod values;
 
@@ -14,7 +15,7 @@ use crate::harness::{Group, ensure};
 const NAMESPACE: &str = "probity-system";
 
 /// Switches everything on that is off by default and touches what is rendered.
-const EVERYTHING: [&str; 19] = [
+const EVERYTHING: [&str; 24] = [
     "replicas=2",
     "image.digest=sha256:0000000000000000000000000000000000000000000000000000000000000000",
     "enforcement.encryption=true",
@@ -30,6 +31,11 @@ const EVERYTHING: [&str; 19] = [
     "prometheusRule.enabled=true",
     "dashboards.enabled=true",
     "dashboards.annotations.grafana_folder=Probity",
+    "openReports.enabled=true",
+    "policyReports.enabled=true",
+    "openTelemetry.endpoint=http://collector.monitoring:4318",
+    "openTelemetry.headersSecret=collector-headers",
+    "openTelemetry.caSecret=collector-ca",
     "hostUsers=false",
     "signingKey.existingSecret=probity-key",
     "networkPolicy.metricsFrom[0].namespaceSelector.matchLabels.kubernetes\\.io/metadata\\.name=monitoring",

@@ -22,7 +22,7 @@ fn the_chart_passes_helms_own_checks() {
 
 #[test]
 fn values_that_contradict_each_other_are_refused_in_one_line() {
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 10] = [
         (
             &["persistence.existingClaim=x", "replicas=2"],
             "persistence.existingClaim is for one replica",
@@ -51,6 +51,10 @@ fn values_that_contradict_each_other_are_refused_in_one_line() {
         (
             &["extraArgs={--data-dir=/x}"],
             "extraArgs must not hold --data-dir",
+        ),
+        (
+            &["openTelemetry.headersSecret=x"],
+            "need openTelemetry.endpoint: set it",
         ),
         (&["image.digest=latest"], "image/digest"),
         (&["replicas=two"], "replicas"),
@@ -124,6 +128,7 @@ fn what_is_off_by_default_is_not_there() {
     }
     let pod = &find(&documents, "StatefulSet")[0]["spec"]["template"]["spec"];
     assert!(pod.get("hostUsers").is_none());
+    assert!(!pod.to_string().contains("OTEL_"));
     let container = &pod["containers"][0]["securityContext"];
     assert_eq!(container["readOnlyRootFilesystem"], true);
     assert_eq!(container["allowPrivilegeEscalation"], false);
@@ -180,6 +185,14 @@ fn what_is_switched_on_arrives() {
     assert_eq!(key.count(), 1);
     let args = pod["containers"][0]["args"].to_string();
     assert!(args.contains("--signing-key=/signing/key"), "{args}");
+    let environment = pod["containers"][0]["env"].to_string();
+    for set in [
+        r#"{"name":"OTEL_EXPORTER_OTLP_ENDPOINT","value":"http://collector.monitoring:4318"}"#,
+        r#"{"secretKeyRef":{"key":"headers","name":"collector-headers"}}"#,
+        r#"{"name":"OTEL_EXPORTER_OTLP_CERTIFICATE","value":"/etc/probity/collector/ca.crt"}"#,
+    ] {
+        assert!(environment.contains(set), "{set} is not in {environment}");
+    }
     assert_eq!(find(&documents, "PodDisruptionBudget").len(), 1);
 }
 

@@ -277,6 +277,46 @@ fn a_difference_is_shown_before_it_is_made_and_taken_back_afterwards() {
     }
 }
 
+#[test]
+fn what_only_the_log_remembers_is_shown_where_the_log_is_given() {
+    let world = turn();
+    let kubeconfig = world.administrator("scanner");
+    let (namespace, path) = world.denying_namespace();
+    let replica = Replica::new(&world);
+    let program = replica.start();
+    let policy = world.default_deny("Enforce", &namespace);
+    world.settled(&policy);
+    assert!(program.stop().success());
+    let opened = json!({ "spec": { "ingress": [{ "from": [{ "podSelector": {} }] }] } });
+    world.patch(&path, &opened);
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log.jsonl");
+    std::fs::write(&log, replica.log_lines().join("\n")).unwrap();
+
+    let header = format!("--- live/networking.k8s.io.v1.NetworkPolicy.{namespace}.deny");
+    let without = against(&kubeconfig, &["diff"]);
+    assert!(!without.stdout.contains(&header), "{}", without.stdout);
+    let log = format!("--log={}", log.display());
+    let shown = eventually("difference", || {
+        let output = against(&kubeconfig, &["diff", &log]);
+        if output.code == Some(1) && output.stdout.contains(&header) {
+            Ok(output.stdout)
+        } else {
+            Err(format!("{}{}", output.stdout, output.stderr))
+        }
+    });
+    assert!(shown.contains("\n-  ingress:"), "{shown}");
+    assert!(world.get(&path).unwrap()["spec"].get("ingress").is_some());
+
+    let wrong = against(&kubeconfig, &["diff", "--log=/dev/null"]);
+    assert_eq!(wrong.code, Some(2));
+    assert!(
+        wrong.stderr.contains("probity log --json"),
+        "{}",
+        wrong.stderr
+    );
+}
+
 fn undo(replica: &Replica) -> String {
     let data = format!("--data-dir={}", replica.data().display());
     let output = output(&["undo", &data]);

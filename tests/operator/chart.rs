@@ -1,7 +1,8 @@
 //! The chart, installed by the real helm, and the operator with just the rights that it grants.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use probity::api::definitions;
 use probity::controls::{Family, Info, REGISTRY};
@@ -111,15 +112,53 @@ fn the_chart_grants_what_controls_declare_and_no_more() {
     helm(&cluster, "upgrade", &Family::MENDING);
     assert_eq!(granted(&cluster, true), declared_writes());
     drift_is_put_back_with_these_rights(&cluster);
+    what_cron_jobs_run_stays(&cluster);
     cluster.helm_ok(&["uninstall", "probity", "--namespace", NAMESPACE]);
     cluster.kubectl_ok(&["get", "controlpolicies", "soc2-baseline"], None);
 }
 
-fn drift_is_put_back_with_these_rights(cluster: &Cluster) {
+/// A kubeconfig of the service account that the chart makes.
+fn as_installed(cluster: &Cluster) -> PathBuf {
     let token = ["create", "token", "probity", "--namespace", NAMESPACE];
     let token = cluster.kubectl_ok(&token, None);
-    let kubeconfig = cluster.kubeconfig_for_token(token.trim()).unwrap();
-    let mut operator = Replica::with("probity-0", NAMESPACE.to_owned(), kubeconfig).start();
+    cluster.kubeconfig_for_token(token.trim()).unwrap()
+}
+
+/// Schedules may be resumed, and no more.
+fn what_cron_jobs_run_stays(cluster: &Cluster) {
+    let create = [
+        "create",
+        "cronjob",
+        "nightly",
+        "--image=backup",
+        "--schedule=0 1 * * *",
+        "-n",
+        "shop",
+    ];
+    cluster.kubectl_ok(&create, None);
+    let kubeconfig = as_installed(cluster);
+    let patch = |change: &str| {
+        let output = Command::new(cluster.bin().join("kubectl"))
+            .args(["patch", "cronjob", "nightly", "-n", "shop", "-p", change])
+            .env("KUBECONFIG", &kubeconfig)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.success(), said)
+    };
+    let (done, said) = patch(r#"{"spec":{"suspend":true}}"#);
+    assert!(done, "{said}");
+    let image = r#"{"spec":{"jobTemplate":{"spec":{"template":{"spec":{"containers":[{"name":"nightly","image":"mine"}]}}}}}}"#;
+    let (done, said) = patch(image);
+    assert!(
+        !done && said.contains("nothing of what a CronJob runs"),
+        "{said}"
+    );
+}
+
+fn drift_is_put_back_with_these_rights(cluster: &Cluster) {
+    let mut operator =
+        Replica::with("probity-0", NAMESPACE.to_owned(), as_installed(cluster)).start();
     cluster.kubectl_ok(&["create", "namespace", "shop"], None);
     cluster.kubectl_ok(&["apply", "-f", "-"], Some(DENY));
     let baseline = include_str!("../../examples/policies/soc2-baseline.yaml");

@@ -34,5 +34,6 @@ mod rollout;
 mod schema;
 mod secrets;
 mod seeds;
+mod telemetry;
 mod vouchers;
 pub(crate) mod world;

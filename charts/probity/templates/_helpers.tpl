@@ -75,6 +75,11 @@ subjects:
 {{- if and .Values.drill.enabled .Values.networkProbe.enabled (eq (include "probity.sandbox" .) (include "probity.probeNamespace" .)) }}
 {{- fail "drill.namespace and networkProbe.namespace are the same: drills delete theirs; choose another one" }}
 {{- end }}
+{{- with .Values.openTelemetry }}
+{{- if and (not .endpoint) (or .headersSecret .caSecret) }}
+{{- fail "openTelemetry.headersSecret and openTelemetry.caSecret need openTelemetry.endpoint: set it, or remove them" }}
+{{- end }}
+{{- end }}
 {{- range $arg := .Values.extraArgs }}
 {{- range $own := list "--data-dir" "--metrics-address" "--namespace" "--replica" "--log-format" "--signing-key" }}
 {{- if or (eq $arg $own) (hasPrefix (printf "%s=" $own) $arg) }}

@@ -24,6 +24,7 @@ use crate::{
     controls::{Info, Observation, Subject},
     engine::Event,
     inventory::{Availability, Kind},
+    words::{either, many},
 };
 
 /// Kinds that are written together: where there is one, the others are none.
@@ -120,7 +121,11 @@ impl Declared {
         let (count, files) = (manifests.passed_over.len(), manifests.files);
         if count > 0 {
             all.notes.push(format!(
-                "{count} documents in {files} files hold no Kubernetes object and were passed over"
+                "{} in {} {} no Kubernetes object and {} passed over",
+                many(count, "document"),
+                many(files, "file"),
+                either(count, "holds", "hold"),
+                either(count, "was", "were")
             ));
         }
         for manifest in manifests.objects {
@@ -299,7 +304,7 @@ impl Declared {
             let held = subjects.iter().any(|kind| self.mentions(*kind));
             return (!held).then(|| {
                 let names: Vec<&str> = subjects.iter().map(|kind| kind.info().kind).collect();
-                format!("no file holds a {}", names.join(", "))
+                format!("no file holds {}", one_of(&names))
             });
         }
         let beside = |kind: &Kind| BESIDE.contains(kind) && !self.unread.contains_key(kind);
@@ -313,5 +318,19 @@ impl Declared {
             "only a running cluster shows it"
         };
         Some(why.to_owned())
+    }
+}
+
+/// `an Ingress or Gateway`, `a Role, RoleBinding or ClusterRole`.
+fn one_of(kinds: &[&str]) -> String {
+    let article = match kinds.first() {
+        Some(first) if first.starts_with(['A', 'E', 'I', 'O']) => "an",
+        _ => "a",
+    };
+    match kinds {
+        [first @ .., last] if !first.is_empty() => {
+            format!("{article} {} or {last}", first.join(", "))
+        }
+        kinds => format!("{article} {}", kinds.join("")),
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     controls::Family,
     criteria::CRITERIA,
     verdict::{Counts, Outcome},
+    words::many,
 };
 
 /// Subjects listed per control, unless all are asked for.
@@ -64,7 +65,8 @@ impl Table {
                 self.wrapped(&format!("Cluster {url} ({version}), read once"), "");
             }
             Source::Files { files, objects } => {
-                self.wrapped(&format!("{objects} objects in {files} files"), "");
+                let (objects, files) = (many(objects, "object"), many(files, "file"));
+                self.wrapped(&format!("{objects} in {files}"), "");
             }
         }
     }
@@ -128,7 +130,7 @@ impl Table {
             [first, _, ..]
                 if !self.all && unknown.iter().all(|other| other.message == first.message) =>
             {
-                let line = format!("? {} subjects {}", unknown.len(), first.reason);
+                let line = format!("? {} {}", many(unknown.len(), "subject"), first.reason);
                 self.coloured(Outcome::Unknown, &line);
                 self.wrapped(&first.message, "            ");
             }
@@ -188,7 +190,8 @@ impl Table {
             .count();
         if blind > 0 {
             let text = format!(
-                "{blind} controls could not be judged whole: what was not seen counts as Unknown, never as Pass."
+                "{} could not be judged whole: what was not seen counts as Unknown, never as Pass.",
+                many(blind, "control")
             );
             self.wrapped(&text, "");
         }

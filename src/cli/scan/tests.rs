@@ -76,6 +76,23 @@ fn a_control_whose_subjects_no_file_holds_has_nothing_to_judge() {
         (idle, &*why),
         (Outcome::NotApplicable, "only a running cluster shows it")
     );
+    let (idle, why) = outcome(&report, "enc-ingress-tls");
+    assert_eq!(
+        (idle, &*why),
+        (
+            Outcome::NotApplicable,
+            "no file holds an Ingress or Gateway"
+        )
+    );
+    let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: { name: shop }\n";
+    let (idle, why) = outcome(&scanned(namespace, true), "rbac-access-review-current");
+    assert_eq!(
+        (idle, &*why),
+        (
+            Outcome::NotApplicable,
+            "it rests on what people say in the cluster"
+        )
+    );
     let passes = report.subjects_by_outcome().of(Outcome::Pass);
     let declared = report.controls.iter().flat_map(|judged| &judged.findings);
     assert!(declared.clone().all(|finding| finding.place.is_some()));
@@ -330,6 +347,19 @@ fn junit_is_read_by_a_parser_that_is_not_ours() {
         "{}",
         failure.text
     );
+}
+
+#[test]
+fn one_object_is_one_and_not_several() {
+    let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: { name: shop }\n";
+    let table = |text: &str| {
+        let report = scanned(text, true);
+        table::render(&report, GroupBy::Family, false, Style::plain(None))
+    };
+    let one = table(namespace);
+    assert!(one.starts_with("1 object in 1 file\n"), "{one}");
+    let both = table(&format!("{WEB}---\n{namespace}"));
+    assert!(both.contains(" objects in 1 file\n"), "{both}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use super::{ControlView, CriterionView, PolicyView, ViolationView};
 use crate::{
     cli::output::{age::age, style::Style, wrap::wrap},
     verdict::Outcome,
+    words::{either, many},
 };
 
 /// The policies, one below the other.
@@ -53,8 +54,10 @@ fn policy(text: &mut String, view: &PolicyView, now: Timestamp, style: Style) {
     let failing = view.failing;
     say(
         &format!(
-            "{}{suspended}: {compliant}, {passing}, {failing} subjects fail{drift}",
-            view.mode
+            "{}{suspended}: {compliant}, {passing}, {} {}{drift}",
+            view.mode,
+            many(failing, "subject"),
+            either(failing, "fails", "fail")
         ),
         "  ",
     );
