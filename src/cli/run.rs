@@ -19,6 +19,7 @@ use crate::{
     cluster::{
         anchors::{self, Places},
         client::{CallError, Connection, deadline, within},
+        guardrails::ReleaseManifest,
         lease::{LeaseConfig, LeaseTiming, campaign},
     },
     engine::{Config, Engine, ExceptionBounds, Memory, OWNER_LABEL},
@@ -111,6 +112,18 @@ pub(super) struct Arguments {
     /// Seconds between two anti-entropy lists of a kind.
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     verify_every: u64,
+    /// Manifest of the release that installed this program, with which its surroundings are
+    /// compared.
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "PROBITY_RELEASE_MANIFEST",
+        requires = "release_digest"
+    )]
+    release_manifest: Option<PathBuf>,
+    /// SHA-256 of that manifest, in hex.
+    #[arg(long, value_name = "DIGEST", env = "PROBITY_RELEASE_DIGEST")]
+    release_digest: Option<String>,
     /// Namespace in which the network probe may run.
     #[arg(
         long,
@@ -142,15 +155,22 @@ enum LogFormat {
     Json,
 }
 
+/// Where the log is served, if it is.
+async fn log_listener(
+    address: Option<SocketAddr>,
+) -> Result<Option<tokio::net::TcpListener>, Failure> {
+    Ok(match address {
+        Some(address) => Some(server::log::bind(address).await?),
+        None => None,
+    })
+}
+
 /// Runs the operator until it is told to stop.
 pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     trace(arguments.log_format);
     let timing = timing(arguments.lease_duration)?;
     let listener = server::bind(arguments.metrics_address).await?;
-    let log_listener = match arguments.log_address {
-        Some(address) => Some(server::log::bind(address).await?),
-        None => None,
-    };
+    let log_listener = log_listener(arguments.log_address).await?;
     // Before anything else: a folder that can't be written is named at once.
     let key = signing_key(
         &arguments.data_dir,
@@ -225,6 +245,10 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         anchoring,
         retention,
         indexing,
+        release: arguments
+            .release_manifest
+            .zip(arguments.release_digest)
+            .map(|(file, digest)| ReleaseManifest { file, digest }),
         probe: arguments
             .probe_namespace
             .zip(arguments.probe_image)
@@ -289,7 +313,7 @@ async fn open_log(
                 places.log()
             )
         })?;
-    for problem in known.problems {
+    for problem in &known.problems {
         tracing::warn!(
             problem,
             "The log can't be compared with a checkpoint that may be kept there"
@@ -330,6 +354,7 @@ async fn open_log(
     key.settle(data).map_err(|error| explain(&error))?;
     let published = log.published();
     let origin = published.map_or_else(String::new, |head| head.checkpoint.origin);
+    let known_places = known.places_of(&origin);
     let signer = key.signer(&origin).map_err(|error| explain(&error))?;
     Ok(Opened {
         memory,
@@ -340,7 +365,7 @@ async fn open_log(
                 log_folder: dir.clone(),
                 ..places
             },
-            known: known.places,
+            known: known_places,
             key: signer.verifier().to_string(),
             epoch: first,
         },

@@ -385,7 +385,10 @@ impl Declared {
         let people = |seen: &Observation| {
             matches!(
                 seen,
-                Observation::Exceptions | Observation::Attestations | Observation::AccessReviews
+                Observation::Exceptions
+                    | Observation::Attestations
+                    | Observation::AccessReviews
+                    | Observation::Changes
             )
         };
         let beside = |kind: &Kind| BESIDE.contains(kind) && !self.unread.contains_key(kind);

@@ -192,10 +192,11 @@ impl StaleBindings {
         let judged = judged(context, kind, binding)?;
         let (meta, spec) = (&binding.meta, &binding.spec);
         let list = self.leavers_config_map.as_ref();
-        let left = list.map_or(Ok(Vec::new()), |list| list.among(context, &judged));
-        if let Ok([_, ..]) = left.as_deref() {
-            let places = left.unwrap_or_default();
-            return Some(has_left(kind, binding, &places));
+        let left = list.map_or(Ok((Vec::new(), None)), |list| list.among(context, &judged));
+        if let Ok((places, until)) = &left
+            && !places.is_empty()
+        {
+            return Some(known_until(has_left(kind, binding, places), *until));
         }
         if let Some((reason, message, places)) =
             Self::dangling(context.inventory, kind, binding, &judged)
@@ -219,7 +220,10 @@ impl StaleBindings {
         let users = self.users(&judged);
         if users.is_empty() {
             return Some(match left {
-                Ok(_) => Verdict::pass(Strength::Effective, "BindingInUse", ""),
+                Ok((_, until)) => {
+                    let verdict = Verdict::pass(Strength::Effective, "BindingInUse", "");
+                    known_until(verdict, until)
+                }
                 Err(why) => Verdict::unknown("LeaversNotSeen", why),
             });
         }
@@ -231,6 +235,14 @@ impl StaleBindings {
                 "bind a group of the identity provider instead, or add them to allowedUsers: {command}"
             )),
         )
+    }
+}
+
+/// A verdict that rests on a list, which has to be read again by then.
+fn known_until(verdict: Verdict, until: Option<Timestamp>) -> Verdict {
+    match until {
+        Some(until) => verdict.recheck(until),
+        None => verdict,
     }
 }
 
