@@ -33,7 +33,7 @@ generate:
 	cargo run --quiet --bin probity -- generate .
 
 # The figures that Probity promises, measured on this machine, each beside its limit. BENCH=NAME
-# measures one of them: pods verdicts scale network rbac processing putback idle parquet log.
+# measures one of them: pods verdicts scale network rbac processing putback idle parquet log report.
 bench: tools
 	BENCH=$(BENCH) cargo bench --bench probity
 

@@ -13,6 +13,7 @@ mod pods;
 mod processing;
 mod putback;
 mod rbac;
+mod report;
 mod scale;
 mod stats;
 mod verdicts;
@@ -44,7 +45,7 @@ struct Figure {
 /// A name for `BENCH=`, and what it measures.
 type Bench = (&'static str, fn() -> Result<Vec<Figure>>);
 
-const BENCHES: [Bench; 10] = [
+const BENCHES: [Bench; 11] = [
     ("pods", pods::measure),
     ("verdicts", verdicts::measure),
     ("scale", scale::measure),
@@ -55,6 +56,7 @@ const BENCHES: [Bench; 10] = [
     ("idle", idle::measure),
     ("parquet", parquet::measure),
     ("log", log::measure),
+    ("report", report::measure),
 ];
 
 fn main() -> ExitCode {

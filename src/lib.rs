@@ -12,6 +12,7 @@ pub mod criteria;
 pub mod engine;
 pub mod evidence;
 pub mod generate;
+pub mod guardrails;
 pub mod inventory;
 pub mod metrics;
 pub mod monitoring;

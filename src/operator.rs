@@ -40,6 +40,7 @@ use crate::{
     cluster::{
         client::Connection,
         events::Publisher,
+        guardrails::ReleaseManifest,
         lease::{Candidate, Leadership, Term},
         watch::{LostReason, WatchItem},
     },
@@ -126,6 +127,8 @@ pub struct Options {
     pub indexing: Indexing,
     /// Where the network probe may run; absent means nowhere.
     pub probe: Option<ProbePlace>,
+    /// The manifest of the release; absent where the chart did not install it.
+    pub release: Option<ReleaseManifest>,
 }
 
 /// Where the network probe may run.
@@ -430,6 +433,7 @@ impl Operator {
             namespace: &self.options.namespace,
             data: &self.options.data,
             probe: self.options.probe.as_ref(),
+            release: self.options.release.as_ref(),
             sender: &self.sender,
             verify_every: self.options.verify_every,
             leads,

@@ -277,10 +277,16 @@ pub struct Controls {
     /// Each exception that worked without approval is approved soon.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assurance_exceptions_approved: Option<Setting<assurance::ExceptionsApproved>>,
+    /// Probity's own API, policies, rights and image are those of its release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assurance_guardrails_intact: Option<Setting<assurance::GuardrailsIntact>>,
     /// The evidence log verifies, every day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assurance_log_verified: Option<Setting<assurance::LogVerified>>,
     /// Probity may read all that its controls read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assurance_permissions: Option<Setting<assurance::Permissions>>,
+    /// Each change of what is judged has an author, another approver, and a reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assurance_policy_change_control: Option<Setting<assurance::PolicyChangeControl>>,
 }

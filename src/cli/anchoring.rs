@@ -27,7 +27,7 @@ use crate::{
 )]
 pub(super) struct AnchorArguments {
     /// Namespace for a `ConfigMap` with the latest checkpoint of the log.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", env = "PROBITY_ANCHOR_NAMESPACE")]
     anchor_namespace: Option<String>,
     /// Folder for checkpoints of the log, on a file system that the cluster's administrators can't
     /// change.

@@ -6,13 +6,13 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
-use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 use serde::Serialize;
 
 use super::{Failure, trust::read_key};
 use crate::evidence::{
     LogError, epochs,
-    index::{self, Days, Span},
+    index::{self, Days, Signed, Span},
     note::VerifierKey,
     verify::{self, Trust},
 };
@@ -185,18 +185,11 @@ fn check(arguments: &VerifyArguments) -> Result<Report, Failure> {
     Ok(report)
 }
 
-/// A log that is what it claims to be.
-struct Log {
-    dir: PathBuf,
-    first: u64,
-    size: u64,
-}
-
 fn verified_logs(
     fleet: &Path,
     keys: Vec<VerifierKey>,
     report: &mut Report,
-) -> Result<BTreeMap<String, Log>, Failure> {
+) -> Result<BTreeMap<String, Signed>, Failure> {
     if keys.is_empty() {
         report.remarks.push(
             "whose keys signed the logs was not checked: give those that you were told with --key"
@@ -219,7 +212,7 @@ fn verified_logs(
         for (log, dir) in found.logs.into_iter().zip(dirs) {
             if log.problems.is_empty() {
                 let (first, size) = (log.first, log.size);
-                logs.insert(log.origin, Log { dir, first, size });
+                logs.insert(log.origin, Signed { dir, first, size });
             }
         }
     }
@@ -228,58 +221,111 @@ fn verified_logs(
 
 fn prove_rows(
     fleet: &Path,
-    logs: &BTreeMap<String, Log>,
+    logs: &BTreeMap<String, Signed>,
     report: &mut Report,
 ) -> Result<Days, Failure> {
     let explain = |error: LogError| error.to_string();
     let folder = fleet.join(index::FOLDER);
-    let find = |origin: &str| logs.get(origin).map(|log| (log.dir.clone(), log.size));
+    let find = |origin: &str| logs.get(origin).cloned();
     let (mut days, mut spans) = (Days::new(), Vec::new());
     for file in index::files(&folder).map_err(explain)? {
         match index::check(&folder, &file, &find).map_err(explain)? {
             Ok(checked) => {
                 report.rows += checked.seen.entries;
-                let cluster = checked.span.origin.split('/').nth(1).unwrap_or_default();
-                days.entry((cluster.to_owned(), checked.day))
-                    .or_default()
-                    .add(&checked.seen);
+                let cluster = cluster_of(&checked.span.origin);
+                if let Some(day) = checked.day {
+                    days.entry((cluster.to_owned(), day))
+                        .or_default()
+                        .add(&checked.seen);
+                }
+                if checked.unproved > 0 {
+                    report.remarks.push(format!(
+                        "{}: nothing proves its first {} rows any more: retention has removed their entries",
+                        file.display(),
+                        checked.unproved
+                    ));
+                }
                 spans.push(checked.span);
             }
             Err(why) => report.problems.push(format!("{}: {why}", file.display())),
         }
     }
-    missing_rows(logs, &spans, report);
+    missing_rows(logs, &spans, report).map_err(explain)?;
     Ok(days)
 }
 
+fn cluster_of(origin: &str) -> &str {
+    origin.split('/').nth(1).unwrap_or_default()
+}
+
 /// Entries of which there is no row, and entries of which there are two.
-fn missing_rows(logs: &BTreeMap<String, Log>, spans: &[Span], report: &mut Report) {
+fn missing_rows(
+    logs: &BTreeMap<String, Signed>,
+    spans: &[Span],
+    report: &mut Report,
+) -> Result<(), LogError> {
+    let ends = last_times(logs)?;
     for (origin, log) in logs {
         let mut ours: Vec<&Span> = spans.iter().filter(|span| span.origin == *origin).collect();
         ours.sort_unstable_by_key(|span| span.first);
         let mut end = log.first;
         for span in ours {
-            if span.first > end {
+            if span.end <= end && end == log.first {
+                continue; // of entries that retention has removed
+            }
+            let first = span.first.max(log.first);
+            if first > end {
                 report.problems.push(format!(
                     "{origin}: entries {end} to {} are in no file",
-                    span.first - 1
+                    first - 1
                 ));
-            } else if span.first < end {
+            } else if first < end {
                 report.problems.push(format!(
-                    "{origin}: entries {} to {} are in two files",
-                    span.first,
+                    "{origin}: entries {first} to {} are in two files",
                     end - 1
                 ));
             }
             end = end.max(span.end);
         }
         if end < log.size {
-            report.remarks.push(format!(
-                "{origin}: entries {end} to {} are in no file yet: a day's file is written when the day is over",
-                log.size - 1
-            ));
+            let last = log.size - 1;
+            let time = index::time_of(&log.dir, origin, end)?;
+            let until = ends.get(cluster_of(origin)).copied();
+            if time
+                .zip(until)
+                .is_some_and(|(time, until)| is_over(time, until))
+            {
+                report.problems.push(format!(
+                    "{origin}: entries {end} to {last} are in no file, though the day of the first of them is over"
+                ));
+            } else {
+                report.remarks.push(format!(
+                    "{origin}: entries {end} to {last} are in no file yet: a day's file is written when the day is over"
+                ));
+            }
         }
     }
+    Ok(())
+}
+
+/// When the last entry was written, by cluster: of all its logs, because one may end on a day on which another goes on.
+fn last_times(logs: &BTreeMap<String, Signed>) -> Result<BTreeMap<&str, Timestamp>, LogError> {
+    let mut ends = BTreeMap::new();
+    for (origin, log) in logs {
+        let last = log.size.saturating_sub(1);
+        if let Some(time) = index::time_of(&log.dir, origin, last)? {
+            let end = ends.entry(cluster_of(origin)).or_insert(time);
+            *end = time.max(*end);
+        }
+    }
+    Ok(ends)
+}
+
+/// Whether the day of an entry was long over when the last one was written: files are written within an hour.
+fn is_over(time: Timestamp, last: Timestamp) -> bool {
+    let in_time = last.saturating_sub(SignedDuration::from_hours(2));
+    let day = |time: Timestamp| time.to_zoned(TimeZone::UTC).date();
+    day(time) < day(in_time.unwrap_or(Timestamp::MIN))
 }
 
 /// The clusters that must be there, with what they are called.
@@ -438,24 +484,35 @@ mod tests {
     }
 
     #[test]
+    fn a_day_is_over_two_hours_into_the_next_one() {
+        let time = |text: &str| text.parse::<Timestamp>().unwrap();
+        for (last, over) in [
+            ("2026-01-01T23:59:59Z", false),
+            ("2026-01-02T01:59:59Z", false),
+            ("2026-01-02T02:00:00Z", true),
+            ("2026-03-01T00:00:00Z", true),
+        ] {
+            assert_eq!(is_over(time("2026-01-01T12:00:00Z"), time(last)), over);
+        }
+    }
+
+    #[test]
     fn entries_in_no_file_or_in_two_are_named() {
-        let log = Log {
-            dir: PathBuf::new(),
-            first: 0,
+        let folder = tempfile::tempdir().unwrap();
+        let log = |first| Signed {
+            dir: folder.path().to_owned(),
+            first,
             size: 30,
         };
-        let logs = BTreeMap::from([("o".to_owned(), log)]);
+        let logs = BTreeMap::from([("o".to_owned(), log(0))]);
         let span = |first, end| Span {
             origin: "o".to_owned(),
             first,
             end,
         };
         let mut report = Report::default();
-        missing_rows(
-            &logs,
-            &[span(20, 25), span(0, 10), span(24, 26)],
-            &mut report,
-        );
+        let spans = [span(20, 25), span(0, 10), span(24, 26)];
+        missing_rows(&logs, &spans, &mut report).unwrap();
         assert_eq!(
             report.problems,
             [
@@ -464,5 +521,11 @@ mod tests {
             ]
         );
         assert!(report.remarks[0].contains("26 to 29"));
+        // What retention has removed is missed by nobody, also where a file has a part of it.
+        let logs = BTreeMap::from([("o".to_owned(), log(12))]);
+        let mut report = Report::default();
+        let spans = [span(0, 5), span(5, 20), span(20, 30)];
+        missing_rows(&logs, &spans, &mut report).unwrap();
+        assert_eq!(report.problems, [] as [String; 0]);
     }
 }

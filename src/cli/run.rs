@@ -26,6 +26,7 @@ use crate::{
     cluster::{
         anchors::{self, Places},
         client::{CallError, Connection, deadline, within},
+        guardrails::ReleaseManifest,
         lease::{LeaseConfig, LeaseTiming, campaign},
     },
     engine::{Config, Engine, ExceptionBounds, Memory, OWNER_LABEL},
@@ -118,6 +119,18 @@ pub(super) struct Arguments {
     /// Seconds between two anti-entropy lists of a kind.
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     verify_every: u64,
+    /// Manifest of the release that installed this program, with which its surroundings are
+    /// compared.
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "PROBITY_RELEASE_MANIFEST",
+        requires = "release_digest"
+    )]
+    release_manifest: Option<PathBuf>,
+    /// SHA-256 of that manifest, in hex.
+    #[arg(long, value_name = "DIGEST", env = "PROBITY_RELEASE_DIGEST")]
+    release_digest: Option<String>,
     /// Namespace in which the network probe may run.
     #[arg(
         long,
@@ -143,6 +156,18 @@ pub(super) struct Arguments {
     /// Format of the operator's own log.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
+}
+
+/// The lease by which one replica leads.
+fn lease_config(namespace: &str, replica: &str, timing: Timing, memory: &Memory) -> LeaseConfig {
+    LeaseConfig {
+        namespace: namespace.to_owned(),
+        name: "probity".to_owned(),
+        replica: replica.to_owned(),
+        timing,
+        // Terms of one log rise, also where the lease was deleted.
+        first_term: memory.epoch().map_or(0, |epoch| epoch + 1),
+    }
 }
 
 /// Runs the operator until it is told to stop.
@@ -185,13 +210,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         data: arguments.data_dir.clone(),
         log: dir.clone(),
     });
-    let lease = LeaseConfig {
-        namespace: namespace.clone(),
-        name: "probity".to_owned(),
-        replica: arguments.replica.clone(),
-        timing,
-        first_term: memory.epoch().map_or(0, |epoch| epoch + 1),
-    };
+    let lease = lease_config(&namespace, &arguments.replica, timing, &memory);
     let indexing = Indexing {
         data: arguments.parquet.then_some(arguments.data_dir.clone()),
         bucket: anchoring.places.bucket.clone(),
@@ -221,6 +240,8 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let platform = platform(&version.git_version, host.unwrap_or_default());
     let probe = arguments.probe_namespace.zip(arguments.probe_image);
     let probe = probe.map(|(namespace, image)| ProbePlace { namespace, image });
+    let release = arguments.release_manifest.zip(arguments.release_digest);
+    let release = release.map(|(file, digest)| ReleaseManifest { file, digest });
     let options = Options {
         replica: arguments.replica,
         namespace,
@@ -232,6 +253,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         anchoring,
         retention,
         indexing,
+        release,
         probe,
     };
     let operator = Operator::new(
@@ -324,7 +346,7 @@ async fn open_log(
                 places.log()
             )
         })?;
-    for problem in known.problems {
+    for problem in &known.problems {
         tracing::warn!(
             problem,
             "The log can't be compared with a checkpoint that may be kept there"
@@ -365,6 +387,7 @@ async fn open_log(
     key.settle(data).map_err(|error| explain(&error))?;
     let published = log.published();
     let origin = published.map_or_else(String::new, |head| head.checkpoint.origin);
+    let known_places = known.places_of(&origin);
     let signer = key.signer(&origin).map_err(|error| explain(&error))?;
     Ok(Opened {
         memory,
@@ -375,7 +398,7 @@ async fn open_log(
                 log_folder: dir.clone(),
                 ..places
             },
-            known: known.places,
+            known: known_places,
             key: signer.verifier().to_string(),
             epoch: first,
         },

@@ -342,13 +342,14 @@ async fn keep_map(client: &Client, places: &Places, head: &Head) -> Result<(), C
     Ok(())
 }
 
-/// Keeps a head in the `EvidenceLog`, with what became of it elsewhere.
+/// Keeps a head in the `EvidenceLog`, with what became of it elsewhere. Whether it says that the log is intact: it goes on
+/// from the one before, or a person has looked into why it does not.
 pub async fn tell(
     client: &Client,
     places: &Places,
     head: &Head,
     anchors: &[AnchorStatus],
-) -> Result<(), CallError> {
+) -> Result<bool, CallError> {
     let api = logs(client);
     let log = if let Some(log) = within(deadline::READ, api.get_opt(&places.log())).await? {
         log
@@ -364,6 +365,7 @@ pub async fn tell(
         .as_ref()
         .and_then(|status| of_status(places, status));
     refuse_contradiction(known.as_ref(), head)?;
+    let intact = broken(head, &log).is_none();
     let status = status(places, head, anchors, &log);
     let place = Object {
         group: api::GROUP,
@@ -375,7 +377,17 @@ pub async fn tell(
     let uri = format!("{}/status?fieldManager={MANAGER}", place.path());
     let body = json!([{ "op": "add", "path": "/status", "value": status }]);
     send(client, build(Method::PATCH, &uri, JSON_PATCH, &body)?).await?;
-    Ok(())
+    Ok(intact)
+}
+
+/// How the log began, if it could not go on from the one before and nobody has looked into that.
+fn broken<'a>(head: &'a Head, log: &EvidenceLog) -> Option<&'a Epoch> {
+    let annotations = log.metadata.annotations.as_ref();
+    let acknowledged =
+        annotations.and_then(|annotations| annotations.get(evidence_log::ACKNOWLEDGED));
+    let is_acknowledged = acknowledged == Some(&head.published.checkpoint.origin);
+    let epoch = head.epoch.as_ref();
+    epoch.filter(|epoch| epoch.is_break() && !is_acknowledged)
 }
 
 fn status(
@@ -385,17 +397,7 @@ fn status(
     log: &EvidenceLog,
 ) -> EvidenceLogStatus {
     let checkpoint = &head.published.checkpoint;
-    let acknowledged = log
-        .metadata
-        .annotations
-        .as_ref()
-        .and_then(|annotations| annotations.get(evidence_log::ACKNOWLEDGED));
-    let is_acknowledged = acknowledged == Some(&checkpoint.origin);
-    let broken = head
-        .epoch
-        .as_ref()
-        .filter(|epoch| epoch.is_break() && !is_acknowledged);
-    let intact = match broken {
+    let intact = match broken(head, log) {
         None => (
             true,
             "Continues",

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, Client};
 
@@ -21,7 +22,7 @@ pub async fn look(client: &Client, maps: BTreeSet<MapName>) -> BTreeMap<MapName,
         let (namespace, name) = &map;
         let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
         let leavers = match within(api.get_opt(name)).await {
-            Ok(Some(map)) => listed(&map),
+            Ok(Some(map)) => listed(&map, Timestamp::now()),
             Ok(None) => Leavers::NotSeen("it does not exist".to_owned()),
             Err(error) => Leavers::NotSeen(format!("it can't be read: {error}")),
         };
@@ -30,7 +31,7 @@ pub async fn look(client: &Client, maps: BTreeSet<MapName>) -> BTreeMap<MapName,
     found
 }
 
-fn listed(map: &ConfigMap) -> Leavers {
+fn listed(map: &ConfigMap, at: Timestamp) -> Leavers {
     if map
         .binary_data
         .as_ref()
@@ -42,7 +43,10 @@ fn listed(map: &ConfigMap) -> Leavers {
     let names = lines
         .map(str::trim)
         .filter(|name| !name.is_empty() && !name.starts_with('#'));
-    Leavers::Listed(names.map(|name| Sym::from(name.to_lowercase())).collect())
+    Leavers::Listed {
+        at,
+        names: names.map(|name| Sym::from(name.to_lowercase())).collect(),
+    }
 }
 
 #[cfg(test)]
@@ -52,11 +56,14 @@ mod tests {
     use super::*;
 
     fn of(map: Value) -> Leavers {
-        listed(&serde_json::from_value(map).unwrap())
+        listed(&serde_json::from_value(map).unwrap(), Timestamp::UNIX_EPOCH)
     }
 
     fn names(names: &[&str]) -> Leavers {
-        Leavers::Listed(names.iter().map(|name| Sym::from(*name)).collect())
+        Leavers::Listed {
+            at: Timestamp::UNIX_EPOCH,
+            names: names.iter().map(|name| Sym::from(*name)).collect(),
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //!   servers    the API servers, each under its own address
 //!   canary     what each of them does with a Secret that we write               (uses servers)
 //!   api_servers  what each of them tells of itself                         (uses servers, tls)
+//!   guardrails  what there is in the place of our own policies, rights, image   (uses servers)
 //!   cilium     whether Cilium encrypts                                          (uses servers)
 //!   web        HTTP to servers in other trust domains
 //!   anchors    where heads of the log are kept                             (uses request, web)
@@ -31,6 +32,7 @@ pub mod client;
 pub mod clock;
 pub mod drill;
 pub mod events;
+pub mod guardrails;
 pub mod lease;
 pub mod leavers;
 pub mod network_probe;

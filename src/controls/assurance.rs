@@ -3,10 +3,17 @@
 mod clock;
 mod coverage;
 mod exceptions_approved;
+mod guardrails_intact;
 mod log_verified;
 mod permissions;
+mod policy_change_control;
 
 pub use self::{
-    clock::ClockRight, coverage::CoverageSufficient, exceptions_approved::ExceptionsApproved,
-    log_verified::LogVerified, permissions::Permissions,
+    clock::ClockRight,
+    coverage::CoverageSufficient,
+    exceptions_approved::ExceptionsApproved,
+    guardrails_intact::GuardrailsIntact,
+    log_verified::LogVerified,
+    permissions::Permissions,
+    policy_change_control::{PolicyChangeControl, WhichChanges},
 };

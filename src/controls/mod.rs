@@ -199,6 +199,8 @@ pub enum Observation {
     Attestations,
     /// What people decided about rights.
     AccessReviews,
+    /// The last change of each policy, exception and attestation, by the log.
+    Changes,
     /// How much of each audit period was observed, by the log.
     AuditPeriods,
     /// The time by the API server.
@@ -207,6 +209,8 @@ pub enum Observation {
     SelfAudit,
     /// What may be read.
     OwnRights,
+    /// Our own CRDs, policies, rights and image.
+    Guardrails,
 }
 
 impl Observation {
@@ -232,10 +236,12 @@ impl Observation {
             Self::Exceptions => "Exceptions",
             Self::Attestations => "Attestations",
             Self::AccessReviews => "AccessReviews",
+            Self::Changes => "Changes",
             Self::AuditPeriods => "AuditPeriods",
             Self::ServerClock => "ServerClock",
             Self::SelfAudit => "SelfAudit",
             Self::OwnRights => "OwnRights",
+            Self::Guardrails => "Guardrails",
         }
     }
 
@@ -277,10 +283,18 @@ impl Observation {
             Self::Exceptions => "Reads the ControlExceptions and ClusterControlExceptions.",
             Self::Attestations => "Reads the Attestations.",
             Self::AccessReviews => "Reads the AccessReviews, and freezes what they list.",
+            Self::Changes => {
+                "Reads the ControlPolicies, ControlExceptions, ClusterControlExceptions and Attestations, and the \
+                 evidence log."
+            }
             Self::AuditPeriods => "Reads the AuditPeriods, and the evidence log.",
             Self::ServerClock => "Reads `/version`, for the time of the answer.",
             Self::SelfAudit => "Reads the evidence log.",
             Self::OwnRights => "Takes note of what the API server refuses to its watches.",
+            Self::Guardrails => {
+                "Reads, by name and once a minute, Probity's own CRDs, ValidatingAdmissionPolicies, roles, \
+                 their bindings, and StatefulSet."
+            }
         }
     }
 }

@@ -121,8 +121,10 @@ registry! {
     assurance_clock: assurance::ClockRight,
     assurance_coverage: assurance::CoverageSufficient,
     assurance_exceptions_approved: assurance::ExceptionsApproved,
+    assurance_guardrails_intact: assurance::GuardrailsIntact,
     assurance_log_verified: assurance::LogVerified,
     assurance_permissions: assurance::Permissions,
+    assurance_policy_change_control: assurance::PolicyChangeControl,
 }
 
 /// The control with this id.

@@ -3,6 +3,7 @@
 use std::{cmp::Ordering, fmt};
 
 use crate::api::PeopleKind;
+use crate::guardrails::GuardKind;
 use crate::inventory::{Inventory, Kind, Meta, Sym, Table};
 
 /// A subject by kind, namespace and name. Ordered by namespace first, so that the subjects of one
@@ -61,6 +62,10 @@ pub enum SubjectKind {
     Cluster,
     /// An object with which people take part.
     People(PeopleKind),
+    /// A ControlPolicy.
+    Policy,
+    /// What keeps Probity itself in its place.
+    Guard(GuardKind),
 }
 
 impl Subject {
@@ -118,7 +123,8 @@ impl Subject {
         match self.kind {
             SubjectKind::Object(kind) => kind.info().group,
             SubjectKind::User | SubjectKind::Group => "rbac.authorization.k8s.io",
-            SubjectKind::People(_) => crate::api::GROUP,
+            SubjectKind::People(_) | SubjectKind::Policy => crate::api::GROUP,
+            SubjectKind::Guard(kind) => kind.group(),
             SubjectKind::Listener => "gateway.networking.k8s.io",
             SubjectKind::ApiServer
             | SubjectKind::BackupClass
@@ -141,6 +147,8 @@ impl Subject {
             SubjectKind::Resource => "Resource",
             SubjectKind::Cluster => "Cluster",
             SubjectKind::People(kind) => kind.kind(),
+            SubjectKind::Policy => "ControlPolicy",
+            SubjectKind::Guard(kind) => kind.name(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{instance::Deviation, lasting::Lasting, people::Known as KnownPeople};
+use super::{changes::Ledger, instance::Deviation, lasting::Lasting, people::Known as KnownPeople};
 use crate::{
     controls::{Kept, Subject, Target},
     evidence::{
@@ -50,6 +50,8 @@ pub struct Memory {
     drills: BTreeMap<Sym, (Timestamp, String)>,
     pub(super) lasting: Lasting,
     pub(super) people: KnownPeople,
+    /// What is known of the last change of each policy.
+    pub(super) ledger: Ledger,
     last: Option<Timestamp>,
     epoch: Option<u64>,
     stopped: bool,
@@ -193,6 +195,7 @@ impl Memory {
     }
 
     fn recall_policy(&mut self, said: crate::evidence::body::PolicyChange) {
+        self.ledger.note(&said);
         let uid = said.uid.clone();
         self.enforce_since.retain(|(of, _), _| *of != uid);
         if said.change == Change::Deleted {

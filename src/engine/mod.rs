@@ -15,6 +15,7 @@
 
 mod absorb;
 mod act;
+mod changes;
 mod conditions;
 mod drill;
 mod events;
@@ -72,6 +73,7 @@ use self::{
 pub(crate) use crate::evidence::blob::hex;
 
 pub use self::{
+    changes::{Approval, Changed},
     drill::{DrillCall, DrillWrite, Spot},
     events::{
         Config, Event, ExceptionBounds, Measure, Notice, NoticeKind, Now, Origin, Round, Series,
@@ -440,6 +442,10 @@ impl Engine {
         if self.leading {
             self.memory.lasting.note(&body);
             self.memory.people.note(&body);
+            if let Body::PolicyChange(said) = &body {
+                self.memory.ledger.note(said);
+                self.people.policies_untold = true;
+            }
             if let Body::Transition(said) = &body
                 && let Some(how) = said.ended
             {

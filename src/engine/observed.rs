@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::PeopleSaid;
+use super::{Changed, PeopleSaid};
 use crate::{
     analysis::{
         apiserver::{ApiServers, Looks},
         tls::{Shown, Target},
     },
     controls::Observation,
+    guardrails::Guardrails,
     inventory::Sym,
 };
 
@@ -35,12 +36,16 @@ pub struct Observed {
     pub drills: BTreeMap<Sym, DrillNote>,
     /// What people say.
     pub people: PeopleSaid,
+    /// The last change of everything that somebody has to approve; `None` until all of it was read.
+    pub changes: Option<Vec<Changed>>,
     /// Audit periods of which the log was read, by name.
     pub periods: BTreeMap<Sym, PeriodCoverage>,
     /// The clock of the API server; `None` until somebody looked.
     pub clock: Option<ClockLook>,
     /// The last check of the evidence log; `None` until there was one.
     pub self_audit: Option<SelfAudit>,
+    /// Our own guardrails; `None` until somebody looked.
+    pub guardrails: Option<Guardrails>,
     /// Minor version of the API server, from `/version`; `None` until the shell has read it.
     pub server_minor: Option<u32>,
     /// The managed platform that runs the control plane, where its version or address gives it
@@ -61,6 +66,7 @@ impl Observed {
             Finding::RepositoryPasswords(found) => self.repository_passwords = Some(found),
             Finding::Clock(look) => self.clock = Some(look),
             Finding::SelfAudit(audit) => self.self_audit = Some(audit),
+            Finding::Guardrails(look) => self.guardrails = Some(look),
         }
     }
 }
@@ -68,6 +74,8 @@ impl Observed {
 /// How much of an audit period was observed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PeriodCoverage {
+    /// Why its spec can't be used.
+    pub problem: Option<String>,
     /// Whether it has begun.
     pub begun: bool,
     /// Control and policy, and the share of the whole period that is observed if nothing more is missed.
@@ -114,6 +122,8 @@ pub enum Finding {
     Clock(ClockLook),
     /// In the evidence log.
     SelfAudit(SelfAudit),
+    /// In the place of our own guardrails.
+    Guardrails(Guardrails),
 }
 
 impl Finding {
@@ -129,6 +139,7 @@ impl Finding {
             Self::RepositoryPasswords(_) => Observation::RepositoryPassword,
             Self::Clock(_) => Observation::ServerClock,
             Self::SelfAudit(_) => Observation::SelfAudit,
+            Self::Guardrails(_) => Observation::Guardrails,
         }
     }
 }
@@ -165,8 +176,13 @@ pub type MapName = (String, String);
 /// Who has left the organisation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Leavers {
-    /// Users of these names, in lower case.
-    Listed(BTreeSet<Sym>),
+    /// These.
+    Listed {
+        /// When that was read.
+        at: Timestamp,
+        /// Names of users, in lower case.
+        names: BTreeSet<Sym>,
+    },
     /// The list can't be read: why, in a sentence about it that holds nothing of it.
     NotSeen(String),
 }

@@ -41,7 +41,7 @@ pub use self::{
     said::{Area, Attested, Decided as DecidedRows, Emergency, PeopleSaid, Reviewed},
     statuses::Remark,
 };
-use super::{Engine, Now, digest};
+use super::{Engine, Now, changes, digest};
 use crate::{
     api::{
         AttestationPhase, DecisionVerdict, ExceptionKind, ExceptionPhase, PeopleKind, PeopleObject,
@@ -79,6 +79,8 @@ pub(super) struct People {
     pub(super) rights_changed: bool,
     /// What the log says of audit periods.
     periods: BTreeMap<ObjectKey, PeriodTold>,
+    /// Whether controls don't know the latest of policies.
+    pub(super) policies_untold: bool,
     /// Objects whose status is due, and when.
     due: BTreeMap<ObjectKey, Duration>,
 }
@@ -142,6 +144,13 @@ struct Decided {
 }
 
 impl People {
+    /// What somebody has to approve, with the hash of its spec.
+    pub(super) fn asked_for(&self) -> impl Iterator<Item = (&ObjectKey, &PeopleObject, &str)> {
+        let objects = self.objects.iter();
+        let asked = objects.filter(|(key, _)| changes::KINDS.contains(&key.kind));
+        asked.map(|(key, held)| (key, &held.object, &*held.facts.hash))
+    }
+
     /// Sets or clears the time at which an object changes by itself.
     fn wake(&mut self, key: &ObjectKey, at: Option<Timestamp>) {
         if let Some(old) = self.wake_of.remove(key) {
@@ -277,6 +286,7 @@ impl Engine {
             created.unwrap_or(now.wall),
             namespace,
             &held.object.spec(),
+            Some(false),
         );
         let decided = held.object.decision();
         let approved = decided.is_some_and(|of| of.verdict == DecisionVerdict::Approved);
@@ -424,6 +434,9 @@ impl Engine {
             let window = self.config.exceptions.unapproved;
             let earlier = self.memory.people.glasses.earlier(&held.facts.uid, window);
             let state = exception.state(&self.config.exceptions, now.wall, earlier);
+            if state.phase == ExceptionPhase::BreakGlass {
+                self.memory.people.glasses.works(&held.facts.uid);
+            }
             held.facts.ended = state.ended();
             held.stand = Some(Stand::Exception(state.clone()));
             self.people.wake(key, state.until);

@@ -92,6 +92,7 @@ impl Engine {
         let old = self.policies.remove(&name);
         let policy = self.compile(&name, object, &spec_hash, old.as_ref(), now);
         self.policies.insert(name.clone(), policy);
+        self.people.policies_untold = true;
         // First what changed, then what follows from it.
         self.say_policy(&name, old.as_ref());
         if let Some(old) = &old {
@@ -239,6 +240,7 @@ impl Engine {
             enforcing_since: BTreeMap::new(),
             limits_release: None,
         }));
+        self.people.policies_untold = true;
         self.budgets.remove(&name);
         self.brakes.retain(|(policy, _), _| *policy != name);
         self.out.gone.insert(name);

@@ -67,6 +67,7 @@ impl Engine {
             self.out.changed.insert(name.clone());
         }
         self.introduce_people(now);
+        self.people.policies_untold = true;
         self.say_what_lasts(now);
         let ids: Vec<u32> = self.instances.keys().copied().collect();
         for id in ids {

@@ -63,7 +63,7 @@ fn end(log: &Path, done: &BTreeSet<PathBuf>) -> Result<Vec<Copied>, LogError> {
     let mut copied = Vec::new();
     for _ in 0..TRIES {
         copied.clear();
-        let before = read(log, Path::new(CHECKPOINT))?;
+        let before = state(log)?;
         let mut paths = below(log, Path::new("wal"))?;
         paths.extend(
             lasting(log)?
@@ -72,19 +72,29 @@ fn end(log: &Path, done: &BTreeSet<PathBuf>) -> Result<Vec<Copied>, LogError> {
         );
         paths.push("checkpoints.jsonl".into());
         paths.extend(below(log, Path::new(heads::FOLDER))?);
-        paths.push(raw::PRUNED.into());
         for path in paths {
             let content = read(log, &path)?;
             copied.extend(content.map(|content| (path, content)));
         }
-        if before == read(log, Path::new(CHECKPOINT))? {
-            copied.extend(before.map(|content| (CHECKPOINT.into(), content)));
+        // Retention writes no checkpoint while it removes.
+        if before == state(log)? {
+            let [checkpoint, pruned] = before;
+            copied.extend(pruned.map(|content| (raw::PRUNED.into(), content)));
+            copied.extend(checkpoint.map(|content| (CHECKPOINT.into(), content)));
             return Ok(copied);
         }
     }
     Err(LogError::Moving {
         path: log.to_owned(),
     })
+}
+
+/// What says which entries a log has: its checkpoint, and what retention has removed.
+fn state(log: &Path) -> Result<[Option<Vec<u8>>; 2], LogError> {
+    Ok([
+        read(log, Path::new(CHECKPOINT))?,
+        read(log, Path::new(raw::PRUNED))?,
+    ])
 }
 
 /// Files that never change once they are there.
@@ -140,6 +150,7 @@ mod tests {
         Identity, Reader, Record,
         body::Stop,
         key::PrivateKey,
+        prune,
         verify::{Trust, verify},
     };
 
@@ -152,9 +163,13 @@ mod tests {
     }
 
     fn append(opened: &epochs::Opened, count: usize) {
+        append_with(opened, count, "");
+    }
+
+    fn append_with(opened: &epochs::Opened, count: usize, more: &str) {
         let records = (0..count).map(|n| {
             let stop = Stop {
-                reason: format!("entry {n}").into(),
+                reason: format!("entry {n}{more}").into(),
             };
             Record::new(Timestamp::now(), stop)
         });
@@ -182,6 +197,59 @@ mod tests {
         assert!(problems.is_empty(), "{problems:?}");
         let entries = Reader::open(unpacked.path()).unwrap();
         entries.collect::<Result<Vec<_>, _>>().unwrap().len()
+    }
+
+    /// Adds to a log, keeps its head, and has retention remove what is in no segment any more.
+    fn grow_and_prune(data: &Path, key: &PrivateKey) -> u64 {
+        let opened = open(data, key);
+        append_with(&opened, 300, &"x".repeat(20_000));
+        let dir = opened.dir.clone();
+        let head = opened.log.close().unwrap().unwrap();
+        heads::keep(&dir, &head, None).unwrap();
+        let pruned = prune::plan(&dir, Timestamp::now(), "at once").unwrap();
+        let Some(pruned) = pruned else {
+            return 0;
+        };
+        let opened = open(data, key);
+        let said = Record::new(Timestamp::now(), pruned.clone());
+        opened.log.append(vec![said]).wait().unwrap();
+        let head = opened.log.close().unwrap().unwrap();
+        heads::keep(&dir, &head, None).unwrap();
+        prune::carry_out(&dir, &pruned).unwrap();
+        pruned.before
+    }
+
+    #[test]
+    fn an_archive_made_while_retention_removes_is_whole_and_has_the_heads() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path();
+        let key = PrivateKey::create(&data.join("key")).unwrap();
+        grow_and_prune(data, &key);
+        let stop = AtomicBool::new(false);
+        let removed = std::thread::scope(|scope| {
+            let removing = scope.spawn(|| {
+                let removed: Vec<u64> = (0..5).map(|_| grow_and_prune(data, &key)).collect();
+                stop.store(true, Ordering::Relaxed);
+                removed
+            });
+            while !stop.load(Ordering::Relaxed) {
+                verified(data);
+            }
+            removing.join().unwrap()
+        });
+        assert!(removed.iter().any(|before| *before > 0), "{removed:?}");
+        verified(data);
+        let log = epochs::list(data).unwrap().remove(0);
+        let done = BTreeSet::new();
+        let copied: Vec<PathBuf> = end(&log, &done)
+            .unwrap()
+            .into_iter()
+            .map(|(path, _)| path)
+            .collect();
+        let heads = copied.iter().filter(|path| path.starts_with(heads::FOLDER));
+        assert!(heads.count() > 5, "{copied:?}");
+        assert!(copied.contains(&PathBuf::from(raw::PRUNED)));
+        assert_eq!(copied.last(), Some(&PathBuf::from(CHECKPOINT)));
     }
 
     #[test]

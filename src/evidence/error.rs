@@ -83,6 +83,26 @@ pub enum LogError {
         /// Why.
         reason: String,
     },
+    /// A copy would lack entries that retention has removed before it had them.
+    #[error(
+        "a copy that has {has} entries of this log can't go on: retention has removed those before {first}, so it would never \
+         verify. Name a place that has them already, or have another log begun, of which a copy is whole: probity new-key"
+    )]
+    Unbegun {
+        /// Entries that the copy has.
+        has: u64,
+        /// The first that is left here.
+        first: u64,
+    },
+    /// An entry says that others are removed, and not which of them still matter.
+    #[error(
+        "the entries before {before} can't be removed: the entry about it does not name what still matters of them; another \
+         program wrote it"
+    )]
+    Unsaid {
+        /// The first that would be left.
+        before: u64,
+    },
     /// The private key can't be used.
     #[error("the signing key {} can't be used: {reason}", path.display())]
     Key {
@@ -122,6 +142,8 @@ impl LogError {
             Self::Canonical(_) => "Canonical",
             Self::Entry { .. } => "Entry",
             Self::Unprovable { .. } => "Unprovable",
+            Self::Unbegun { .. } => "Unbegun",
+            Self::Unsaid { .. } => "Unsaid",
             Self::Key { .. } => "Key",
             Self::Note(_) => "Note",
             Self::Blob { .. } => "Blob",

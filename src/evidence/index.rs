@@ -27,7 +27,7 @@ use super::note::Note;
 use super::raw::{self, RawEntries};
 use super::sealed::corrupt;
 
-pub use self::check::{Checked, Span, check};
+pub use self::check::{Checked, Signed, Span, check};
 use self::columns::Row;
 use self::write::File;
 
@@ -103,7 +103,11 @@ pub fn bring_up(dir: &Path, folder: &Path, today: Date) -> Result<Vec<PathBuf>, 
     let head = Note::parse(&note).and_then(|note| Checkpoint::parse(note.text));
     let head = head.map_err(|error| corrupt(&at, 0, error.to_string()))?;
     let there = spans(folder, &head.origin)?;
-    let (mut next, mut written) = (raw::first_kept(dir)?, Vec::new());
+    let first = raw::first_kept(dir)?;
+    // A file that was begun before retention removed its first entries has the others, too.
+    let before = there.range(..first).map(|(_, end)| *end).max();
+    let mut next = before.map_or(first, |end| end.max(first));
+    let mut written = Vec::new();
     while next < head.size {
         if let Some(end) = there.get(&next).filter(|end| **end > next) {
             next = *end;
@@ -121,6 +125,14 @@ pub fn bring_up(dir: &Path, folder: &Path, today: Date) -> Result<Vec<PathBuf>, 
         next = end;
     }
     Ok(written)
+}
+
+/// When the entry of a log with this number was written, if it is there.
+pub fn time_of(dir: &Path, origin: &str, seq: u64) -> Result<Option<Timestamp>, LogError> {
+    let entry = RawEntries::open(dir, seq)?.next().transpose()?;
+    let entry = entry.filter(|entry| entry.seq == seq);
+    let row = entry.map(|entry| Row::of(origin, seq, &entry.bytes));
+    Ok(row.transpose()?.map(|row| row.time))
 }
 
 /// A log whose rows are written.

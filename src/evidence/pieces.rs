@@ -49,9 +49,12 @@ pub struct Pieces {
 }
 
 impl Pieces {
-    /// Those of the log in a folder.
+    /// Those of the log in a folder. An error if some of them are gone.
     pub fn new(dir: &Path, since: u64, head: &Checkpoint) -> Result<Self, LogError> {
-        let since = since.max(raw::first_kept(dir)?);
+        let first = raw::first_kept(dir)?;
+        if since < first {
+            return Err(LogError::Unbegun { has: since, first });
+        }
         Ok(Self {
             dir: dir.to_owned(),
             since,
@@ -192,6 +195,11 @@ mod tests {
 
     /// A log of `n` entries in a data folder; some have blobs.
     fn logged(data: &Path, n: usize) -> (PathBuf, Published) {
+        logged_with(data, n, "")
+    }
+
+    /// The same, with so much more in each.
+    fn logged_with(data: &Path, n: usize, more: &str) -> (PathBuf, Published) {
         let key = PrivateKey::read(&data.join("key")).unwrap();
         let key = key.unwrap_or_else(|| PrivateKey::create(&data.join("key")).unwrap());
         let opened = epochs::open(data, IDENTITY, &key, &[], time(0)).unwrap();
@@ -199,7 +207,7 @@ mod tests {
             let reason = if n % 100 == 7 {
                 "x".repeat(70_000 + n)
             } else {
-                n.to_string()
+                format!("{n}{more}")
             };
             let reason = reason.into();
             Record::new(time(1), Body::Stop(Stop { reason }))
@@ -243,6 +251,40 @@ mod tests {
         assert_eq!(since, 965);
         let (all, some) = (tiles(0, since), tiles(600, since));
         assert!(some.iter().all(|tile| all.contains(tile)));
+    }
+
+    #[test]
+    fn a_copy_that_never_had_what_retention_removed_is_refused_and_one_that_had_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        let copied = folder.path().join("copy");
+        // Only what is in segments no more can be removed.
+        let (dir, early) = logged_with(&data, 600, &"x".repeat(20_000));
+        let to = copied.join("epochs").join(dir.file_name().unwrap());
+        copy(&dir, &to, 0, &early);
+        let pruned = super::super::prune::plan(&dir, time(2), "400 days").unwrap();
+        let key = PrivateKey::read(&data.join("key")).unwrap().unwrap();
+        let opened = epochs::open(&data, IDENTITY, &key, &[], time(3)).unwrap();
+        let pruned = pruned.unwrap();
+        let said = Record::new(time(3), Body::Pruned(pruned.clone()));
+        opened.log.append(vec![said]).wait().unwrap();
+        let head = opened.log.close().unwrap().unwrap();
+        super::super::prune::carry_out(&dir, &pruned).unwrap();
+        for since in [0, pruned.before - 1] {
+            let refused = Pieces::new(&dir, since, &head.checkpoint).unwrap_err();
+            assert!(
+                matches!(refused, LogError::Unbegun { has, first } if (has, first) == (since, pruned.before)),
+                "{refused}"
+            );
+            assert!(refused.to_string().contains("probity new-key"), "{refused}");
+        }
+        let since = early.checkpoint.size;
+        assert!(since > pruned.before);
+        copy(&dir, &to, since, &head);
+        let report = verify(&copied, &Trust::default(), &|_, _| {}).unwrap();
+        assert!(report.verified, "{report:#?}");
+        assert_eq!(report.logs[0].size, head.checkpoint.size);
     }
 
     #[test]

@@ -98,7 +98,10 @@ pub(super) fn carry_out_on(
     said: &Pruned,
 ) -> Result<(), LogError> {
     let Some(carried) = said.carried.clone() else {
-        return Ok(()); // it does not say what still matters
+        // Whatever it removed, nobody could tell any more what still matters.
+        return Err(LogError::Unsaid {
+            before: said.before,
+        });
     };
     let earlier = raw::pruned(dir)?;
     let now = PrunedFile {

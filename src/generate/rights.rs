@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::{
     api::{EvidenceLog, PeopleKind},
     controls::{Family, Info},
+    guardrails::POLICIES,
     inventory::Kind,
 };
 
@@ -25,6 +26,8 @@ pub(super) struct Rights {
     ours: Vec<String>,
     /// Those of them that people ask for, and other people decide about.
     people: Vec<&'static str>,
+    /// Our admission policies, by what follows the name of the release.
+    policies: [&'static str; 4],
     /// What is observed beside objects.
     observes: BTreeSet<&'static str>,
     /// What is read, whatever is enforced.
@@ -64,6 +67,7 @@ impl Rights {
                 .filter(|kind| kind.is_asked_for())
                 .map(PeopleKind::plural)
                 .collect(),
+            policies: POLICIES,
             observes: infos
                 .iter()
                 .flat_map(|info| info.observes)

@@ -53,6 +53,8 @@ pub(crate) struct Turned {
     size: u64,
     /// Whether the tree could not be written.
     unpublished: bool,
+    /// Whether the `EvidenceLog` says that the log is intact, where it was written.
+    intact: Option<bool>,
     /// By place: whether it took the head. Places that were not tried are left out.
     kept: Vec<(Place, Result<(), String>)>,
 }
@@ -132,6 +134,8 @@ pub(super) struct Anchors {
     places: BTreeMap<Place, Kept>,
     /// Whether the `EvidenceLog` says that the tree can't be written.
     told_unpublished: bool,
+    /// Whether the log is another than the one before, and nobody has looked into that.
+    broken: bool,
 }
 
 impl Anchors {
@@ -140,13 +144,16 @@ impl Anchors {
             let target = what.places.target(place);
             let known = what.known.iter().find(|known| known.target == target);
             let kept = Kept {
+                size: known.map_or(0, |known| u64::try_from(known.size).unwrap_or_default()),
                 time: known.and_then(|known| known.time.as_ref().map(|time| time.0)),
+                problem: known.and_then(|known| known.problem.clone()),
                 ..Kept::default()
             };
             (place, kept)
         });
         Self {
             places: places.collect(),
+            broken: what.epoch.as_ref().is_some_and(Epoch::is_break),
             what,
             ..Self::default()
         }
@@ -233,6 +240,7 @@ impl Anchors {
     /// What became of it.
     pub(super) fn kept(&mut self, turned: Turned) {
         self.under_way = false;
+        self.broken = turned.intact.map_or(self.broken, |intact| !intact);
         for (place, result) in turned.kept {
             if let Err(problem) = &result {
                 let target = self.what.places.target(place);
@@ -254,8 +262,7 @@ impl Anchors {
             let age = age.map(|age| Duration::try_from(age).unwrap_or_default());
             metrics.anchor(place.label(), age, kept.problem.is_some());
         }
-        let broken = self.what.epoch.as_ref();
-        metrics.log_broken(broken.is_some_and(Epoch::is_break));
+        metrics.log_broken(self.broken);
     }
 
     /// Keeps the last checkpoint of a log that is closed.
@@ -298,6 +305,7 @@ impl Turn {
         };
         let others: Vec<Place> = self.due.iter().copied().filter(is_other).collect();
         kept.extend(anchors::keep(client, &self.places, head, &others, patience).await);
+        let mut intact = None;
         let mut changed = self.due.contains(&Place::EvidenceLog);
         for (place, result) in &kept {
             let Some(said) = self.said.get_mut(place) else {
@@ -321,11 +329,14 @@ impl Turn {
             self.said.remove(&Place::EvidenceLog);
             let said: Vec<AnchorStatus> = self.said.into_values().collect();
             let told = anchors::tell(client, &self.places, head, &said).await;
-            kept.push((Place::EvidenceLog, told.map_err(|error| error.to_string())));
+            intact = told.as_ref().ok().copied();
+            let told = told.map(|_| ()).map_err(|error| error.to_string());
+            kept.push((Place::EvidenceLog, told));
         }
         Turned {
             size,
             unpublished: head.problem.is_some(),
+            intact,
             kept,
         }
     }
@@ -351,6 +362,7 @@ mod tests {
         Turned {
             size,
             unpublished: false,
+            intact: None,
             kept,
         }
     }
@@ -429,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn the_age_of_what_was_kept_before_a_restart_is_known() {
+    fn what_was_kept_before_a_restart_is_known() {
         let time: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let anchors = Anchors::new(Anchoring {
             places: two_places().what.places,
@@ -437,11 +449,14 @@ mod tests {
                 target: two_places().what.places.target(Place::ConfigMap),
                 size: 7,
                 time: Some(Time(time)),
-                problem: None,
+                problem: Some("refused".to_owned()),
             }],
             ..Anchoring::default()
         });
-        assert_eq!(anchors.places[&Place::ConfigMap].time, Some(time));
+        let kept = &anchors.places[&Place::ConfigMap];
+        let status = kept.status(String::new());
+        assert_eq!((status.size, status.time), (7, Some(Time(time))));
+        assert_eq!(status.problem.as_deref(), Some("refused"));
         assert_eq!(anchors.places[&Place::EvidenceLog].time, None);
     }
 }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::mpsc::Sender;
+use tokio::{sync::mpsc::Sender, task::JoinHandle};
 
 use super::Input;
 use crate::{
@@ -34,6 +34,9 @@ pub(super) struct Periods {
 
 /// Periods that are followed, and where they stand.
 pub(crate) type Followed = BTreeMap<ObjectKey, Following>;
+
+/// What a look at the log comes back with.
+type Read = (Followed, BTreeMap<ObjectKey, PeriodTold>);
 
 /// One period, as far as the log has been read.
 #[derive(Debug)]
@@ -77,10 +80,12 @@ impl Periods {
         };
         self.due = now.mono + EVERY;
         let (data, asked, sender) = (self.data.clone(), self.asked.clone(), sender.clone());
-        tokio::task::spawn_blocking(move || {
-            let (followed, told) = read(&data, followed, asked, now);
+        let periods = asked.clone();
+        let reading = tokio::task::spawn_blocking(move || read(&data, followed, periods, now));
+        tokio::spawn(async move {
+            let (followed, told) = finished(reading, asked).await;
             // The operator may be stopping.
-            let _ = sender.blocking_send(Input::Periods(followed, told));
+            let _ = sender.send(Input::Periods(followed, told)).await;
         });
     }
 
@@ -90,13 +95,26 @@ impl Periods {
     }
 }
 
+/// What has been read. Where that broke off, it is told so, and the next look begins anew.
+async fn finished(reading: JoinHandle<Read>, asked: Vec<PeriodAsked>) -> Read {
+    let broken = match reading.await {
+        Ok(read) => return read,
+        Err(error) => error.to_string(),
+    };
+    tracing::error!(why = broken, "The log could not be read for audit periods");
+    let told = asked.into_iter().map(|asked| {
+        let told = PeriodTold {
+            uid: asked.uid,
+            generation: asked.generation,
+            standing: Err(format!("reading the log broke off: {broken}")),
+        };
+        (asked.key, told)
+    });
+    (Followed::new(), told.collect())
+}
+
 /// Reads the log on for each period.
-fn read(
-    data: &Path,
-    mut followed: Followed,
-    asked: Vec<PeriodAsked>,
-    now: Now,
-) -> (Followed, BTreeMap<ObjectKey, PeriodTold>) {
+fn read(data: &Path, mut followed: Followed, asked: Vec<PeriodAsked>, now: Now) -> Read {
     let mut kept = Followed::new();
     let mut told = BTreeMap::new();
     for asked in asked {
@@ -275,6 +293,28 @@ mod tests {
             "before the log, a change of leaders, between the logs"
         );
         assert_eq!(following.next, Some((second, 31)));
+    }
+
+    #[test]
+    fn a_reading_that_panics_is_told_and_the_next_one_begins_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().to_owned();
+        beats(&data, 0, 9);
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.unwrap().block_on(async move {
+            let panics = tokio::task::spawn_blocking(|| panic!("entry 7"));
+            let (followed, told) = finished(panics, vec![asked()]).await;
+            assert!(followed.is_empty());
+            let told = told.into_values().next().unwrap();
+            let why = told.standing.unwrap_err();
+            assert!(why.contains("broke off"), "{why}");
+            assert_eq!((&*told.uid, told.generation), ("u", 1));
+            let works = move || read(&data, followed, vec![asked()], now());
+            let works = tokio::task::spawn_blocking(works);
+            let (followed, told) = finished(works, vec![asked()]).await;
+            assert_eq!(followed.len(), 1);
+            assert!(told.values().all(|told| told.standing.is_ok()));
+        });
     }
 
     #[test]

@@ -119,13 +119,11 @@ impl Keeper {
                     self.state = State::Covering(pruned, size);
                     return;
                 }
-                let (log, sender) = (what.log.clone(), sender.clone());
+                let (client, what, sender) =
+                    (connection.client.clone(), what.clone(), sender.clone());
                 tokio::spawn(async move {
-                    let done = blocking(move || {
-                        prune::carry_out(&log, &pruned).map_err(|error| error.to_string())?;
-                        Ok(Step::Removed(pruned))
-                    });
-                    let _ = sender.send(Input::Retained(done.await)).await;
+                    let done = remove(client, what, pruned, now.wall).await;
+                    let _ = sender.send(Input::Retained(done.map(Step::Removed))).await;
                 });
                 self.state = State::Away;
             }
@@ -171,12 +169,36 @@ async fn blocking<T: Send + 'static>(
     done.map_err(|error| error.to_string())?
 }
 
-/// Finds what can be removed.
-async fn look(
+/// Removes what was said, unless a period that is there by now needs it: it may have been said long ago.
+async fn remove(
     client: kube::Client,
     what: Retention,
+    pruned: Pruned,
     now: Timestamp,
-) -> Result<Option<(Pruned, Said)>, String> {
+) -> Result<Pruned, String> {
+    let there = periods(client).await?;
+    blocking(move || {
+        let until = horizon(&told(&what.data)?, &there, what.days, now)?;
+        still_allows(until.as_ref(), &pruned)?;
+        prune::carry_out(&what.log, &pruned).map_err(|error| error.to_string())?;
+        Ok(pruned)
+    })
+    .await
+}
+
+/// Whether what was said is still not needed.
+fn still_allows(until: Option<&(Timestamp, String)>, said: &Pruned) -> Result<(), String> {
+    match until {
+        Some((until, _)) if said.until <= *until => Ok(()),
+        _ => Err(format!(
+            "the log says that the entries before {} are removed, and an AuditPeriod needs entries before {} now",
+            said.before, said.until
+        )),
+    }
+}
+
+/// The periods that there are.
+async fn periods(client: kube::Client) -> Result<Vec<Named>, String> {
     let periods: Api<AuditPeriod> = Api::all(client);
     let there = within(deadline::READ, periods.list(&ListParams::default()))
         .await
@@ -185,15 +207,22 @@ async fn look(
         let name = period.metadata.name.unwrap_or_default();
         (name, period.spec)
     });
-    let there: Vec<_> = there.collect();
+    Ok(there.collect())
+}
+
+/// Finds what can be removed.
+async fn look(
+    client: kube::Client,
+    what: Retention,
+    now: Timestamp,
+) -> Result<Option<(Pruned, Said)>, String> {
+    let there = periods(client).await?;
     blocking(move || {
         let explain = |error: crate::evidence::LogError| error.to_string();
         if let Some(said) = prune::said(&what.log).map_err(explain)? {
             return Ok(Some((said, true)));
         }
-        let mut periods = told(&what.data)?;
-        periods.extend(there);
-        let Some((until, rule)) = horizon(&periods, what.days, now)? else {
+        let Some((until, rule)) = horizon(&told(&what.data)?, &there, what.days, now)? else {
             return Ok(None);
         };
         let plan = prune::plan(&what.log, until, &rule).map_err(explain)?;
@@ -202,8 +231,11 @@ async fn look(
     .await
 }
 
+/// A period, with its name.
+type Named = (String, AuditPeriodSpec);
+
 /// Each period that the log has ever told of, as it was at any time.
-fn told(data: &Path) -> Result<Vec<(String, AuditPeriodSpec)>, String> {
+fn told(data: &Path) -> Result<Vec<Named>, String> {
     let mut periods = Vec::new();
     let mut reader = Reader::open(data).map_err(|error| error.to_string())?;
     while let Some(entry) = reader.next() {
@@ -229,14 +261,19 @@ fn told(data: &Path) -> Result<Vec<(String, AuditPeriodSpec)>, String> {
 
 /// Before when entries may be removed, and by which rule: the latest end of a period that is long enough ago, unless a period
 /// that is not began before it.
+///
+/// Only a period that this log has told of lets anything go: a replica that never led has heard of none that was deleted.
 fn horizon(
-    periods: &[(String, AuditPeriodSpec)],
+    told: &[Named],
+    there: &[Named],
     days: u16,
     now: Timestamp,
 ) -> Result<Option<(Timestamp, String)>, String> {
     let kept = SignedDuration::from_hours(24 * i64::from(days));
     let (mut over, mut needed): (Option<Frame>, Option<Timestamp>) = (None, None);
-    for (name, spec) in periods {
+    let known = told.iter().map(|period| (period, true));
+    let periods = known.chain(there.iter().map(|period| (period, false)));
+    for ((name, spec), is_told) in periods {
         let AuditPeriodSpec {
             start,
             end,
@@ -247,7 +284,7 @@ fn horizon(
             .map_err(|error| format!("the AuditPeriod {name} can't be used: {error}"))?;
         if now.duration_since(frame.to) < kept {
             needed = Some(needed.map_or(frame.from, |from| from.min(frame.from)));
-        } else if over.as_ref().is_none_or(|over| over.to < frame.to) {
+        } else if is_told && over.as_ref().is_none_or(|over| over.to < frame.to) {
             over = Some(frame);
         }
     }
@@ -273,7 +310,7 @@ mod tests {
 
     fn until(periods: &[(String, AuditPeriodSpec)], now: &str) -> Option<String> {
         let now = format!("{now}T00:00:00Z").parse().unwrap();
-        let found = horizon(periods, 400, now).unwrap();
+        let found = horizon(periods, &[], 400, now).unwrap();
         found.map(|(until, rule)| format!("{until} {rule}"))
     }
 
@@ -303,6 +340,47 @@ mod tests {
         let mut odd = period("odd", "2024-01-01", "2024-06-30");
         odd.1.time_zone = "Nowhere/Town".to_owned();
         let now = "2030-01-01T00:00:00Z".parse().unwrap();
-        assert!(horizon(&[odd], 400, now).unwrap_err().contains("odd"));
+        let told = period("h1", "2024-01-01", "2024-06-30");
+        let odd = [odd];
+        for (told, there) in [(&odd[..], &[][..]), (&[told], &odd)] {
+            let wrong = horizon(told, there, 400, now).unwrap_err();
+            assert!(wrong.contains("odd"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_log_that_never_told_of_a_period_keeps_everything() {
+        let now = "2030-01-01T00:00:00Z".parse().unwrap();
+        let old = [period("h1", "2024-01-01", "2024-06-30")];
+        assert_eq!(horizon(&[], &old, 400, now).unwrap(), None);
+        assert!(horizon(&old, &[], 400, now).unwrap().is_some());
+        // One that is not told of keeps what is inside of it nonetheless.
+        let open = [period("open", "2024-03-01", "2029-12-31")];
+        let (until, _) = horizon(&old, &open, 400, now).unwrap().unwrap();
+        assert_eq!(until.to_string(), "2024-03-01T00:00:00Z");
+    }
+
+    #[test]
+    fn what_was_said_long_ago_is_kept_when_a_new_period_needs_it() {
+        let now = "2026-01-01T00:00:00Z".parse().unwrap();
+        let old = [period("h1", "2024-01-01", "2024-06-30")];
+        let said = |until: &str| Pruned {
+            before: 256,
+            until: until.parse().unwrap(),
+            rule: "400 days".to_owned(),
+            carried: None,
+        };
+        let allows = |there: &[Named], until: &str| {
+            still_allows(
+                horizon(&old, there, 400, now).unwrap().as_ref(),
+                &said(until),
+            )
+        };
+        allows(&[], "2024-07-01T00:00:00Z").unwrap();
+        let new = [period("new", "2024-04-01", "2026-03-31")];
+        allows(&new, "2024-04-01T00:00:00Z").unwrap();
+        let why = allows(&new, "2024-07-01T00:00:00Z").unwrap_err();
+        assert!(why.contains("before 256"), "{why}");
+        assert!(still_allows(None, &said("2024-01-01T00:00:00Z")).is_err());
     }
 }

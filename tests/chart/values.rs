@@ -120,12 +120,15 @@ fn what_is_off_by_default_is_not_there() {
     for kind in [
         "ServiceMonitor",
         "PrometheusRule",
-        "ConfigMap",
         "PodDisruptionBudget",
         "CustomResourceDefinition",
     ] {
         assert!(find(&documents, kind).is_empty(), "{kind}");
     }
+    // The one is the manifest of the release.
+    let maps = find(&documents, "ConfigMap");
+    assert_eq!(maps.len(), 1);
+    assert_eq!(maps[0]["immutable"], true);
     let pod = &find(&documents, "StatefulSet")[0]["spec"]["template"]["spec"];
     assert!(pod.get("hostUsers").is_none());
     assert!(!pod.to_string().contains("OTEL_"));
@@ -161,7 +164,8 @@ fn what_is_switched_on_arrives() {
     );
     assert!(!text.contains("https://probity.dev/docs"));
 
-    let dashboards = find(&documents, "ConfigMap");
+    let mut dashboards = find(&documents, "ConfigMap");
+    dashboards.retain(|map| map["immutable"] != true);
     assert_eq!(dashboards.len(), 4);
     for dashboard in dashboards {
         assert_eq!(dashboard["metadata"]["labels"]["grafana_dashboard"], "1");

@@ -17,6 +17,7 @@ use super::expected::{self, Finding};
 use crate::{
     harness::{ApiServer, Cluster, Options, crds},
     operator::{
+        chart::release_manifest,
         probe::{Node, play},
         program::{Program, Replica},
         world::eventually,
@@ -118,6 +119,11 @@ impl Stage {
         self.network = Some(Network::play(admin, network));
         let replica = Replica::with("probity-0", NAMESPACE.to_owned(), kubeconfig);
         let replica = replica.with_args(&["--probe-namespace=probity-probe", "--probe-image=p"]);
+        let replica = replica.with_args(
+            &release_manifest(&self.cluster, NAMESPACE)
+                .each_ref()
+                .map(|arg| &**arg),
+        );
         let program = replica.start();
         self.operator = Some((replica, program));
     }
@@ -146,6 +152,8 @@ impl Stage {
         for value in [
             "replicas=0",
             "networkProbe.enabled=true",
+            // By a tag, nobody could tell what runs.
+            "image.digest=sha256:0000000000000000000000000000000000000000000000000000000000000000",
             "velero.readRepositoryPassword=true",
         ] {
             args.extend(["--set", value]);

@@ -325,6 +325,13 @@ fn every_row_is_proved_and_what_is_missing_is_said() {
             .contains("are in no file"),
         "{report:#}"
     );
+    // So are the last days, of which the log goes on into the next.
+    let last = fleet.file("c-1", "2026-01-03");
+    fs::remove_file(&last).unwrap();
+    let (report, done) = fleet.verify(&[]);
+    assert_eq!(done.code, Some(1));
+    let problem = report["problems"][0].as_str().unwrap();
+    assert!(problem.contains("though the day of the first"), "{problem}");
     // It comes back from the log alone, byte by byte.
     let again = output(&["fleet", "index", &fleet.path()]);
     assert_eq!(again.code, Some(0), "{}", again.stderr);

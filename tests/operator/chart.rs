@@ -40,6 +40,25 @@ fn helm(cluster: &Cluster, verb: &str, families: &[Family]) {
     cluster.helm_ok(&args.iter().map(String::as_str).collect::<Vec<_>>());
 }
 
+/// Arguments with which the operator knows the manifest of the release in a namespace: what its pods have mounted.
+pub(crate) fn release_manifest(cluster: &Cluster, namespace: &str) -> [String; 2] {
+    let path = "jsonpath={.spec.template.spec.volumes[?(@.name=='release')].configMap.name}";
+    let map = ["get", "statefulset", "probity", "-n", namespace, "-o", path];
+    let map = cluster.kubectl_ok(&map, None);
+    let text = ["get", "configmap", map.trim(), "-n", namespace, "-o"];
+    let path = r"jsonpath={.data.manifest\.yaml}";
+    let text = cluster.kubectl_ok(&[&text[..], &[path]].concat(), None);
+    let path = "jsonpath={.spec.template.spec.containers[0].env[?(@.name=='PROBITY_RELEASE_DIGEST')].value}";
+    let digest = ["get", "statefulset", "probity", "-n", namespace, "-o", path];
+    let digest = cluster.kubectl_ok(&digest, None);
+    let file = cluster.folder().join("manifest.yaml");
+    std::fs::write(&file, text).unwrap();
+    [
+        format!("--release-manifest={}", file.display()),
+        format!("--release-digest={}", digest.trim()),
+    ]
+}
+
 /// The rights of the chart's roles whose name has this ending, as `verb group/resource`.
 fn granted(cluster: &Cluster, enforcing: bool) -> BTreeSet<String> {
     let roles = cluster.kubectl_ok(&["get", "clusterroles", "-o", "json"], None);
@@ -95,8 +114,20 @@ fn declared_reads() -> BTreeSet<String> {
             .chain(read)
     });
     let events = ["create", "patch"].map(|verb| format!("{verb} events.k8s.io/events"));
+    // Our own API and policies: by name, which `granted` does not tell.
+    let guards = [
+        "apiextensions.k8s.io/customresourcedefinitions",
+        "admissionregistration.k8s.io/validatingadmissionpolicies",
+        "admissionregistration.k8s.io/validatingadmissionpolicybindings",
+    ];
+    let guards = guards.map(|resource| format!("get {resource}"));
     let logs = ["create probity.dev/evidencelogs".to_owned()];
-    rights.chain(own).chain(events).chain(logs).collect()
+    rights
+        .chain(own)
+        .chain(events)
+        .chain(logs)
+        .chain(guards)
+        .collect()
 }
 
 #[test]

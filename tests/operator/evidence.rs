@@ -255,7 +255,32 @@ fn a_volume_that_was_rolled_back_is_found_at_the_start_and_said_everywhere() {
     world.becomes(&evidence_log(&replica), |log| {
         condition(&log["status"], "Intact")["status"] == "True"
     });
+    program.metric_becomes("evidence_log_broken", &[], 0.0);
     assert!(program.stop().success());
+}
+
+#[test]
+fn a_key_is_replaced_in_good_order_and_whoever_trusts_the_old_one_trusts_the_log() {
+    let world = turn();
+    let kept = Kept::new();
+    let replica = Replica::new(&world).logging_to(&kept.data);
+    some_drift(&world, &replica);
+    let before = world.get(&evidence_log(&replica)).unwrap()["status"].clone();
+    let made = output(&["new-key", "--data-dir", kept.data.to_str().unwrap()]);
+    assert_eq!(made.code, Some(0), "{}", made.stderr);
+    some_drift(&world, &replica);
+    let log = world.becomes(&evidence_log(&replica), |log| {
+        log["status"]["key"] != before["key"]
+    });
+    let status = &log["status"];
+    assert_ne!(status["origin"], before["origin"]);
+    // Nothing was lost, and nobody has to look into anything.
+    assert_eq!(condition(status, "Intact")["status"], "True", "{log:#}");
+    assert_eq!(replica.said("keyChange").len(), 1);
+    let old = before["key"].as_str().unwrap();
+    let (report, code) = verified(&kept.data, &["--key", old]);
+    assert_eq!(code, Some(0), "{report:#}");
+    assert_eq!(report["logs"].as_array().unwrap().len(), 2, "{report:#}");
 }
 
 #[test]

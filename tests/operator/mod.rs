@@ -7,7 +7,8 @@
 )]
 
 mod anchors;
-mod chart;
+mod assurance;
+pub(crate) mod chart;
 mod command_line;
 mod contention;
 mod crashes;

@@ -42,6 +42,22 @@ subjects:
     namespace: {{ .Release.Namespace }}
 {{- end }}
 
+{{- /* What the program compares its own surroundings with: what the release is, then the objects. */}}
+{{- define "probity.manifest" -}}
+name: {{ include "probity.fullname" . }}
+namespace: {{ .Release.Namespace }}
+version: {{ .Chart.AppVersion | quote }}
+image: {{ include "probity.image" . }}
+{{- range list "admissionpolicy" "clusterroles" "decisions" "drill" "helperroles" "networkprobe" "roles" }}
+---
+{{ include (printf "%s/%s.yaml" $.Template.BasePath .) $ }}
+{{- end }}
+{{- end }}
+
+{{- define "probity.manifestName" -}}
+{{- printf "%s-manifest-%s" (include "probity.fullname" .) (include "probity.manifest" . | sha256sum | trunc 8) }}
+{{- end }}
+
 {{- /* Namespace of the network probe. */}}
 {{- define "probity.probeNamespace" -}}
 {{- .Values.networkProbe.namespace | default (printf "%s-probe" (include "probity.fullname" .)) }}
@@ -56,6 +72,15 @@ subjects:
 {{- define "probity.lease" -}}probity{{- end }}
 {{- define "probity.canary" -}}probity-canary{{- end }}
 
+{{- /* Names of the ConfigMaps with checkpoints, as JSON: one for each replica. */}}
+{{- define "probity.anchorMaps" -}}
+{{- $maps := list }}
+{{- range $replica := until (int (max 1 (int .Values.replicas))) }}
+{{- $maps = append $maps (printf "probity-evidence-%s.%s-%d" $.Release.Namespace (include "probity.fullname" $) $replica) }}
+{{- end }}
+{{- toJson $maps }}
+{{- end }}
+
 {{- /* Values that contradict each other, each in one line that says what to do. */}}
 {{- define "probity.check" }}
 {{- $replicas := int .Values.replicas }}
@@ -66,6 +91,9 @@ subjects:
 {{- if and .existingClaim (gt $replicas 1) }}
 {{- fail "persistence.existingClaim is for one replica: each keeps its own log; remove it, or set replicas to 1" }}
 {{- end }}
+{{- end }}
+{{- if eq .Values.anchors.configMap.namespace .Release.Namespace }}
+{{- fail (printf "anchors.configMap.namespace must not be %s, the namespace of the release: who administers that holds the log, too; choose another one" .Release.Namespace) }}
 {{- end }}
 {{- range $value, $namespace := dict "networkProbe.namespace" .Values.networkProbe.namespace "drill.namespace" .Values.drill.namespace }}
 {{- if eq $namespace $.Release.Namespace }}

@@ -293,7 +293,10 @@ impl Declared {
         let people = |seen: &Observation| {
             matches!(
                 seen,
-                Observation::Exceptions | Observation::Attestations | Observation::AccessReviews
+                Observation::Exceptions
+                    | Observation::Attestations
+                    | Observation::AccessReviews
+                    | Observation::Changes
             )
         };
         if info.observes.iter().any(people) {

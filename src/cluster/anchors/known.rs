@@ -21,8 +21,27 @@ pub struct Known {
     pub heads: Vec<Anchored>,
     /// What the `EvidenceLog` said of each place.
     pub places: Vec<AnchorStatus>,
+    /// The log of which it said that.
+    pub origin: String,
     /// What could not be asked, as sentences.
     pub problems: Vec<String>,
+}
+
+impl Known {
+    /// What was said of each place, as far as it is true of a log of this name: of another one, that only tells when a place
+    /// last took anything.
+    pub fn places_of(self, origin: &str) -> Vec<AnchorStatus> {
+        let same = self.origin == origin;
+        let places = self.places.into_iter();
+        let of_another = |place: AnchorStatus| AnchorStatus {
+            size: 0,
+            problem: None,
+            ..place
+        };
+        places
+            .map(|place| if same { place } else { of_another(place) })
+            .collect()
+    }
 }
 
 /// Asks everywhere at once. `logs` is how the names of this replica's logs begin.
@@ -58,6 +77,7 @@ async fn known_log(client: &Client, places: &Places) -> Result<Known, CallError>
             if let Some(status) = log.status {
                 known.heads.extend(of_status(places, &status));
                 known.places = status.anchors;
+                known.origin = status.origin;
             }
         }
         Ok(None) => {}
@@ -95,5 +115,28 @@ async fn known_bucket(places: &Places, logs: &str) -> Result<Vec<Anchored>, Stri
     match &places.bucket {
         Some(bucket) => Ok(bucket.known(AT_START, logs).await?.into_iter().collect()),
         None => Ok(Vec::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_kept_of_one_log_is_not_kept_of_another() {
+        let place = AnchorStatus {
+            target: "t".to_owned(),
+            size: 7,
+            time: None,
+            problem: Some("no".to_owned()),
+        };
+        let known = Known {
+            places: vec![place.clone()],
+            origin: "a".to_owned(),
+            ..Known::default()
+        };
+        assert_eq!(known.clone().places_of("a"), [place]);
+        let other = &known.places_of("b")[0];
+        assert_eq!((other.size, &other.problem), (0, &None));
     }
 }

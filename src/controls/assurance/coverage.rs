@@ -63,6 +63,10 @@ impl CoverageSufficient {
 
     fn judge_one(&self, period: &PeriodCoverage) -> Verdict {
         let operating = Strength::Operating;
+        if let Some(why) = &period.problem {
+            let message = format!("its spec can't be used: {why}");
+            return Verdict::unknown("PeriodInvalid", message);
+        }
         if !period.begun {
             return Verdict::not_applicable("PeriodNotBegun", "it has not begun");
         }
@@ -155,7 +159,11 @@ mod tests {
 
     fn verdict_on(begun: bool, controls: Result<Vec<(String, f64)>, String>) -> Verdict {
         let mut world = World::new();
-        let period = PeriodCoverage { begun, controls };
+        let period = PeriodCoverage {
+            problem: None,
+            begun,
+            controls,
+        };
         world.observed.periods = [("h1".into(), period)].into();
         world.only(&CoverageSufficient::default())
     }
@@ -176,6 +184,23 @@ mod tests {
             .to_string();
         assert!(message.contains("c-2 in soc2 (10.00 %), c-1"), "{message}");
         assert!(message.ends_with("and 2 more"), "{message}");
+    }
+
+    #[test]
+    fn a_period_that_cannot_be_used_is_unknown_and_not_left_out() {
+        let mut world = World::new();
+        let period = PeriodCoverage {
+            problem: Some("there is no time zone Nowhere".to_owned()),
+            begun: false,
+            controls: Ok(Vec::new()),
+        };
+        world.observed.periods = [("h1".into(), period)].into();
+        let verdict = world.only(&CoverageSufficient::default());
+        assert_eq!(
+            (verdict.outcome, verdict.reason),
+            (Outcome::Unknown, "PeriodInvalid")
+        );
+        assert!(verdict.message.contains("Nowhere"), "{}", verdict.message);
     }
 
     #[test]

@@ -197,10 +197,11 @@ impl StaleBindings {
         let judged = judged(context, kind, binding)?;
         let (meta, spec) = (&binding.meta, &binding.spec);
         let list = self.leavers_config_map.as_ref();
-        let left = list.map_or(Ok(Vec::new()), |list| list.among(context, &judged));
-        if let Ok([_, ..]) = left.as_deref() {
-            let places = left.unwrap_or_default();
-            return Some(has_left(kind, binding, &places));
+        let left = list.map_or(Ok((Vec::new(), None)), |list| list.among(context, &judged));
+        if let Ok((places, until)) = &left
+            && !places.is_empty()
+        {
+            return Some(known_until(has_left(kind, binding, places), *until));
         }
         let users = self.users(&judged);
         if let Some((reason, message, places)) =
@@ -230,7 +231,10 @@ impl StaleBindings {
         }
         if users.is_empty() {
             return Some(match left {
-                Ok(_) => Verdict::pass(Strength::Effective, "BindingInUse", ""),
+                Ok((_, until)) => {
+                    let verdict = Verdict::pass(Strength::Effective, "BindingInUse", "");
+                    known_until(verdict, until)
+                }
                 Err(why) => Verdict::unknown("LeaversNotSeen", why),
             });
         }
@@ -246,6 +250,14 @@ fn direct(kind: Kind, binding: &Object<Binding>, users: &[(usize, &str)]) -> Ver
     Verdict::fail(Strength::Effective, "DirectUser", message).propose(format!(
         "bind a group of the identity provider instead, or add them to allowedUsers: {command}"
     ))
+}
+
+/// A verdict that rests on a list, which has to be read again by then.
+fn known_until(verdict: Verdict, until: Option<Timestamp>) -> Verdict {
+    match until {
+        Some(until) => verdict.recheck(until),
+        None => verdict,
+    }
 }
 
 /// The user that a subject of a binding is, where it may be a person's: none that Kubernetes itself

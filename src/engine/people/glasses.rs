@@ -6,6 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+use super::exceptions::SYSTEM;
+use crate::controls::registry;
+
 /// Exceptions that asked to work without approval, by uid; also those that are gone.
 #[derive(Debug, Default)]
 pub(super) struct Glasses(BTreeMap<String, Glass>);
@@ -19,11 +22,23 @@ struct Glass {
     /// Kind, namespace and name of what it covers; `None` where labels say what.
     named: Option<BTreeSet<(String, String, String)>>,
     approved: bool,
+    /// Whether it ever was in force. The log does not say it of one that it tells of.
+    worked: Option<bool>,
+    /// Whether it could be in force, as far as its spec tells.
+    usable: bool,
 }
 
 impl Glasses {
-    /// Takes note of an exception; of one that can only be approved, nothing is.
-    pub(super) fn note(&mut self, uid: &str, at: Timestamp, namespace: &str, spec: &Value) {
+    /// Takes note of an exception; of one that can only be approved, nothing is. `worked` is what is known of it where it is
+    /// new.
+    pub(super) fn note(
+        &mut self,
+        uid: &str,
+        at: Timestamp,
+        namespace: &str,
+        spec: &Value,
+        worked: Option<bool>,
+    ) {
         if spec["breakGlass"] != true {
             return;
         }
@@ -51,10 +66,22 @@ impl Glasses {
             namespace: None,
             named: None,
             approved: false,
+            worked,
+            usable: true,
         });
+        let known = registry::find(spec["control"].as_str().unwrap_or_default()).is_some();
+        let by = spec["requestedBy"].as_str().unwrap_or_default();
+        glass.usable = known && !by.starts_with(SYSTEM);
         glass.control = text(spec, "control");
         glass.namespace = (!namespace.is_empty()).then(|| namespace.to_owned());
         glass.named = named;
+    }
+
+    /// It is in force.
+    pub(super) fn works(&mut self, uid: &str) {
+        if let Some(glass) = self.0.get_mut(uid) {
+            glass.worked = Some(true);
+        }
     }
 
     /// Somebody approved it; whether that is news.
@@ -63,7 +90,8 @@ impl Glasses {
         glass.is_some_and(|glass| !std::mem::replace(&mut glass.approved, true))
     }
 
-    /// When a glass was last broken for some of the same, less than `window` before this one, and nobody approved it.
+    /// When a glass was last broken for some of the same, less than `window` before this one, and nobody approved it. One
+    /// that never was in force is none.
     pub(super) fn earlier(&self, uid: &str, window: SignedDuration) -> Option<Timestamp> {
         let own = self.0.get(uid)?;
         let others = self.0.iter().filter(|(other, glass)| {
@@ -71,7 +99,14 @@ impl Glasses {
             before && own.at.duration_since(glass.at) < window && !glass.approved
         });
         let same = others.filter(|(_, glass)| glass.overlaps(own));
-        same.map(|(_, glass)| glass.at).max()
+        let worked = same.filter(|(other, glass)| self.worked(other, glass, window));
+        worked.map(|(_, glass)| glass.at).max()
+    }
+
+    /// Whether one was in force: of one from before a start, that follows from those before it.
+    fn worked(&self, uid: &str, glass: &Glass, window: SignedDuration) -> bool {
+        let follows = || glass.usable && self.earlier(uid, window).is_none();
+        glass.worked.unwrap_or_else(follows)
     }
 
     /// Forgets what is too long ago to matter.

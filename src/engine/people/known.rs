@@ -50,7 +50,7 @@ impl Known {
         let Body::Exception(said) = body else { return };
         if let Some(Content::Inline(spec)) = &said.spec {
             let namespace = said.namespace.as_deref().unwrap_or_default();
-            self.glasses.note(&said.uid, at, namespace, spec);
+            self.glasses.note(&said.uid, at, namespace, spec, None);
         }
         if said.step == Step::Approved {
             self.glasses.approved(&said.uid);
@@ -115,6 +115,11 @@ impl Known {
     /// What is known of an object.
     pub(super) fn get(&self, key: &ObjectKey) -> Option<&KnownObject> {
         self.objects.get(key)
+    }
+
+    /// The hash of the last spec that the log has of an object.
+    pub(in crate::engine) fn hash(&self, key: &ObjectKey) -> Option<&str> {
+        self.objects.get(key)?.hash.as_deref()
     }
 
     /// The frozen listing of a review, if this log has it.

@@ -97,6 +97,19 @@ impl Engine {
     /// absence.
     fn observe_periods(&mut self, now: Now) {
         let asked = self.periods().into_iter();
+        let held = self.people.objects.iter();
+        let invalid = held.filter_map(|(key, held)| match &held.object {
+            PeopleObject::Period(object) => {
+                let problem = frame(key, &object.spec).err()?;
+                let coverage = PeriodCoverage {
+                    problem: Some(problem),
+                    begun: false,
+                    controls: Ok(Vec::new()),
+                };
+                Some((key.name.clone(), coverage))
+            }
+            _ => None,
+        });
         let periods = asked.map(|asked| {
             let told = self.people.periods.get(&asked.key);
             let told =
@@ -107,9 +120,14 @@ impl Engine {
                 None => Err("the log has not been read for it yet".to_owned()),
             };
             let begun = now.wall >= asked.frame.from;
-            (asked.key.name, PeriodCoverage { begun, controls })
+            let coverage = PeriodCoverage {
+                problem: None,
+                begun,
+                controls,
+            };
+            (asked.key.name, coverage)
         });
-        let periods: BTreeMap<_, _> = periods.collect();
+        let periods: BTreeMap<_, _> = periods.chain(invalid).collect();
         if self.observed.periods != periods {
             self.observed.periods = periods;
             self.wake_observers(Observation::AuditPeriods);

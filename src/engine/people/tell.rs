@@ -3,9 +3,8 @@
 use super::{Emergency, PeopleObject, Stand, attestations, reviews};
 use crate::{
     api::PeopleKind,
-    controls::{Observation, Touched},
-    engine::Engine,
-    evidence::words::Cause,
+    controls::Observation,
+    engine::{Engine, changes},
 };
 
 /// What controls observe, and the kinds that it consists of.
@@ -36,13 +35,17 @@ impl Engine {
                 _ => said.reviews = Some(self.reviews()),
             }
             self.observed.people = said;
-            let rules = self.rules.iter();
-            let observing = rules.filter(|(_, rule)| {
-                let observes = rule.control.info().observes;
-                observes.contains(&observation)
-            });
-            for id in observing.map(|(id, _)| *id).collect::<Vec<_>>() {
-                self.dirty(id, Touched::All, Cause::Object);
+            self.wake_observers(observation);
+        }
+        let news = changes::KINDS.iter().any(|kind| untold.contains(kind));
+        self.people.policies_untold |= news;
+        let mut kinds = changes::KINDS.iter();
+        if self.people.policies_untold && kinds.all(|kind| self.people.listed.contains(kind)) {
+            self.people.policies_untold = false;
+            let changed = Some(self.changed());
+            if self.observed.changes != changed {
+                self.observed.changes = changed;
+                self.wake_observers(Observation::Changes);
             }
         }
     }

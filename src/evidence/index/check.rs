@@ -1,7 +1,9 @@
 //! Proves the rows of a file against the log that it was made from.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use jiff::civil::Date;
 
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -23,25 +25,37 @@ pub struct Span {
     pub end: u64,
 }
 
-/// A file whose rows are those of the log.
+/// A log that was verified.
+#[derive(Clone, Debug)]
+pub struct Signed {
+    /// Its folder.
+    pub dir: PathBuf,
+    /// The first entry that retention has left.
+    pub first: u64,
+    /// How many of its entries are signed.
+    pub size: u64,
+}
+
+/// A file whose rows are those of the log, as far as the log still has their entries.
 #[derive(Clone, Debug)]
 pub struct Checked {
     /// What it has.
     pub span: Span,
-    /// Its day.
-    pub day: jiff::civil::Date,
-    /// What its rows say.
+    /// How many of its first rows nothing proves: retention has removed their entries.
+    pub unproved: u64,
+    /// Its day, unless nothing proves any of its rows.
+    pub day: Option<Date>,
+    /// What the rows say that are proved.
     pub seen: Seen,
 }
 
-/// Checks a file of an index in `folder`. `find` gives the folder of a log that was verified, and how many of its entries
-/// are signed.
+/// Checks a file of an index in `folder`. `find` gives a log that was verified, by its name.
 ///
 /// The inner error says which row is wrong.
 pub fn check(
     folder: &Path,
     file: &Path,
-    find: &dyn Fn(&str) -> Option<(std::path::PathBuf, u64)>,
+    find: &dyn Fn(&str) -> Option<Signed>,
 ) -> Result<Result<Checked, String>, LogError> {
     let opened = fs::File::open(file).at("open", file)?;
     let rows = match Rows::open(opened) {
@@ -52,22 +66,26 @@ pub fn check(
         Ok(begin) => begin,
         Err(why) => return Ok(Err(why)),
     };
-    let Some((dir, size)) = find(&origin) else {
+    let Some(log) = find(&origin) else {
         return Ok(Err(format!(
             "its log {origin} is not here, or was not verified"
         )));
     };
-    let mut entries = RawEntries::open(&dir, first)?;
+    let mut entries = RawEntries::open(&log.dir, first.max(log.first))?;
     let (mut seen, mut of, mut end) = (Seen::default(), None, first);
     for found in rows.cells() {
         let found = match found {
             Ok(found) => found,
             Err(error) => return Ok(Err(format!("row {} can't be read: {error}", end - first))),
         };
+        if end < log.first {
+            end += 1;
+            continue;
+        }
         let entry = entries
             .next()
             .transpose()?
-            .filter(|entry| entry.seq == end && end < size);
+            .filter(|entry| entry.seq == end && end < log.size);
         let Some(entry) = entry else {
             return Ok(Err(format!(
                 "row {}: the log has no signed entry {end}",
@@ -87,17 +105,35 @@ pub fn check(
         count(&row, &mut seen);
         end += 1;
     }
-    let Some(day) = of else {
+    if end == first {
         return Ok(Err("it has no rows".to_owned()));
-    };
-    if path(&origin, day, first, end).is_none_or(|path| folder.join(path) != file) {
-        return Ok(Err(format!(
-            "its name is not that of entries {first} to {} of {origin} on {day}: rows or the file were moved",
-            end - 1
-        )));
     }
     let span = Span { origin, first, end };
-    Ok(Ok(Checked { span, day, seen }))
+    if !is_named(&span, of, folder, file) {
+        let day = of.map_or_else(String::new, |day| format!(" on {day}"));
+        return Ok(Err(format!(
+            "its name is not that of entries {first} to {} of {}{day}: rows or the file were moved",
+            end - 1,
+            span.origin
+        )));
+    }
+    Ok(Ok(Checked {
+        unproved: end.min(log.first).saturating_sub(first),
+        span,
+        day: of,
+        seen,
+    }))
+}
+
+/// Whether a file has the name that follows from what it has. Of a day that nothing proves, any will do.
+fn is_named(span: &Span, of: Option<Date>, folder: &Path, file: &Path) -> bool {
+    let name = |day| path(&span.origin, day, span.first, span.end);
+    match of {
+        Some(day) => name(day).is_some_and(|path| folder.join(path) == file),
+        None => {
+            name(Date::ZERO).is_some_and(|path| Path::new(&path).file_name() == file.file_name())
+        }
+    }
 }
 
 fn difference(row: &Row, found: &[Cell]) -> Option<String> {

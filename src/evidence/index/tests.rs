@@ -1,4 +1,5 @@
 use super::super::samples;
+use super::super::storage::Disk;
 use super::super::{Body, Identity, Record, body::Stop, epochs, key::PrivateKey};
 use super::*;
 
@@ -54,7 +55,12 @@ fn each_day_that_is_over_becomes_a_file_and_each_row_is_the_entry_that_it_names(
         "it is all there"
     );
     let files = files(&index).unwrap();
-    let find = |name: &str| (name == origin).then(|| (dir.clone(), size));
+    let signed = |first, size| Signed {
+        dir: dir.clone(),
+        first,
+        size,
+    };
+    let find = |name: &str| (name == origin).then(|| signed(0, size));
     let mut end = 0;
     let mut entries = 0;
     for file in &files {
@@ -67,7 +73,7 @@ fn each_day_that_is_over_becomes_a_file_and_each_row_is_the_entry_that_it_names(
             file.starts_with(
                 index
                     .join("cluster=c-1")
-                    .join(format!("day={}", checked.day))
+                    .join(format!("day={}", checked.day.unwrap()))
             )
         );
     }
@@ -83,11 +89,11 @@ fn each_day_that_is_over_becomes_a_file_and_each_row_is_the_entry_that_it_names(
     assert_eq!(fs::read(&files[1]).unwrap(), lost);
 
     // Its log is unknown, is shorter, or is another.
-    let wrong = |find: &dyn Fn(&str) -> Option<(PathBuf, u64)>| {
+    let wrong = |find: &dyn Fn(&str) -> Option<Signed>| {
         check(&index, &files[2], find).unwrap().unwrap_err()
     };
     assert!(wrong(&|_| None).contains("not here"));
-    assert!(wrong(&|_| Some((dir.clone(), size - 3))).contains("no signed entry"));
+    assert!(wrong(&|_| Some(signed(0, size - 3))).contains("no signed entry"));
     // The file is moved to another day.
     let moved = files[2].parent().unwrap().with_file_name("day=2020-01-01");
     fs::create_dir(&moved).unwrap();
@@ -114,7 +120,13 @@ fn a_row_that_says_something_else_is_named() {
     let data = folder.path().join("data");
     fs::create_dir(&data).unwrap();
     let (dir, origin, size) = logged(&data);
-    let find = |name: &str| (name == origin).then(|| (dir.clone(), size));
+    let find = |name: &str| {
+        (name == origin).then(|| Signed {
+            dir: dir.clone(),
+            first: 0,
+            size,
+        })
+    };
     let entries: Vec<_> = RawEntries::open(&dir, 0)
         .unwrap()
         .map(Result::unwrap)
@@ -149,6 +161,66 @@ fn a_row_that_says_something_else_is_named() {
             "{why}"
         );
     }
+}
+
+#[test]
+fn retention_takes_entries_from_under_files_and_none_is_written_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    fs::create_dir(&data).unwrap();
+    let (dir, origin, size) = logged(&data);
+    let index = folder.path().join("parquet");
+    assert_eq!(bring_up(&dir, &index, today(9)).unwrap().len(), 3);
+    let before = files(&index).unwrap();
+    // In the middle of the second day.
+    let carried = crate::evidence::blob::Blob::new(Vec::new());
+    carried.store(&dir, &Disk).unwrap();
+    let first = 2 * 256;
+    let removed = raw::PrunedFile {
+        before: first,
+        carried: carried.reference(),
+    };
+    raw::say_pruned(&dir, &Disk, &removed).unwrap();
+    assert_eq!(
+        bring_up(&dir, &index, today(9)).unwrap(),
+        [] as [PathBuf; 0]
+    );
+    assert_eq!(files(&index).unwrap(), before);
+    let find = |name: &str| {
+        (name == origin).then(|| Signed {
+            dir: dir.clone(),
+            first,
+            size,
+        })
+    };
+    let checked: Vec<Checked> = before
+        .iter()
+        .map(|file| check(&index, file, &find).unwrap().unwrap())
+        .collect();
+    let end = checked[0].span.end;
+    assert!((1..first).contains(&end), "{end}");
+    let proved: Vec<_> = checked
+        .iter()
+        .map(|of| (of.unproved, of.seen.entries, of.day.is_some()))
+        .collect();
+    let second = checked[1].span.end;
+    assert_eq!(
+        proved,
+        [
+            (end, 0, false),
+            (first - end, second - first, true),
+            (0, size - second, true)
+        ]
+    );
+    // A name says what is in a file also where nothing proves it.
+    let renamed = before[0].with_file_name("ns.probity-0.x.000000000000-000000000009.parquet");
+    fs::copy(&before[0], &renamed).unwrap();
+    let why = check(&index, &renamed, &find).unwrap().unwrap_err();
+    assert!(why.contains("its name is not"), "{why}");
+    fs::remove_file(&renamed).unwrap();
+    let there = time_of(&dir, &origin, first).unwrap();
+    assert_eq!(there.map(day), Some(today(1)));
+    assert_eq!(time_of(&dir, &origin, size).unwrap(), None);
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod canary;
 mod cilium;
 mod clock;
 mod entropy;
+mod guardrails;
 mod handshakes;
 mod leavers;
 mod network_probe;
@@ -19,7 +20,7 @@ use tokio::{sync::mpsc::Sender, task::JoinHandle};
 pub(super) use self::entropy::look_again;
 use super::{Input, ProbePlace, watches::Source};
 use crate::{
-    cluster::client::Connection,
+    cluster::{client::Connection, guardrails::ReleaseManifest},
     controls::Observation,
     engine::{Engine, Finding, Now},
 };
@@ -36,6 +37,7 @@ pub(super) struct Observers {
     repository_password: Repeated,
     clock: Repeated,
     self_audit: Repeated,
+    guardrails: Repeated,
     entropy: entropy::Entropy,
     second: Duration,
 }
@@ -48,6 +50,7 @@ pub(super) struct Turn<'a> {
     /// The data folder.
     pub(super) data: &'a Path,
     pub(super) probe: Option<&'a ProbePlace>,
+    pub(super) release: Option<&'a ReleaseManifest>,
     pub(super) sender: &'a Sender<Input>,
     pub(super) verify_every: Duration,
     pub(super) leads: bool,
@@ -74,6 +77,7 @@ impl Observers {
                     repository_password::turn(&mut self.repository_password, turn);
                 }
                 Observation::ServerClock => clock::turn(&mut self.clock, turn),
+                Observation::Guardrails => guardrails::turn(&mut self.guardrails, turn),
                 // A follower's log says nothing of what the leader's does.
                 Observation::SelfAudit if turn.leads => {
                     self_audit::turn(&mut self.self_audit, turn);
@@ -85,6 +89,7 @@ impl Observers {
                 | Observation::Attestations
                 | Observation::AccessReviews
                 | Observation::AuditPeriods
+                | Observation::Changes
                 | Observation::OwnRights
                 | Observation::SelfAudit
                 | Observation::EncryptionCanary

@@ -27,6 +27,12 @@ pub struct LeaversConfigMap {
     pub user_prefix: String,
 }
 
+/// A list that was read longer ago says nothing: it is read once a minute.
+const STALE: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
+
+/// Subjects of a binding, by place, who have left; and until when that is known, where a list was asked.
+pub(super) type Left<'a> = (Vec<(usize, &'a str)>, Option<Timestamp>);
+
 impl LeaversConfigMap {
     /// Its namespace and name.
     pub fn name(&self) -> MapName {
@@ -39,20 +45,22 @@ impl LeaversConfigMap {
         &self,
         context: &Context<'_>,
         judged: &[(usize, &'a Holder)],
-    ) -> Result<Vec<(usize, &'a str)>, String> {
+    ) -> Result<Left<'a>, String> {
         let mut users = judged.iter().filter_map(|(place, holder)| {
             let name = judged_user(holder)?;
             Some((*place, name))
         });
-        let listed = match context.observed.leavers.get(&self.name()) {
-            Some(Leavers::Listed(listed)) => listed,
+        let stale = |at: &Timestamp| at.saturating_add(STALE).unwrap_or(Timestamp::MAX);
+        let (listed, until) = match context.observed.leavers.get(&self.name()) {
+            Some(Leavers::Listed { at, names }) if context.now < stale(at) => (names, stale(at)),
             seen => {
                 if users.next().is_none() {
-                    return Ok(Vec::new());
+                    return Ok((Vec::new(), None));
                 }
                 let why = match seen {
-                    Some(Leavers::NotSeen(why)) => why,
-                    _ => "nobody has looked at it yet",
+                    Some(Leavers::NotSeen(why)) => why.clone(),
+                    Some(Leavers::Listed { at, .. }) => format!("it was last read at {at}"),
+                    None => "nobody has looked at it yet".to_owned(),
                 };
                 return Err(format!(
                     "whether the users that it names have left can't be told: ConfigMap {}/{}: \
@@ -67,6 +75,9 @@ impl LeaversConfigMap {
                 .iter()
                 .any(|name| listed.contains(&*name.to_lowercase()))
         };
-        Ok(users.filter(|(_, name)| has_left(name)).collect())
+        let mut asked = false;
+        let users = users.inspect(|_| asked = true);
+        let left = users.filter(|(_, name)| has_left(name)).collect();
+        Ok((left, asked.then_some(until)))
     }
 }

@@ -281,7 +281,10 @@ fn whoever_has_left_may_not_be_bound_even_if_allowed() {
     ] {
         let mut world = world("view", subjects);
         let names = ["alice", "bob@example.com", "secret-name"].map(Sym::from);
-        let list = Leavers::Listed(names.into());
+        let list = Leavers::Listed {
+            at: world.now,
+            names: names.into(),
+        };
         let map = ("hr".to_owned(), "leavers".to_owned());
         world.observed.leavers.insert(map, list);
         let verdict = world.only(&with_list());
@@ -317,6 +320,30 @@ fn a_list_that_is_not_seen_makes_bindings_of_users_unknown() {
                 .extend(seen.clone().map(|seen| (map, seen)));
             assert_eq!(world.only(&with_list()).outcome, outcome, "{subject}");
         }
+    }
+}
+
+#[test]
+fn a_list_that_nobody_reads_any_more_is_not_seen() {
+    for (minutes, subject, reason) in [
+        (9, "User alice", "LeaverBound"),
+        (9, "User carol", "BindingInUse"),
+        (10, "User alice", "LeaversNotSeen"),
+        (10, "User carol", "LeaversNotSeen"),
+        (10, "Group devs", "BindingInUse"),
+    ] {
+        let mut world = world("view", &[subject]);
+        let at = world.now - jiff::SignedDuration::from_mins(minutes);
+        let names = [Sym::from("alice")].into();
+        let map = ("hr".to_owned(), "leavers".to_owned());
+        world
+            .observed
+            .leavers
+            .insert(map, Leavers::Listed { at, names });
+        let verdict = world.only(&with_list());
+        assert_eq!(verdict.reason, reason, "{subject} {minutes}");
+        let until = at + jiff::SignedDuration::from_mins(10);
+        assert_eq!(verdict.recheck_at, (minutes == 9).then_some(until));
     }
 }
 

@@ -56,6 +56,41 @@ fn a_glass_that_is_mended_and_broken_again_does_not_work_without_approval() {
 }
 
 #[test]
+fn a_glass_that_never_worked_keeps_none_from_working() {
+    let account = "system:serviceaccount:argocd:argocd";
+    let invalid = json!({ "spec": { "requestedBy": account } });
+    for restart in [false, true] {
+        // One that is no emergency, and one that waits for approval because of another, are in nobody's way.
+        let other = json!({ "spec": { "subjects": [{ "kind": "Namespace", "name": "pay" }] } });
+        let both = json!({ "spec": { "subjects": [
+            { "kind": "Namespace", "name": "pay" }, { "kind": "Namespace", "name": "shop" },
+        ] } });
+        let mut drive = failing();
+        put(&mut drive, &glass("invalid", 0, &invalid));
+        put(&mut drive, &glass("elsewhere", 0, &other));
+        put(&mut drive, &glass("pending", 0, &both));
+        assert_eq!(failing_now(&mut drive), 1, "none of them covers the shop");
+        drive.wait(HOUR);
+        for name in ["invalid", "elsewhere", "pending"] {
+            delete(&mut drive, name);
+        }
+        let mut drive = if restart {
+            let mut again = Drive::with_memory(drive.memory());
+            again.wait(HOUR);
+            again.apply(Event::PeopleListed(PeopleKind::Exception));
+            again.namespace("shop");
+            again.policy(1, observe());
+            again.lead(2);
+            again
+        } else {
+            drive
+        };
+        put(&mut drive, &glass("real", 2, &json!({})));
+        assert_eq!(failing_now(&mut drive), 0, "restart: {restart}");
+    }
+}
+
+#[test]
 fn a_glass_works_again_for_something_else_after_approval_or_three_days_later() {
     let other = json!({ "spec": { "subjects": [{ "kind": "Namespace", "name": "pay" }] } });
     for (first, approved, hours, works) in [

@@ -113,6 +113,19 @@ fn what_is_removed_as_said_is_not_missed() {
 }
 
 #[test]
+fn what_does_not_say_what_still_matters_removes_nothing() {
+    let made = long();
+    let mut pruned = planned(&made, 200);
+    pruned.carried = None;
+    let refused = prune::carry_out(&made.log(), &pruned).unwrap_err();
+    assert!(
+        matches!(refused, LogError::Unsaid { before: 768 }),
+        "{refused}"
+    );
+    assert_eq!(raw::first_kept(&made.log()).unwrap(), 0);
+}
+
+#[test]
 fn nothing_else_may_be_missing_or_changed() {
     let made = long();
     let dir = made.log();
