@@ -425,9 +425,10 @@ fn is_of_failed_restore(inventory: &Inventory, claim: &Meta) -> bool {
     let made = claim.created_at();
     inventory.tables.velero_restores.iter().any(|restore| {
         let spec = &restore.spec;
-        let into = match spec.mapping.is_empty() {
-            true => spec.included.is_empty() || spec.included.contains(&claim.namespace),
-            false => spec.mapping.iter().any(|(_, new)| *new == claim.namespace),
+        let into = if spec.mapping.is_empty() {
+            spec.included.is_empty() || spec.included.contains(&claim.namespace)
+        } else {
+            spec.mapping.iter().any(|(_, new)| *new == claim.namespace)
         };
         let clean = spec.phase.as_deref() == Some("Completed");
         let clean = clean && spec.errors == 0 && spec.warnings == 0;

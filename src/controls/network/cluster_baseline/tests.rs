@@ -160,8 +160,8 @@ fn what_cilium_allows_everyone_is_no_denial() {
         "toEntities": ["all"],
         "toPorts": [{ "ports": [{ "port": "53", "protocol": "UDP" }] }],
     }] });
-    assert_eq!(world(&[open.clone()]), "NoClusterDenial");
-    assert_eq!(world(&[denies.clone(), open.clone()]), "NoClusterDenial");
+    assert_eq!(world(std::slice::from_ref(&open)), "NoClusterDenial");
+    assert_eq!(world(&[denies.clone(), open]), "NoClusterDenial");
     assert_eq!(world(&[denies]), "ClusterDenies");
     assert_eq!(world(&[dns]), "ClusterDenies");
 }
