@@ -159,7 +159,12 @@ pub(super) struct Arguments {
 }
 
 /// The lease by which one replica leads.
-fn lease_config(namespace: &str, replica: &str, timing: Timing, memory: &Memory) -> LeaseConfig {
+fn lease_config(
+    namespace: &str,
+    replica: &str,
+    timing: LeaseTiming,
+    memory: &Memory,
+) -> LeaseConfig {
     LeaseConfig {
         namespace: namespace.to_owned(),
         name: "probity".to_owned(),

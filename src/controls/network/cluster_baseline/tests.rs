@@ -161,7 +161,7 @@ fn what_cilium_allows_everyone_is_no_denial() {
         "toPorts": [{ "ports": [{ "port": "53", "protocol": "UDP" }] }],
     }] });
     assert_eq!(world(std::slice::from_ref(&open)), "NoClusterDenial");
-    assert_eq!(world(&[denies.clone(), open.clone()]), "NoClusterDenial");
+    assert_eq!(world(&[denies.clone(), open]), "NoClusterDenial");
     assert_eq!(world(&[denies]), "ClusterDenies");
     assert_eq!(world(&[dns]), "ClusterDenies");
 }
