@@ -173,7 +173,7 @@ fn what_kubernetes_own_roles_hold_is_known() {
     // Others may add to these; what is there from the start is known all the same.
     let report = scanned(&binding("edit"), false);
     assert_eq!(outcome(&report, admins).0, Outcome::Unknown);
-    let uses = format!("{WEB}---{}", binding("edit"));
+    let uses = format!("{WEB}---\n{}", binding("edit"));
     let report = scanned(&uses, false);
     let (tokens, _) = outcome(&report, "rbac-service-accounts-hygiene");
     assert_eq!(tokens, Outcome::Pass, "its account has rights in any case");
