@@ -95,7 +95,7 @@ fn a_period_is_told_sampled_and_packed_from_the_log_alone() {
     ];
     let drawn = printed(&draw);
     assert!(
-        drawn.contains("Population: 1 subjects") && drawn.contains(&format!("/Namespace//{bare}")),
+        drawn.contains("Population: 1 subject,") && drawn.contains(&format!("/Namespace//{bare}")),
         "{drawn}"
     );
     assert_eq!(printed(&draw), drawn);
