@@ -164,7 +164,8 @@ const STATUS_SOON: Duration = Duration::from_millis(200);
 
 impl Engine {
     /// An engine that knows what the log remembers.
-    pub fn new(config: Config, memory: Memory) -> Self {
+    pub fn new(config: Config, mut memory: Memory) -> Self {
+        memory.people.recalled(config.exceptions.unapproved);
         Self {
             config,
             memory,

@@ -22,7 +22,7 @@ struct Glass {
     /// Kind, namespace and name of what it covers; `None` where labels say what.
     named: Option<BTreeSet<(String, String, String)>>,
     approved: bool,
-    /// Whether it ever was in force. The log does not say it of one that it tells of.
+    /// Whether it ever was in force. The log does not say it: of what it tells, [`Glasses::settle`] works it out.
     worked: Option<bool>,
     /// Whether it could be in force, as far as its spec tells.
     usable: bool,
@@ -98,15 +98,24 @@ impl Glasses {
             let before = (glass.at, &***other) < (own.at, uid);
             before && own.at.duration_since(glass.at) < window && !glass.approved
         });
-        let same = others.filter(|(_, glass)| glass.overlaps(own));
-        let worked = same.filter(|(other, glass)| self.worked(other, glass, window));
-        worked.map(|(_, glass)| glass.at).max()
+        let worked = others.filter(|(_, glass)| glass.worked == Some(true));
+        let same = worked.filter(|(_, glass)| glass.overlaps(own));
+        same.map(|(_, glass)| glass.at).max()
     }
 
-    /// Whether one was in force: of one from before a start, that follows from those before it.
-    fn worked(&self, uid: &str, glass: &Glass, window: SignedDuration) -> bool {
-        let follows = || glass.usable && self.earlier(uid, window).is_none();
-        glass.worked.unwrap_or_else(follows)
+    /// Works out which of those that the log tells of were in force: that follows from those before them, so the oldest go
+    /// first.
+    pub(super) fn settle(&mut self, window: SignedDuration) {
+        let told = self.0.iter().filter(|(_, glass)| glass.worked.is_none());
+        let mut told: Vec<(Timestamp, String)> =
+            told.map(|(uid, glass)| (glass.at, uid.clone())).collect();
+        told.sort_unstable();
+        for (_, uid) in told {
+            let first = self.earlier(&uid, window).is_none();
+            if let Some(glass) = self.0.get_mut(&uid) {
+                glass.worked = Some(glass.usable && first);
+            }
+        }
     }
 
     /// Forgets what is too long ago to matter.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Facts, ObjectKey, digest, glasses::Glasses, reviews::holders, steps::News};
 use crate::{
@@ -55,6 +55,11 @@ impl Known {
         if said.step == Step::Approved {
             self.glasses.approved(&said.uid);
         }
+    }
+
+    /// All is recalled.
+    pub(in crate::engine) fn recalled(&mut self, unapproved: SignedDuration) {
+        self.glasses.settle(unapproved);
     }
 
     /// Takes note of what is said, or was.

@@ -91,6 +91,27 @@ fn a_glass_that_never_worked_keeps_none_from_working() {
 }
 
 #[test]
+fn a_restart_after_a_hundred_glasses_knows_which_of_them_worked() {
+    let mut drive = failing();
+    for number in 0..100 {
+        let name = format!("glass-{number:02}");
+        put(&mut drive, &glass(&name, 0, &json!({})));
+        delete(&mut drive, &name);
+    }
+    // Were each of them worked out from all before it anew, this would not end.
+    let mut again = Drive::with_memory(drive.memory());
+    again.apply(Event::PeopleListed(PeopleKind::Exception));
+    again.namespace("shop");
+    again.policy(1, observe());
+    again.lead(2);
+    put(&mut again, &glass("real", 2, &json!({})));
+    assert_eq!(failing_now(&mut again), 1, "the first of them worked");
+    let elsewhere = json!({ "spec": { "control": "net-no-allow-all" } });
+    put(&mut again, &glass("elsewhere", 2, &elsewhere));
+    assert_eq!(observed(&mut again)["phase"], "BreakGlass");
+}
+
+#[test]
 fn a_glass_works_again_for_something_else_after_approval_or_three_days_later() {
     let other = json!({ "spec": { "subjects": [{ "kind": "Namespace", "name": "pay" }] } });
     for (first, approved, hours, works) in [
