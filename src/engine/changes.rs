@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::{Engine, people::People};
 use crate::{
     api::{Change as Authorised, DecisionVerdict, Mode, PeopleKind, PeopleObject},
-    controls::SubjectKind,
+    controls::{Subject, SubjectKind},
     evidence::{
         body::{Content, PolicyChange},
         words,
@@ -17,12 +17,6 @@ use crate::{
 /// The last change of an object, as the log has it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Changed {
-    /// What the object is.
-    pub kind: SubjectKind,
-    /// Its namespace; empty where it is in none.
-    pub namespace: Sym,
-    /// Its name.
-    pub name: Sym,
     /// Who made the change: the requester by admission, or the field manager that wrote a policy.
     pub author: Option<String>,
     /// Who approved it.
@@ -91,7 +85,7 @@ impl Ledger {
         self.0.insert(said.uid.clone(), noted);
     }
 
-    fn changed(&self, name: &Sym, uid: &Sym, hash: &str) -> Changed {
+    fn changed(&self, uid: &Sym, hash: &str) -> Changed {
         let noted = self.0.get(uid);
         let authorised = noted.and_then(|noted| noted.authorised.as_ref());
         let approval = match (authorised, noted) {
@@ -100,9 +94,6 @@ impl Ledger {
             (None, _) => Approval::Missing,
         };
         Changed {
-            kind: SubjectKind::Policy,
-            namespace: "".into(),
-            name: name.clone(),
             author: noted.and_then(|noted| noted.author.clone()),
             approval,
             reason: authorised.and_then(|of| of.ticket.clone()),
@@ -128,22 +119,22 @@ fn enforces(spec: &serde_json::Value) -> bool {
 
 impl People {
     /// What people ask for, as far as somebody has to approve it.
-    fn changed(&self, known: &super::people::Known) -> Vec<Changed> {
-        let objects = self.asked_for();
-        let changed = objects.map(|(key, object, hash)| {
-            let logged = known.hash(key);
-            Changed {
-                kind: SubjectKind::People(key.kind),
+    fn changed(&self, known: &super::people::Known) -> impl Iterator<Item = (Subject, Changed)> {
+        self.asked_for().map(|(key, object, hash)| {
+            let subject = Subject {
                 namespace: key.namespace.clone(),
+                kind: SubjectKind::People(key.kind),
                 name: key.name.clone(),
+            };
+            let changed = Changed {
                 author: object.requester().map(str::to_owned),
                 approval: approval(object),
                 reason: reason(object).map(str::to_owned),
                 enforces: true,
-                logged: logged == Some(hash),
-            }
-        });
-        changed.collect()
+                logged: known.hash(key) == Some(hash),
+            };
+            (subject, changed)
+        })
     }
 }
 
@@ -186,11 +177,12 @@ pub(super) const KINDS: [PeopleKind; 3] = [
 
 impl Engine {
     /// The last change of everything that somebody has to approve.
-    pub(super) fn changed(&self) -> Vec<Changed> {
+    pub(super) fn changed(&self) -> BTreeMap<Subject, Changed> {
         let ledger = &self.memory.ledger;
-        let policies = self.policies.iter();
-        let policies =
-            policies.map(|(name, policy)| ledger.changed(name, &policy.uid, &policy.spec_hash));
+        let policies = self.policies.iter().map(|(name, policy)| {
+            let subject = Subject::named(SubjectKind::Policy, name.clone());
+            (subject, ledger.changed(&policy.uid, &policy.spec_hash))
+        });
         policies
             .chain(self.people.changed(&self.memory.people))
             .collect()
@@ -224,7 +216,7 @@ mod tests {
             ledger.note(&said(at as u64, spec.clone()));
         }
         let hash = format!("hash-{}", specs.len() - 1);
-        ledger.changed(&"soc2".into(), &"u".into(), &hash)
+        ledger.changed(&"u".into(), &hash)
     }
 
     #[test]
@@ -253,7 +245,7 @@ mod tests {
     #[test]
     fn what_the_log_does_not_have_is_not_said_to_be_in_it() {
         let mut ledger = Ledger::default();
-        let of = |ledger: &Ledger| ledger.changed(&"soc2".into(), &"u".into(), "hash-1");
+        let of = |ledger: &Ledger| ledger.changed(&"u".into(), "hash-1");
         assert!(!of(&ledger).logged);
         ledger.note(&said(0, json!({})));
         assert!(!of(&ledger).logged);

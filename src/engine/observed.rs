@@ -10,7 +10,7 @@ use crate::{
         apiserver::{ApiServers, Looks},
         tls::{Shown, Target},
     },
-    controls::Observation,
+    controls::{Observation, Subject},
     guardrails::Guardrails,
     inventory::Sym,
 };
@@ -37,7 +37,7 @@ pub struct Observed {
     /// What people say.
     pub people: PeopleSaid,
     /// The last change of everything that somebody has to approve; `None` until all of it was read.
-    pub changes: Option<Vec<Changed>>,
+    pub changes: Option<BTreeMap<Subject, Changed>>,
     /// Audit periods of which the log was read, by name.
     pub periods: BTreeMap<Sym, PeriodCoverage>,
     /// The clock of the API server; `None` until somebody looked.

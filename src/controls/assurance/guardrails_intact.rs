@@ -176,7 +176,7 @@ impl Control for GuardrailsIntact {
         namespace: Option<&str>,
         found: &mut dyn FnMut(Subject),
     ) {
-        if namespace.is_none() {
+        if namespace.is_none_or(str::is_empty) {
             found(Subject::named(SubjectKind::Cluster, "cluster"));
         }
         let guards = context.observed.guardrails.iter();

@@ -117,14 +117,6 @@ fn same(one: &str, other: &str) -> bool {
     one.trim().eq_ignore_ascii_case(other.trim())
 }
 
-fn subject(change: &Changed) -> Subject {
-    Subject {
-        namespace: change.namespace.clone(),
-        kind: change.kind,
-        name: change.name.clone(),
-    }
-}
-
 impl Control for PolicyChangeControl {
     fn info(&self) -> &'static Info {
         &Self::INFO
@@ -139,22 +131,21 @@ impl Control for PolicyChangeControl {
         match &context.observed.changes {
             Some(changes) => {
                 let inside =
-                    |change: &&Changed| namespace.is_none_or(|of| *change.namespace == *of);
-                for change in changes.iter().filter(inside) {
-                    found(subject(change));
+                    |of: &&Subject| namespace.is_none_or(|wanted| *of.namespace == *wanted);
+                for of in changes.keys().filter(inside) {
+                    found(of.clone());
                 }
             }
-            None if namespace.is_none() => found(Subject::named(SubjectKind::Cluster, "cluster")),
+            None if namespace.is_none_or(str::is_empty) => {
+                found(Subject::named(SubjectKind::Cluster, "cluster"))
+            }
             None => {}
         }
     }
 
     fn judge(&self, context: &Context<'_>, of: &Subject) -> Option<Verdict> {
         match &context.observed.changes {
-            Some(changes) => {
-                let change = changes.iter().find(|change| subject(change) == *of)?;
-                Some(self.judge_one(change))
-            }
+            Some(changes) => Some(self.judge_one(changes.get(of)?)),
             None if of.kind == SubjectKind::Cluster => Some(Verdict::unknown(
                 "NotRead",
                 "what people ask for has not been read yet",
@@ -171,9 +162,6 @@ mod tests {
 
     fn change(author: &str, approval: Approval, reason: &str) -> Changed {
         Changed {
-            kind: SubjectKind::Policy,
-            namespace: "".into(),
-            name: "soc2".into(),
             author: Some(author.to_owned()),
             approval,
             reason: (!reason.is_empty()).then(|| reason.to_owned()),
@@ -184,7 +172,8 @@ mod tests {
 
     fn verdict(control: &PolicyChangeControl, change: Changed) -> (Outcome, &'static str) {
         let mut world = World::new();
-        world.observed.changes = Some(vec![change]);
+        let of = Subject::named(SubjectKind::Policy, "soc2");
+        world.observed.changes = Some([(of, change)].into());
         let verdict = world.only(control);
         (verdict.outcome, verdict.reason)
     }
