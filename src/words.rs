@@ -1,4 +1,4 @@
-//! Counts in sentences.
+//! Words in sentences: counts, and names that come from elsewhere.
 
 use std::fmt::Display;
 
@@ -24,9 +24,42 @@ pub fn either<'a>(count: impl Display, one: &'a str, several: &'a str) -> &'a st
     }
 }
 
+/// Whether a character is not to be shown: it moves the cursor, rings, turns the direction of what follows, or isn't seen at
+/// all. Names of RBAC objects may hold any of them, and a name must not look like another one, or like a line of ours.
+pub fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
+}
+
+/// A text from elsewhere as it can be shown in one line: what is hidden becomes U+FFFD.
+pub fn one_line(text: &str) -> String {
+    let shown = |c| if is_hidden(c) { '\u{fffd}' } else { c };
+    text.chars().map(shown).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_name_makes_a_line_moves_the_cursor_or_hides() {
+        let name = "a\n 12 term\r\u{1b}[2K\u{7}\u{9b}\u{202e}b\u{200b}\u{2028}\u{feff}ä 漢";
+        let shown = one_line(name);
+        assert!(!shown.chars().any(is_hidden), "{shown:?}");
+        assert_eq!(shown.chars().count(), name.chars().count());
+        assert!(shown.starts_with("a\u{fffd} 12 term") && shown.ends_with("ä 漢"));
+    }
 
     #[test]
     fn nouns_and_verbs_agree_with_their_count() {

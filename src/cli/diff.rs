@@ -284,7 +284,7 @@ fn file_name(target: &Target) -> String {
     let group = info.api_version().replace('/', ".");
     let name = format!("{group}.{}.{}.{}", info.kind, target.namespace, target.name);
     // Names of RBAC objects may hold a slash.
-    name.replace('/', "%2F")
+    crate::words::one_line(&name).replace('/', "%2F")
 }
 
 /// The program to compare with, and its arguments, where the environment names one.

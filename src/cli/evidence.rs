@@ -10,11 +10,15 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::Failure;
+use super::{Failure, verify::checked};
 use crate::{
     api::{AuditPeriod, AuditPeriodSpec},
+    controls::registry,
+    criteria::CRITERIA,
+    evidence::verify::Trust,
     evidence::{Body, Entry, Reader, body::Content, epochs, words::Step},
     period::Frame,
+    words::{many, one_line},
 };
 
 /// The entries of a log as JSON lines, as `probity log --json` prints them.
@@ -48,6 +52,8 @@ pub(super) struct Asked {
 pub(super) struct Wanted {
     pub(super) frame: Frame,
     pub(super) spec: AuditPeriodSpec,
+    /// What the spec names that nobody knows, in sentences.
+    pub(super) notes: Vec<String>,
 }
 
 impl Asked {
@@ -62,7 +68,8 @@ impl Asked {
         };
         let frame = Frame::of(&name, &spec)
             .map_err(|error| format!("the period {name} can't be used: {error}"))?;
-        Ok(Wanted { frame, spec })
+        let notes = unknown_names(&spec);
+        Ok(Wanted { frame, spec, notes })
     }
 }
 
@@ -91,12 +98,107 @@ fn from_file(path: &Path) -> Result<(String, AuditPeriodSpec), Failure> {
         )
     };
     let text = fs::read_to_string(path).map_err(|error| problem(&error))?;
-    let period: AuditPeriod = serde_saphyr::from_str(&text).map_err(|error| problem(&error))?;
+    let mut documents: Vec<Value> =
+        serde_saphyr::from_multiple(&text).map_err(|error| problem(&error))?;
+    documents.retain(|document| !document.is_null());
+    let [given] = documents.as_slice() else {
+        return Err(problem(&format!(
+            "there are {} in it, and it must hold one",
+            many(documents.len(), "document")
+        )));
+    };
+    let period: AuditPeriod =
+        serde_json::from_value(given.clone()).map_err(|error| problem(&error))?;
+    // What is misspelt would silently be as if it were not there.
+    let known = serde_json::to_value(&period).map_err(|error| problem(&error))?;
+    if let Some(field) = unknown_field(given, &known) {
+        return Err(problem(&format!("an AuditPeriod has no field {field}")));
+    }
     let name = period
         .metadata
         .name
         .ok_or_else(|| problem(&"metadata.name is missing"))?;
     Ok((name, period.spec))
+}
+
+/// The first field, as a path, that is given and that the type of it does not know.
+fn unknown_field(given: &Value, known: &Value) -> Option<String> {
+    match (given, known) {
+        (Value::Object(given), Value::Object(known)) => given.iter().find_map(|(name, value)| {
+            let is_nothing = match value {
+                Value::Null => true,
+                Value::Array(items) => items.is_empty(),
+                Value::Object(fields) => fields.is_empty(),
+                _ => false,
+            };
+            match known.get(name) {
+                // What is as good as left out may be left out again.
+                None if is_nothing && !known.is_empty() && KNOWN_LISTS.contains(&name.as_str()) => {
+                    None
+                }
+                None => Some(name.clone()),
+                Some(known) => unknown_field(value, known).map(|inside| format!("{name}.{inside}")),
+            }
+        }),
+        (Value::Array(given), Value::Array(known)) => given
+            .iter()
+            .zip(known)
+            .find_map(|(given, known)| unknown_field(given, known)),
+        _ => None,
+    }
+}
+
+/// Lists and maps that are left out where they are empty.
+const KNOWN_LISTS: [&str; 8] = [
+    "annotations",
+    "controlMatrix",
+    "controls",
+    "creationTimestamp",
+    "criteria",
+    "labels",
+    "policies",
+    "status",
+];
+
+/// Criteria and controls that a spec names and that there are not.
+fn unknown_names(spec: &AuditPeriodSpec) -> Vec<String> {
+    let criteria = spec.criteria.iter();
+    let criteria = criteria
+        .filter(|id| !CRITERIA.contains(&id.as_str()))
+        .map(|id| format!("there is no criterion {id}: nothing can show it"));
+    let own = spec.control_matrix.iter().flat_map(|own| {
+        let unknown = own.controls.iter();
+        unknown.filter(|id| registry::find(id).is_none()).map(|id| {
+            format!(
+                "{} names the control {id}, which this program does not know",
+                own.id
+            )
+        })
+    });
+    criteria.chain(own).map(|note| one_line(&note)).collect()
+}
+
+/// What is wrong with a log of which numbers are told, for the first lines of them; `None` if nothing is.
+pub(super) fn distrust(log: &Path) -> Result<Option<String>, Failure> {
+    let found = checked(log, &Trust::default()).map_err(|error| unreadable(log, &error))?;
+    if found.verified {
+        return Ok(None);
+    }
+    let first = found.problems().next().map(ToString::to_string);
+    let problems = found.problems().count();
+    Ok(Some(format!(
+        "NOT VERIFIED: the log is not what it claims to be, so these numbers may not be what was logged. `probity verify` names {}, first {}",
+        many(problems, "problem"),
+        one_line(&first.unwrap_or_default())
+    )))
+}
+
+/// Tells of it beside the output, where no pipe takes it away.
+#[allow(clippy::print_stderr, reason = "it is no part of the output")]
+pub(super) fn warn(distrust: Option<&str>) {
+    if let Some(said) = distrust {
+        eprintln!("probity: {said}");
+    }
 }
 
 /// The last spec of a period that the log knows. One that was deleted is still known.
@@ -180,4 +282,76 @@ pub(super) fn entries(log: &Path) -> Result<Entries, Failure> {
 pub(super) fn pretty(value: &impl serde::Serialize) -> Result<String, Failure> {
     let value: Value = serde_json::to_value(value).map_err(|error| error.to_string())?;
     serde_json::to_string_pretty(&value).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::{Identity, Record, body::Stop, key::PrivateKey};
+
+    fn asked(folder: &Path, text: &str) -> Result<Wanted, Failure> {
+        let file = folder.join("period.yaml");
+        fs::write(&file, text).unwrap();
+        let asked = Asked {
+            period: file.display().to_string(),
+            log: folder.to_owned(),
+        };
+        asked.wanted()
+    }
+
+    fn period(more: &str) -> String {
+        format!(
+            "apiVersion: probity.dev/v1alpha1\nkind: AuditPeriod\n\
+             metadata: {{name: h1, creationTimestamp: null, labels: {{}}}}\n\
+             spec: {{start: '2026-01-01', end: '2026-06-30', timeZone: UTC, {more}}}\n"
+        )
+    }
+
+    #[test]
+    fn what_is_misspelt_in_a_period_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let refused = |text: &str| asked(folder, text).map(|_| ()).unwrap_err();
+        assert!(refused(&period("polices: [nope]")).contains("no field spec.polices"));
+        let own = "controlMatrix: [{id: A, wording: w, control: [x], controls: [nope]}]";
+        assert!(refused(&period(own)).contains("no field spec.controlMatrix.control"));
+        let two = format!("{}---\n{}", period(""), period(""));
+        let said = refused(&two);
+        assert!(
+            said.contains("2 documents") && !said.contains("from_"),
+            "{said}"
+        );
+        let wanted = asked(folder, &format!("---\n{}---\n", period("policies: []"))).unwrap();
+        assert_eq!(wanted.notes, [""; 0]);
+        let own = "criteria: [CC99, CC6.1], controlMatrix: [{id: A, wording: w, controls: [nope, enc-ingress-tls]}]";
+        let notes = asked(folder, &period(own)).unwrap().notes.join("\n");
+        assert!(
+            notes.contains("criterion CC99") && notes.contains("control nope"),
+            "{notes}"
+        );
+        assert_eq!(notes.lines().count(), 2);
+    }
+
+    #[test]
+    fn numbers_of_a_log_that_was_changed_are_not_trusted() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path();
+        let key = PrivateKey::create(&data.join("key")).unwrap();
+        let identity = Identity {
+            cluster: "c",
+            replica: "p",
+        };
+        let opened = epochs::open(data, identity, &key, &[], Timestamp::now()).unwrap();
+        let stop = Stop {
+            reason: "SIGTERM".into(),
+        };
+        let record = Record::new(Timestamp::now(), stop);
+        opened.log.append(vec![record]).wait().unwrap();
+        opened.log.close().unwrap();
+        assert_eq!(distrust(data).unwrap(), None);
+        let checkpoint = opened.dir.join("checkpoint");
+        let text = fs::read_to_string(&checkpoint).unwrap();
+        fs::write(&checkpoint, text.replacen("\n2\n", "\n3\n", 1)).unwrap();
+        assert!(distrust(data).unwrap().unwrap().contains("NOT VERIFIED"));
+    }
 }

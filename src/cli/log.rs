@@ -7,13 +7,16 @@ use std::{
 
 use clap::Args;
 
-use super::Failure;
+use super::{
+    Failure,
+    evidence::{distrust, warn},
+};
 use crate::evidence::{
     Body, Entry, Reader,
     body::{ObjectChange, SubjectRef},
     copy,
 };
-use crate::words::many;
+use crate::words::{many, one_line};
 
 /// Arguments of `probity log`.
 #[derive(Debug, Args)]
@@ -32,7 +35,7 @@ pub(super) struct Arguments {
     /// Only entries of this type, such as transition or intent.
     #[arg(long = "type", value_name = "TYPE")]
     kind: Option<String>,
-    /// Begin with this entry of the latest log; else with the oldest log.
+    /// Begin with this entry of the latest log, and check nothing; else with the oldest log.
     #[arg(long, value_name = "SEQ")]
     from: Option<u64>,
     /// Write a tar archive of all logs to standard output, which `probity verify` reads. It holds no key.
@@ -40,8 +43,8 @@ pub(super) struct Arguments {
     archive: bool,
 }
 
-/// Prints the entries.
-pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+/// Prints the entries. Returns whether the log is what it claims to be, where all of it was read.
+pub(super) fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let explain = |error: &dyn std::fmt::Display| {
         format!(
             "the evidence log in {} can't be read: {error}",
@@ -49,7 +52,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         )
     };
     if arguments.archive {
-        return archive(&arguments.data_dir).map_err(|error| explain(&error));
+        return archive(&arguments.data_dir)
+            .map(|()| true)
+            .map_err(|error| explain(&error));
     }
     let reader = match arguments.from {
         Some(seq) => Reader::open_from(&arguments.data_dir, seq),
@@ -73,14 +78,21 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         };
         match writeln!(out, "{line}") {
             // The reader of a pipe has seen enough.
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(true),
             written => written.map_err(|error| explain(&error))?,
         }
     }
     match out.flush() {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(explain(&error)),
-        _ => Ok(()),
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(explain(&error)),
+        _ => {}
     }
+    drop(out);
+    if arguments.from.is_some() {
+        return Ok(true);
+    }
+    let distrust = distrust(&arguments.data_dir)?;
+    warn(distrust.as_deref());
+    Ok(distrust.is_none())
 }
 
 /// Writes a copy of the logs to standard output.
@@ -216,11 +228,13 @@ pub(super) fn text(entry: &Entry) -> String {
         Body::Pruned(said) => format!("entries before {}: {}", said.before, said.rule),
         Body::Spilled(said) => format!("a large {}", said.of),
     };
+    // Names and messages come from the cluster: none may look like an entry of its own.
     format!(
-        "{:>6} {:.3} {:<12} {said}",
+        "{:>6} {:.3} {:<12} {}",
         entry.seq,
         entry.time,
-        entry.body.kind()
+        entry.body.kind(),
+        one_line(&said)
     )
 }
 

@@ -141,8 +141,8 @@ pub fn arguments() -> clap::Command {
     Cli::command()
 }
 
-/// Parses the arguments and runs the command. Returns the exit code, with the failure if there is one: 1, or for `verify`
-/// and `fleet`, whose 1 says that a log is not whole, 2.
+/// Parses the arguments and runs the command. Returns the exit code, with the failure if there is one: 1, or for commands
+/// whose 1 says that a log is not whole, 2.
 pub async fn main() -> Result<ExitCode, (Failure, ExitCode)> {
     let ended = command(parse().command).await;
     output::finish().map_err(|failure| (failure, ExitCode::from(2)))?;
@@ -190,12 +190,12 @@ async fn command(command: Command) -> Result<ExitCode, (Failure, ExitCode)> {
         Command::Approve(arguments) => approve::run(arguments, DecisionVerdict::Approved).await,
         Command::Reject(arguments) => approve::run(arguments, DecisionVerdict::Rejected).await,
         Command::Review(arguments) => review::run(arguments).await,
-        Command::Log(arguments) => log::run(&arguments),
+        Command::Log(arguments) => return judged(log::run(&arguments)),
         Command::NewKey(arguments) => new_key::run(&arguments),
-        Command::Prove(arguments) => prove::run(&arguments),
-        Command::Period(arguments) => period::run(&arguments),
+        Command::Prove(arguments) => return judged(prove::run(&arguments).map(|()| true)),
+        Command::Period(arguments) => return judged(period::run(&arguments)),
         Command::Report(arguments) => return judged(report::run(&arguments)),
-        Command::Sample(arguments) => sample::run(&arguments),
+        Command::Sample(arguments) => return judged(sample::run(&arguments)),
         Command::Controls(arguments) => controls::run(&arguments),
         Command::Explain(arguments) => explain::run(arguments).await,
         Command::Crds => crds::run(),

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::{
     Failure,
-    evidence::{Asked, entries, pretty},
+    evidence::{Asked, distrust, entries, pretty, warn},
 };
 use crate::period::{Account, NumbersOnly, Operation, Readiness, Summary, readiness};
 use crate::words::many;
@@ -23,8 +23,8 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-/// Computes the account and prints it.
-pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+/// Computes the account and prints it. Returns whether the log is what it claims to be.
+pub(super) fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let wanted = arguments.asked.wanted()?;
     let mut account = Account::new(wanted.frame);
     let mut entries = entries(&arguments.asked.log)?;
@@ -32,7 +32,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         account.take(&entry?, &mut NumbersOnly);
     }
     account.damaged(entries.damaged());
-    let summary = account.finish(Timestamp::now(), &mut NumbersOnly);
+    let mut summary = account.finish(Timestamp::now(), &mut NumbersOnly);
+    summary.warnings.extend(wanted.notes.clone());
+    let distrust = distrust(&arguments.asked.log)?;
+    summary.warnings.splice(..0, distrust.clone());
     if arguments.readiness {
         let readiness = readiness(&summary, &wanted.spec.criteria);
         if arguments.json {
@@ -40,14 +43,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         } else {
             print!("{}", criteria(&readiness));
         }
-        return Ok(());
+        warn(distrust.as_deref());
+        return Ok(distrust.is_none());
     }
     if arguments.json {
         println!("{}", pretty(&summary)?);
     } else {
         print!("{}", table(&summary));
     }
-    Ok(())
+    warn(distrust.as_deref());
+    Ok(distrust.is_none())
 }
 
 /// The account as a table, with what is to be done below it.
@@ -149,6 +154,8 @@ fn head(summary: &Summary) -> String {
     let period = &summary.period;
     let state = if summary.over {
         "over".to_owned()
+    } else if summary.is_ahead() {
+        "not begun as far as the log goes".to_owned()
     } else {
         format!("judged until {:.0}", summary.until)
     };

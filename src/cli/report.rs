@@ -70,6 +70,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool, Failure> {
             out.display()
         ));
     }
+    if is_inside(out, log) {
+        return Err(format!(
+            "{} is inside of the evidence log: name a folder elsewhere",
+            out.display()
+        ));
+    }
     let asked = Asked {
         period: period.clone(),
         log: log.clone(),
@@ -115,6 +121,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool, Failure> {
     Ok(verified.whole)
 }
 
+/// Whether a folder that is to be made would lie in that of the log.
+fn is_inside(out: &Path, log: &Path) -> bool {
+    let there = std::path::absolute(out).ok().and_then(|out| {
+        out.ancestors()
+            .find_map(|folder| fs::canonicalize(folder).ok())
+    });
+    there
+        .zip(fs::canonicalize(log).ok())
+        .is_some_and(|(there, log)| there.starts_with(log))
+}
+
 /// Where the log is, and what is known of it.
 struct Sources<'a> {
     log: &'a Path,
@@ -150,7 +167,8 @@ fn write(
         account.take(&entry, &mut collector);
     }
     account.damaged(entries.damaged());
-    let summary = account.finish(Timestamp::now(), &mut collector);
+    let mut summary = account.finish(Timestamp::now(), &mut collector);
+    summary.warnings.extend(wanted.notes.clone());
     copy_log(&pack, sources.log, &summary)?;
     let found = checked(sources.copied, sources.trust)
         .map_err(|error| format!("the log can't be verified: {error}. Nothing was left behind"))?;

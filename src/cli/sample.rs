@@ -5,10 +5,10 @@ use jiff::Timestamp;
 
 use super::{
     Failure,
-    evidence::{Asked, entries, pretty},
+    evidence::{Asked, distrust, entries, pretty, warn},
 };
 use crate::period::{Account, Operation, Sample, Sampler, Summary};
-use crate::words::{either, many};
+use crate::words::{either, many, one_line};
 
 /// Arguments of `probity sample`.
 #[derive(Debug, Args)]
@@ -29,8 +29,11 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-/// Draws the sample and prints it.
-pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+/// Draws the sample and prints it. Returns whether the log is what it claims to be.
+pub(super) fn run(arguments: &Arguments) -> Result<bool, Failure> {
+    if arguments.count == 0 || arguments.seed.is_empty() {
+        return Err("a sample needs a --count above 0 and a --seed that is not empty".to_owned());
+    }
     let wanted = arguments.asked.wanted()?;
     let mut account = Account::new(wanted.frame);
     let mut sampler = Sampler::new(&arguments.control);
@@ -55,12 +58,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         ));
     }
     let sample = sampler.draw(&arguments.seed, arguments.count);
+    let distrust = distrust(&arguments.asked.log)?;
     if arguments.json {
         println!("{}", pretty(&sample)?);
     } else {
         print!("{}", text(&sample, &summary));
     }
-    Ok(())
+    warn(distrust.as_deref());
+    Ok(distrust.is_none())
 }
 
 fn text(sample: &Sample, summary: &Summary) -> String {
@@ -96,8 +101,8 @@ fn text(sample: &Sample, summary: &Summary) -> String {
             "{:>4} {} {} uid {} from {:.0}{left}, {}",
             rank + 1,
             &drawn.sha256[..12],
-            item.id,
-            item.subject.subject().uid,
+            one_line(&item.id),
+            one_line(&item.subject.subject().uid),
             item.joined,
             many(item.deviations, "deviation")
         ));

@@ -21,7 +21,7 @@ use crate::{
 /// Arguments of `probity verify`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Data folder, folder of one log, or a tar archive (also gzipped) of one.
+    /// Data folder, folder of one log, auditor pack, or a tar archive (also gzipped) of one.
     #[arg(required_unless_present = "proof")]
     log: Option<PathBuf>,
     /// A proof of one entry, as `probity prove` makes it, instead of a log.
@@ -44,7 +44,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let explain =
         |error: &dyn std::fmt::Display| format!("can't verify {}: {error}", log.display());
     let unpacked = unpacked(&log).map_err(|error| explain(&error))?;
-    let report = checked(unpacked.path(), &trust).map_err(|error| explain(&error))?;
+    let mut report = checked(unpacked.path(), &trust).map_err(|error| explain(&error))?;
+    report.remarks.extend_from_slice(unpacked.remarks());
     if arguments.json {
         let text = serde_json::to_string_pretty(&report).map_err(|error| explain(&error))?;
         println!("{text}");
@@ -64,14 +65,17 @@ pub(super) fn checked(log: &Path, trust: &Trust) -> Result<Report, LogError> {
 
 fn print(report: &Report) {
     for log in &report.logs {
-        println!("{}", log.origin);
-        println!(
-            "  entries {} to {}, root {}",
-            log.first,
-            log.size.saturating_sub(1),
-            log.root
-        );
-        println!("  signed with {}", log.key);
+        // One that can't be told by its head has nothing of this.
+        if !log.origin.is_empty() {
+            println!("{}", log.origin);
+            println!(
+                "  entries {} to {}, root {}",
+                log.first,
+                log.size.saturating_sub(1),
+                log.root
+            );
+            println!("  signed with {}", log.key);
+        }
         for remark in &log.remarks {
             println!("  note: {remark}");
         }
@@ -81,6 +85,9 @@ fn print(report: &Report) {
         if log.omitted > 0 {
             println!("  WRONG: and {} more", log.omitted);
         }
+    }
+    for remark in &report.remarks {
+        println!("note: {remark}");
     }
     list("Proved:", &report.proved);
     list("Not proved:", &report.not_proved);

@@ -1,19 +1,26 @@
 //! Values that are too large for an entry: files named by the SHA-256 of their content, so that the entry commits to them.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::error::{At, LogError};
+use super::plain;
 use super::storage::{self, Storage};
 
 /// Values with more canonical bytes than this become blobs.
 pub const MAX_INLINE: usize = 32 * 1024;
 
-const FOLDER: &str = "blobs";
+/// The folder below that of the log.
+pub(super) const FOLDER: &str = "blobs";
+
+/// What is said of a blob that is not there.
+pub(super) const MISSING: &str = "is missing";
+
+/// More bytes than a blob has: what retention carries of the largest cluster has a tenth of it.
+const MOST: u64 = 1 << 30;
 
 /// What stands in an entry for a value that is kept as a blob.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,9 +88,11 @@ impl BlobRef {
         if !is_digest(&self.blob) {
             return Err(problem("has a name that is no SHA-256"));
         }
-        let bytes = match fs::read(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Err(problem("is missing")),
-            result => result.at("read", &path)?,
+        let bytes = match plain::read(&path, MOST) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return Err(problem(MISSING)),
+            Err(LogError::Corrupt { .. }) => return Err(problem("is no file, or far too large")),
+            Err(error) => return Err(error),
         };
         if sha256_hex(&[&bytes]) != self.blob || bytes.len() as u64 != self.size {
             return Err(problem("has other content than was logged"));
@@ -111,7 +120,8 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     hex
 }
 
-fn is_digest(name: &str) -> bool {
+/// Whether a name is a SHA-256 in lower-case hex.
+pub(super) fn is_digest(name: &str) -> bool {
     name.len() == 64
         && name
             .bytes()

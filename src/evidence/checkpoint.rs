@@ -58,7 +58,7 @@ impl Checkpoint {
         if checkpoint.origin == key.name() {
             Ok(checkpoint)
         } else {
-            Err(NoteError::Malformed("it is of another log than the key"))
+            Err(NoteError::Wrong("it is of another log than the key"))
         }
     }
 

@@ -9,12 +9,16 @@ use tar::{Builder, Header};
 
 use super::epochs;
 use super::error::{At, LogError};
+use super::plain;
 use super::sealed::CHECKPOINT;
 use super::{heads, raw};
 
 /// How often the end of a log is read again because a checkpoint was written meanwhile. One is written every ten seconds
 /// at most, and the end is read within one.
 const TRIES: usize = 5;
+
+/// More bytes than any file of a log has.
+const MOST: u64 = 1 << 30;
 
 /// A file of a log: its path in there, and its content.
 type Copied = (PathBuf, Vec<u8>);
@@ -132,11 +136,7 @@ fn below(log: &Path, folder: &Path) -> Result<Vec<PathBuf>, LogError> {
 
 /// The content of a file, unless it is gone.
 fn read(log: &Path, path: &Path) -> Result<Option<Vec<u8>>, LogError> {
-    let whole = log.join(path);
-    match fs::read(&whole) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        content => content.at("read", &whole).map(Some),
-    }
+    plain::read(&log.join(path), MOST)
 }
 
 #[cfg(test)]

@@ -21,16 +21,21 @@ pub enum LogError {
         source: io::Error,
     },
     /// Durable bytes have changed.
-    #[error(
-        "the evidence log is damaged: {} at byte {offset}: {reason}. Nothing was changed. Keep this volume, it is evidence; \
-         restore the file from a copy, or start with an empty folder, which begins a new log and records the gap", path.display()
-    )]
+    #[error("the evidence log is damaged: {} at byte {offset}: {reason}", path.display())]
     Corrupt {
         /// The damaged file.
         path: PathBuf,
         /// Where in the file.
         offset: u64,
         /// What is wrong there.
+        reason: String,
+    },
+    /// What was given is no log, and holds none.
+    #[error("{} {reason}", path.display())]
+    NoLog {
+        /// What was given.
+        path: PathBuf,
+        /// Why.
         reason: String,
     },
     /// Another process, or another writer in this one, has the log.
@@ -132,6 +137,7 @@ impl LogError {
         match self {
             Self::Io { .. } => "Io",
             Self::Corrupt { .. } => "Corrupt",
+            Self::NoLog { .. } => "NoLog",
             Self::Locked { .. } => "Locked",
             Self::Moving { .. } => "Moving",
             Self::Poisoned => "Poisoned",

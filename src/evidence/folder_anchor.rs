@@ -15,8 +15,9 @@ use super::checkpoint::Checkpoint;
 use super::error::{At, LogError};
 use super::heads::{self, Found};
 use super::note::Note;
+use super::plain;
 use super::publisher::Published;
-use super::sealed::{self, corrupt};
+use super::sealed::corrupt;
 
 /// Keeps a head, and a timestamp over it. Safe to repeat: the name says what is in the file.
 pub fn keep(
@@ -47,7 +48,7 @@ fn create(path: &Path, bytes: &[u8]) -> Result<(), LogError> {
 
 /// The file is there: an earlier attempt wrote it, or began to.
 fn again(path: &Path, bytes: &[u8]) -> Result<(), LogError> {
-    let found = sealed::read(path)?.unwrap_or_default();
+    let found = plain::read_named(path)?.unwrap_or_default();
     if found == bytes {
         return Ok(());
     }

@@ -14,6 +14,7 @@ use super::blob::sha256_hex;
 use super::checkpoint::Checkpoint;
 use super::error::{At, LogError};
 use super::note::Note;
+use super::plain;
 use super::publisher::Published;
 use super::sealed;
 use super::storage::{self, Disk, Storage};
@@ -74,20 +75,28 @@ pub(super) fn files(folder: &Path) -> Result<Vec<Found>, LogError> {
     let mut paths = Vec::new();
     for file in files {
         let path = file.at("list", folder)?.path();
-        if path.extension().is_some_and(|ending| ending == CHECKPOINT) {
+        let ending = path.extension();
+        if ending.is_some_and(|ending| ending == CHECKPOINT) && !plain::is_shadow(&path) {
             paths.push(path);
         }
     }
     paths.sort_unstable();
-    paths.iter().map(|path| read(path)).collect()
+    paths.iter().map(|path| found(path, sealed::read)).collect()
 }
 
-/// A head that is a file, with what is beside it.
+/// A head that is a file which somebody has named, with what is beside it.
 pub fn read(path: &Path) -> Result<Found, LogError> {
-    let note = sealed::read(path)?.unwrap_or_default();
+    found(path, plain::read_named)
+}
+
+fn found(
+    path: &Path,
+    read: fn(&Path) -> Result<Option<Vec<u8>>, LogError>,
+) -> Result<Found, LogError> {
+    let note = read(path)?.unwrap_or_default();
     Ok(Found {
         note: String::from_utf8_lossy(&note).into_owned(),
-        timestamp: sealed::read(&path.with_extension(TIMESTAMP))?,
+        timestamp: read(&path.with_extension(TIMESTAMP))?,
         path: path.to_owned(),
     })
 }

@@ -10,7 +10,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use super::error::{At, LogError};
 use super::note::Signer;
-use super::sealed;
+use super::plain;
 use super::storage::{Disk, Storage};
 
 const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
@@ -37,7 +37,7 @@ pub struct PrivateKey {
 impl PrivateKey {
     /// Reads the key in a file; `None` if there is no file.
     pub fn read(path: &Path) -> Result<Option<Self>, LogError> {
-        let Some(bytes) = sealed::read(path)? else {
+        let Some(bytes) = plain::read_named(path)? else {
             return Ok(None);
         };
         let key = parse(&String::from_utf8_lossy(&bytes)).ok_or_else(|| LogError::Key {

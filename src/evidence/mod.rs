@@ -32,6 +32,7 @@ pub mod key;
 pub mod merkle;
 pub mod note;
 pub mod pieces;
+mod plain;
 pub mod proof;
 mod prove;
 pub mod prune;

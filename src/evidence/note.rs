@@ -28,6 +28,9 @@ pub enum NoteError {
     /// It is not written as the specification says.
     #[error("this is no signed note: {0}")]
     Malformed(&'static str),
+    /// It is well written, and says something else than it should.
+    #[error("{0}")]
+    Wrong(&'static str),
     /// The key that was given has not signed it.
     #[error("it is not signed with the key {0}")]
     Unsigned(String),

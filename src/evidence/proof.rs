@@ -70,7 +70,7 @@ impl Proof {
         if self.leads_to(&checkpoint) {
             Ok(checkpoint)
         } else {
-            Err(NoteError::Malformed(
+            Err(NoteError::Wrong(
                 "the proof does not lead from this entry to the root of the checkpoint",
             ))
         }

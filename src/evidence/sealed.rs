@@ -4,15 +4,15 @@
 //! be served by any server holds them plain, under the path itself.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+use flate2::{Compression, write::GzEncoder};
 
-use super::error::{At, LogError};
+use super::error::LogError;
 use super::frame::MAX_ENTRY;
 use super::merkle::{Hash, Hashes, hashes_in_level};
+use super::plain;
 use super::tile::{self, BUNDLE, Of, Tile};
 
 /// The file of the latest checkpoint.
@@ -45,11 +45,11 @@ pub(super) fn decompress(bytes: &[u8], path: &Path) -> Result<Vec<u8>, LogError>
         return Err(corrupt(path, 0, reason));
     }
     let mut bundle = Vec::with_capacity(bytes.len() * 8);
-    let mut decoder = GzDecoder::new(bytes);
+    let mut decoder = flate2::bufread::GzDecoder::new(bytes);
     (&mut decoder)
         .take(MAX_BUNDLE + 1)
         .read_to_end(&mut bundle)
-        .map_err(|error| corrupt(path, 0, format!("it is no gzip file: {error}")))?;
+        .map_err(|error| corrupt(path, 0, format!("what it holds can't be unpacked: {error}")))?;
     if !decoder.get_ref().is_empty() {
         let reason = "something follows the compressed entries".to_owned();
         return Err(corrupt(path, 0, reason));
@@ -69,12 +69,9 @@ pub(super) fn corrupt(path: &Path, offset: u64, reason: String) -> LogError {
     }
 }
 
-/// The content of a file; `None` if there is none.
+/// The content of a file of a log; `None` if there is none. No tile, bundle or checkpoint is larger than a bundle can be.
 pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, LogError> {
-    match fs::read(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        result => result.at("read", path).map(Some),
-    }
+    plain::read(path, MAX_BUNDLE)
 }
 
 /// A bundle that was read, and from which file.

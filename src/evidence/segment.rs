@@ -7,9 +7,13 @@ use std::path::{Path, PathBuf};
 
 use super::error::{At, LogError};
 use super::frame::{self, Decoded, MAX_FRAME, Tail};
+use super::plain;
 
 /// The folder of segments inside that of the log.
 pub(super) const WAL: &str = "wal";
+
+/// More bytes than a segment has, with what is laid out ahead.
+const MOST: u64 = 128 << 20;
 
 /// How much is read at a time.
 const CHUNK: usize = 256 * 1024;
@@ -28,7 +32,8 @@ pub(super) fn list(dir: &Path) -> Result<Vec<(u64, PathBuf)>, LogError> {
     let mut segments = Vec::new();
     for file in fs::read_dir(&wal).at("list", &wal)? {
         let path = file.at("list", &wal)?.path();
-        if path.extension().is_none_or(|extension| extension != "log") {
+        let extension = path.extension();
+        if extension.is_none_or(|extension| extension != "log") || plain::is_shadow(&path) {
             continue;
         }
         let stem = path
@@ -231,7 +236,9 @@ struct SegmentFile {
 
 impl SegmentFile {
     fn open(path: &Path, offset: u64) -> Result<Self, LogError> {
-        let mut file = File::open(path).at("open", path)?;
+        let Some(mut file) = plain::open(path, MOST)? else {
+            return Err(std::io::ErrorKind::NotFound.into()).at("open", path);
+        };
         file.seek(SeekFrom::Start(offset)).at("read", path)?;
         Ok(Self {
             path: path.to_owned(),

@@ -62,6 +62,8 @@ pub struct Account {
     pub(super) damaged: Vec<String>,
     /// Whether the last thing that the operator said was that it stops.
     stopped: bool,
+    /// Whether anybody has led so far.
+    led: bool,
     whole: BTreeMap<usize, super::numbers::Tally>,
 }
 
@@ -90,6 +92,7 @@ impl Account {
             excluded: BTreeMap::new(),
             damaged: Vec::new(),
             stopped: false,
+            led: false,
             whole: BTreeMap::new(),
         }
     }
@@ -266,7 +269,9 @@ impl Account {
     fn term(&mut self, last: Option<Timestamp>, moment: Moment) {
         self.tracks.iter_mut().for_each(|track| track.watch.cut());
         let Some(from) = last else { return };
-        let why = if self.stopped {
+        let why = if !std::mem::replace(&mut self.led, true) {
+            "before the first heartbeat: the log had begun, and nobody led yet"
+        } else if self.stopped {
             "nobody led after a stop in good order"
         } else {
             "nobody led: the operator had ended without a word, or another replica led"

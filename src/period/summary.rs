@@ -181,6 +181,11 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Whether nothing of it lies before the time until which was judged: it has not begun, or the log ends before it.
+    pub fn is_ahead(&self) -> bool {
+        self.until <= self.period.from
+    }
+
     /// Why there is nothing to report.
     pub(super) fn nothing(&self) -> String {
         nothing(&self.period)
@@ -221,7 +226,13 @@ impl Account {
         for track in &mut self.tracks {
             track.finish(sink);
         }
-        let warnings = self.warnings(over);
+        let mut warnings = self.warnings(over);
+        if now < from {
+            let not_begun = format!(
+                "the period has not begun, it starts at {from}: nothing of it can be judged yet"
+            );
+            warnings = vec![not_begun];
+        }
         Summary {
             until,
             over,

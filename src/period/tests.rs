@@ -56,6 +56,53 @@ fn what_retention_has_removed_is_counted_though_some_of_it_is_carried() {
     assert_eq!(summary.log.removed, 512);
 }
 
+/// An account of a day of which the log says this.
+fn account_of(day: &str, said: Vec<(i64, Body)>) -> Account {
+    let mut account = Account::new(Frame::new("day", day, day, "UTC").unwrap());
+    for entry in log(said) {
+        account.take(&entry, &mut Kept::default());
+    }
+    account
+}
+
+fn stop() -> Body {
+    let reason = "SIGTERM".into();
+    body::Stop { reason }.into()
+}
+
+#[test]
+fn a_period_that_has_not_begun_is_not_judged() {
+    let account = account_of("2030-01-01", vec![(0, stop())]);
+    let summary = account.finish(minute(60), &mut Kept::default());
+    assert!(summary.is_ahead());
+    assert_eq!(summary.warnings.len(), 1);
+    assert!(summary.warnings[0].contains("has not begun"));
+    let account = account_of("2026-03-01", vec![(0, stop()), (9, stop())]);
+    let summary = account.finish(minute(60), &mut Kept::default());
+    assert!(!summary.is_ahead() && !summary.warnings.join("").contains("not begun"));
+}
+
+#[test]
+fn nobody_is_said_to_have_led_before_the_first_term() {
+    let term = |epoch| -> Body {
+        body::Term {
+            holder: "probity-0".into(),
+            epoch,
+            predecessor: None,
+        }
+        .into()
+    };
+    let said = vec![(0, stop()), (2, term(1)), (9, term(2))];
+    let account = account_of("2026-03-01", said);
+    let why: Vec<&str> = account
+        .interruptions
+        .iter()
+        .map(|cause| cause.why.as_str())
+        .collect();
+    assert!(why[0].starts_with("before the first heartbeat"), "{why:?}");
+    assert!(why[1].contains("had ended without a word"), "{why:?}");
+}
+
 /// Keeps all that it is given.
 #[derive(Debug, Default)]
 struct Kept {

@@ -157,6 +157,7 @@ fn index(summary: &Summary, facts: &Facts) -> Value {
         "period": summary.period,
         "until": time(summary.until),
         "over": summary.over,
+        "ahead": summary.is_ahead(),
         "warnings": summary.warnings,
         "controls": summary.controls.iter().map(line).collect::<Vec<_>>(),
         "any_due": summary.controls.iter().any(|operation| !operation.due.is_empty()),
@@ -334,8 +335,7 @@ fn duration(time: SignedDuration) -> String {
 /// A text from the cluster, of a length and kind that a page can bear.
 fn readable(text: &str) -> String {
     const LONGEST: usize = 2000;
-    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let hidden = |c: char| turns(c) || (c.is_control() && c != '\n');
+    let hidden = |c: char| crate::words::is_hidden(c) && c != '\n';
     let mut short: String = text
         .chars()
         .take(LONGEST)

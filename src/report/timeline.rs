@@ -117,9 +117,12 @@ impl Timeline {
             end
         );
         let bars = [
+            // What was not observed is not known to have held: nothing of it may look as if it had.
+            ("gap", &self.gaps, 8, 24),
             ("excepted", &self.excepted, 8, 12),
             ("unknown", &self.unknown, 8, 24),
             ("failing", &self.failing, 8, 24),
+            // Of what fails meanwhile, the lower half says that nobody looked.
             ("gap", &self.gaps, 20, 12),
         ];
         for (class, changes, y, height) in bars {
@@ -220,6 +223,11 @@ mod tests {
         assert!(
             svg.contains("class=\"gap\" x=\"200\" y=\"20\" width=\"100\""),
             "{svg}"
+        );
+        let whole = "class=\"gap\" x=\"200\" y=\"8\" width=\"100\" height=\"24\"";
+        assert!(
+            svg.contains(whole),
+            "nothing of what nobody looked at is green: {svg}"
         );
     }
 }

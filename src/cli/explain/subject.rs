@@ -14,6 +14,7 @@ use crate::{
     generate,
     inventory::Kind,
     verdict::Outcome,
+    words::one_line,
 };
 
 /// What kubectl abbreviates.
@@ -152,7 +153,7 @@ fn told(engine: &Engine, asked: &Asked, all: bool, style: Style) -> Option<Strin
     }
     let (first, at) = verdicts.first()?;
     let (subject, _) = first.subjects.get(*at)?;
-    let mut text = format!("{}\n", style.bold(&subject.to_string()));
+    let mut text = format!("{}\n", style.bold(&one_line(&subject.to_string())));
     verdicts.sort_by_key(|(findings, at)| {
         let outcome = findings.subjects[*at].1.outcome;
         let order = [
@@ -196,7 +197,9 @@ fn verdict_text(
     let word = style.outcome(outcome, &format!("{:<13}", outcome.as_str().to_uppercase()));
     let mut text = format!("\n{word} {} (policy {})\n", info.id, findings.policy);
     let quiet = matches!(outcome, Outcome::Pass | Outcome::NotApplicable);
-    let mut say = |what: &str, indent: &str| text.push_str(&wrap(what, style.width, indent));
+    let mut say = |what: &str, indent: &str| {
+        text.push_str(&wrap(&one_line(what), style.width, indent));
+    };
     if quiet && !all {
         say(&verdict.message, "  ");
         return text;

@@ -11,7 +11,7 @@ use crate::{
     controls::Family,
     criteria::CRITERIA,
     verdict::{Counts, Outcome},
-    words::many,
+    words::{many, one_line},
 };
 
 /// Subjects listed per control, unless all are asked for.
@@ -132,7 +132,7 @@ impl Table {
             {
                 let line = format!("? {} {}", many(unknown.len(), "subject"), first.reason);
                 self.coloured(Outcome::Unknown, &line);
-                self.wrapped(&first.message, "            ");
+                self.wrapped(&one_line(&first.message), "            ");
             }
             unknown => self.findings(unknown),
         }
@@ -165,8 +165,8 @@ impl Table {
         if let Some(place) = &finding.place {
             let _ = write!(line, " ({place})");
         }
-        self.coloured(finding.outcome, &line);
-        self.wrapped(&finding.message, "            ");
+        self.coloured(finding.outcome, &one_line(&line));
+        self.wrapped(&one_line(&finding.message), "            ");
     }
 
     fn foot(&mut self, report: &Report) {

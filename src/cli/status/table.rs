@@ -8,7 +8,7 @@ use super::{ControlView, CriterionView, PolicyView, ViolationView};
 use crate::{
     cli::output::{age::age, style::Style, wrap::wrap},
     verdict::Outcome,
-    words::{either, many},
+    words::{either, many, one_line},
 };
 
 /// The policies, one below the other.
@@ -131,9 +131,14 @@ fn violation(text: &mut String, violation: &ViolationView, now: Timestamp, style
         "{sign} {} {name} {}{since}",
         violation.kind, violation.reason
     );
+    let line = one_line(&line);
     for line in wrap(&line, style.width, "          ").lines() {
         text.push_str(&style.outcome(violation.outcome, line));
         text.push('\n');
     }
-    text.push_str(&wrap(&violation.message, style.width, "            "));
+    text.push_str(&wrap(
+        &one_line(&violation.message),
+        style.width,
+        "            ",
+    ));
 }

@@ -1,18 +1,24 @@
-//! A log that comes as an archive.
+//! A log that comes as an archive, or with other things around it.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
-use tar::Archive;
+use tar::{Archive, EntryType};
 
+use crate::evidence::epochs::EPOCHS;
 use crate::evidence::error::{At, LogError};
-use crate::evidence::sealed::corrupt;
+use crate::evidence::plain;
 
-/// A folder, or what an archive was unpacked to, which goes with this.
+/// How deep below what was given a log is looked for.
+const DEPTH: usize = 4;
+
+/// A folder with logs, or what an archive was unpacked to, which goes with this.
+#[derive(Debug)]
 pub struct Unpacked {
     path: PathBuf,
+    remarks: Vec<String>,
     _folder: Option<tempfile::TempDir>,
 }
 
@@ -21,16 +27,36 @@ impl Unpacked {
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    /// What should be known of how it was found: where, and what of an archive was left out.
+    pub fn remarks(&self) -> &[String] {
+        &self.remarks
+    }
 }
 
-/// Unpacks an archive, gzipped or not; a folder stays where it is. If all of an archive is in one folder, that is the log.
+/// Unpacks an archive, gzipped or not; a folder stays where it is. The log is looked for in what is given, so that a whole
+/// pack can be given too.
 pub fn unpacked(path: &Path) -> Result<Unpacked, LogError> {
-    if !path.is_file() {
-        return Ok(Unpacked {
-            path: path.to_owned(),
-            _folder: None,
-        });
+    if path.is_file() {
+        return of_archive(path);
     }
+    if !path.is_dir() {
+        fs::read_dir(path).at("read", path)?;
+    }
+    let found = find(path, path)?;
+    let remarks = if found == path {
+        Vec::new()
+    } else {
+        vec![format!("the log was found in {}", found.display())]
+    };
+    Ok(Unpacked {
+        path: found,
+        remarks,
+        _folder: None,
+    })
+}
+
+fn of_archive(path: &Path) -> Result<Unpacked, LogError> {
     let mut magic = [0; 2];
     let read = File::open(path)
         .and_then(|mut file| file.read(&mut magic))
@@ -42,20 +68,102 @@ pub fn unpacked(path: &Path) -> Result<Unpacked, LogError> {
         Box::new(file)
     };
     let folder = tempfile::tempdir().at("make a folder to unpack", path)?;
-    // Paths that lead out of the folder are skipped by the library.
-    Archive::new(content)
-        .unpack(folder.path())
-        .map_err(|error| corrupt(path, 0, format!("this is no tar archive of a log: {error}")))?;
-    let mut inside: Vec<PathBuf> = std::fs::read_dir(folder.path())
-        .at("list", folder.path())?
-        .filter_map(|file| file.ok().map(|file| file.path()))
-        .collect();
-    let only = (inside.len() == 1).then(|| inside.remove(0));
-    let path = only
-        .filter(|only| only.is_dir() && !only.ends_with("epochs"))
-        .unwrap_or_else(|| folder.path().to_owned());
+    let skipped = unpack(content, folder.path()).map_err(|error| LogError::NoLog {
+        path: path.to_owned(),
+        reason: format!("is no tar archive of a log that can be read to its end: {error}"),
+    })?;
+    let mut remarks = Vec::new();
+    if !skipped.is_empty() {
+        let more = skipped.len().saturating_sub(5);
+        let more = if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
+        };
+        let named: Vec<&str> = skipped.iter().take(5).map(String::as_str).collect();
+        remarks.push(format!(
+            "these members of the archive are links, devices or lead out of it, and were not unpacked: {}{more}",
+            named.join(", ")
+        ));
+    }
     Ok(Unpacked {
-        path,
+        path: find(folder.path(), path)?,
+        remarks,
         _folder: Some(folder),
     })
+}
+
+/// Unpacks files and folders; returns which members were skipped.
+fn unpack(content: impl Read, to: &Path) -> std::io::Result<Vec<String>> {
+    let mut skipped = Vec::new();
+    for member in Archive::new(content).entries()? {
+        let mut member = member?;
+        let name = member.path()?.display().to_string();
+        let kind = member.header().entry_type();
+        if kind == EntryType::XGlobalHeader {
+            continue;
+        }
+        let is_plain = kind.is_file() || kind.is_dir() || kind == EntryType::GNUSparse;
+        // Paths that lead out of the folder are skipped by the library.
+        if !is_plain || !member.unpack_in(to)? {
+            skipped.push(name);
+        }
+    }
+    Ok(skipped)
+}
+
+/// The one folder with logs in `folder` or below it. Of `given` is spoken.
+fn find(folder: &Path, given: &Path) -> Result<PathBuf, LogError> {
+    let no_log = |reason: String| LogError::NoLog {
+        path: given.to_owned(),
+        reason,
+    };
+    if folder.join(EPOCHS).is_dir() || super::is_log(folder) {
+        return Ok(folder.to_owned());
+    }
+    // Of a data folder, the folder of logs was named.
+    if folder.ends_with(EPOCHS)
+        && let Some(data) = folder.canonicalize().ok().and_then(|whole| {
+            let data = whole.parent()?;
+            Some(data.to_owned())
+        })
+    {
+        return Ok(data);
+    }
+    let mut level = vec![folder.to_owned()];
+    for _ in 0..DEPTH {
+        level = level.iter().flat_map(|folder| inside(folder)).collect();
+        let mut logs = level.iter().filter(|folder| {
+            let is_copy = folder.join("tile").is_dir()
+                && (folder.join("checkpoint").exists() || folder.join("checkpoints").is_dir());
+            folder.join(EPOCHS).is_dir() || is_copy
+        });
+        match (logs.next(), logs.next()) {
+            (Some(one), None) => return Ok(one.clone()),
+            (None, _) => {}
+            (Some(one), Some(other)) => {
+                let [one, other] =
+                    [one, other].map(|log| log.strip_prefix(folder).unwrap_or(log).display());
+                return Err(no_log(format!(
+                    "holds several evidence logs, such as {one} and {other}: name one of them"
+                )));
+            }
+        }
+    }
+    Err(no_log(
+        "holds no evidence log: name the data folder of Probity, a pack, or an archive of one of them".to_owned(),
+    ))
+}
+
+/// Folders in a folder, but for links and what is hidden. What can't be listed holds none that could be checked.
+fn inside(folder: &Path) -> Vec<PathBuf> {
+    let listed = fs::read_dir(folder).into_iter().flatten();
+    let mut folders: Vec<PathBuf> = listed
+        .filter_map(Result::ok)
+        .filter(|file| file.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|file| file.path())
+        .filter(|path| !plain::is_shadow(path))
+        .collect();
+    folders.sort_unstable();
+    folders
 }

@@ -8,6 +8,7 @@ use super::bundles::{Checked, Span, below};
 use super::facts::{self, Fact};
 use super::heads::Heads;
 use super::story::{Oddity, Story};
+use super::strays;
 use super::{LogReport, Problem, Trust};
 use crate::evidence::blob::BlobRef;
 use crate::evidence::body::{Anchored, Epoch, KeyChange, Pruned};
@@ -90,6 +91,7 @@ pub(super) fn verify(
     log.compare_edge()?;
     log.segments_of_now()?;
     log.first_entry(&key, before);
+    strays::look(dir, data, &mut log.report)?;
     Ok(log.finish())
 }
 
@@ -411,10 +413,18 @@ impl Log<'_> {
 
     /// Checks what the first entry says of this log and of the one before.
     fn first_entry(&mut self, key: &VerifierKey, before: Option<&LogReport>) {
-        let Ok(Some(epoch)) = epochs::first_entry(self.dir) else {
-            let what = "the log does not begin with the entry that names it".to_owned();
-            self.problem(Some(0), self.dir, what);
-            return;
+        let epoch = match epochs::first_entry(self.dir) {
+            Ok(Some(epoch)) => epoch,
+            // Whether it begins so can't be known, and not what is wrong.
+            Err(error) if error.is_damage() => {
+                self.report.add_error(&error, self.data);
+                return;
+            }
+            Ok(None) | Err(_) => {
+                let what = "the log does not begin with the entry that names it".to_owned();
+                self.problem(Some(0), self.dir, what);
+                return;
+            }
         };
         if epoch.origin != key.name() {
             let what = format!(

@@ -16,6 +16,7 @@ mod heads;
 mod log;
 mod report;
 mod story;
+mod strays;
 
 use std::path::Path;
 
@@ -57,6 +58,9 @@ pub fn verify(
 ) -> Result<Report, LogError> {
     let mut report = Report::default();
     let logs = epochs::list(data)?;
+    if logs.is_empty() {
+        report.logs.push(LogReport::none());
+    }
     // A log that is whole may name the key of the next one.
     let mut known = trust.clone();
     for (at, dir) in logs.iter().enumerate() {
@@ -73,6 +77,22 @@ pub fn verify(
     report.compare_missing(trust);
     report.conclude(trust);
     Ok(report)
+}
+
+/// What a log consists of, by one of which its folder is known.
+const PARTS: [&str; 5] = [
+    "wal",
+    "tile",
+    "checkpoint",
+    "checkpoints",
+    "checkpoints.jsonl",
+];
+
+/// Whether a folder is that of a log.
+fn is_log(dir: &Path) -> bool {
+    PARTS
+        .iter()
+        .any(|part| dir.join(part).symlink_metadata().is_ok())
 }
 
 /// The blobs to which the entry at a position refers. An error says what is wrong with the entry.

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Trust;
+use crate::evidence::epochs;
 use crate::evidence::error::LogError;
 use crate::evidence::note::VerifierKey;
 
@@ -100,10 +101,28 @@ pub struct LogReport {
 impl LogReport {
     /// Adds a problem.
     pub(super) fn add(&mut self, problem: Problem) {
+        // Several checks read the same file.
+        if self.problems.contains(&problem) {
+            return;
+        }
         if self.problems.len() < 100 {
             self.problems.push(problem);
         } else {
             self.omitted += 1;
+        }
+    }
+
+    /// What is said of a data folder without any log.
+    pub(super) fn none() -> Self {
+        let problem = Problem {
+            entry: None,
+            file: PathBuf::from(epochs::EPOCHS),
+            byte: None,
+            what: "this folder holds no log: none was begun, or they were removed".to_owned(),
+        };
+        Self {
+            problems: vec![problem],
+            ..Self::default()
         }
     }
 
@@ -126,7 +145,11 @@ impl LogReport {
                 path,
                 offset,
                 reason,
-            } => (path.clone(), Some(*offset), reason.clone()),
+            } => (
+                path.clone(),
+                (*offset > 0).then_some(*offset),
+                reason.clone(),
+            ),
             LogError::Blob { name, path, reason } => {
                 (path.clone(), None, format!("the blob {name} {reason}"))
             }
@@ -154,6 +177,9 @@ pub struct Report {
     pub proved: Vec<String>,
     /// What is not.
     pub not_proved: Vec<String>,
+    /// What should be known of how the log was given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
 }
 
 impl Report {

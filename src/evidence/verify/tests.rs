@@ -19,6 +19,7 @@ mod keys;
 mod live;
 mod proofs;
 mod pruned;
+mod strays;
 
 const IDENTITY: Identity<'_> = Identity {
     cluster: "c-1",
