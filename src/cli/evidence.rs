@@ -257,7 +257,7 @@ fn unreadable(folder: &Path, error: &dyn std::fmt::Display) -> Failure {
 pub(super) fn entries(log: &Path) -> Result<Entries, Failure> {
     if !log.is_dir() {
         return Err(format!(
-            "{} is no folder: name the folder of an evidence log",
+            "{} is no folder: name the folder of an evidence log (unpack an archive first: tar -xf)",
             log.display()
         ));
     }

@@ -14,7 +14,7 @@ use super::{
 use crate::evidence::{
     Body, Entry, Reader,
     body::{ObjectChange, SubjectRef},
-    copy,
+    copy, epochs,
 };
 use crate::words::{many, one_line};
 
@@ -87,12 +87,18 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool, Failure> {
         _ => {}
     }
     drop(out);
-    if arguments.from.is_some() {
+    if arguments.from.is_some() || is_unpublished(&arguments.data_dir) {
         return Ok(true);
     }
     let distrust = distrust(&arguments.data_dir)?;
     warn(distrust.as_deref());
     Ok(distrust.is_none())
+}
+
+/// Whether there is no log yet, or one that is just being begun: it has nothing by which it could be checked.
+fn is_unpublished(data: &Path) -> bool {
+    let latest = epochs::list(data).ok().and_then(|mut logs| logs.pop());
+    latest.is_none_or(|dir| !dir.join("tile").exists() && !dir.join("checkpoint").exists())
 }
 
 /// Writes a copy of the logs to standard output.

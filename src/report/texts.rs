@@ -49,7 +49,7 @@ pub(super) fn readme(summary: &Summary, facts: &Facts) -> String {
     let verified = if facts.verified.whole {
         "The log in it was verified; index.html says what that proves."
     } else {
-        "THE LOG IN IT DOES NOT VERIFY; index.html says what is wrong."
+        "THE LOG IN IT DOES NOT VERIFY; \"The log: what is proved\" in index.html says what is wrong."
     };
     format!(
         "Results of management's automated evaluation
