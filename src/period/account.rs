@@ -268,8 +268,9 @@ impl Account {
 
     fn term(&mut self, last: Option<Timestamp>, moment: Moment) {
         self.tracks.iter_mut().for_each(|track| track.watch.cut());
+        let is_first = !std::mem::replace(&mut self.led, true);
         let Some(from) = last else { return };
-        let why = if !std::mem::replace(&mut self.led, true) {
+        let why = if is_first {
             "before the first heartbeat: the log had begun, and nobody led yet"
         } else if self.stopped {
             "nobody led after a stop in good order"

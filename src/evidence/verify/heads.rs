@@ -68,7 +68,13 @@ impl<'a> Heads<'a> {
                 }),
             }
         }
-        let own = heads::list(dir)?;
+        let own = match heads::list(dir) {
+            Err(error) if error.is_damage() => {
+                report.add_error(&error, data);
+                Vec::new()
+            }
+            own => own?,
+        };
         let files = own.iter().map(|found| (below(data, &found.path), found));
         let elsewhere = trust.files.iter().map(|found| (found.path.clone(), found));
         for (path, found) in files.chain(elsewhere) {

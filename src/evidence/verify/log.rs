@@ -114,7 +114,13 @@ fn open_head(
     trust: &Trust,
     report: &mut LogReport,
 ) -> Result<Option<(Checkpoint, VerifierKey)>, LogError> {
-    let found = heads::latest(dir)?;
+    let found = match heads::latest(dir) {
+        Err(error) if error.is_damage() => {
+            report.add_error(&error, data);
+            return Ok(None);
+        }
+        found => found?,
+    };
     let path = found
         .as_ref()
         .map_or_else(|| dir.join(CHECKPOINT), |(path, _)| path.clone());
@@ -327,6 +333,10 @@ impl Log<'_> {
                 Err(error) if error.is_missing_file() && races < MOST_RACES => {
                     races += 1;
                     self.report.unsigned = 0;
+                }
+                Err(error) if error.is_damage() => {
+                    self.report.add_error(&error, self.data);
+                    return Ok(());
                 }
                 result => return result,
             }
