@@ -76,19 +76,21 @@ impl Strays<'_> {
             if path.is_dir() && !path.is_symlink() {
                 self.folder(&path)?;
             } else {
-                self.file(&path)?;
+                self.file(&path);
             }
         }
         Ok(())
     }
 
-    fn file(&mut self, path: &Path) -> Result<(), LogError> {
+    fn file(&mut self, path: &Path) {
         let inside = path.strip_prefix(self.dir).unwrap_or(path);
         let parts: Vec<_> = inside.iter().map(|part| part.to_string_lossy()).collect();
         let parts: Vec<&str> = parts.iter().map(AsRef::as_ref).collect();
         let is_own = match parts.as_slice() {
             [name] => [CHECKPOINT, history::FILE, PRUNED, "lock"].contains(name),
-            [WAL, name] => name.ends_with(".log") && !plain::is_shadow(path),
+            [WAL, _] => {
+                path.extension().is_some_and(|ending| ending == "log") && !plain::is_shadow(path)
+            }
             [blob::FOLDER, name] if blob::is_digest(name) => {
                 self.blob(path, name);
                 true
@@ -101,7 +103,7 @@ impl Strays<'_> {
                     Some(ending) => format!("{}.gz", ending.display()),
                     None => "gz".to_owned(),
                 });
-                if !path.extension().is_some_and(|ending| ending == "gz") && packed.exists() {
+                if path.extension().is_none_or(|ending| ending != "gz") && packed.exists() {
                     self.doubles.push(inside.display().to_string());
                 }
                 is_tile(rest)
@@ -112,7 +114,6 @@ impl Strays<'_> {
         if !is_own {
             self.foreign.push(inside.display().to_string());
         }
-        Ok(())
     }
 
     /// Whoever looks for a blob by its name must find what was logged, also where no entry that is left refers to it.
