@@ -45,6 +45,8 @@ pub struct Memory {
     latched: BTreeMap<(Sym, String), Option<String>>,
     releases: BTreeMap<Sym, Option<String>>,
     intents: BTreeMap<u64, SubjectRef>,
+    /// The newest intent's id; 0 before the first.
+    pub(super) last_intent: u64,
     truces: Vec<(SubjectRef, Timestamp)>,
     /// The last restore drill of each namespace: when it ended, and what happened.
     drills: BTreeMap<Sym, (Timestamp, String)>,
@@ -115,6 +117,7 @@ impl Memory {
                 }
             }
             Body::Intent(said) => {
+                self.last_intent = self.last_intent.max(said.id);
                 self.intents.insert(said.id, said.target);
             }
             Body::Outcome(said) => {

@@ -168,6 +168,7 @@ impl Engine {
         memory.people.recalled(config.exceptions.unapproved);
         Self {
             config,
+            last_action: memory.last_intent,
             memory,
             inventory: Inventory::default(),
             analyses: Analyses::default(),
@@ -196,7 +197,6 @@ impl Engine {
             said_at: None,
             scopes_changed: false,
             log: Ok(()),
-            last_action: 0,
             heartbeat_at: HEARTBEAT,
             beat_at: None,
             full_pass_at: FULL_PASS,
@@ -480,7 +480,7 @@ impl Engine {
         });
     }
 
-    /// Ids grow over restarts: they begin with the time.
+    /// Ids grow over restarts and when the clock is set back: they begin with the time, and follow the log's last.
     fn next_action_id(&mut self, now: Now) -> u64 {
         let millis = u64::try_from(now.wall.as_millisecond()).unwrap_or_default();
         self.last_action = (self.last_action + 1).max(millis * 1000);
