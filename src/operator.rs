@@ -462,12 +462,17 @@ impl Operator {
                 self.measure_policies(now);
             }
             let inventory = self.engine.inventory();
-            let listed = needed.iter().all(|kind| {
-                *inventory.freshness.of(*kind) != Availability::Listing
-                    && *inventory.freshness.of(*kind) != Availability::Unwatched
+            let unread = needed.iter().filter(|kind| {
+                let availability = inventory.freshness.of(**kind);
+                matches!(
+                    availability,
+                    Availability::Listing | Availability::Unwatched
+                )
             });
+            let unread = unread.map(|kind| kind.info().plural.to_owned());
+            let policies = (!self.feeds.is_synced(OwnKind::Policy)).then(|| "policies".to_owned());
             self.health
-                .set_ready(self.feeds.is_synced(OwnKind::Policy) && listed);
+                .set_unread(policies.into_iter().chain(unread).collect());
         }
         self.health.turned();
     }

@@ -147,8 +147,14 @@ mod tests {
         let serving = tokio::spawn(crate::server::serve(listener, metrics, health.clone()));
         let wait = Duration::from_millis(300);
         let refused = ready(&address, wait).await.unwrap_err();
-        assert!(refused.contains("not been read completely"), "{refused}");
-        health.set_ready(true);
+        assert!(
+            refused.contains("not read completely yet: policies;"),
+            "{refused}"
+        );
+        health.set_unread(vec!["pods".to_owned(), "services".to_owned()]);
+        let refused = ready(&address, wait).await.unwrap_err();
+        assert!(refused.contains("yet: pods, services;"), "{refused}");
+        health.set_unread(Vec::new());
         ready(&address, Duration::from_secs(10)).await.unwrap();
         serving.abort();
         let gone = ready("127.0.0.1:1", wait).await.unwrap_err();

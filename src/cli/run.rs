@@ -27,7 +27,7 @@ use crate::{
         anchors::{self, Places},
         client::{CallError, Connection, deadline, within},
         guardrails::ReleaseManifest,
-        lease::{LeaseConfig, LeaseTiming, campaign},
+        lease::{LeaseConfig, LeaseTiming, campaign, no_namesake},
     },
     engine::{Config, Engine, ExceptionBounds, Memory, OWNER_LABEL},
     evidence::{
@@ -95,7 +95,8 @@ pub(super) struct Arguments {
         long,
         value_name = "NAME",
         env = "POD_NAME",
-        default_value = "probity-0"
+        default_value = "probity-0",
+        value_parser = replica
     )]
     replica: String,
     /// Address of /metrics, /livez and /readyz.
@@ -158,20 +159,28 @@ pub(super) struct Arguments {
     log_format: LogFormat,
 }
 
+/// Objects in the cluster are called by it.
+fn replica(name: &str) -> Result<String, String> {
+    let inner = |character: char| matches!(character, 'a'..='z' | '0'..='9' | '-' | '.');
+    let edges = |character: char| matches!(character, 'a'..='z' | '0'..='9');
+    if name.len() <= 63
+        && name.starts_with(edges)
+        && name.ends_with(edges)
+        && name.chars().all(inner)
+    {
+        return Ok(name.to_owned());
+    }
+    Err("write up to 63 of a-z, 0-9, - and ., as in the name of a pod".to_owned())
+}
+
 /// The lease by which one replica leads.
-fn lease_config(
-    namespace: &str,
-    replica: &str,
-    timing: LeaseTiming,
-    memory: &Memory,
-) -> LeaseConfig {
+fn lease_config(namespace: &str, replica: &str, timing: LeaseTiming) -> LeaseConfig {
     LeaseConfig {
         namespace: namespace.to_owned(),
         name: "probity".to_owned(),
         replica: replica.to_owned(),
         timing,
-        // Terms of one log rise, also where the lease was deleted.
-        first_term: memory.epoch().map_or(0, |epoch| epoch + 1),
+        first_term: 0,
     }
 }
 
@@ -195,6 +204,10 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         .unwrap_or_else(|| connection.namespace.clone());
     tracing::info!(server = version.git_version, namespace, "Connected");
     let cluster = cluster_uid(&connection).await?;
+    let mut lease = lease_config(&namespace, &arguments.replica, timing);
+    no_namesake(connection.client.clone(), &lease)
+        .await
+        .map_err(|error| error.to_string())?;
     let places = arguments.anchoring.places(&namespace, &arguments.replica)?;
     let Opened {
         memory,
@@ -215,7 +228,8 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         data: arguments.data_dir.clone(),
         log: dir.clone(),
     });
-    let lease = lease_config(&namespace, &arguments.replica, timing, &memory);
+    // Terms of one log rise, also where the lease was deleted.
+    lease.first_term = memory.epoch().map_or(0, |epoch| epoch + 1);
     let indexing = Indexing {
         data: arguments.parquet.then_some(arguments.data_dir.clone()),
         bucket: anchoring.places.bucket.clone(),

@@ -5,8 +5,8 @@ pub mod log;
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -31,7 +31,7 @@ const LOOP_LIMIT: Duration = Duration::from_secs(30);
 pub struct Health {
     started: Instant,
     turned_millis: Arc<AtomicU64>,
-    ready: Arc<AtomicBool>,
+    unread: Arc<Mutex<Vec<String>>>,
 }
 
 impl Default for Health {
@@ -39,7 +39,7 @@ impl Default for Health {
         Self {
             started: Instant::now(),
             turned_millis: Arc::default(),
-            ready: Arc::default(),
+            unread: Arc::new(Mutex::new(vec!["policies".to_owned()])),
         }
     }
 }
@@ -51,9 +51,21 @@ impl Health {
         self.turned_millis.store(millis, Ordering::Relaxed);
     }
 
-    /// Notes whether policies and the kinds that they need have been read.
-    pub fn set_ready(&self, ready: bool) {
-        self.ready.store(ready, Ordering::Relaxed);
+    /// Notes what of policies and the kinds that they need has not been read yet: plural names. Where nothing is
+    /// left, it is ready.
+    pub fn set_unread(&self, unread: Vec<String>) {
+        *self.unread.lock().unwrap_or_else(PoisonError::into_inner) = unread;
+    }
+
+    /// What is not read yet, as a sentence.
+    fn unread(&self) -> Option<String> {
+        let unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+        (!unread.is_empty()).then(|| {
+            format!(
+                "not read completely yet: {}; the log says why, where something is wrong",
+                unread.join(", ")
+            )
+        })
     }
 
     fn is_live(&self) -> bool {
@@ -107,21 +119,17 @@ async fn scrape(State(shared): State<Shared>) -> Response {
 }
 
 async fn livez(State(shared): State<Shared>) -> Response {
-    answer(shared.health.is_live(), "the loop hangs")
+    let hangs = (!shared.health.is_live()).then(|| "the loop hangs".to_owned());
+    answer(hangs)
 }
 
 async fn readyz(State(shared): State<Shared>) -> Response {
-    let ready = shared.health.ready.load(Ordering::Relaxed);
-    answer(
-        ready,
-        "policies, or the kinds that they need, have not been read completely yet",
-    )
+    answer(shared.health.unread())
 }
 
-fn answer(good: bool, otherwise: &'static str) -> Response {
-    if good {
-        "ok".into_response()
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, otherwise).into_response()
+fn answer(wrong: Option<String>) -> Response {
+    match wrong {
+        None => "ok".into_response(),
+        Some(wrong) => (StatusCode::SERVICE_UNAVAILABLE, wrong).into_response(),
     }
 }
