@@ -49,6 +49,10 @@ fn refused() -> io::Error {
 }
 
 impl Canonical {
+    #[allow(
+        clippy::unnecessary_wraps,
+        reason = "it is what most methods of a formatter return"
+    )]
     fn text(&mut self, text: &[u8]) -> io::Result<()> {
         self.out.extend_from_slice(text);
         Ok(())
