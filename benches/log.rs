@@ -110,7 +110,12 @@ fn transition(number: u64) -> Record {
         to: Some(to),
         strength: Strength::Declared,
         reason: if failing { "RunsAsRoot" } else { "RunsAsUser" }.into(),
-        message: format!("container app of service-{workload} may run as root"),
+        // What passes has mostly nothing to say.
+        message: if failing {
+            format!("container app of service-{workload} may run as root")
+        } else {
+            String::new()
+        },
         severity: Severity::High,
         cause: Cause::Object,
         ended: (!failing).then_some(End::FixedByOthers),
