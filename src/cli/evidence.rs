@@ -10,7 +10,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::Failure;
+use super::{Failure, output::tell};
 use crate::{
     api::{AuditPeriod, AuditPeriodSpec},
     evidence::{Body, Entry, Reader, body::Content, epochs, words::Step},
@@ -102,7 +102,8 @@ fn from_file(path: &Path) -> Result<(String, AuditPeriodSpec), Failure> {
 /// The last spec of a period that the log knows. One that was deleted is still known.
 fn from_log(log: &Path, name: &str) -> Result<AuditPeriodSpec, Failure> {
     let mut found = None;
-    for entry in entries(log)? {
+    let mut entries = entries(log)?;
+    for entry in entries.by_ref() {
         if let Body::Period(said) = entry?.body
             && *said.name == *name
             && said.step != Step::Deleted
@@ -110,6 +111,7 @@ fn from_log(log: &Path, name: &str) -> Result<AuditPeriodSpec, Failure> {
             found = said.spec.or(found);
         }
     }
+    entries.warn();
     let Some(Content::Inline(spec)) = found else {
         return Err(format!(
             "{name} is no file, and the log in {} knows no AuditPeriod of this name: write one into a file and name that",
@@ -134,6 +136,15 @@ impl Entries {
     /// What could not be read, and is in none of the entries.
     pub(super) fn damaged(&self) -> &[String] {
         self.reader.damaged()
+    }
+
+    /// Says on standard error what could not be read: whoever reads no account would not hear of it.
+    pub(super) fn warn(&self) {
+        for damage in self.damaged() {
+            tell(&format!(
+                "a log is damaged, and nothing behind that place was read of it: {damage}"
+            ));
+        }
     }
 }
 

@@ -2,14 +2,14 @@
 //! the operator is ready, for `helm test`.
 
 use std::{
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{Ipv6Addr, SocketAddr},
     time::Duration,
 };
 
 use clap::{Args, Subcommand};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     signal::unix::{SignalKind, signal},
 };
 
@@ -58,12 +58,8 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
 }
 
 async fn listen(port: u16) -> Result<(), Failure> {
-    // Where IPv6 is switched off, its socket can't be bound.
-    let every = [
-        SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
-        SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
-    ];
-    let listener = TcpListener::bind(&every[..])
+    let every = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+    let listener = crate::server::listen(every)
         .await
         .map_err(|error| format!("can't listen on port {port}: {error}"))?;
     // The first process of a container is not ended by a signal that it does not handle.

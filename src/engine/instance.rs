@@ -119,6 +119,8 @@ pub(super) struct Instance {
     pub(super) filled: bool,
     /// Whether the log of this term holds what is in the table.
     pub(super) introduced: bool,
+    /// The policies of which the log of this term holds its definition.
+    pub(super) defined: Vec<Sym>,
     /// The namespaces out of scope, as this term has told the log.
     pub(super) scope_said: Option<(u64, Vec<Excluded>)>,
     pub(super) outcome_since: Timestamp,
@@ -166,6 +168,7 @@ impl Instance {
             sight: Sight::Unsettled,
             filled: false,
             introduced: false,
+            defined: Vec::new(),
             scope_said: None,
             outcome_since: now,
             last_outcome: None,

@@ -97,7 +97,7 @@ use crate::{
     analysis::Analyses,
     api::ControlPolicyStatus,
     controls::{Observation, Subject, Touched},
-    evidence::{Record, body::Body, words::Cause},
+    evidence::{body::Body, words::Cause},
     inventory::{Availability, Inventory, Kind, Sym},
     verdict::Outcome,
 };
@@ -353,10 +353,7 @@ impl Engine {
         Round {
             records: entries
                 .into_iter()
-                .map(|body| Record {
-                    time: now.wall,
-                    body,
-                })
+                .map(|body| record::at(now.wall, body))
                 .collect(),
             actions,
             drills,

@@ -153,6 +153,7 @@ impl Engine {
                 continue;
             };
             instance.introduced = false;
+            instance.defined.clear();
             instance.scope_said = None;
             for (subject, verdict) in members {
                 let row = instance.rows.get(&subject);

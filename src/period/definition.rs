@@ -75,9 +75,9 @@ pub(super) struct Said<'a> {
 impl<'a> From<&'a Transition> for Said<'a> {
     fn from(said: &'a Transition) -> Self {
         Self {
-            rule_version: Some(said.rule_version),
-            params_hash: Some(&said.params_hash),
-            scope_hash: Some(&said.scope_hash),
+            rule_version: said.rule_version,
+            params_hash: said.params_hash.as_deref(),
+            scope_hash: said.scope_hash.as_deref(),
         }
     }
 }

@@ -88,17 +88,17 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
 }
 
 /// Listens on an address; `[::]` means every address of the host, also where IPv6 is switched off.
-async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let every = [
-        address,
-        SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())),
-    ];
-    let tried = if address.ip() == Ipv6Addr::UNSPECIFIED {
-        2
-    } else {
-        1
-    };
-    TcpListener::bind(&every[..tried]).await
+pub async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    TcpListener::bind(&*to_try(address)).await
+}
+
+/// The addresses of which the first one that can be bound is taken: where IPv6 is switched off, its socket can't be.
+fn to_try(address: SocketAddr) -> Vec<SocketAddr> {
+    let every = address.ip() == Ipv6Addr::UNSPECIFIED;
+    let fallback = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
+    std::iter::once(address)
+        .chain(every.then_some(fallback))
+        .collect()
 }
 
 /// Serves until the task is dropped.
@@ -131,5 +131,22 @@ fn answer(wrong: Option<String>) -> Response {
     match wrong {
         None => "ok".into_response(),
         Some(wrong) => (StatusCode::SERVICE_UNAVAILABLE, wrong).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_address_means_those_of_ipv4_where_there_are_no_others() {
+        let tried = |address: &str| to_try(address.parse().unwrap());
+        let every: Vec<SocketAddr> = ["[::]:8080", "0.0.0.0:8080"]
+            .map(|address| address.parse().unwrap())
+            .into();
+        assert_eq!(tried("[::]:8080"), every);
+        for only in ["0.0.0.0:8080", "127.0.0.1:8080", "[::1]:8080"] {
+            assert_eq!(tried(only), [only.parse().unwrap()]);
+        }
     }
 }

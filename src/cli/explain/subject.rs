@@ -125,7 +125,7 @@ pub(super) async fn explain(arguments: &Arguments, style: Style) -> Result<Strin
         let policy = policy.map_err(|error| error.to_string())?;
         pass.apply(Event::Policy(Box::new(policy)));
     }
-    let unread = pass.read(&connection, version.minor).await?;
+    let unread = pass.read(&connection, &version).await?;
     pass.lead();
     let mut text = told(&pass.engine, &asked, arguments.all, style).ok_or_else(|| {
         format!(

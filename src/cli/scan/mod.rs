@@ -234,7 +234,7 @@ async fn cluster(arguments: &Arguments, policies: Vec<ControlPolicy>) -> Result<
     if let Some(namespace) = &arguments.namespace {
         there_is(&connection.client, namespace).await?;
     }
-    let notes = pass.read(&connection, version.minor).await?;
+    let notes = pass.read(&connection, &version).await?;
     let mut controls: Vec<Judged> = pass.engine.findings().into_iter().map(Judged::of).collect();
     if let Some(namespace) = &arguments.namespace {
         for judged in &mut controls {

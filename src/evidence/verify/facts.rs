@@ -34,8 +34,11 @@ pub(super) enum Says {
     Body(Box<Body>),
 }
 
-/// How the bytes of a transition end: keys are in order.
-const TRANSITION: &[u8] = b"\"type\":\"transition\",\"v\":1}";
+/// How the bytes of a transition of each version end: keys are in order.
+const TRANSITIONS: [&[u8]; 2] = [
+    b"\"type\":\"transition\",\"v\":1}",
+    b"\"type\":\"transition\",\"v\":2}",
+];
 
 /// A transition, read without keeping it.
 #[derive(Deserialize)]
@@ -48,24 +51,40 @@ struct Transition<'a> {
     policies: Vec<Cow<'a, str>>,
     #[serde(borrow)]
     control: Cow<'a, str>,
-    rule_version: u32,
+    rule_version: Option<u32>,
     #[serde(borrow)]
     subject: Subject<'a>,
     #[serde(default)]
     from: Option<Outcome>,
     #[serde(default)]
     to: Option<Outcome>,
-    strength: Strength,
+    strength: Option<Strength>,
     severity: Severity,
-    cause: Cause,
+    cause: Option<Cause>,
     #[serde(default)]
     ended: Option<End>,
     #[serde(default)]
     opened: Option<Timestamp>,
-    message: IgnoredAny,
+    message: Option<IgnoredAny>,
     reason: IgnoredAny,
-    params_hash: IgnoredAny,
-    scope_hash: IgnoredAny,
+    params_hash: Option<IgnoredAny>,
+    scope_hash: Option<IgnoredAny>,
+}
+
+impl Transition<'_> {
+    /// The first field without which no entry of version 1 was written.
+    fn lacks(&self) -> Option<&'static str> {
+        let fields = [
+            ("strength", self.strength.is_some()),
+            ("cause", self.cause.is_some()),
+            ("message", self.message.is_some()),
+            ("ruleVersion", self.rule_version.is_some()),
+            ("paramsHash", self.params_hash.is_some()),
+            ("scopeHash", self.scope_hash.is_some()),
+        ];
+        let absent = fields.into_iter().find(|(_, there)| !there);
+        absent.map(|(field, _)| field)
+    }
 }
 
 #[derive(Deserialize)]
@@ -83,11 +102,17 @@ struct Subject<'a> {
 
 /// Reads an entry that stands at position `seq`. An error says what is wrong with it.
 pub(super) fn read(seq: u64, bytes: &[u8]) -> Result<Fact, String> {
-    if bytes.ends_with(TRANSITION) {
+    let version = TRANSITIONS.iter().position(|end| bytes.ends_with(end));
+    if let Some(version) = version {
         let said: Transition<'_> =
             serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         if said.seq != seq {
             return Err(format!("it says that it is entry {}", said.seq));
+        }
+        if version == 0
+            && let Some(field) = said.lacks()
+        {
+            return Err(format!("missing field `{field}`"));
         }
         return Ok(Fact {
             seq,
@@ -143,14 +168,33 @@ mod tests {
 
     #[test]
     fn an_entry_that_lacks_a_field_is_refused() {
-        let record = Record::new(samples::time(3), samples::transition());
+        let mut said = samples::transition();
+        said.cause = Cause::Time;
+        let record = Record::new(samples::time(3), said);
         let bytes = encode(&record, 0).unwrap().bytes;
         let text = String::from_utf8(bytes).unwrap();
-        for field in [
-            "control", "subject", "strength", "cause", "severity", "uid", "time", "message",
-        ] {
+        // The sample has another cause than most, so that it is there.
+        let first = text.replace("\"v\":2}", "\"v\":1}");
+        let always = ["control", "subject", "severity", "uid", "time", "reason"];
+        let once = [
+            "strength",
+            "cause",
+            "message",
+            "ruleVersion",
+            "paramsHash",
+            "scopeHash",
+        ];
+        let lacks = |text: &str, field: &str| {
             let without = text.replace(&format!("\"{field}\":"), "\"x\":");
-            assert!(read(0, without.as_bytes()).is_err(), "{field}");
+            assert_ne!(without, text, "{field}");
+            read(0, without.as_bytes()).is_err()
+        };
+        assert!(read(0, first.as_bytes()).is_ok());
+        for field in always {
+            assert!(lacks(&text, field) && lacks(&first, field), "{field}");
+        }
+        for field in once {
+            assert!(!lacks(&text, field) && lacks(&first, field), "{field}");
         }
     }
 }
