@@ -12,13 +12,13 @@ use jiff::Timestamp;
 
 use super::{
     Failure,
-    evidence::{Asked, Wanted, entries},
+    evidence::{Asked, Wanted, copied_entries, entries},
     trust::TrustArguments,
-    verify::checked,
+    verify::checked_and_heard,
 };
 use crate::{
-    evidence::{LogError, copy, key::PrivateKey, note::Signer, verify::Trust},
-    period::{Account, Summary},
+    evidence::{Entry, LogError, copy, key::PrivateKey, note::Signer, verify::Trust},
+    period::{Account, Frame, Summary},
     report::{self, Collector, Facts, Folder, Pack, ReportError, Verified},
     words::many,
 };
@@ -49,6 +49,9 @@ pub(super) struct Arguments {
     #[command(flatten)]
     trust: TrustArguments,
 }
+
+/// Bytes that are written to a file at a time, or read.
+const BUFFER: usize = 64 * 1024;
 
 /// The folder of the log in a pack.
 const LOG: &str = "log";
@@ -137,23 +140,28 @@ fn write(
     sources: &Sources<'_>,
     signer: Option<Arc<Signer>>,
 ) -> Result<(Summary, Verified), Failure> {
-    let explain = |error: report::ReportError| {
-        format!("{error}. Nothing was left behind; make room or name another folder, and try again")
-    };
+    let explain = |error: ReportError| unwritten(&error);
+    // Whether it is a log at all is said before anything is written.
+    entries(sources.log)?;
     let pack = Pack::new(folder);
-    let mut collector = Collector::new(&pack, &wanted.frame).map_err(explain)?;
-    let mut account = Account::new(wanted.frame.clone());
-    let mut entries = entries(sources.log)?;
-    for entry in &mut entries {
-        let entry = entry?;
-        collector.note(&entry);
-        account.take(&entry, &mut collector);
-    }
-    account.damaged(entries.damaged());
+    copy_log(&pack, sources.log)?;
+    let mut heard = Taken::new(&pack, &wanted.frame).map_err(explain)?;
+    let (found, all) = checked_and_heard(sources.copied, sources.trust, &mut |entry| {
+        heard.take(entry);
+    })
+    .map_err(|error| format!("the log can't be verified: {error}. Nothing was left behind"))?;
+    let taken = if all {
+        heard
+    } else {
+        heard.collector.abandon().map_err(explain)?;
+        read(&pack, wanted, sources)?
+    };
+    let Taken {
+        mut collector,
+        account,
+    } = taken;
     let summary = account.finish(Timestamp::now(), &mut collector);
-    copy_log(&pack, sources.log, &summary)?;
-    let found = checked(sources.copied, sources.trust)
-        .map_err(|error| format!("the log can't be verified: {error}. Nothing was left behind"))?;
+    write_keys(&pack, &summary)?;
     let facts = Facts {
         spec: wanted.spec.clone(),
         version: env!("CARGO_PKG_VERSION"),
@@ -165,6 +173,45 @@ fn write(
     Ok((summary, facts.verified))
 }
 
+/// An account in the making, and what is written meanwhile.
+struct Taken<'a> {
+    collector: Collector<'a>,
+    account: Account,
+}
+
+impl<'a> Taken<'a> {
+    fn new(pack: &'a Pack<'a>, frame: &Frame) -> Result<Self, ReportError> {
+        Ok(Self {
+            collector: Collector::new(pack, frame)?,
+            account: Account::new(frame.clone()),
+        })
+    }
+
+    fn take(&mut self, entry: &Entry) {
+        self.collector.note(entry);
+        self.account.take(entry, &mut self.collector);
+    }
+}
+
+/// Takes in a log of which something is wrong: up to the damage of each.
+fn read<'a>(
+    pack: &'a Pack<'a>,
+    wanted: &Wanted,
+    sources: &Sources<'_>,
+) -> Result<Taken<'a>, Failure> {
+    let mut taken = Taken::new(pack, &wanted.frame).map_err(|error| unwritten(&error))?;
+    let mut entries = copied_entries(sources.copied, sources.log)?;
+    for entry in &mut entries {
+        taken.take(&entry?);
+    }
+    taken.account.damaged(entries.damaged());
+    Ok(taken)
+}
+
+fn unwritten(error: &ReportError) -> Failure {
+    format!("{error}. Nothing was left behind; make room or name another folder, and try again")
+}
+
 /// Why the log can't be copied.
 #[derive(Debug, thiserror::Error)]
 enum CopyError {
@@ -174,20 +221,26 @@ enum CopyError {
     Pack(#[from] ReportError),
 }
 
-/// Copies the logs into the pack, and the keys that they name. The private key lies beside them and stays there.
-fn copy_log(pack: &Pack<'_>, data: &Path, summary: &Summary) -> Result<(), Failure> {
-    let explain = |error: &dyn std::fmt::Display| {
-        format!("the log can't be copied into the pack: {error}. Nothing was left behind")
-    };
+/// Copies the logs into the pack.
+fn copy_log(pack: &Pack<'_>, data: &Path) -> Result<(), Failure> {
     copy::each(data, |path, content| -> Result<(), CopyError> {
         Ok(pack.write(&format!("{LOG}/{}", path.display()), content)?)
     })
-    .map_err(|error| explain(&error))?;
+    .map_err(|error| match error {
+        CopyError::Pack(error) => unwritten(&error),
+        CopyError::Log(error) => {
+            format!("the log can't be copied into the pack: {error}. Nothing was left behind")
+        }
+    })
+}
+
+/// Writes the keys that the logs name. The private key lies beside them and stays there.
+fn write_keys(pack: &Pack<'_>, summary: &Summary) -> Result<(), Failure> {
     for begun in &summary.logs {
         let key = format!("{}\n", begun.key);
         let name = format!("keys/{}.vkey", begun.origin.replace('/', "_"));
         pack.write(&name, key.as_bytes())
-            .map_err(|error| explain(&error))?;
+            .map_err(|error| unwritten(&error))?;
     }
     Ok(())
 }
@@ -266,13 +319,15 @@ impl Folder for Aside {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)?;
         }
-        Ok(Box::new(BufWriter::new(File::create_new(path)?)))
+        Ok(Box::new(BufWriter::with_capacity(
+            BUFFER,
+            File::create_new(path)?,
+        )))
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn BufRead>> {
-        Ok(Box::new(BufReader::new(File::open(
-            self.folder.join(name),
-        )?)))
+        let file = File::open(self.folder.join(name))?;
+        Ok(Box::new(BufReader::with_capacity(BUFFER, file)))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
