@@ -72,3 +72,82 @@ fn whole(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::{Trust, verify_and_hear};
+    use super::*;
+    use crate::evidence::body::{Content, PolicyChange};
+    use crate::evidence::key::PrivateKey;
+    use crate::evidence::{Body, Identity, Reader, Record, epochs, samples, words::Change};
+
+    /// A policy whose spec is too large for an entry.
+    fn large_policy() -> PolicyChange {
+        PolicyChange {
+            policy: "soc2".into(),
+            uid: "p".into(),
+            generation: 1,
+            change: Change::Created,
+            who: None,
+            old_hash: None,
+            new_hash: None,
+            spec: Some(json!({ "controls": { "a": "x".repeat(20_000) } }).into()),
+            enforcing_since: std::collections::BTreeMap::new(),
+            limits_release: None,
+        }
+    }
+
+    fn heard(data: &Path) -> (Vec<Entry>, bool) {
+        let mut entries = Vec::new();
+        let (_, all) = verify_and_hear(data, &Trust::default(), &|_, _| {}, &mut |entry| {
+            entries.push(entry.clone());
+        })
+        .unwrap();
+        (entries, all)
+    }
+
+    #[test]
+    fn who_listens_hears_what_a_reader_reads_and_is_told_when_not_all_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path();
+        let key = PrivateKey::create(&data.join("key")).unwrap();
+        let identity = Identity {
+            cluster: "c-1",
+            replica: "probity-0",
+        };
+        let mut dirs = Vec::new();
+        for begin in [0, 5000] {
+            let opened = epochs::open(data, identity, &key, &[], samples::time(begin)).unwrap();
+            let mut records = vec![Record::new(samples::time(begin), large_policy())];
+            for second in begin..begin + 300 {
+                let body: Body = match second % 3 {
+                    0 => samples::heartbeat().into(),
+                    _ => samples::transition().into(),
+                };
+                records.push(Record::new(samples::time(second), body));
+            }
+            opened.log.append(records).wait().unwrap();
+            opened.log.close().unwrap();
+            dirs.push(opened.dir);
+        }
+        let mut reader = Reader::open(data).unwrap();
+        let read: Vec<Entry> = std::iter::from_fn(|| reader.next_whole())
+            .map(Result::unwrap)
+            .collect();
+        let is_inline = |entry: &Entry| matches!(&entry.body, Body::PolicyChange(said) if matches!(said.spec, Some(Content::Inline(_))));
+        assert!(read.len() > 600 && read.iter().any(is_inline));
+        assert_eq!(heard(data), (read.clone(), true));
+
+        let blobs = dirs[0].join("blobs");
+        let moved = folder.path().join("moved");
+        std::fs::rename(&blobs, &moved).unwrap();
+        assert!(!heard(data).1, "a blob is missing");
+        std::fs::rename(&moved, &blobs).unwrap();
+        assert_eq!(heard(data), (read, true));
+        let bundle = dirs[0].join("tile/entries/000.gz");
+        std::fs::remove_file(bundle).unwrap();
+        assert!(!heard(data).1, "a bundle is missing");
+    }
+}
