@@ -9,7 +9,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use flate2::{
-    Compression, Crc, Decompress, FlushDecompress, Status, read::GzDecoder, write::GzEncoder,
+    Compression, Crc, Decompress, FlushDecompress, Status, bufread::GzDecoder, write::GzEncoder,
 };
 
 use super::error::{At, LogError};

@@ -93,7 +93,7 @@ mod tests {
             who: None,
             old_hash: None,
             new_hash: None,
-            spec: Some(json!({ "controls": { "a": "x".repeat(20_000) } }).into()),
+            spec: Some(json!({ "controls": { "a": "x".repeat(40_000) } }).into()),
             enforcing_since: std::collections::BTreeMap::new(),
             limits_release: None,
         }
