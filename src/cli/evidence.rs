@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::{Failure, output::tell};
 use crate::{
     api::{AuditPeriod, AuditPeriodSpec},
-    evidence::{Body, Entry, Reader, body::Content, epochs, words::Step},
+    evidence::{Body, Entry, LogError, Reader, body::Content, epochs, words::Step},
     period::Frame,
 };
 
@@ -128,7 +128,9 @@ const PARTS: [&str; 3] = ["wal", "tile", "checkpoint"];
 
 /// The entries of a log, with what they keep in blobs as far as an account needs it.
 pub(super) struct Entries {
+    /// The folder of which is spoken, and the one that is read.
     folder: PathBuf,
+    from: PathBuf,
     reader: Reader,
 }
 
@@ -153,7 +155,11 @@ impl Iterator for Entries {
 
     fn next(&mut self) -> Option<Self::Item> {
         let entry = self.reader.next_whole()?;
-        Some(entry.map_err(|error| unreadable(&self.folder, &error)))
+        let named = |error: LogError| {
+            let [from, folder] = [&self.from, &self.folder].map(|path| path.display().to_string());
+            unreadable(&self.folder, &error.to_string().replace(&from, &folder))
+        };
+        Some(entry.map_err(named))
     }
 }
 
@@ -180,9 +186,15 @@ pub(super) fn entries(log: &Path) -> Result<Entries, Failure> {
             log.display()
         ));
     }
-    let reader = Reader::open(log).map_err(|error| explain(&error))?;
+    copied_entries(log, log)
+}
+
+/// The entries of a copy of the log in `folder`. What is wrong is said of the original: the copy may be gone by then.
+pub(super) fn copied_entries(copy: &Path, folder: &Path) -> Result<Entries, Failure> {
+    let reader = Reader::open(copy).map_err(|error| unreadable(folder, &error))?;
     Ok(Entries {
-        folder: log.to_owned(),
+        folder: folder.to_owned(),
+        from: copy.to_owned(),
         reader: reader.past_damage(),
     })
 }

@@ -29,7 +29,7 @@ use crate::{
         guardrails::ReleaseManifest,
         lease::{LeaseConfig, LeaseTiming, campaign, no_namesake},
     },
-    engine::{Config, Engine, ExceptionBounds, Memory, OWNER_LABEL},
+    engine::{Config, Engine, ExceptionBounds, OWNER_LABEL},
     evidence::{Position, body::Start},
     metrics::Metrics,
     operator::{Indexing, Operator, Options, ProbePlace, Retention},

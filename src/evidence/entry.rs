@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::blob::{Blob, BlobRef, MAX_INLINE};
 use super::body::{Body, Content, Population, Spilled, SubjectRef};
 use super::canonical;
+use super::decode;
 use super::error::LogError;
 use super::frame::MAX_ENTRY;
 
@@ -57,10 +58,13 @@ pub struct Entry {
 impl Entry {
     /// Reads an entry from its canonical bytes.
     pub fn decode(seq: u64, bytes: &[u8]) -> Result<Self, LogError> {
-        let entry: Self = serde_json::from_slice(bytes).map_err(|error| LogError::Entry {
-            seq,
-            reason: error.to_string(),
-        })?;
+        let entry = match decode::direct(bytes) {
+            Some(entry) => entry,
+            None => serde_json::from_slice(bytes).map_err(|error| LogError::Entry {
+                seq,
+                reason: error.to_string(),
+            })?,
+        };
         if !(1..=VERSION).contains(&entry.v) {
             return Err(LogError::Entry {
                 seq,

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::bundles::{Checked, Span, below};
 use super::facts::{self, Fact};
 use super::heads::Heads;
+use super::hearing::Hearing;
 use super::story::{Oddity, Story};
 use super::{LogReport, Problem, Trust};
 use crate::evidence::blob::BlobRef;
@@ -41,8 +42,10 @@ pub(super) fn verify(
     trust: &Trust,
     around: &Around<'_>,
     progress: &(dyn Fn(u64, u64) + Sync),
+    hearing: &mut Hearing<'_>,
 ) -> Result<LogReport, LogError> {
     let mut report = LogReport::default();
+    hearing.begin();
     if !dir.is_dir() {
         fs::read_dir(dir).at("read", dir)?;
     }
@@ -60,6 +63,7 @@ pub(super) fn verify(
         story: Story::default(),
         size: head.size,
         removed: None,
+        hearing,
     };
     if let Some(committed) = around
         .committed
@@ -93,7 +97,7 @@ pub(super) fn verify(
     Ok(log.finish())
 }
 
-pub(super) struct Log<'a> {
+pub(super) struct Log<'a, 'l> {
     pub(super) dir: &'a Path,
     pub(super) data: &'a Path,
     heads: Heads<'a>,
@@ -103,6 +107,7 @@ pub(super) struct Log<'a> {
     pub(super) size: u64,
     /// What the log's own file says that retention has removed.
     removed: Option<PrunedFile>,
+    hearing: &'a mut Hearing<'l>,
 }
 
 /// Reads the checkpoint and finds the key that signed it.
@@ -163,7 +168,7 @@ fn open_head(
     wrong(refused)
 }
 
-impl Log<'_> {
+impl Log<'_, '_> {
     pub(super) fn problem(&mut self, entry: Option<u64>, file: &Path, what: String) {
         self.report.add(Problem {
             entry,
@@ -202,7 +207,10 @@ impl Log<'_> {
                 let is_in_tree = entry.seq / BUNDLE == index
                     && hashes.get(at) == Some(&merkle::leaf(&entry.bytes));
                 match facts::read(entry.seq, &entry.bytes) {
-                    Ok(fact) if is_in_tree => self.recall(&fact),
+                    Ok(fact) if is_in_tree => {
+                        self.recall(&fact);
+                        self.hearing.tell(self.dir, entry.seq, &entry.bytes);
+                    }
                     Ok(_) => {
                         let what = "this entry, which is carried, is not the one whose hash is in the tree";
                         self.problem(Some(entry.seq), &blob, what.to_owned());
@@ -247,6 +255,7 @@ impl Log<'_> {
             data: self.data,
             first: self.report.first / BUNDLE,
             size: self.size,
+            heard: self.hearing.is_whole(),
         };
         let size = self.size;
         span.read(|checked| {
@@ -256,7 +265,9 @@ impl Log<'_> {
     }
 
     fn take(&mut self, checked: Checked) {
+        let first = self.edge.size();
         for problem in checked.problems {
+            self.hearing.give_up();
             self.report.add(problem);
         }
         for leaf in checked.leaves {
@@ -267,6 +278,11 @@ impl Log<'_> {
         }
         for fact in &checked.facts {
             self.tell(fact);
+        }
+        let entries = checked.bundle.as_deref().map(tile::entries);
+        let entries = entries.into_iter().flatten().map_while(Result::ok);
+        for (seq, entry) in (first..).zip(entries) {
+            self.hearing.tell(self.dir, seq, entry);
         }
     }
 
@@ -404,7 +420,7 @@ impl Log<'_> {
         self.report.unsigned += 1;
         match facts::read(seq, bytes) {
             // What nothing signs explains nothing of what is signed.
-            Ok(_) => {}
+            Ok(_) => self.hearing.tell(self.dir, seq, bytes),
             Err(what) => self.problem(Some(seq), &self.dir.join(segment::WAL), what),
         }
     }
