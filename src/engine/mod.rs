@@ -82,8 +82,8 @@ pub use self::{
     flights::{Action, ActionResult, Failure, FailureKind, Step},
     memory::Memory,
     observed::{
-        Canary, CanaryRun, Cilium, ClockLook, DrillNote, Finding, Leavers, MapName, NetworkProbe,
-        Observed, Password, PeriodCoverage, Route, SelfAudit, Served,
+        CILIUM_CONFIG, Canary, CanaryRun, Cilium, ClockLook, DrillNote, Finding, Leavers, MapName,
+        NetworkProbe, Observed, Password, PeriodCoverage, Route, SelfAudit, Served,
     },
     people::{
         Area, Attested, DecidedRows, Emergency, ObjectKey, PeopleSaid, PeriodAsked, PeriodTold,

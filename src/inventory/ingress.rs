@@ -8,7 +8,7 @@ use serde::Deserialize;
 pub(super) use self::certificate::Condition;
 pub use self::{
     certificate::Certificate,
-    gateway::{Gateway, HttpRoute, Listener, ListenerTls, Parent, RoutesFrom},
+    gateway::{Gateway, Listener, ListenerTls, Parent, Route, RoutesFrom},
 };
 use super::{
     Projected, Projection,

@@ -124,7 +124,7 @@ use super::{
     config_map::ConfigMap,
     core::{Crd, Service},
     etcd::EtcdSnapshotFile,
-    ingress::{Certificate, Gateway, HttpRoute, Ingress, IngressClass},
+    ingress::{Certificate, Gateway, Ingress, IngressClass, Route},
     k8up::{K8upRun, K8upSchedule, K8upSnapshot},
     longhorn::{BackupTarget, LonghornBackup, LonghornVolume, RecurringJob},
     mesh::{
@@ -181,7 +181,9 @@ kinds! {
     CalicoNetworkPolicy calico_network_policies: ForeignPolicy = "crd.projectcalico.org" "v1" "networkpolicies" "NetworkPolicy" Namespaced Neighbour;
     CalicoGlobalNetworkPolicy calico_global_network_policies: ForeignPolicy = "crd.projectcalico.org" "v1" "globalnetworkpolicies" "GlobalNetworkPolicy" Cluster Neighbour;
     Gateway gateways: Gateway = "gateway.networking.k8s.io" "v1" "gateways" "Gateway" Namespaced Neighbour;
-    HttpRoute http_routes: HttpRoute = "gateway.networking.k8s.io" "v1" "httproutes" "HTTPRoute" Namespaced Neighbour;
+    HttpRoute http_routes: Route = "gateway.networking.k8s.io" "v1" "httproutes" "HTTPRoute" Namespaced Neighbour;
+    GrpcRoute grpc_routes: Route = "gateway.networking.k8s.io" "v1" "grpcroutes" "GRPCRoute" Namespaced Neighbour;
+    TlsRoute tls_routes: Route = "gateway.networking.k8s.io" "v1" "tlsroutes" "TLSRoute" Namespaced Neighbour;
     Migration migrations: Migration = "storagemigration.k8s.io" "v1" "storageversionmigrations" "StorageVersionMigration" Cluster Neighbour;
     MigrationBeta beta_migrations: Migration = "storagemigration.k8s.io" "v1beta1" "storageversionmigrations" "StorageVersionMigration" Cluster Neighbour;
     PeerAuthentication peer_authentications: PeerAuthentication = "security.istio.io" "v1" "peerauthentications" "PeerAuthentication" Namespaced Neighbour;

@@ -92,6 +92,20 @@ impl Template {
     pub fn account(&self) -> &str {
         self.service_account.as_deref().unwrap_or("default")
     }
+
+    /// Whether policies and Services see the same in pods of both: labels, ports, the network
+    /// that they are in and the account that they run as.
+    pub fn looks_like(&self, other: &Self) -> bool {
+        self.labels == other.labels
+            && self.host_network == other.host_network
+            && self.ports == other.ports
+            && self.account() == other.account()
+    }
+
+    /// Whether the pods use the network of their node, or a port of it.
+    pub fn uses_node(&self) -> bool {
+        self.host_network || self.ports.iter().any(|port| port.host)
+    }
 }
 
 /// A declared container port.
@@ -327,13 +341,16 @@ impl WirePodSpec<'_> {
         annotations: &Labels,
         interner: &mut Interner,
     ) -> Arc<Template> {
+        let host_network = self.host_network == Some(true);
         let mut ports = Vec::new();
         for port in self.all_containers().flat_map(|c| c.ports.iter().flatten()) {
             ports.push(Port {
                 number: port.container_port.unwrap_or_default(),
                 name: port.name.as_deref().map(|name| interner.string(name)),
                 protocol: interner.string(port.protocol.as_deref().unwrap_or("TCP")),
-                host: port.host_port.is_some_and(|port| port != 0),
+                // In the node's network each port is one of the node: the server says so of pods,
+                // not of templates.
+                host: host_network || port.host_port.is_some_and(|port| port != 0),
             });
         }
         let mut containers = self.containers.iter().flatten();
@@ -350,7 +367,7 @@ impl WirePodSpec<'_> {
             provisions: self.all_containers().any(provisions),
             labels,
             backup_tool,
-            host_network: self.host_network == Some(true),
+            host_network,
             service_account: account.map(|name| interner.string(name)),
             ports: ports.into(),
             proxy: self.proxy(),

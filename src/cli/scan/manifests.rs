@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::cli::Failure;
+use crate::{cli::Failure, inventory::Kind};
 
 /// Where an object is declared.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -177,7 +177,10 @@ impl Manifests {
         let name = if name.is_empty() { generated } else { name };
         if name.contains("{{") {
             self.broken.push(format!("{place}: {TEMPLATE}"));
-        } else if name.is_empty() && !kind.starts_with("Kustom") {
+        } else if name.is_empty() && !is_read(&kind, &version) {
+            // What configures a tool (kustomize, kubeadm, kind) need not have a name.
+            self.passed_over.push(place);
+        } else if name.is_empty() {
             self.broken
                 .push(format!("{place}: the {kind} has no metadata.name"));
         } else {
@@ -185,6 +188,13 @@ impl Manifests {
             self.objects.push(Manifest { place, object });
         }
     }
+}
+
+/// Whether some control reads objects of a kind.
+fn is_read(kind: &str, version: &str) -> bool {
+    let group = version.split_once('/').map_or("", |(group, _)| group);
+    let mut all = Kind::ALL.iter().map(|kind| kind.info());
+    all.any(|info| info.kind == kind && info.group == group)
 }
 
 const TEMPLATE: &str =
@@ -344,7 +354,9 @@ mod tests {
         fs::write(folder.path().join("values.yaml"), "replicas: 2\n").unwrap();
         fs::write(folder.path().join("README.md"), "broken: [").unwrap();
         fs::write(below.join("one.yml"), ONE).unwrap();
+        let tool = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n";
+        fs::write(below.join("kustomization.yaml"), tool).unwrap();
         let found = read(&[folder.path().to_owned()]).unwrap();
-        assert_eq!((found.objects.len(), found.passed_over.len()), (1, 1));
+        assert_eq!((found.objects.len(), found.passed_over.len()), (1, 2));
     }
 }

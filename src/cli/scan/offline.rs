@@ -22,7 +22,7 @@ use super::manifests::{Manifest, Manifests, Place};
 use crate::{
     cli::pass::Pass,
     controls::{Info, Observation, Subject},
-    engine::Event,
+    engine::{CILIUM_CONFIG, Cilium, Event, Finding},
     inventory::{Availability, Kind},
     words::{either, many},
 };
@@ -77,6 +77,24 @@ const BESIDE: [Kind; 10] = [
     Kind::Job,
     Kind::CronJob,
 ];
+
+/// Older versions of an API in which objects look as in the one that is read. A server converts;
+/// files are taken as they are.
+const ALIKE: [(Kind, &str); 8] = [
+    (Kind::Gateway, "gateway.networking.k8s.io/v1beta1"),
+    (Kind::HttpRoute, "gateway.networking.k8s.io/v1beta1"),
+    (Kind::GrpcRoute, "gateway.networking.k8s.io/v1alpha2"),
+    (Kind::TlsRoute, "gateway.networking.k8s.io/v1alpha2"),
+    (Kind::TlsRoute, "gateway.networking.k8s.io/v1alpha3"),
+    (Kind::PeerAuthentication, "security.istio.io/v1beta1"),
+    (Kind::DestinationRule, "networking.istio.io/v1beta1"),
+    (Kind::DestinationRule, "networking.istio.io/v1alpha3"),
+];
+
+/// Whether objects of a kind are read where they say that they are of this version.
+fn reads(kind: Kind, version: &str) -> bool {
+    kind.info().api_version() == version || ALIKE.contains(&(kind, version))
+}
 
 /// What the files declare.
 #[derive(Debug)]
@@ -151,7 +169,7 @@ impl Declared {
         let (version, name) = (text(&object["apiVersion"]), text(&object["kind"]));
         let group = version.split_once('/').map_or("", |(group, _)| group);
         let same = |kind: &&Kind| kind.info().kind == name && kind.info().group == group;
-        let exact = |kind: &&Kind| same(kind) && kind.info().api_version() == version;
+        let exact = |kind: &&Kind| same(kind) && reads(**kind, &version);
         let kinds = || Kind::ALL.iter();
         let Some(kind) = kinds().find(exact).copied() else {
             if let Some(kind) = kinds().find(same) {
@@ -248,7 +266,20 @@ impl Declared {
             pass.apply(Event::Page(kind, page.into()));
             pass.apply(Event::ListEnded(kind));
         }
+        if let Some(cilium) = self.cilium(complete) {
+            pass.apply(Event::Found(Finding::Cilium(cilium)));
+        }
         pass.settle();
+    }
+
+    /// How Cilium is configured, where a file or its absence tells.
+    fn cilium(&self, complete: bool) -> Option<Cilium> {
+        let key = ("kube-system".to_owned(), CILIUM_CONFIG.to_owned());
+        let maps = self.objects.get(&Kind::ConfigMap);
+        match maps.and_then(|maps| maps.get(&key)) {
+            Some(map) => Some(Cilium::configured(|key| map["data"][key].as_str())),
+            None => complete.then_some(Cilium::NotThere),
+        }
     }
 
     fn holds(&self, kind: Kind) -> bool {

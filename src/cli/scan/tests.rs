@@ -390,3 +390,39 @@ fn the_table_fits_forty_columns_and_says_all_in_a_pipe() {
         report.controls[0].info.criteria.len()
     );
 }
+
+#[test]
+fn how_cilium_encrypts_is_read_from_its_configuration_in_the_files() {
+    let config = |data: &str| {
+        format!(
+            "{WEB}---\napiVersion: v1\nkind: Service\nmetadata: {{ name: web, namespace: shop }}\n\
+             spec: {{ ports: [{{ port: 80 }}] }}\n---\napiVersion: v1\nkind: ConfigMap\n\
+             metadata: {{ name: cilium-config, namespace: kube-system }}\ndata: {{ {data} }}\n"
+        )
+    };
+    let on = config("enable-wireguard: \"true\"");
+    let off = config("enable-wireguard: \"false\"");
+    for (text, complete, wanted) in [
+        (on.as_str(), false, Outcome::Pass),
+        (off.as_str(), false, Outcome::Fail),
+        (WEB, false, Outcome::Unknown),
+        (WEB, true, Outcome::Fail),
+    ] {
+        let found = outcome(&scanned(text, complete), "enc-pod-traffic");
+        assert_eq!(found.0, wanted, "{text} {complete}: {}", found.1);
+    }
+}
+
+#[test]
+fn older_versions_that_look_alike_are_judged_and_others_are_not() {
+    let gateway = |version: &str| {
+        format!(
+            "apiVersion: {version}\nkind: Gateway\nmetadata: {{ name: edge, namespace: shop }}\n\
+             spec: {{ gatewayClassName: x, listeners: [{{ name: l, protocol: HTTPS, port: 443 }}] }}\n"
+        )
+    };
+    let judged = |version: &str| outcome(&scanned(&gateway(version), true), "enc-ingress-tls").0;
+    assert_eq!(judged("gateway.networking.k8s.io/v1"), Outcome::Fail);
+    assert_eq!(judged("gateway.networking.k8s.io/v1beta1"), Outcome::Fail);
+    assert_eq!(judged("gateway.networking.k8s.io/v9"), Outcome::Unknown);
+}

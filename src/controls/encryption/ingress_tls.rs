@@ -131,6 +131,7 @@ impl IngressTls {
             Kind::IngressClass,
             Kind::Gateway,
             Kind::HttpRoute,
+            Kind::GrpcRoute,
             Kind::Certificate,
         ],
         subjects: &[Kind::Ingress, Kind::Gateway],
@@ -167,7 +168,7 @@ impl IngressTls {
                  Middlewares) are not read either: where they decide, the verdict is Unknown, or \
                  name the class in `controllersTerminatingUpstream`. The redirect that nginx and \
                  HAProxy make by default can be switched off globally. Attachments are computed \
-                 from specs, of HTTPRoutes only. Ingresses with the label of an ACME solver, \
+                 from specs, of HTTPRoutes and GRPCRoutes. Ingresses with the label of an ACME solver, \
                  which anyone may set, are not judged.",
     };
 

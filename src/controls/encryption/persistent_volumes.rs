@@ -66,7 +66,7 @@ impl PersistentVolumes {
         criteria: &["CC6.1", "C1.1", "A1.2"],
         severity: Severity::High,
         strength: Strength::Declared,
-        rule_version: 1,
+        rule_version: 2,
         reads: &[
             Kind::Namespace,
             Kind::Volume,

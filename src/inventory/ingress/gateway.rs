@@ -37,6 +37,8 @@ pub struct Listener {
     pub tls: Option<ListenerTls>,
     /// From which namespaces routes may attach.
     pub from: RoutesFrom,
+    /// Kinds of routes that may; empty means all that fit the protocol.
+    pub kinds: Box<[Sym]>,
 }
 
 /// The TLS block of a listener.
@@ -61,14 +63,14 @@ pub enum RoutesFrom {
     None,
 }
 
-/// An `HTTPRoute`.
+/// An `HTTPRoute`, a `GRPCRoute` or a `TLSRoute`: what they say alike.
 #[derive(Debug, PartialEq, Eq)]
-pub struct HttpRoute {
+pub struct Route {
     /// Gateways (and their listeners) that it attaches to.
     pub parents: Box<[Parent]>,
     /// Host names; empty means all of the listener.
     pub hostnames: Box<[Sym]>,
-    /// Whether every rule is a redirect to https.
+    /// Whether every rule is a redirect to https, which only an `HTTPRoute` can make.
     pub redirects_only: bool,
     /// Services that it leads to, by namespace and name.
     pub services: Box<[(Sym, Sym)]>,
@@ -150,6 +152,14 @@ struct WireListenerTls<'a> {
 struct AllowedRoutes<'a> {
     #[serde(borrow)]
     namespaces: Option<RouteNamespaces<'a>>,
+    #[serde(borrow)]
+    kinds: Option<Vec<RouteKind<'a>>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RouteKind<'a> {
+    #[serde(borrow)]
+    kind: Str<'a>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -187,7 +197,9 @@ impl Projection for Gateway {
 }
 
 fn listener(wire: WireListener<'_>, interner: &mut Interner) -> Result<Listener, &'static str> {
-    let namespaces = wire.allowed_routes.and_then(|routes| routes.namespaces);
+    let allowed = wire.allowed_routes;
+    let (namespaces, kinds) = allowed.map_or((None, None), |a| (a.namespaces, a.kinds));
+    let kinds = kinds.into_iter().flatten();
     let from = match namespaces {
         None => RoutesFrom::Same,
         Some(RouteNamespaces { from, selector }) => match from.as_deref().unwrap_or("Same") {
@@ -209,6 +221,7 @@ fn listener(wire: WireListener<'_>, interner: &mut Interner) -> Result<Listener,
                 + tls.options.map_or(0, |options| options.0.len()),
         }),
         from,
+        kinds: kinds.map(|kind| interner.string(&kind.kind)).collect(),
     })
 }
 
@@ -286,7 +299,7 @@ impl RouteRule<'_> {
     }
 }
 
-impl Projection for HttpRoute {
+impl Projection for Route {
     type Wire<'a> = WireRoute<'a>;
 
     fn project(wire: WireRoute<'_>, interner: &mut Interner) -> Projected<Self> {

@@ -417,7 +417,7 @@ fn nonsense_parameters_are_refused() {
         template("0 0 30 2 *", 30),
         template("0 1 * * *", 0),
         Coverage {
-            tools: Vec::new(),
+            tool_map: [("*".to_owned(), Vec::new())].into(),
             ..Coverage::default()
         },
     ] {

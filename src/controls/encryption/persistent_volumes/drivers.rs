@@ -47,7 +47,7 @@ struct Driver {
     key: Option<&'static str>,
 }
 
-const DRIVERS: [Driver; 24] = [
+const DRIVERS: [Driver; 32] = [
     driver(
         "ebs.csi.aws.com",
         Told::Exactly("encrypted", "true"),
@@ -60,6 +60,27 @@ const DRIVERS: [Driver; 24] = [
     ),
     driver(
         "efs.csi.aws.com",
+        Told::Never("whether the file system is encrypted is its own setting, which is not seen"),
+        None,
+    ),
+    // Each of these file systems is encrypted, whoever made it.
+    driver("fsx.csi.aws.com", Told::Always, Some("kmskeyid")),
+    driver("fsx.openzfs.csi.aws.com", Told::Always, Some("kmskeyid")),
+    driver("s3.csi.aws.com", Told::Always, None),
+    driver("gcsfuse.csi.storage.gke.io", Told::Always, None),
+    driver(
+        "blockvolume.csi.oraclecloud.com",
+        Told::Always,
+        Some("kms-key-id"),
+    ),
+    driver("fss.csi.oraclecloud.com", Told::Always, Some("kmskeyocid")),
+    driver(
+        "linodebs.csi.linode.com",
+        Told::True("linodebs.csi.linode.com/luks-encrypted"),
+        Some("linodebs.csi.linode.com/luks-encrypted"),
+    ),
+    driver(
+        "nasplugin.csi.alibabacloud.com",
         Told::Never("whether the file system is encrypted is its own setting, which is not seen"),
         None,
     ),

@@ -81,6 +81,15 @@ fn each_driver_is_read_as_it_reads_itself() {
         ("driver.longhorn.io", json!({ "encrypted": "true" }), YES),
         ("driver.longhorn.io", none.clone(), NO),
         ("efs.csi.aws.com", none.clone(), HIDDEN),
+        ("fsx.csi.aws.com", none.clone(), PROVIDER),
+        ("blockvolume.csi.oraclecloud.com", none.clone(), PROVIDER),
+        (
+            "linodebs.csi.linode.com",
+            json!({ "linodebs.csi.linode.com/luks-encrypted": "true" }),
+            YES,
+        ),
+        ("linodebs.csi.linode.com", none.clone(), NO),
+        ("nasplugin.csi.alibabacloud.com", none.clone(), HIDDEN),
         ("csi.hetzner.cloud", none.clone(), NO),
         ("csi.vsphere.vmware.com", none.clone(), HIDDEN),
         (

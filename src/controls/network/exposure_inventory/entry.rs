@@ -1,5 +1,7 @@
 //! Entry points: who can reach them, as far as the cluster shows.
 
+use std::collections::BTreeSet;
+
 use crate::{
     analysis::addresses::Addresses,
     controls::{prelude::*, workloads},
@@ -54,10 +56,11 @@ pub(super) enum Reach {
 impl<'a> Entry<'a> {
     /// The entry point that `subject` is.
     pub(super) fn of(
-        inventory: &'a Inventory,
+        context: &Context<'a>,
         subject: &Subject,
         internal: &[String],
     ) -> Option<Self> {
+        let inventory = context.inventory;
         let tables = &inventory.tables;
         let (namespace, name) = (subject.object_namespace(), &*subject.name);
         match subject.object_kind()? {
@@ -76,8 +79,7 @@ impl<'a> Entry<'a> {
             }
             _ => {
                 let held = workloads::find(inventory, subject)?;
-                let ports = held.template.ports.iter().filter(|port| port.host);
-                let ports: Vec<_> = ports.map(|port| port.number).collect();
+                let ports = host_ports(context, subject);
                 (!ports.is_empty()).then(|| Entry {
                     meta: held.meta,
                     reach: Reach::Node,
@@ -90,6 +92,17 @@ impl<'a> Entry<'a> {
             }
         }
     }
+}
+
+/// The ports of their nodes that the pods of a workload open: by its template, or by live pods.
+pub(super) fn host_ports(context: &Context<'_>, subject: &Subject) -> Vec<u16> {
+    let held = workloads::find(context.inventory, subject);
+    let own = held.iter().map(|held| held.template);
+    let looks = own.chain(context.analyses.on_node().pods(subject));
+    let ports = looks.flat_map(|look| look.ports.iter());
+    let ports = ports.filter(|port| port.host).map(|port| port.number);
+    let ports: BTreeSet<_> = ports.collect();
+    ports.into_iter().collect()
 }
 
 fn is_internal(class: Option<&str>, internal: &[String]) -> bool {

@@ -187,10 +187,30 @@ fn anywhere_is_for_exposed_workloads() {
         (
             vec![
                 (Kind::Service, inside()),
-                (Kind::HttpRoute, route),
+                (Kind::HttpRoute, route.clone()),
+                (Kind::Gateway, gateway.clone()),
+            ],
+            true,
+        ),
+        (
+            vec![
+                (Kind::Service, inside()),
+                (Kind::GrpcRoute, route.clone()),
+                (Kind::Gateway, gateway.clone()),
+            ],
+            true,
+        ),
+        (
+            vec![
+                (Kind::Service, inside()),
+                (Kind::TlsRoute, route.clone()),
                 (Kind::Gateway, gateway),
             ],
             true,
+        ),
+        (
+            vec![(Kind::Service, inside()), (Kind::TlsRoute, route)],
+            false,
         ),
         (vec![(Kind::Deployment, host_port)], true),
     ] {

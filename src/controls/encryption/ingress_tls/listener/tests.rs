@@ -178,3 +178,36 @@ fn a_route_that_cannot_be_read_is_not_a_redirect() {
         (Outcome::Unknown, "RouteNotReadable")
     );
 }
+
+#[test]
+fn routes_of_grpc_count_like_those_of_http() {
+    let judge = |listener: Value, route: Value| {
+        let mut world = World::new().namespace("shop");
+        world.put(Kind::Gateway, gateway(listener));
+        world.put(Kind::GrpcRoute, route);
+        world.only(&IngressTls::default())
+    };
+    let serving = || route(to_edge(), json!({ "backendRefs": [{ "name": "web" }] }));
+    let verdict = judge(http(), serving());
+    assert_eq!(verdict.reason, "PlainHttpRoute");
+    assert_eq!(verdict.message, "plain HTTP is served by GRPCRoute shop/r");
+    let elsewhere = route(json!({ "name": "other" }), json!({}));
+    assert_eq!(judge(http(), elsewhere).reason, "NoRoutes");
+    // A listener may take some kinds only.
+    for (kinds, reason) in [
+        (json!([{ "kind": "HTTPRoute" }]), "NoRoutes"),
+        (
+            json!([{ "kind": "HTTPRoute" }, { "kind": "GRPCRoute" }]),
+            "PlainHttpRoute",
+        ),
+        (json!([]), "PlainHttpRoute"),
+    ] {
+        let mut listener = http();
+        listener["allowedRoutes"] = json!({ "kinds": kinds });
+        assert_eq!(judge(listener, serving()).reason, reason, "{kinds}");
+    }
+    let broken = json!({
+        "metadata": { "name": "r", "namespace": "shop" }, "spec": { "parentRefs": 7 },
+    });
+    assert_eq!(judge(http(), broken).reason, "RouteNotReadable");
+}
