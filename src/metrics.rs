@@ -4,7 +4,7 @@ mod shown;
 mod table;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     time::Duration,
 };
 
@@ -254,9 +254,7 @@ impl Metrics {
 
     /// Brings what is known of the inventory up to date; once a second, not per scrape.
     pub fn inventory(&self, inventory: &Inventory, now: Duration) {
-        let mut unwatched: BTreeSet<Kind> = Kind::ALL.iter().copied().collect();
         for (kind, availability, age) in inventory.freshness.iter(now) {
-            unwatched.remove(&kind);
             let name = [kind.info().kind];
             self.watch_staleness
                 .with_label_values(&name)
@@ -268,13 +266,15 @@ impl Metrics {
             self.inventory_objects.with_label_values(&name).set(held);
             self.watch_gaps.with_label_values(&name); // from 0 on: see `begin`
         }
-        for kind in unwatched {
-            let name = [kind.info().kind];
-            // Most were never shown.
-            let _ = self.watch_staleness.remove_label_values(&name);
-            let _ = self.watch_available.remove_label_values(&name);
-            let _ = self.inventory_objects.remove_label_values(&name);
-        }
+    }
+
+    /// Shows nothing more of a kind that is not watched any more: it must not look stale.
+    pub fn unwatched(&self, kind: Kind) {
+        let name = [kind.info().kind];
+        // It may have been given up before it was ever shown.
+        let _ = self.watch_staleness.remove_label_values(&name);
+        let _ = self.watch_available.remove_label_values(&name);
+        let _ = self.inventory_objects.remove_label_values(&name);
     }
 
     /// Counts a round of the engine.
@@ -414,6 +414,7 @@ mod tests {
         let shown = || metrics.render().unwrap();
         assert!(shown().contains("probity_watch_available{kind=\"Namespace\"} 0"));
         inventory.freshness.forget(Kind::Namespace);
+        metrics.unwatched(Kind::Namespace);
         metrics.inventory(&inventory, Duration::ZERO);
         assert!(!shown().contains("probity_watch_available{kind=\"Namespace\"}"));
     }

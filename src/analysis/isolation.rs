@@ -140,10 +140,15 @@ impl Isolation {
 
     fn note_held(&mut self, inventory: &Inventory, change: &Change) {
         let held = space::held(inventory, change);
-        if held.is_none() && self.spaces.number(&change.namespace).is_none() {
+        let known = self.spaces.number(&change.namespace);
+        let number = match (known, held) {
+            (Some(known), _) => known,
+            (None, Some(_)) => self.spaces.enter(&change.namespace, Space::default),
+            (None, None) => return,
+        };
+        let Some(space) = self.spaces.at_mut(number) else {
             return;
-        }
-        let space = self.spaces.entered(&change.namespace);
+        };
         let moved = space.note(change.kind, &change.name, held);
         self.changed.moved(&change.namespace, moved);
         if change.kind != Kind::Pod {

@@ -161,14 +161,17 @@ impl Memory {
                 name_of(&said.subject),
             );
             let known = self.rows.get(&key).and_then(|row| row.deviation.as_ref());
-            if matches!(said.ended, Some(End::DefinitionChanged | End::ScopeChanged))
-                && let Some(first) = known.map(Deviation::first)
-            {
+            let edited = matches!(said.ended, Some(End::DefinitionChanged | End::ScopeChanged));
+            if edited && let Some(first) = known.map(Deviation::first) {
                 self.left.insert(key.clone(), first);
             }
             let left = match known {
                 Some(open) if Some(&open.id) == said.deviation.as_ref() => open.before,
-                _ if said.cause == words::Cause::Policy => self.left.remove(&key),
+                // What an edit ended is what the same edit opens anew, or it is over.
+                _ if !edited => self
+                    .left
+                    .remove(&key)
+                    .filter(|_| said.cause == words::Cause::Policy),
                 _ => None,
             };
             let Some(to) = said.to else {
@@ -201,6 +204,9 @@ impl Memory {
         self.ledger.note(&said);
         let uid = said.uid.clone();
         self.enforce_since.retain(|(of, _), _| *of != uid);
+        // What an earlier edit ended and it did not open anew is over: this one comes first in the
+        // log, and what it ends after it.
+        self.left.retain(|(policy, _, _), _| *policy != said.policy);
         if said.change == Change::Deleted {
             self.policies.remove(&uid);
             self.policy_uids.remove(&said.policy);
@@ -225,6 +231,12 @@ impl Memory {
             };
             self.policies.insert(uid, (hash, suspended));
         }
+    }
+
+    /// How many failures that an edit ended are kept in mind.
+    #[cfg(test)]
+    pub(super) fn left_by_edits(&self) -> usize {
+        self.left.len()
     }
 
     /// Forgets what passed under a policy: while it is suspended nothing is drift.

@@ -41,7 +41,7 @@ impl Engine {
                 self.latch_again(policy, registered.info.id, release);
             }
         }
-        // Whoever lost the lease for a while has them still.
+        // Those of the log, and those that whoever lost the lease for a while has still.
         for ((policy, control), brake) in &self.brakes {
             if brake.latched.is_some() {
                 self.out.measures.push(Measure::Brake {
@@ -114,15 +114,10 @@ impl Engine {
         }
     }
 
-    /// Latches a brake that the log says was latched.
+    /// Latches a brake that the log says was latched; with all others it is measured in a moment.
     fn latch_again(&mut self, policy: Sym, control: &'static str, release: Option<String>) {
-        let brake = self.brakes.entry((policy.clone(), control)).or_default();
+        let brake = self.brakes.entry((policy, control)).or_default();
         brake.latched = Some(release);
-        self.out.measures.push(Measure::Brake {
-            policy,
-            control,
-            latched: true,
-        });
     }
 
     /// A term ends: the next one begins from what is so now.

@@ -4,7 +4,7 @@
 
 mod glob;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use self::glob::glob;
 use super::{Recovery, coverage::Covers, location};
@@ -87,6 +87,15 @@ impl<'a> Server<'a> {
         let flag = self.flag("default-backup-ttl")?;
         crate::inventory::wire::go_duration(flag).filter(|ttl| !ttl.is_zero())
     }
+}
+
+/// The only namespaces of which a backup can hold anything, in order, where it names them all;
+/// `None` where it holds all or has patterns.
+pub fn named_namespaces(filter: &Filter) -> Option<BTreeSet<&str>> {
+    let names = filter.included.iter().map(|name| &**name);
+    let literal = |name: &&str| !name.contains(['*', '?', '[']);
+    (!filter.included.is_empty() && names.clone().all(|name| literal(&name)))
+        .then(|| names.collect())
 }
 
 /// Whether a filter of namespaces lets one through.

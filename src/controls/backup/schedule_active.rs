@@ -1,6 +1,6 @@
 //! `backup-schedule-active`
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -9,14 +9,14 @@ use crate::{
     analysis::{
         Derived,
         backup::{
-            Protectable, backs_up,
+            Protectable, backs_up, named_namespaces,
             plan::{KINDS, Plan},
         },
         schedule::Schedule,
     },
     api::{Period, Ratio, ratio},
     controls::prelude::*,
-    inventory::Projection,
+    inventory::{Object, Projection, storage::Claim},
 };
 
 /// Every backup schedule is switched on, is accepted by its tool, is due often enough, and runs
@@ -219,7 +219,15 @@ impl ScheduleActive {
                 let clusters = scheduled.into_iter().map(|s| &*s.spec.cluster);
                 self.of_named(context.inventory, plan, Kind::Database, clusters)
             }
-            Kind::K8upSchedule => self.of_held(context, plan, Some(namespace)),
+            Kind::K8upSchedule => {
+                self.of_held(context, plan, Some(&BTreeSet::from([&**namespace])))
+            }
+            Kind::VeleroSchedule => {
+                let schedule = tables.velero_schedules.get(namespace, &plan.meta.name);
+                let within = schedule
+                    .and_then(|schedule| named_namespaces(&schedule.spec.template.namespaces));
+                self.of_held(context, plan, within.as_ref())
+            }
             _ => self.of_held(context, plan, None),
         }
     }
@@ -242,17 +250,18 @@ impl ScheduleActive {
         Ok(Some(strictest.unwrap_or_else(|| self.rpo.duration())))
     }
 
-    /// The strictest objective of the claims that a plan is meant for, in a namespace or in all.
+    /// The strictest objective of the claims that a plan is meant for: all that there are, unless
+    /// the namespaces are known in which there can be any.
     fn of_held(
         &self,
         context: &Context<'_>,
         plan: &Plan<'_>,
-        namespace: Option<&str>,
+        within: Option<&BTreeSet<&str>>,
     ) -> Result<Option<Duration>, String> {
         let (inventory, recovery) = (context.inventory, context.analyses.recovery());
         let subject = plan.subject();
         let mut strictest: Result<Option<Duration>, String> = Ok(None);
-        inventory.tables.claims.within(namespace, |claim| {
+        let mut look = |claim: &Object<Claim>| {
             let Ok(known) = strictest else {
                 return;
             };
@@ -269,7 +278,15 @@ impl ScheduleActive {
             {
                 strictest = rpo.map(Some);
             }
-        });
+        };
+        let claims = &inventory.tables.claims;
+        match within {
+            Some(namespaces) => namespaces
+                .iter()
+                .flat_map(|namespace| claims.in_namespace(namespace))
+                .for_each(&mut look),
+            None => claims.iter().for_each(&mut look),
+        }
         strictest
     }
 }

@@ -209,6 +209,10 @@ fn the_brake_latches_until_a_person_releases_it() {
     drive.lead(2);
     let latched = |measure: &Measure| matches!(measure, Measure::Brake { latched: true, .. });
     assert_eq!(drive.measures.iter().filter(|m| latched(m)).count(), 1);
+    let mut again = Drive::with_memory(drive.memory());
+    again.policy(1, enforce());
+    again.lead(3);
+    assert_eq!(again.measures.iter().filter(|m| latched(m)).count(), 1);
     assert_eq!(status.enforcement.unwrap().held_back, 5);
     let mut spec = enforce();
     spec["limits"] = json!({ "release": "looked at it" });

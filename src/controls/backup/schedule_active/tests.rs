@@ -427,3 +427,18 @@ fn a_schedule_that_holds_nothing_is_not_judged() {
     );
     assert_eq!(velero(paused).only(&control).reason, "SchedulePaused");
 }
+
+#[test]
+fn a_schedule_holds_claims_of_the_namespaces_that_it_names_by_name_or_by_pattern() {
+    let control = ScheduleActive::default();
+    for (included, reason) in [
+        (json!(["bank", "shop"]), "ScheduleActive"),
+        (json!(["sho?", "bank"]), "ScheduleActive"),
+        (json!(["bank"]), "CoversNothing"),
+        (json!(["ban?"]), "CoversNothing"),
+    ] {
+        let template = json!({ "includedNamespaces": included });
+        let world = velero(json!({ "spec": { "template": template } }));
+        assert_eq!(world.only(&control).reason, reason, "{included}");
+    }
+}
