@@ -58,6 +58,24 @@ pub enum Operated {
 }
 
 impl Operated {
+    /// Every state.
+    pub const ALL: [Self; 4] = [
+        Self::Operated,
+        Self::NotJudged,
+        Self::NoOccurrence,
+        Self::NotOperated,
+    ];
+
+    /// Its name in statuses and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Operated => "Operated",
+            Self::NotJudged => "NotJudged",
+            Self::NoOccurrence => "NoOccurrence",
+            Self::NotOperated => "NotOperated",
+        }
+    }
+
     /// The same in words.
     pub const fn as_str(self) -> &'static str {
         match self {

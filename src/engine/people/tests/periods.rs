@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     api::{ObservedPeriod, ObservedPeriodControl},
     engine::PeriodTold,
-    period::Standing,
+    period::{ControlStanding, Operated, Standing},
 };
 
 fn period(name: &str, generation: i64, spec: &Value) -> Value {
@@ -33,7 +33,16 @@ fn told(deviations: i64) -> Standing {
             ..ObservedPeriod::default()
         },
         logs: Vec::new(),
-        coverage: vec![("net-host-network in base".to_owned(), 0.5)],
+        controls: vec![ControlStanding {
+            observed: ObservedPeriodControl {
+                id: "net-host-network".to_owned(),
+                policy: "base".to_owned(),
+                ..ObservedPeriodControl::default()
+            },
+            operated: Operated::Operated,
+            coverage: 0.5,
+            due: BTreeMap::new(),
+        }],
         log_begins: None,
         empty: None,
     }
