@@ -248,6 +248,7 @@ mod tests {
             logs: Vec::new(),
             controls,
             log_begins: None,
+            elsewhere: None,
             empty: None,
         }
     }

@@ -47,7 +47,7 @@ pub use self::{
     frame::{Frame, FrameError},
     intervals::Intervals,
     numbers::{DeviationNumbers, Numbers, PopulationNumbers, SpanNumbers, Times},
-    people::{Excluded, LogBegin, ObjectStep, PolicyStep, Run},
+    people::{Elsewhere, Excluded, LogBegin, ObjectStep, PolicyStep, Run},
     readiness::{
         Commitment, Criterion, Readiness, Shown, Signal, criteria_of, readiness, signal, title,
     },

@@ -48,6 +48,8 @@ pub struct Standing {
     pub controls: Vec<ControlStanding>,
     /// If the log begins after the period did: when.
     pub log_begins: Option<Timestamp>,
+    /// If other replicas led in it, and their logs are not here: which terms.
+    pub elsewhere: Option<String>,
     /// If no control was in force: why.
     pub empty: Option<String>,
 }
@@ -142,6 +144,7 @@ impl Standings {
                 .log
                 .first
                 .filter(|first| *first > summary.period.from),
+            elsewhere: elsewhere(summary),
             empty: (begun && summary.controls.is_empty()).then(|| summary.nothing()),
         }
     }
@@ -213,6 +216,13 @@ impl Standings {
             due: next,
         }
     }
+}
+
+/// Terms of which no entry is here, in words: the last ones.
+fn elsewhere(summary: &Summary) -> Option<String> {
+    let led = summary.elsewhere.iter().rev().take(MOST_DUE);
+    let led: Vec<String> = led.map(super::Elsewhere::in_words).collect();
+    (!led.is_empty()).then(|| led.join("; "))
 }
 
 fn to_happen(due: &super::Due, summary: &Summary) -> String {

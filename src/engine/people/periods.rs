@@ -265,6 +265,7 @@ impl PeriodState {
                 self.overlaps.join(", ")
             )
         });
+        let elsewhere = standing.and_then(|standing| standing.elsewhere.clone());
         let empty = standing.and_then(|standing| standing.empty.clone());
         let told = |kind, (status, reason, message): (&str, &str, String)| {
             self.condition(kind, status, reason, &message, before, now)
@@ -276,6 +277,7 @@ impl PeriodState {
         let conditions = vec![
             told("Ready", ready),
             told("StartsBeforeLog", flag("LogBeganLater", before_log)),
+            told("LedElsewhere", flag("AnotherReplicaLed", elsewhere)),
             told("Overlaps", flag("SharesDays", overlaps)),
             told("Empty", flag("NothingInForce", empty)),
         ];

@@ -44,6 +44,7 @@ fn told(deviations: i64) -> Standing {
             due: BTreeMap::new(),
         }],
         log_begins: None,
+        elsewhere: None,
         empty: None,
     }
 }
@@ -250,6 +251,7 @@ fn what_is_wrong_with_a_period_is_one_condition_each() {
     );
     let standing = Standing {
         log_begins: Some("2026-03-01T00:00:00Z".parse().unwrap()),
+        elsewhere: Some("another replica led".to_owned()),
         empty: Some("no policy was in force: there is nothing to report".to_owned()),
         ..told(0)
     };
@@ -259,6 +261,8 @@ fn what_is_wrong_with_a_period_is_one_condition_each() {
     assert_eq!(status, "True");
     assert!(message.contains("2026-03-01T00:00:00Z"), "{message}");
     assert_eq!(condition(&observed, "Empty").0, "True");
+    let led = condition(&observed, "LedElsewhere");
+    assert_eq!((&*led.0, &*led.2), ("True", "another replica led"));
     assert_eq!(
         condition(&observed, "Ready").0,
         "True",
