@@ -1,5 +1,6 @@
 //! Prometheus metrics. Label sets are closed; nothing is walked when a scrape comes.
 
+mod periods;
 mod shown;
 mod table;
 
@@ -13,7 +14,7 @@ use prometheus::{
     IntGaugeVec, Registry, TextEncoder, core::Collector as _,
 };
 
-use self::shown::Shown;
+use self::{periods::Periods, shown::Shown};
 use crate::{
     api::ExceptionKind,
     controls::{Info, REGISTRY},
@@ -58,6 +59,7 @@ pub struct Metrics {
     evidence_checkpoint: Gauge,
     evidence_anchor: GaugeVec,
     evidence_anchor_failing: IntGaugeVec,
+    evidence_outside: IntGauge,
     evidence_broken: IntGauge,
     evidence_sync: Histogram,
     disk_free: IntGauge,
@@ -70,6 +72,7 @@ pub struct Metrics {
     exceptions_expiring: IntGauge,
     attestations_expiring: IntGauge,
     last_round: Gauge,
+    periods: Periods,
 }
 
 impl Metrics {
@@ -194,6 +197,16 @@ impl Metrics {
         if let Some(policy) = policy {
             self.forget_counters(policy);
         }
+    }
+
+    /// Shows how audit periods stand.
+    pub fn periods(&self, engine: &Engine) {
+        self.periods.show(engine.period_series());
+    }
+
+    /// Removes the series of audit periods: whoever doesn't lead says nothing of them.
+    pub fn forget_periods(&self) {
+        self.periods.forget();
     }
 
     /// Removes the counters of a policy that is gone: names that are made up would pile up.
@@ -329,6 +342,11 @@ impl Metrics {
         self.evidence_anchor_failing
             .with_label_values(&[target])
             .set(i64::from(failing));
+    }
+
+    /// Notes whether a checkpoint is kept where this cluster's administrators can't change it.
+    pub fn anchored_outside(&self, outside: bool) {
+        self.evidence_outside.set(i64::from(outside));
     }
 
     /// Notes whether this replica leads.

@@ -385,6 +385,7 @@ impl Operator {
         if was.is_some() {
             self.engine.apply(Event::Following, now);
             self.metrics.forget_policy(None);
+            self.metrics.forget_periods();
         }
         self.reports.forget();
         self.metrics.leading(is.is_some());

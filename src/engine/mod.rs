@@ -86,8 +86,8 @@ pub use self::{
         NetworkProbe, Observed, Password, PeriodCoverage, Route, SelfAudit, Served,
     },
     people::{
-        Area, Attested, DecidedRows, Emergency, ObjectKey, PeopleSaid, PeriodAsked, PeriodTold,
-        Remark, Reviewed, listed_in,
+        Area, Attested, DecidedRows, Emergency, ObjectKey, PeopleSaid, PeriodAsked, PeriodSeries,
+        PeriodTold, Remark, Reviewed, listed_in,
     },
     plan::{Hold, PAUSE, Standing},
     record::OWNER_LABEL,
@@ -349,6 +349,7 @@ impl Engine {
             measures,
             changed,
             gone,
+            periods,
         } = std::mem::take(&mut self.out);
         Round {
             records: entries
@@ -363,6 +364,7 @@ impl Engine {
             measures,
             changed,
             gone,
+            periods,
             next: self.next_due(now),
         }
     }

@@ -66,6 +66,7 @@ impl Engine {
             self.status_soon(name, now);
             self.out.changed.insert(name.clone());
         }
+        self.out.periods = true;
         self.introduce_people(now);
         self.people.policies_untold = true;
         self.say_what_lasts(now);

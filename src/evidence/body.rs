@@ -112,9 +112,17 @@ pub struct Term {
     pub holder: Name,
     /// `leaseTransitions` of the lease.
     pub epoch: u64,
-    /// The last checkpoint that the predecessor anchored.
+    /// Identity of the one who held the lease before, as far as is known: its replica, `_` and what tells processes apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predecessor: Option<String>,
+}
+
+impl Term {
+    /// The replica that led before, if it is known and another one.
+    pub fn other(&self) -> Option<&str> {
+        let (replica, _) = self.predecessor.as_deref()?.rsplit_once('_')?;
+        (replica != &*self.holder).then_some(replica)
+    }
 }
 
 /// A policy changed.

@@ -272,6 +272,7 @@ fn change(kind: &'static str, step: Step) -> ObjectChange {
         new_hash: Some("ee".to_owned()),
         spec: Some(json!({"control": "enc-ingress-tls"}).into()),
         decision: None,
+        all_rows: None,
         reason: None,
         expires: Some(time(3600)),
     }

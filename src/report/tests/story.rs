@@ -129,6 +129,7 @@ fn people(kind: &'static str, step: Step, spec: Value) -> ObjectChange {
         new_hash: Some("h".to_owned()),
         spec: Some(spec.into()),
         decision: Some(json!({ "approved": true }).into()),
+        all_rows: None,
         reason: None,
         expires: Some(at(100_000)),
     }
