@@ -166,15 +166,23 @@ fn replica(name: &str) -> Result<String, String> {
     Err("write up to 63 of a-z, 0-9, - and ., as in the name of a pod".to_owned())
 }
 
-/// The lease by which one replica leads.
-fn lease_config(namespace: &str, replica: &str, timing: LeaseTiming) -> LeaseConfig {
-    LeaseConfig {
+/// The lease by which one replica leads, if nobody of this name does.
+async fn free_lease(
+    connection: &Connection,
+    namespace: &str,
+    replica: &str,
+    timing: LeaseTiming,
+) -> Result<LeaseConfig, Failure> {
+    let lease = LeaseConfig {
         namespace: namespace.to_owned(),
         name: "probity".to_owned(),
         replica: replica.to_owned(),
         timing,
         first_term: 0,
-    }
+    };
+    let free = no_namesake(connection.client.clone(), &lease).await;
+    free.map_err(|error| error.to_string())?;
+    Ok(lease)
 }
 
 /// Runs the operator until it is told to stop.
@@ -197,10 +205,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         .unwrap_or_else(|| connection.namespace.clone());
     tracing::info!(server = version.git_version, namespace, "Connected");
     let cluster = cluster_uid(&connection).await?;
-    let mut lease = lease_config(&namespace, &arguments.replica, timing);
-    no_namesake(connection.client.clone(), &lease)
-        .await
-        .map_err(|error| error.to_string())?;
+    let mut lease = free_lease(&connection, &namespace, &arguments.replica, timing).await?;
     let places = arguments.anchoring.places(&namespace, &arguments.replica)?;
     let Opened {
         memory,

@@ -349,7 +349,7 @@ mod tests {
                     let at = at.index(bytes.len());
                     bytes[at] = byte;
                 }
-                let read = decoder.read(seq, &bytes).map(Clone::clone);
+                let read = decoder.read(seq, &bytes).cloned();
                 let known = |entry: &Entry| entry.seq == seq && (1..=VERSION).contains(&entry.v);
                 let alone = plain(&bytes).filter(known);
                 prop_assert_eq!(read.ok(), alone);
@@ -379,7 +379,7 @@ mod tests {
             if let Some(entry) = direct(text.as_bytes()) {
                 prop_assert_eq!(Some(entry), plain(text.as_bytes()));
             }
-            let decoded = Decoder::default().read(9, text.as_bytes()).map(Clone::clone);
+            let decoded = Decoder::default().read(9, text.as_bytes()).cloned();
             prop_assert_eq!(decoded.ok(), plain(text.as_bytes()));
         }
     }

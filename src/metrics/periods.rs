@@ -316,7 +316,7 @@ mod tests {
         let periods = Periods::new(&registry).unwrap();
         let many = (0..MOST_CONTROLS + 2).map(|n| control(&format!("c{n}")));
         let told = standing(many.collect());
-        let names: Vec<String> = (0..MOST_PERIODS + 1).map(|n| format!("p{n}")).collect();
+        let names: Vec<String> = (0..=MOST_PERIODS).map(|n| format!("p{n}")).collect();
         let all = names.iter().zip(0..);
         let all = all.map(|(name, end)| series(name, end, Some(&told)));
         periods.show(all.collect());

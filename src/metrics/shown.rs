@@ -55,7 +55,9 @@ impl<P: Atomic> Shown<P> {
             let known = series.keys().filter(|owner| !owners.contains(&***owner));
             known.cloned().collect()
         };
-        gone.iter().for_each(|owner| self.forget(Some(owner)));
+        for owner in &gone {
+            self.forget(Some(owner));
+        }
     }
 
     /// Sets one series of an owner, beside the others.

@@ -22,7 +22,8 @@ struct Finding<'a> {
     category_uid: u32,
     class_uid: u32,
     compliance: Compliance<'a>,
-    finding_info: Info<'a>,
+    #[serde(rename = "finding_info")]
+    info: Info<'a>,
     message: &'a str,
     metadata: Metadata,
     resources: [Resource<'a>; 1],
@@ -130,7 +131,7 @@ fn finding<'a>(
             status: word,
             status_id: compliance,
         },
-        finding_info: Info {
+        info: Info {
             created_time: deviation.opened.as_millisecond(),
             first_seen_time: deviation.opened.as_millisecond(),
             last_seen_time: deviation.closed.unwrap_or(at).as_millisecond(),

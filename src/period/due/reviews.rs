@@ -20,8 +20,11 @@ use crate::{
 pub(in crate::period) struct Reviews {
     known: BTreeMap<Name, Review>,
     /// What was decided, by area and part, and by name and uid of the review. Its object may be gone since.
-    decided: BTreeMap<Area, BTreeMap<u64, BTreeMap<(Name, Name), Listing>>>,
+    decided: BTreeMap<Area, BTreeMap<u64, Decided>>,
 }
+
+/// Listings of one part that were decided, by name and uid of the review.
+type Decided = BTreeMap<(Name, Name), Listing>;
 
 /// Whose rights a review is about.
 #[derive(Debug, Default, Clone, PartialEq, Eq, PartialOrd, Ord)]

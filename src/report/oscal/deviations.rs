@@ -49,8 +49,8 @@ struct Evidence {
 pub(super) struct Risk<'a> {
     description: &'a str,
     related_observations: [Related; 1],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    risk_log: Option<Entries>,
+    #[serde(rename = "risk-log", skip_serializing_if = "Option::is_none")]
+    log: Option<Entries>,
     statement: String,
     status: &'static str,
     title: String,
@@ -134,7 +134,7 @@ pub(super) fn risk<'a>(ids: &Ids, deviation: &'a Deviation, found: &Found) -> Ri
         related_observations: [Related {
             observation_uuid: ids.deviation("observation", deviation),
         }],
-        risk_log: (!entries.is_empty()).then_some(Entries { entries }),
+        log: (!entries.is_empty()).then_some(Entries { entries }),
         statement: format!(
             "{}: {}",
             deviation.control,

@@ -438,7 +438,7 @@ fn a_schedule_holds_claims_of_the_namespaces_that_it_names_by_name_or_by_pattern
         (json!(["ban?"]), "CoversNothing"),
     ] {
         let template = json!({ "includedNamespaces": included });
-        let world = velero(json!({ "spec": { "template": template } }));
+        let mut world = velero(json!({ "spec": { "template": template } }));
         assert_eq!(world.only(&control).reason, reason, "{included}");
     }
 }
