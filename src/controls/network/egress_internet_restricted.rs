@@ -41,7 +41,7 @@ impl EgressInternetRestricted {
         criteria: &["CC6.6", "CC6.7", "P6.1"],
         severity: Severity::Medium,
         strength: Strength::Effective,
-        rule_version: 1,
+        rule_version: 2,
         reads: &workloads::KINDS,
         subjects: &workloads::KINDS,
         derives: &[Derived::Isolation],
@@ -50,8 +50,9 @@ impl EgressInternetRestricted {
         scope: ScopeUse::BySubject,
         what: "For each workload of the namespaces that `selector` selects, all policies for \
                egress together let no public address through, on any port, beside \
-               `allowedCidrs`. Rules that name domains (of Cilium or of the Admin tier) are \
-               explicit, and allowed. What nothing isolates reaches everything.",
+               `allowedCidrs`; IPv4 addresses count as well where they are written as IPv6 \
+               (64:ff9b::/96 of NAT64, ::ffff:0:0/96). Rules that name domains (of Cilium or of the \
+               Admin tier) are explicit, and allowed, unless a pattern is wildcards only. What nothing isolates reaches everything.",
         why: "Data leaves, and tools of an attacker come in, through whatever connection to the \
               internet a compromised pod can open.",
         fix: "Proposed: the policy to narrow, with an `except` or a list of what is needed. \
@@ -72,7 +73,7 @@ impl EgressInternetRestricted {
         let mut forbidden = Addresses::public().clone();
         let allowed = self.allowed_cidrs.iter().chain(&self.private_ranges);
         for cidr in allowed.filter_map(|cidr| Cidr::parse(cidr)) {
-            forbidden.remove(cidr);
+            forbidden.remove_translated(cidr);
         }
         forbidden
     }

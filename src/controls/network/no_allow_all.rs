@@ -50,7 +50,7 @@ impl NoAllowAll {
         criteria: &["CC6.1", "CC6.6"],
         severity: Severity::High,
         strength: Strength::Effective,
-        rule_version: 2,
+        rule_version: 3,
         reads: &[
             Kind::Deployment,
             Kind::StatefulSet,
