@@ -2,7 +2,7 @@
 
 mod pod_security;
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, fmt, net::IpAddr, sync::Arc};
 
 use serde::{
     Deserialize, Deserializer,
@@ -117,7 +117,7 @@ pub struct Port {
     pub name: Option<Sym>,
     /// `TCP`, `UDP` or `SCTP`.
     pub protocol: Sym,
-    /// Whether the port is also opened on the node.
+    /// Whether the port is also opened on the node, for others than the node itself.
     pub host: bool,
 }
 
@@ -152,7 +152,7 @@ pub struct WireTemplate<'a> {
     spec: Option<WirePodSpec<'a>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 struct WireTemplateMeta<'a> {
     #[serde(borrow)]
     labels: Option<StrMap<'a>>,
@@ -303,13 +303,33 @@ fn velero(words: &[&str], interner: &mut Interner) -> Option<BackupTool> {
 struct WirePort<'a> {
     container_port: Option<u16>,
     host_port: Option<u16>,
+    #[serde(borrow, rename = "hostIP")]
+    host_ip: Option<Str<'a>>,
     #[serde(borrow)]
     name: Option<Str<'a>>,
     #[serde(borrow)]
     protocol: Option<Str<'a>>,
 }
 
+impl WirePort<'_> {
+    /// Whether the node opens it for others.
+    fn is_on_node(&self) -> bool {
+        let address = self.host_ip.as_ref().and_then(|ip| ip.parse().ok());
+        let loopback = address.is_some_and(|address: IpAddr| address.is_loopback());
+        self.host_port.is_some_and(|port| port != 0) && !loopback
+    }
+}
+
 impl WireTemplate<'_> {
+    /// Gives the pods a label, unless they have it.
+    pub fn add_label(&mut self, key: &'static str, value: &str) {
+        let labels = &mut self.metadata.get_or_insert_default().labels;
+        let labels = &mut labels.get_or_insert_default().0;
+        if labels.iter().all(|(known, _)| known != key) {
+            labels.push((key.into(), value.to_owned().into()));
+        }
+    }
+
     /// The claims that it names; one that is made together with a pod has no name before.
     pub fn claims(&self) -> impl Iterator<Item = &str> {
         let volumes = self
@@ -350,7 +370,7 @@ impl WirePodSpec<'_> {
                 protocol: interner.string(port.protocol.as_deref().unwrap_or("TCP")),
                 // In the node's network each port is one of the node: the server says so of pods,
                 // not of templates.
-                host: host_network || port.host_port.is_some_and(|port| port != 0),
+                host: host_network || port.is_on_node(),
             });
         }
         let mut containers = self.containers.iter().flatten();

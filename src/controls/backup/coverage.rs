@@ -131,7 +131,7 @@ impl Coverage {
         criteria: &["A1.2", "PI1.5", "C1.1"],
         severity: Severity::Critical,
         strength: Strength::Effective,
-        rule_version: 2,
+        rule_version: 3,
         reads: &[Kind::Claim, Kind::Database, Kind::VeleroSchedule],
         subjects: PROTECTABLE,
         derives: &[Derived::Recovery],
@@ -145,9 +145,10 @@ impl Coverage {
                a ScheduledBackup whose method the Cluster is set up for; a RecurringJob of \
                Longhorn that its volume names; a K8up Schedule of its namespace. Of Velero are \
                read: namespaces with patterns, resources, label selectors, the label \
-               velero.io/exclude-from-backup on claims, pods and namespaces, resource policies, \
+               velero.io/exclude-from-backup on claims, pods, namespaces and volumes, resource policies, \
                backup as files by default or by pods' annotations, snapshots by VolumeSnapshotClass \
-               or VolumeSnapshotLocation, and the flags of its server.",
+               or VolumeSnapshotLocation (which volumes of CSI drivers get only without the feature \
+               EnableCSI), and the flags of its server.",
         why: "A volume that no schedule holds is gone with its node or its namespace, and a \
               schedule that holds only manifests restores an empty application.",
         fix: "With the parameter `schedule`, a Velero Schedule named `probity-NAMESPACE` is created \

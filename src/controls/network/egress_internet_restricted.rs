@@ -54,8 +54,9 @@ impl EgressInternetRestricted {
         scope: ScopeUse::BySubject,
         what: "For each workload of the namespaces that `selector` selects, all policies for \
                egress together let no public address through, on any port, beside \
-               `allowedCidrs`. Rules that name domains (of Cilium or of the Admin tier) are \
-               explicit, and allowed. What nothing isolates reaches everything.",
+               `allowedCidrs`; IPv4 addresses count as well where they are written as IPv6 \
+               (64:ff9b::/96 of NAT64, ::ffff:0:0/96). Rules that name domains (of Cilium or of the \
+               Admin tier) are explicit, and allowed, unless a pattern is wildcards only. What nothing isolates reaches everything.",
         why: "Data leaves, and tools of an attacker come in, through whatever connection to the \
               internet a compromised pod can open.",
         fix: "Proposed: the policy to narrow, with an `except` or a list of what is needed. \
@@ -76,7 +77,7 @@ impl EgressInternetRestricted {
         let mut forbidden = Addresses::public().clone();
         let allowed = self.allowed_cidrs.iter().chain(&self.private_ranges);
         for cidr in allowed.filter_map(|cidr| Cidr::parse(cidr)) {
-            forbidden.remove(cidr);
+            forbidden.remove_translated(cidr);
         }
         forbidden
     }

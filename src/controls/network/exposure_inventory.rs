@@ -129,7 +129,8 @@ impl ExposureInventory {
                approved-public` with a reason in the annotation `probity.dev/exposure-reason`. \
                NodePorts and hostPorts need an approval (`approved-internal` is enough), a \
                LoadBalancer that an annotation of the cloud or its class makes internal, or whose \
-               `loadBalancerSourceRanges` leave the internet out, needs none. externalIPs always \
+               `loadBalancerSourceRanges` leave the internet out, needs none; nor does a waypoint or \
+               a ClusterIP gateway of Istio, or a hostPort on a loopback address. externalIPs always \
                fail.",
         why: "What nobody knows of, nobody patches, watches or takes down. An externalIP lets its \
               author catch traffic that is meant for others.",

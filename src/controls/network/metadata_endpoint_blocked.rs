@@ -66,8 +66,9 @@ impl MetadataEndpointBlocked {
         writes: &[],
         scope: ScopeUse::BySubject,
         what: "For each workload, all policies for egress together keep its pods from \
-               169.254.169.254 and fd00:ec2::254 on every port, or on `ports`. What nothing isolates reaches \
-               them.",
+               169.254.169.254 and fd00:ec2::254 on every port, or on `ports`. A rule of Cilium for domains reaches the first if it \
+               names the endpoint (metadata.google.internal and the like) or is wildcards only, and \
+               `egressDeny` of Cilium keeps from it. What nothing isolates reaches them.",
         why: "The endpoint answers whoever asks from a node with the credentials of that node: \
               with them one pod becomes every pod, and reaches the cloud account.",
         fix: "Proposed: an `except` in the rule that opens the way, or a rule of the Admin tier \

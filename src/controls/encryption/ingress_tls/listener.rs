@@ -8,7 +8,7 @@ use crate::{
     controls::{Context, Subject, Verdict},
     inventory::{
         Inventory, Kind, Object,
-        ingress::{Gateway, Listener, Route, RoutesFrom},
+        ingress::{CERTIFICATE_MAP, Gateway, Listener, Route, RoutesFrom},
     },
     verdict::{Outcome, Strength},
 };
@@ -27,13 +27,19 @@ pub(super) fn judge(
         .get(&subject.namespace, gateway)?;
     let listener = gateway.spec.listeners.iter().find(|l| &*l.name == name)?;
     Some(match &*listener.protocol {
-        "HTTPS" | "TLS" => match encrypted(listener) {
+        "HTTPS" | "TLS" => match encrypted(gateway, listener) {
             declared if control.handshake && declared.outcome == Outcome::Pass => {
                 super::handshake::listener(control, context, gateway, listener)
             }
             declared => declared,
         },
         "HTTP" => plain(control, context.inventory, gateway, listener),
+        // Istio's own: HTTP/2 in the mutual TLS of the mesh, never without.
+        "HBONE" => Verdict::pass(
+            Strength::Declared,
+            "MutualTls",
+            "HBONE carries everything in the mutual TLS of the mesh",
+        ),
         "TCP" | "UDP" => Verdict::not_applicable(
             "NotHttp",
             "the listener takes raw connections, whose content this control does not judge",
@@ -45,7 +51,7 @@ pub(super) fn judge(
     })
 }
 
-fn encrypted(listener: &Listener) -> Verdict {
+fn encrypted(gateway: &Object<Gateway>, listener: &Listener) -> Verdict {
     match &listener.tls {
         Some(tls) if tls.passthrough => Verdict::pass(
             Strength::Declared,
@@ -57,6 +63,12 @@ fn encrypted(listener: &Listener) -> Verdict {
             "TlsDeclared",
             "the listener names a certificate; the certificate itself was not seen",
         ),
+        _ if has_certificate_map(gateway, listener) => by_certificate_map(&gateway.spec.class),
+        Some(tls) if tls.unknown_options => Verdict::unknown(
+            "CertificateNotVisible",
+            "the listener names no certificate, and options of which its controller knows whether \
+             they do",
+        ),
         _ => Verdict::fail(
             Strength::Declared,
             "ListenerWithoutCertificate",
@@ -64,6 +76,25 @@ fn encrypted(listener: &Listener) -> Verdict {
         )
         .propose("Name a certificate in the listener's tls.certificateRefs."),
     }
+}
+
+fn has_certificate_map(gateway: &Object<Gateway>, listener: &Listener) -> bool {
+    let map = gateway.meta.annotations.get(CERTIFICATE_MAP);
+    &*listener.protocol == "HTTPS" && map.is_some_and(|map| !map.trim().is_empty())
+}
+
+/// GKE takes the certificates of all HTTPS listeners from the map; they name none themselves.
+fn by_certificate_map(class: &str) -> Verdict {
+    if class.starts_with("gke-l7-") {
+        let message = "the Gateway names a certificate map of Certificate Manager; the \
+                       certificates themselves were not seen";
+        return Verdict::pass(Strength::Declared, "TlsDeclared", message);
+    }
+    let message = format!(
+        "the Gateway names a certificate map in {CERTIFICATE_MAP}, which only GKE reads: whether \
+         class {class} is one of GKE its GatewayClass says"
+    );
+    Verdict::unknown("CertificateNotVisible", message)
 }
 
 /// The kinds of routes that a listener for HTTP, encrypted or not, takes.

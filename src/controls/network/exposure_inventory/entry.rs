@@ -7,7 +7,7 @@ use crate::{
     controls::{prelude::*, workloads},
     inventory::{
         core::{INTERNAL_ANNOTATIONS, Outside},
-        ingress::{Gateway, Ingress},
+        ingress::{Gateway, ISTIO_SERVICE_TYPE, Ingress},
     },
 };
 
@@ -18,8 +18,26 @@ const INTERNAL_INGRESS: [(&str, &str); 3] = [
     ("kubernetes.io/ingress.class", "gce-internal"),
 ];
 
-/// Classes that are internal by their definition.
-const INTERNAL_CLASSES: [&str; 5] = [
+/// Annotations that count only where a newer one, which decides, is absent
+/// (`buildLoadBalancerSchemeViaAnnotation` of aws-load-balancer-controller,
+/// `GetLoadBalancerAnnotationType` of cloud-provider-gcp).
+const OLDER: [(&str, &str); 2] = [
+    (
+        "service.beta.kubernetes.io/aws-load-balancer-internal",
+        "service.beta.kubernetes.io/aws-load-balancer-scheme",
+    ),
+    (
+        "cloud.google.com/load-balancer-type",
+        "networking.gke.io/load-balancer-type",
+    ),
+];
+
+/// Classes of Istio, which makes the Service of a Gateway of the type that an annotation says.
+const ISTIO_CLASSES: [&str; 3] = ["istio", "istio-waypoint", "istio-east-west"];
+
+/// Classes that are internal by their definition, or unless an annotation says otherwise.
+const INTERNAL_CLASSES: [&str; 6] = [
+    "istio-waypoint",
     "gce-internal",
     "gke-l7-rilb",
     "gke-l7-rilb-mc",
@@ -112,7 +130,12 @@ fn is_internal(class: Option<&str>, internal: &[String]) -> bool {
 }
 
 fn has_annotation(meta: &Meta, known: &[(&str, &str)]) -> bool {
-    known.iter().any(|(key, value)| {
+    let decided = |key: &str| {
+        let mut older = OLDER.iter().filter(|(older, _)| *older == key);
+        older.any(|(_, newer)| meta.annotations.get(newer).is_some())
+    };
+    let mut known = known.iter().filter(|(key, _)| !decided(key));
+    known.any(|(key, value)| {
         let found = meta.annotations.get(key);
         found.is_some_and(|found| found.eq_ignore_ascii_case(value))
     })
@@ -201,11 +224,15 @@ fn gateway<'a>(meta: &'a Meta, gateway: &Gateway, internal: &[String]) -> Entry<
         .collect();
     ports.sort_unstable();
     ports.dedup();
-    let inside = is_internal(Some(&gateway.class), internal);
-    let (reach, who) = if inside {
-        (Reach::Internal, "the inside")
-    } else {
-        (Reach::Http, "the public")
+    let listed = internal.iter().any(|known| **known == *gateway.class);
+    let by_istio = ISTIO_CLASSES.contains(&&*gateway.class) && !listed;
+    let service = meta.annotations.get(ISTIO_SERVICE_TYPE);
+    let service = service.filter(|kind| by_istio && !kind.is_empty());
+    let (reach, who) = match service {
+        Some("ClusterIP") => (Reach::Internal, "the inside"),
+        Some("NodePort") => (Reach::Node, "whoever reaches the nodes"),
+        None if is_internal(Some(&gateway.class), internal) => (Reach::Internal, "the inside"),
+        _ => (Reach::Http, "the public"),
     };
     let (class, at) = (&gateway.class, words(&ports));
     Entry {

@@ -89,6 +89,8 @@ fn sources_are_judged_by_what_they_mean() {
             "AllowAll",
         ),
         (json!([block("0.0.0.0/0")]), "AllowAll"),
+        (json!([block("::ffff:0:0/96")]), "AllowAll"),
+        (json!([block("64:ff9b::/96")]), "AllowAll"),
         (json!([block("0.0.0.0/1")]), "AllowAll"),
         (
             json!([block("0.0.0.0/3"), block("128.0.0.0/3")]),
