@@ -18,14 +18,7 @@ pub async fn look(client: &Client) -> Cilium {
         Ok(None) => Cilium::NotThere,
         Ok(Some(config)) => {
             let data = config.data.unwrap_or_default();
-            let is_on = |key: &str| data.get(key).is_some_and(|value| value == "true");
-            if is_on("enable-wireguard") {
-                Cilium::Encrypts("WireGuard")
-            } else if is_on("enable-ipsec") {
-                Cilium::Encrypts("IPsec")
-            } else {
-                Cilium::Plain
-            }
+            Cilium::configured(|key| data.get(key).map(String::as_str))
         }
         Err(error) => Cilium::NotSeen(format!("can't get ConfigMap kube-system/{CONFIG}: {error}")),
     }

@@ -170,6 +170,20 @@ pub enum Cilium {
     NotSeen(String),
 }
 
+impl Cilium {
+    /// What the entries of `ConfigMap` `kube-system/cilium-config` say, which its agents read.
+    pub fn configured<'a>(entry: impl Fn(&str) -> Option<&'a str>) -> Self {
+        let is_on = |key: &str| entry(key) == Some("true");
+        if is_on("enable-wireguard") {
+            Self::Encrypts("WireGuard")
+        } else if is_on("enable-ipsec") {
+            Self::Encrypts("IPsec")
+        } else {
+            Self::Plain
+        }
+    }
+}
+
 /// Namespace and name of a `ConfigMap`.
 pub type MapName = (String, String);
 
