@@ -142,8 +142,8 @@ pub fn manifests(minor: Option<u32>) -> Vec<(Kind, Value)> {
         for label in &row.3 {
             role["metadata"]["labels"][label] = "true".into();
         }
-        let rules = defaults.rules(row).into_iter().map(RuleRow::manifest);
-        role["rules"] = rules.collect();
+        let held = defaults.rules(row).into_iter();
+        role["rules"] = held.map(RuleRow::manifest).collect();
         if let Some(label) = row.4.first() {
             let selector = json!({ "matchLabels": { label: "true" } });
             role["aggregationRule"] = json!({ "clusterRoleSelectors": [selector] });

@@ -198,8 +198,8 @@ impl Declared {
     /// power for whoever serves these.
     pub(super) fn names_webhooks(&self) -> bool {
         let kinds = [Kind::Role, Kind::ClusterRole].into_iter();
-        let roles = kinds.filter_map(|kind| self.objects.get(&kind));
-        let rules = roles
+        let tables = kinds.filter_map(|kind| self.objects.get(&kind));
+        let rules = tables
             .flat_map(BTreeMap::values)
             .flat_map(|role| role["rules"].as_array().into_iter().flatten());
         let mut about = rules.filter(|rule| words(&rule["resourceNames"]).next().is_some());
@@ -219,7 +219,8 @@ impl Declared {
         let of_kind =
             of_kind.filter(|(namespace, _)| kind.info().is_namespaced() != namespace.is_empty());
         for (namespace, name) in of_kind {
-            let known = roles.iter_mut().find(|role| {
+            let held = self.has(kind, namespace, name);
+            let known = roles.iter_mut().filter(|_| held).find(|role| {
                 let metadata = &role["metadata"];
                 metadata["name"] == **name
                     && metadata["namespace"].as_str().unwrap_or_default() == namespace
