@@ -234,7 +234,7 @@ fn a_failure_that_no_further_object_could_undo_is_one_though_kinds_are_missing()
 
     let gateway = "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n\
                    metadata: { name: g, namespace: shop }\nspec: { gatewayClassName: c, listeners: \
-                   [{ name: plain, protocol: HTTP, port: 80 }] }\n";
+                   [{ name: bare, protocol: HTTPS, port: 443 }] }\n";
     assert_eq!(
         outcome(&scanned(gateway, false), "enc-ingress-tls").0,
         Outcome::Fail
