@@ -12,6 +12,7 @@ use serde::{
 pub use self::pod_security::keeps_pod_annotation;
 use self::pod_security::{Lifecycle, Probe, SecurityContext, Volume};
 use super::{
+    component,
     intern::{Interner, Sym},
     mesh::{asks, authenticates},
     meta::{Labels, Str, StrMap},
@@ -220,13 +221,18 @@ struct Container<'a> {
     #[serde(borrow)]
     args: Option<Vec<Str<'a>>>,
     #[serde(borrow)]
-    env: Option<Skips<'a>>,
+    env: Option<Variables<'a>>,
 }
 
-/// The one environment variable that is read, if it is set: what it says. The values of all
-/// others, which may be secret, are not even held while an object is decoded.
-#[derive(Debug)]
-struct Skips<'a>(Option<Str<'a>>);
+/// The environment variables that are read, as far as they are set: one of K8up, and those that are
+/// flags of etcd. The values of all others, which may be secret, are not even held while an object
+/// is decoded.
+#[derive(Debug, Default)]
+struct Variables<'a> {
+    skip: Option<Str<'a>>,
+    /// Flags, with their values; none where only a running pod knows it.
+    flags: Vec<(&'static str, Option<Str<'a>>)>,
+}
 
 /// By which K8up leaves claims out that don't ask for a backup.
 const SKIP: &str = "BACKUP_SKIP_WITHOUT_ANNOTATION";
@@ -239,13 +245,13 @@ struct EnvVar<'a> {
     value: Option<Str<'a>>,
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Skips<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for Variables<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(Skips(None))
+        deserializer.deserialize_seq(Variables::default())
     }
 }
 
-impl<'de: 'a, 'a> Visitor<'de> for Skips<'a> {
+impl<'de: 'a, 'a> Visitor<'de> for Variables<'a> {
     type Value = Self;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -255,7 +261,9 @@ impl<'de: 'a, 'a> Visitor<'de> for Skips<'a> {
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<Self, A::Error> {
         while let Some(EnvVar { name, value }) = list.next_element()? {
             if name.as_deref() == Some(SKIP) {
-                self.0 = value; // the last one counts
+                self.skip = value; // the last one counts
+            } else if let Some(flag) = name.as_deref().and_then(component::of_variable) {
+                self.flags.push((flag, value));
             }
         }
         Ok(self)
@@ -282,7 +290,7 @@ impl Container<'_> {
             }
             _ => {}
         }
-        let skip = self.env.as_ref().and_then(|env| env.0.as_deref());
+        let skip = self.env.as_ref().and_then(|env| env.skip.as_deref());
         let k8up = words.contains(&"operator") && matches!(name, Some("k8up" | "k8up-operator"));
         let skip_without_annotation = skip.and_then(go_bool) == Some(true);
         (k8up || skip.is_some()).then_some(BackupTool::K8up {
@@ -425,6 +433,13 @@ impl WirePodSpec<'_> {
         let first = self.containers.iter().flatten().take(1);
         let words = first.flat_map(|c| c.command.iter().chain(&c.args).flatten());
         words.map(|word| &**word)
+    }
+
+    /// The flags of etcd that the first container has as environment variables.
+    pub(super) fn variables(&self) -> impl Iterator<Item = (&'static str, Option<&str>)> {
+        let first = self.containers.iter().flatten().take(1);
+        let all = first.flat_map(|c| c.env.iter().flat_map(|env| &env.flags));
+        all.map(|(flag, value)| (*flag, value.as_deref()))
     }
 
     /// The claims among its volumes, as name of the volume and name of the claim; those that are

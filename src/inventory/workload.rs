@@ -314,7 +314,7 @@ impl Projection for Pod {
         let component = component::name(&meta).map(|name| Component {
             name: interner.string(name),
             node: interner.string(spec.node_name().unwrap_or_default()),
-            flags: component::flags(spec.command(), interner),
+            flags: component::flags(name, spec.command(), spec.variables(), interner),
         });
         let claims = spec.claims(&meta.name).map(|(volume, claim)| Mount {
             claim: interner.string(&claim),

@@ -175,7 +175,19 @@ impl Manifests {
         }
         let (name, generated) = (text("/metadata/name"), text("/metadata/generateName"));
         let name = if name.is_empty() { generated } else { name };
-        if name.contains("{{") {
+        let no_text = ["name", "generateName", "namespace"]
+            .iter()
+            .find_map(|field| {
+                let what = match &value["metadata"][field] {
+                    Value::Bool(_) => "a boolean",
+                    Value::Number(_) => "a number",
+                    _ => return None,
+                };
+                Some(format!("metadata.{field} is {what}: quote it"))
+            });
+        if let Some(why) = no_text {
+            self.broken.push(format!("{place}: {why}"));
+        } else if name.contains("{{") {
             self.broken.push(format!("{place}: {TEMPLATE}"));
         } else if name.is_empty() && !is_read(&kind, &version) {
             // What configures a tool (kustomize, kubeadm, kind) need not have a name.
@@ -339,6 +351,13 @@ mod tests {
             said("apiVersion: v1\nkind: Pod\n"),
             "f:1: the Pod has no metadata.name"
         );
+        // YAML 1.1, as Kubernetes reads it.
+        for (name, what) in [("n", "a boolean"), ("yes", "a boolean"), ("12", "a number")] {
+            let odd = said(&ONE.replace("name: a", &format!("name: {name}")));
+            assert_eq!(odd, format!("f:1: metadata.name is {what}: quote it"));
+            let odd = said(&format!("{ONE}  namespace: {name}\n"));
+            assert_eq!(odd, format!("f:1: metadata.namespace is {what}: quote it"));
+        }
         let quoted = said(&ONE.replace("name: a", "name: \"{{ .Release.Name }}\""));
         assert_eq!(quoted, format!("f:1: {TEMPLATE}"));
         assert!(said("# nothing\n").starts_with("there is no Kubernetes object in f"));

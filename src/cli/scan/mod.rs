@@ -265,7 +265,7 @@ fn files(arguments: &Arguments, policies: Vec<ControlPolicy>) -> Result<Report, 
         declared.feed(&mut pass, complete, unclear);
         let found = pass.engine.findings().into_iter();
         Ok(found
-            .map(|found| Judged::of_files(found, &declared))
+            .map(|found| Judged::of_files(found, &declared, complete))
             .collect())
     };
     let mut controls = judge(policies.clone(), Grants::Nothing)?;

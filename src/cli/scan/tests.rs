@@ -4,6 +4,8 @@ use serde_json::Value;
 
 use super::{report::samples::report, *};
 
+mod clusters;
+
 /// Scans manifests by the baseline.
 fn scanned(text: &str, complete: bool) -> Report {
     let file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();

@@ -194,6 +194,9 @@ impl Encrypted {
     }
 }
 
+/// Backups go there in the clear.
+const PLAIN: &str = "PlainTransport";
+
 /// The verdict on an endpoint that is reached in the clear.
 fn plain(endpoint: Option<&str>) -> Option<Verdict> {
     let endpoint = endpoint?;
@@ -202,7 +205,7 @@ fn plain(endpoint: Option<&str>) -> Option<Verdict> {
         .is_some_and(|start| start.eq_ignore_ascii_case("http://"));
     clear.then(|| {
         let message = format!("backups go to {endpoint} in the clear");
-        Verdict::fail(Strength::Declared, "PlainTransport", message)
+        Verdict::fail(Strength::Declared, PLAIN, message)
     })
 }
 
@@ -286,6 +289,11 @@ impl Control for Encrypted {
 
     fn affected(&self, _: Derived, subject: &Subject) -> Touched {
         affected(&[Kind::VeleroLocation], subject)
+    }
+
+    fn fails_whatever(&self, _: &Subject, reason: &str, _: Kind) -> bool {
+        // More objects put a place to more use; none changes its address.
+        reason == PLAIN
     }
 
     fn population(

@@ -434,6 +434,11 @@ impl Control for IngressTls {
         &Self::INFO
     }
 
+    fn fails_whatever(&self, subject: &Subject, _: &str, kind: Kind) -> bool {
+        // No Ingress has a say in a Gateway.
+        subject.kind == SubjectKind::Listener && matches!(kind, Kind::Ingress | Kind::IngressClass)
+    }
+
     fn population(
         &self,
         context: &Context<'_>,

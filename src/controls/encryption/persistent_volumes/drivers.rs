@@ -225,7 +225,7 @@ pub(super) fn proof(
         Told::Exactly(key, wanted) => match get(key) {
             Some(value) if value == wanted => Proof::Encrypted,
             Some(value) => Proof::Not(format!("{key} is {value:?}, not {wanted:?}")),
-            None if names_key(driver.key.and_then(|key| get(key))) => Proof::Encrypted,
+            None if names_key(driver.key.and_then(&get)) => Proof::Encrypted,
             None => Proof::NotSeen(format!(
                 "{key} is not set, so that the account's own default decides, which is not seen"
             )),
