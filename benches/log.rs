@@ -16,8 +16,13 @@ use jiff::{SignedDuration, Timestamp};
 use probity::{
     engine::Memory,
     evidence::{
-        Entry, Identity, Log, Reader, Record, SubjectRef, body::Transition, canonical, epochs,
-        key::PrivateKey, verify::Trust, verify::verify, words::Cause,
+        Entry, Identity, Log, Reader, Record, SubjectRef,
+        body::Transition,
+        canonical, epochs,
+        key::PrivateKey,
+        verify::Trust,
+        verify::verify,
+        words::{Cause, End},
     },
     verdict::{Outcome, Severity, Strength},
 };
@@ -86,33 +91,52 @@ fn transition(number: u64) -> Record {
     } else {
         (Outcome::Fail, Outcome::Pass)
     };
+    // As the engine says it: once the log of a term holds a definition it is not said again.
     let said = Transition {
         policies: vec!["soc2".into()],
         control: format!("workload-rule-number-{control}").into(),
-        rule_version: 1,
-        params_hash: hash("params", control)[..16].to_owned(),
-        scope_hash: hash("scope", 0)[..16].to_owned(),
+        rule_version: None,
+        params_hash: None,
+        scope_hash: None,
         subject: SubjectRef {
             group: "apps".into(),
             kind: "Deployment".into(),
             namespace: Some(format!("team-{}", workload % 90).into()),
             name: format!("service-{workload}").into(),
-            uid: format!("{}-4000-8000", &hash("uid", workload)[..20]).into(),
+            uid: uid(workload).into(),
         },
         owner: None,
         from: Some(from),
         to: Some(to),
         strength: Strength::Declared,
-        reason: "RunsAsRoot".into(),
-        message: format!("container app of service-{workload} may run as root"),
+        reason: if failing { "RunsAsRoot" } else { "RunsAsUser" }.into(),
+        // What passes has mostly nothing to say.
+        message: if failing {
+            format!("container app of service-{workload} may run as root")
+        } else {
+            String::new()
+        },
         severity: Severity::High,
         cause: Cause::Object,
-        ended: None,
-        opened: None,
+        ended: (!failing).then_some(End::FixedByOthers),
+        // What fails began when it is said to; what ends began three seconds before.
+        opened: (!failing).then(|| time(number - 1)),
         deviation: Some(hash("deviation", number / 2)[..16].to_owned()),
     };
+    Record::new(time(number), said)
+}
+
+/// When that happens: as precise as clocks are.
+fn time(number: u64) -> Timestamp {
     let after = i64::try_from(number).unwrap_or(i64::MAX);
-    Record::new(begin() + SignedDuration::from_secs(after * 3), said)
+    begin() + SignedDuration::new(after * 3, 123_456_789)
+}
+
+/// As long as those of API servers.
+fn uid(number: u64) -> String {
+    let hex = hash("uid", number);
+    let [a, b, c, d] = [&hex[..8], &hex[8..12], &hex[12..15], &hex[15..27]];
+    format!("{a}-{b}-4{c}-8000-{d}")
 }
 
 /// Bytes of an entry in a segment.
@@ -135,7 +159,12 @@ fn open(data: &Path) -> Result<epochs::Opened> {
     epochs::open(data, identity, &key, &[], begin()).map_err(explain)
 }
 
-/// Appends to the log and, in turn, as many bytes to a bare file whose blocks are laid out.
+/// Appends to the log and, in turn, as many bytes to a bare file.
+///
+/// The bare file is what a careful person would write to: of a fixed size, with blocks that were written and synced before,
+/// so that its syncs have neither a size nor extents to write. That laying out is not in its time, while the log's own is.
+/// Both are on the same disk, and write the same number of bytes with one write and one fdatasync each; the log's publisher
+/// runs beside both.
 fn appending(data: &Path) -> Result<Vec<Figure>> {
     let log = open(data)?.log;
     let path = data.join("bare");

@@ -171,9 +171,9 @@ fn transition(controls: &[&'static Info], said: u64) -> Body {
     Body::Transition(Transition {
         policies: vec!["soc2".into()],
         control: info.id.into(),
-        rule_version: 1,
-        params_hash: "p".to_owned(),
-        scope_hash: "s".to_owned(),
+        rule_version: Some(1),
+        params_hash: Some("p".to_owned()),
+        scope_hash: Some("s".to_owned()),
         subject: subject(number),
         owner: None,
         from: Some(from),

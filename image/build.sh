@@ -31,7 +31,10 @@ image=${IMAGE:-localhost/probity}
 need git "the image is labelled with the commit"
 need jq "it writes the provenance"
 builder=$(command -v buildah || command -v docker) || die "buildah or docker is needed"
-version=$(cargo metadata --no-deps --locked --format-version 1 | jq -r '.packages[0].version')
+metadata=$(cargo metadata --no-deps --locked --format-version 1)
+version=$(jq -r '.packages[0].version' <<<"$metadata")
+# Where cargo builds is the user's choice: CARGO_TARGET_DIR, or a setting of theirs.
+built=$(jq -r .target_directory <<<"$metadata")
 revision=$(git rev-parse HEAD)
 [[ -z $(git status --porcelain --untracked-files=no) ]] || revision+=-modified
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
@@ -45,7 +48,7 @@ build_program() {
   say "building the program for $target: this takes some minutes"
   RUSTFLAGS="--remap-path-prefix=$PWD=/probity --remap-path-prefix=$home=/cargo" \
     cargo build --release --locked --target "$target" --bin probity
-  binary=target/$target/release/probity
+  binary=$built/$target/release/probity
 }
 
 # What the program is made of. The tool is installed below target/ once.

@@ -1,10 +1,11 @@
 //! Prometheus metrics. Label sets are closed; nothing is walked when a scrape comes.
 
+mod periods;
 mod shown;
 mod table;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     time::Duration,
 };
 
@@ -13,7 +14,7 @@ use prometheus::{
     IntGaugeVec, Registry, TextEncoder, core::Collector as _,
 };
 
-use self::shown::Shown;
+use self::{periods::Periods, shown::Shown};
 use crate::{
     api::ExceptionKind,
     controls::{Info, REGISTRY},
@@ -58,6 +59,7 @@ pub struct Metrics {
     evidence_checkpoint: Gauge,
     evidence_anchor: GaugeVec,
     evidence_anchor_failing: IntGaugeVec,
+    evidence_outside: IntGauge,
     evidence_broken: IntGauge,
     evidence_sync: Histogram,
     disk_free: IntGauge,
@@ -70,6 +72,7 @@ pub struct Metrics {
     exceptions_expiring: IntGauge,
     attestations_expiring: IntGauge,
     last_round: Gauge,
+    periods: Periods,
 }
 
 impl Metrics {
@@ -196,6 +199,16 @@ impl Metrics {
         }
     }
 
+    /// Shows how audit periods stand.
+    pub fn periods(&self, engine: &Engine) {
+        self.periods.show(engine.period_series());
+    }
+
+    /// Removes the series of audit periods: whoever doesn't lead says nothing of them.
+    pub fn forget_periods(&self) {
+        self.periods.forget();
+    }
+
     /// Removes the counters of a policy that is gone: names that are made up would pile up.
     fn forget_counters(&self, policy: &str) {
         for counter in [
@@ -254,9 +267,7 @@ impl Metrics {
 
     /// Brings what is known of the inventory up to date; once a second, not per scrape.
     pub fn inventory(&self, inventory: &Inventory, now: Duration) {
-        let mut unwatched: BTreeSet<Kind> = Kind::ALL.iter().copied().collect();
         for (kind, availability, age) in inventory.freshness.iter(now) {
-            unwatched.remove(&kind);
             let name = [kind.info().kind];
             self.watch_staleness
                 .with_label_values(&name)
@@ -268,13 +279,15 @@ impl Metrics {
             self.inventory_objects.with_label_values(&name).set(held);
             self.watch_gaps.with_label_values(&name); // from 0 on: see `begin`
         }
-        for kind in unwatched {
-            let name = [kind.info().kind];
-            // Most were never shown.
-            let _ = self.watch_staleness.remove_label_values(&name);
-            let _ = self.watch_available.remove_label_values(&name);
-            let _ = self.inventory_objects.remove_label_values(&name);
-        }
+    }
+
+    /// Shows nothing more of a kind that is not watched any more: it must not look stale.
+    pub fn unwatched(&self, kind: Kind) {
+        let name = [kind.info().kind];
+        // It may have been given up before it was ever shown.
+        let _ = self.watch_staleness.remove_label_values(&name);
+        let _ = self.watch_available.remove_label_values(&name);
+        let _ = self.inventory_objects.remove_label_values(&name);
     }
 
     /// Counts a round of the engine.
@@ -329,6 +342,11 @@ impl Metrics {
         self.evidence_anchor_failing
             .with_label_values(&[target])
             .set(i64::from(failing));
+    }
+
+    /// Notes whether a checkpoint is kept where this cluster's administrators can't change it.
+    pub fn anchored_outside(&self, outside: bool) {
+        self.evidence_outside.set(i64::from(outside));
     }
 
     /// Notes whether this replica leads.
@@ -414,6 +432,7 @@ mod tests {
         let shown = || metrics.render().unwrap();
         assert!(shown().contains("probity_watch_available{kind=\"Namespace\"} 0"));
         inventory.freshness.forget(Kind::Namespace);
+        metrics.unwatched(Kind::Namespace);
         metrics.inventory(&inventory, Duration::ZERO);
         assert!(!shown().contains("probity_watch_available{kind=\"Namespace\"}"));
     }

@@ -21,7 +21,7 @@ mod retention;
 mod watches;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
@@ -34,7 +34,7 @@ use tracing::Span;
 pub use self::{anchors::Anchoring, index::Indexing, retention::Retention};
 use self::{
     feed::{Feeds, OwnKind},
-    watches::{Source, Watches},
+    watches::{Rereads, Source, Watches},
 };
 use crate::{
     cluster::{
@@ -155,6 +155,7 @@ pub struct Operator {
     inbox: mpsc::Receiver<Input>,
     sender: mpsc::Sender<Input>,
     watches: Watches,
+    rereads: Rereads,
     feeds: Feeds,
     notices: mpsc::Sender<feed::Addressed>,
     origin: Instant,
@@ -191,6 +192,7 @@ impl Operator {
         let notices = feed::publish(connection.client.clone(), publisher, metrics.clone());
         Self {
             watches: Watches::new(connection.client.clone(), watched),
+            rereads: Rereads::default(),
             feeds: Feeds::default(),
             origin: Instant::now(),
             log_retry_at: Duration::ZERO,
@@ -383,6 +385,7 @@ impl Operator {
         if was.is_some() {
             self.engine.apply(Event::Following, now);
             self.metrics.forget_policy(None);
+            self.metrics.forget_periods();
         }
         self.reports.forget();
         self.metrics.leading(is.is_some());
@@ -421,6 +424,7 @@ impl Operator {
         let needed = self.engine.needed_kinds();
         for kind in self.watches.adjust(&needed) {
             self.engine.apply(Event::Unwatched(kind), now);
+            self.metrics.unwatched(kind);
         }
         for kind in self.watches.started() {
             self.engine
@@ -440,6 +444,7 @@ impl Operator {
             now,
         });
         if self.observers.second_passed(now.mono) {
+            self.read_again(now);
             self.anchors
                 .turn(&self.journal, &self.connection, &self.sender, now.mono);
             self.index.turn(&self.sender, now.mono);
@@ -462,14 +467,38 @@ impl Operator {
                 self.measure_policies(now);
             }
             let inventory = self.engine.inventory();
-            let listed = needed.iter().all(|kind| {
-                *inventory.freshness.of(*kind) != Availability::Listing
-                    && *inventory.freshness.of(*kind) != Availability::Unwatched
+            let unread = needed.iter().filter(|kind| {
+                let availability = inventory.freshness.of(**kind);
+                matches!(
+                    availability,
+                    Availability::Listing | Availability::Unwatched
+                )
             });
+            let unread = unread.map(|kind| kind.info().plural.to_owned());
+            let policies = (!self.feeds.is_synced(OwnKind::Policy)).then(|| "policies".to_owned());
             self.health
-                .set_ready(self.feeds.is_synced(OwnKind::Policy) && listed);
+                .set_unread(policies.into_iter().chain(unread).collect());
         }
         self.health.turned();
+    }
+
+    /// Lists the kinds anew of which something could not be understood: what a watch sends from
+    /// there on doesn't tell what that was.
+    fn read_again(&mut self, now: Now) {
+        let freshness = &self.engine.inventory().freshness;
+        let kinds = freshness.iter(now.mono);
+        let broken =
+            kinds.filter(|(_, availability, _)| matches!(availability, Availability::Broken(_)));
+        let broken: BTreeSet<Kind> = broken.map(|(kind, ..)| kind).collect();
+        for kind in self.rereads.due(&broken, now.mono) {
+            if self.watches.is_watching(kind) {
+                tracing::warn!(
+                    kind = kind.info().kind,
+                    "It could not be read; listing anew"
+                );
+                self.watches.restart(kind);
+            }
+        }
     }
 
     /// What is measured of policies although nothing changed in them.

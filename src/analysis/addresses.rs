@@ -116,6 +116,9 @@ const SPECIAL_V4: [(u32, u8); 16] = [
     (0xffff_ffff, 32),
 ];
 
+/// The prefix under which translators (NAT64) make IPv6 addresses of IPv4 ones: `64:ff9b::/96`.
+const TRANSLATED: u128 = 0x0064_ff9b << 96;
+
 /// First and last address of a network whose family has `bits` bits.
 fn bounds(address: u128, prefix: u8, bits: u8) -> (u128, u128) {
     let host = u32::from(bits.saturating_sub(prefix));
@@ -124,7 +127,8 @@ fn bounds(address: u128, prefix: u8, bits: u8) -> (u128, u128) {
 }
 
 impl Addresses {
-    /// All public addresses: global unicast without documentation prefixes for IPv6.
+    /// All public addresses: global unicast without documentation prefixes for IPv6, and the public
+    /// IPv4 addresses that a translator makes IPv6 addresses of (RFC 6052).
     pub fn public() -> &'static Self {
         static PUBLIC: LazyLock<Addresses> = LazyLock::new(Addresses::all_public);
         &PUBLIC
@@ -149,6 +153,9 @@ impl Addresses {
                 public.v6.remove(first, last);
             }
         }
+        for (first, last) in public.v4.iter() {
+            public.v6.add(TRANSLATED | first, TRANSLATED | last);
+        }
         public
     }
 
@@ -162,6 +169,15 @@ impl Addresses {
     pub fn remove(&mut self, cidr: Cidr) {
         let (intervals, first, last) = self.side(cidr);
         intervals.remove(first, last);
+    }
+
+    /// Takes a network out, by translated addresses too.
+    pub fn remove_translated(&mut self, cidr: Cidr) {
+        self.remove(cidr);
+        if let IpAddr::V4(address) = cidr.address {
+            let (first, last) = bounds(u32::from(address).into(), cidr.prefix, 32);
+            self.v6.remove(TRANSLATED | first, TRANSLATED | last);
+        }
     }
 
     /// Adds another set.
@@ -222,13 +238,33 @@ impl Addresses {
             // Public IPv6 space has less than 2^125 addresses: four times that is no overflow.
             own.shared(all).saturating_mul(4) >= all.shared(all)
         };
-        quarter(&self.v4, &public.v4) || quarter(&self.v6, &public.v6)
+        quarter(&self.v4, &public.v4)
+            || quarter(&self.v6, &public.v6)
+            || quarter(&self.with_translated(), &public.v4)
+    }
+
+    /// The IPv4 addresses, with those that are reached by translation.
+    fn with_translated(&self) -> Intervals {
+        let mut translated = Intervals::default();
+        translated.add(TRANSLATED, TRANSLATED | u128::from(u32::MAX));
+        translated.limit(&self.v6);
+        let mut all = self.v4.clone();
+        for (first, last) in translated.iter() {
+            all.add(first - TRANSLATED, last - TRANSLATED);
+        }
+        all
     }
 
     fn side(&mut self, cidr: Cidr) -> (&mut Intervals, u128, u128) {
         match cidr.address {
             IpAddr::V4(address) => {
                 let (first, last) = bounds(u32::from(address).into(), cidr.prefix, 32);
+                (&mut self.v4, first, last)
+            }
+            // Written as IPv6: Go, and with it every implementation, reads a network of these.
+            IpAddr::V6(address) if cidr.prefix >= 96 && address.to_ipv4_mapped().is_some() => {
+                let address = address.to_ipv4_mapped().map_or(0, u32::from);
+                let (first, last) = bounds(address.into(), cidr.prefix - 96, 32);
                 (&mut self.v4, first, last)
             }
             IpAddr::V6(address) => {
@@ -273,6 +309,12 @@ mod tests {
             (&["2000::/6"], false),
             (&["0.0.0.0/0", "-0.0.0.0/1", "-128.0.0.0/2"], false),
             (&["0.0.0.0/0", "-10.0.0.0/8"], true),
+            // IPv4 in the clothes of IPv6.
+            (&["64:ff9b::/96"], true),
+            (&["64:ff9b::/98", "128.0.0.0/3"], true),
+            (&["64:ff9b::10.0.0.0/104"], false),
+            (&["::ffff:0:0/96"], true),
+            (&["::ffff:10.0.0.0/104"], false),
         ] {
             assert_eq!(addresses(cidrs).is_internet(), internet, "{cidrs:?}");
         }

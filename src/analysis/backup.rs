@@ -27,7 +27,7 @@ use std::{
 
 use jiff::Timestamp;
 
-pub use self::velero::{Server, in_namespaces, server};
+pub use self::velero::{Server, in_namespaces, named_namespaces, server};
 use self::{
     index::{Index, Named},
     keys::{Key, keys},

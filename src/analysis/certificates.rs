@@ -60,6 +60,8 @@ pub enum Bundle {
     /// None is given.
     #[default]
     Empty,
+    /// Nothing but white space is given, as in manifests of a tool that is to fill it in.
+    Blank,
     /// No certificate can be read from it.
     Undecodable,
     /// These can be read.
@@ -71,6 +73,8 @@ pub enum Bundle {
 pub enum BundleState {
     /// None is given.
     Empty,
+    /// Nothing but white space is given.
+    Blank,
     /// No certificate can be read from it.
     Undecodable,
     /// No member is valid yet; the first will be at this time.
@@ -185,6 +189,9 @@ pub fn read_bundle(pem: &[u8]) -> Bundle {
     if pem.is_empty() {
         return Bundle::Empty;
     }
+    if pem.trim_ascii().is_empty() {
+        return Bundle::Blank;
+    }
     let pem = pem.get(..BUNDLE_LIMIT).unwrap_or(pem);
     let blocks = Pem::iter_from_buffer(pem)
         .take(MEMBERS)
@@ -208,6 +215,7 @@ impl Bundle {
     pub fn state(&self, now: Timestamp) -> BundleState {
         let members = match self {
             Self::Empty => return BundleState::Empty,
+            Self::Blank => return BundleState::Blank,
             Self::Undecodable => return BundleState::Undecodable,
             Self::Members(members) => members,
         };

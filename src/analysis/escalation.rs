@@ -67,6 +67,8 @@ pub struct Escalation {
     /// Of each node, what tells what was last said of it from anything else.
     said: Vec<u64>,
     privileged: BTreeSet<Sym>,
+    /// Whether it was made of all that there is, and has not been settled yet.
+    unasked: bool,
 }
 
 impl Default for Escalation {
@@ -81,6 +83,7 @@ impl Default for Escalation {
             said: Vec::new(),
             // Whatever is in it: the control plane runs there.
             privileged: BTreeSet::from(["kube-system".into()]),
+            unasked: false,
         }
     }
 }
@@ -137,6 +140,7 @@ impl Analysis for Escalation {
     }
 
     fn note_all(&mut self, inventory: &Inventory) {
+        self.unasked = true;
         // No edge rests on anything yet: what there is to know of namespaces, accounts and pods is
         // who is there.
         let tables = &inventory.tables;
@@ -161,9 +165,10 @@ impl Analysis for Escalation {
         }
         let last = rights.last();
         let mut shaken = std::mem::take(&mut self.shaken);
+        let few = !last.all && !last.identities.iter().any(is_everybody);
         let changed = if last.epoch == self.epoch {
             Changed::These(BTreeSet::new())
-        } else if last.epoch == self.epoch + 1 && !last.identities.iter().any(is_everybody) {
+        } else if last.epoch == self.epoch + 1 && few {
             let roles = last.roles.iter().cloned();
             shaken.extend(roles.map(|(home, name)| Ground::Role(home, name)));
             Changed::These(last.identities.clone())
@@ -176,15 +181,16 @@ impl Analysis for Escalation {
     }
 
     fn settle(&mut self, _: &Inventory, affected: &mut BTreeSet<Subject>) {
-        let mut touched = Touched::default();
+        let mut touched = Touched::new(&self.graph);
         self.direct.follow(&self.graph, &mut touched);
         self.through_nodes.follow(&self.graph, &mut touched);
-        touched.nodes.sort_unstable();
-        touched.nodes.dedup();
+        // Nobody has asked yet what a new one says: none of it is news.
+        let first = std::mem::take(&mut self.unasked);
         self.said.resize(self.graph.bound().max(self.said.len()), 0);
-        for node in touched.nodes {
+        for node in touched.nodes().iter().copied() {
             let now = self.signature(node);
             if std::mem::replace(&mut self.said[node as usize], now) != now
+                && !first
                 && let Some((Who::Identity(subject), _)) = self.graph.at(node)
             {
                 affected.insert(subject.clone());

@@ -3,6 +3,7 @@
 use crate::inventory::{
     Inventory, Kind, Object,
     core::{Service, Target},
+    ingress::Route,
     template::Template,
 };
 
@@ -63,8 +64,7 @@ pub fn exposed_by(inventory: &Inventory, namespace: &str, template: &Template) -
         if let Some(ingress) = ingresses.find(|ingress| ingress.spec.services.contains(name)) {
             return Some(format!("Ingress {namespace}/{}", ingress.meta.name));
         }
-        let mut routes = inventory.tables.http_routes.iter();
-        let route = routes.find(|route| {
+        let (kind, route) = routes(inventory).find(|(_, route)| {
             let mut services = route.spec.services.iter();
             // A route without a Gateway that exists leads nowhere.
             services.any(|(ns, service)| &**ns == namespace && service == name)
@@ -75,6 +75,18 @@ pub fn exposed_by(inventory: &Inventory, namespace: &str, template: &Template) -
                 })
         })?;
         let meta = &route.meta;
-        Some(format!("HTTPRoute {}/{}", meta.namespace, meta.name))
+        let kind = kind.info().kind;
+        Some(format!("{kind} {}/{}", meta.namespace, meta.name))
     })
+}
+
+/// The routes of all Gateways, with their kinds.
+fn routes(inventory: &Inventory) -> impl Iterator<Item = (Kind, &Object<Route>)> {
+    let tables = &inventory.tables;
+    let http = tables.http_routes.iter();
+    let grpc = tables.grpc_routes.iter();
+    let tls = tables.tls_routes.iter();
+    http.map(|route| (Kind::HttpRoute, route))
+        .chain(grpc.map(|route| (Kind::GrpcRoute, route)))
+        .chain(tls.map(|route| (Kind::TlsRoute, route)))
 }

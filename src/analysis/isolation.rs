@@ -5,6 +5,9 @@
 //! policy        ─► selects a class of its namespace?  each peer selects a class somewhere?
 //! ```
 //!
+//! A class that looks unlike the template of the workload that its pods belong to is kept for that
+//! workload, which is judged by it as well.
+//!
 //! Pods come and go by the thousand, classes hardly ever: a pod of a known class only counts. Each
 //! peer of a policy keeps one namespace in which it was seen to select something, and is looked
 //! for again only when that namespace has lost a class.
@@ -113,6 +116,12 @@ impl Isolation {
         space.flat_map(move |space| space.strays(direction))
     }
 
+    /// How live pods of a workload look where its template looks otherwise, each way once.
+    pub fn looks(&self, workload: &Subject) -> &[Arc<Template>] {
+        let space = self.spaces.get(&workload.namespace);
+        space.map_or(&[], |space| space.looks(workload))
+    }
+
     /// What the policy selects in vain; `None` where there is nothing.
     pub fn dead(&self, namespace: &Sym, name: &Sym) -> Option<Dead<'_>> {
         let known = self.policies.get(&(namespace.clone(), name.clone()))?;
@@ -131,12 +140,21 @@ impl Isolation {
 
     fn note_held(&mut self, inventory: &Inventory, change: &Change) {
         let held = space::held(inventory, change);
-        if held.is_none() && self.spaces.number(&change.namespace).is_none() {
+        let known = self.spaces.number(&change.namespace);
+        let number = match (known, held) {
+            (Some(known), _) => known,
+            (None, Some(_)) => self.spaces.enter(&change.namespace, Space::default),
+            (None, None) => return,
+        };
+        let Some(space) = self.spaces.at_mut(number) else {
             return;
-        }
-        let space = self.spaces.entered(&change.namespace);
+        };
         let moved = space.note(change.kind, &change.name, held);
         self.changed.moved(&change.namespace, moved);
+        if change.kind != Kind::Pod {
+            // Live pods are compared with its template, or belong to another workload now.
+            self.changed.spaces.insert(change.namespace.clone());
+        }
     }
 
     /// Takes over what policies select as peers.
@@ -174,7 +192,7 @@ impl Isolation {
         }
         for namespace in std::mem::take(&mut self.changed.spaces) {
             let space = self.spaces.entered(&namespace);
-            if space.settle(inventory, &namespace) {
+            if space.settle(inventory, &namespace, affected) {
                 affected.insert(Subject::namespace(&namespace));
             }
             for object in inventory.tables.network_policies.in_namespace(&namespace) {

@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Analysis;
 use crate::{
-    controls::Subject,
+    controls::{Subject, workloads},
     inventory::{
-        Change, Inventory, Kind, Object, Sym, kind::is_workload, mesh::authenticates,
-        template::Proxy, workload::Pod,
+        Change, Inventory, Kind, Object, Sym, mesh::authenticates, template::Proxy, workload::Pod,
     },
 };
 
@@ -122,28 +121,9 @@ fn add(pods: &mut Pods, pod: &Object<Pod>) {
 
 /// The workload that a pod belongs to.
 fn workload(inventory: &Inventory, pod: &Object<Pod>) -> Subject {
-    let namespace = &pod.meta.namespace;
-    let named = |owner: &str| {
-        let (kind, name) = owner.split_once('/')?;
-        let kind = is_workload(kind).then(|| kind_of(kind))??;
-        Some((kind, Sym::from(name)))
-    };
-    let controller = pod.meta.owners.controller.as_deref().and_then(named);
-    let Some((kind, name)) = controller else {
-        return Subject::of(Kind::Pod, &pod.meta);
-    };
-    let above = match kind {
-        Kind::ReplicaSet | Kind::Job => inventory.meta(kind, namespace, &name),
-        _ => None,
-    };
-    let above = above.and_then(|meta| named(meta.owners.controller.as_deref()?));
-    let (kind, name) = above.unwrap_or((kind, name));
-    Subject::object(kind, namespace, &name)
-}
-
-fn kind_of(name: &str) -> Option<Kind> {
-    let mut kinds = crate::controls::workloads::KINDS.into_iter();
-    kinds.find(|kind| kind.info().kind == name)
+    let controller = pod.meta.owners.controller.as_deref();
+    let root = controller.and_then(|owner| workloads::root(inventory, &pod.meta.namespace, owner));
+    root.unwrap_or_else(|| Subject::of(Kind::Pod, &pod.meta))
 }
 
 #[cfg(test)]

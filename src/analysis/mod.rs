@@ -23,6 +23,7 @@ pub mod exposure;
 pub mod isolation;
 pub mod meshed;
 pub mod network;
+pub mod on_node;
 pub mod programs;
 pub mod rbac;
 pub mod rbac_defaults;
@@ -258,6 +259,8 @@ analyses! {
     Escalation escalation: escalation::Escalation;
     /// Which workloads' pods are in a service mesh.
     Meshed meshed: meshed::Meshed;
+    /// Which live pods use the network of their node, or a port of it.
+    OnNode on_node: on_node::OnNode;
     /// What network policies isolate, and which of them select nothing.
     Isolation isolation: isolation::Isolation;
     /// Which service accounts run a program that controls trust.

@@ -24,7 +24,11 @@ pub use self::{
     segment::{Everyone, Segment, Who, addresses},
 };
 pub use crate::inventory::network_policy::PROTOCOLS;
-use crate::inventory::{Kind, Meta, network_policy::Rule, tiers::Act};
+use crate::inventory::{
+    Kind, Meta,
+    network_policy::{Peer, Rule},
+    tiers::Act,
+};
 
 /// A direction of traffic, seen from the pods that a policy selects.
 #[derive(
@@ -90,6 +94,8 @@ pub struct Applying<'a> {
     pub isolating: Vec<Policy<'a>>,
     /// What policies of the namespace, and Cilium's, allow.
     pub grants: Vec<Grant<'a>>,
+    /// Blocks that Cilium denies, whatever is allowed, on every port.
+    pub denied: Vec<&'a Peer>,
     /// Rules of the Admin tier, in order.
     pub admin: Vec<Step<'a>>,
     /// Rules of the Baseline tier, in order.

@@ -6,6 +6,7 @@
 use std::sync::LazyLock;
 
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::{rbac, rights::Powers};
 use crate::inventory::{
@@ -70,6 +71,28 @@ impl RuleRow {
             urls: words(&self.4),
         }
     }
+
+    /// The rule as a manifest holds it.
+    fn manifest(&self) -> Value {
+        let words = |list: &str| -> Vec<String> {
+            let words = list.split_whitespace();
+            words.map(str::to_owned).collect()
+        };
+        let groups = words(&self.1).into_iter();
+        let groups: Vec<_> = groups
+            .map(|group| {
+                if group == "core" {
+                    String::new()
+                } else {
+                    group
+                }
+            })
+            .collect();
+        json!({
+            "verbs": words(&self.0), "apiGroups": groups, "resources": words(&self.2),
+            "resourceNames": words(&self.3), "nonResourceURLs": words(&self.4),
+        })
+    }
 }
 
 /// Kind, namespace, name, kind and name of the role, subjects, minors.
@@ -95,13 +118,61 @@ pub fn of(minor: Option<u32>) -> Option<Defaults> {
     Some(Defaults { bit: 1 << position })
 }
 
-/// What a default role holds at the newest version that is pinned, and whether that is all: others
-/// may add to the roles that aggregate. `None` where no version has such a role.
-pub fn newest(kind: Kind, namespace: &str, name: &str) -> Option<(Vec<Rule>, bool)> {
-    let newest = of(DATA.minors.iter().max().copied())?;
-    let role = newest.role(kind, namespace, name)?;
-    let rules = newest.rules(role).into_iter().map(RuleRow::unpacked);
-    Some((rules.collect(), role.4.is_empty()))
+/// The newest minor version that is pinned.
+pub fn newest() -> Option<u32> {
+    DATA.minors.iter().max().copied()
+}
+
+/// What a server of this minor version creates by itself, as manifests; nothing where it is not
+/// pinned. The rules of an aggregated role are filled in, as the server does.
+pub fn manifests(minor: Option<u32>) -> Vec<(Kind, Value)> {
+    let Some(defaults) = of(minor) else {
+        return Vec::new();
+    };
+    let marked = |namespace: &str, name: &str| {
+        let mut meta = json!({ "name": name, "labels": { BOOTSTRAPPING: "rbac-defaults" } });
+        if !namespace.is_empty() {
+            meta["namespace"] = namespace.into();
+        }
+        json!({ "metadata": meta })
+    };
+    let roles = DATA.roles.iter().filter(|row| row.5 & defaults.bit != 0);
+    let roles = roles.map(|row| {
+        let mut role = marked(&row.1, &row.2);
+        for label in &row.3 {
+            role["metadata"]["labels"][label] = "true".into();
+        }
+        let held = defaults.rules(row).into_iter();
+        role["rules"] = held.map(RuleRow::manifest).collect();
+        if let Some(label) = row.4.first() {
+            let selector = json!({ "matchLabels": { label: "true" } });
+            role["aggregationRule"] = json!({ "clusterRoleSelectors": [selector] });
+        }
+        (kind(&row.0), role)
+    });
+    let bindings = DATA
+        .bindings
+        .iter()
+        .filter(|row| row.6 & defaults.bit != 0)
+        .map(|row| {
+            let mut binding = marked(&row.1, &row.2);
+            binding["roleRef"] = json!({ "kind": row.3, "name": row.4 });
+            let subjects = row.5.iter();
+            binding["subjects"] = subjects
+                .map(|(kind, ns, name)| json!({ "kind": kind, "namespace": ns, "name": name }))
+                .collect();
+            (kind(&row.0), binding)
+        });
+    roles.chain(bindings).collect()
+}
+
+fn kind(name: &str) -> Kind {
+    match name {
+        "Role" => Kind::Role,
+        "ClusterRole" => Kind::ClusterRole,
+        "RoleBinding" => Kind::RoleBinding,
+        _ => Kind::ClusterRoleBinding,
+    }
 }
 
 /// Whether a binding of some server version names a user so.

@@ -32,7 +32,10 @@ use super::{
 };
 use crate::{
     controls::{Subject, SubjectKind},
-    inventory::{Change, Inventory, Kind, Object, Sym, rbac::Role},
+    inventory::{
+        Change, Inventory, Kind, Object, Sym,
+        rbac::{Binding, Role},
+    },
 };
 
 /// Namespace (empty for the cluster's) and name.
@@ -53,6 +56,10 @@ pub struct Rights {
     changed: BTreeSet<Subject>,
     /// The roles about which it did.
     changed_roles: BTreeSet<Name>,
+    /// Whether the last of these was the first: it spoke about everyone and everything.
+    first: bool,
+    /// Whether all that there is has to be taken in.
+    all: bool,
 }
 
 /// What was said otherwise when the rights were last settled with something to do.
@@ -64,6 +71,8 @@ pub(super) struct Last<'a> {
     pub(super) identities: &'a BTreeSet<Subject>,
     /// Roles, by namespace and name, that allow or aggregate something else, or are there or not.
     pub(super) roles: &'a BTreeSet<Name>,
+    /// Whether it was about everyone and everything: then neither is listed.
+    pub(super) all: bool,
 }
 
 /// A role that exists, or that a binding refers to.
@@ -184,16 +193,19 @@ impl Analysis for Rights {
         self.pending.insert(name);
     }
 
-    fn note_all(&mut self, inventory: &Inventory) {
-        let all = Self::READS.iter();
-        let all = all.flat_map(|kind| inventory.all_as_added(*kind));
-        self.pending = all.map(|it| (it.kind, it.namespace, it.name)).collect();
+    fn note_all(&mut self, _: &Inventory) {
+        self.all = true;
     }
 
     fn settle(&mut self, inventory: &Inventory, affected: &mut BTreeSet<Subject>) {
+        if std::mem::take(&mut self.all) {
+            self.take_all(inventory);
+            return;
+        }
         if self.pending.is_empty() {
             return;
         }
+        self.first = false;
         self.changed_roles.clear();
         let mut touched = Vec::new();
         let mut bindings = Vec::new();
@@ -224,9 +236,35 @@ impl Analysis for Rights {
 }
 
 impl Rights {
+    /// Takes in all that there is, into what knows nothing yet. That nobody was told of any of it
+    /// before is all that there is to tell.
+    fn take_all(&mut self, inventory: &Inventory) {
+        let tables = &inventory.tables;
+        let mut touched = Vec::new();
+        for object in tables.roles.iter().chain(tables.cluster_roles.iter()) {
+            let name = (object.meta.namespace.clone(), object.meta.name.clone());
+            self.put_role(&name, Some(object), &mut touched);
+        }
+        self.aggregate(inventory, &mut touched);
+        let bindings = tables.role_bindings.iter();
+        for object in bindings.chain(tables.cluster_role_bindings.iter()) {
+            self.put_binding(object, &mut touched);
+        }
+        self.pending.clear();
+        self.changed_roles.clear();
+        self.epoch += 1;
+        self.first = true;
+        for number in 0..u32::try_from(self.identities.bound()).unwrap_or(u32::MAX) {
+            self.refresh(number);
+        }
+    }
+
     /// Takes in a role as it now is; aggregates follow when all roles are known.
     fn set_role(&mut self, inventory: &Inventory, name: &Name, touched: &mut Vec<u32>) {
-        let object = role(inventory, name);
+        self.put_role(name, role(inventory, name), touched);
+    }
+
+    fn put_role(&mut self, name: &Name, object: Option<&Object<Role>>, touched: &mut Vec<u32>) {
         if object.is_some_and(|object| object.spec.aggregates.is_some()) {
             if self.aggregates.insert(name.1.clone()) {
                 self.changed_roles.insert(name.clone());
@@ -295,9 +333,14 @@ impl Rights {
             Kind::RoleBinding => &tables.role_bindings,
             _ => &tables.cluster_role_bindings,
         };
-        let Some(object) = table.get(&name.0, &name.1) else {
-            return;
-        };
+        if let Some(object) = table.get(&name.0, &name.1) {
+            self.put_binding(object, touched);
+        }
+    }
+
+    /// Takes in a binding that is not known.
+    fn put_binding(&mut self, object: &Object<Binding>, touched: &mut Vec<u32>) {
+        let name = &(object.meta.namespace.clone(), object.meta.name.clone());
         let spec = &object.spec;
         let home = if *spec.role_kind == *"Role" {
             name.0.clone()
@@ -316,7 +359,7 @@ impl Rights {
         let labels = &object.meta.labels;
         let bound = Bound {
             role,
-            identities: identities.clone().into(),
+            identities: identities.as_slice().into(),
             marked: labels.get(BOOTSTRAPPING) == Some("rbac-defaults"),
         };
         let number = self.bindings.enter(name, || bound);

@@ -176,7 +176,7 @@ pub struct ObservedPeriod {
     /// By when the next thing has to happen that would be missing at the end.
     pub next_due: Option<Time>,
     /// Whether it can be judged, and what a reader must know of it first: `Ready`,
-    /// `StartsBeforeLog`, `Overlaps`, `Empty`.
+    /// `StartsBeforeLog`, `LedElsewhere`, `Overlaps`, `Empty`.
     #[serde(default)]
     pub conditions: Vec<Condition>,
     /// The logs that hold its evidence.

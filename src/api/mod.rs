@@ -14,6 +14,7 @@ pub mod exception;
 pub mod people;
 pub mod period;
 pub mod policy;
+pub mod ratio;
 pub mod status;
 
 pub use self::{
@@ -42,6 +43,7 @@ pub use self::{
     policy::{
         Change, ControlPolicy, ControlPolicySpec, Existing, Limits, Mode, Reports, ScopeSpec,
     },
+    ratio::Ratio,
     status::{
         ControlPolicyStatus, ControlStatus, EnforcementStatus, EvidencePosition, Summary, Violation,
     },

@@ -30,7 +30,7 @@ pub(super) struct Arguments {
 /// Writes the decision into the object's status, for the version of it that is printed.
 pub(super) async fn run(arguments: Arguments, verdict: DecisionVerdict) -> Result<(), Failure> {
     let (kind, name) = named(&arguments.object)?;
-    let connection = arguments.connect.prepare()?;
+    let (connection, _) = arguments.connect.open().await?;
     let namespace = arguments
         .namespace
         .unwrap_or_else(|| connection.namespace.clone());

@@ -54,7 +54,7 @@ pub(super) struct Connect {
 
 impl Connect {
     /// A connection, to which nothing has been sent yet.
-    pub(super) fn prepare(&self) -> Result<Connection, Failure> {
+    fn prepare(&self) -> Result<Connection, Failure> {
         let connect = self.clone();
         let choice = Choice {
             kubeconfig: connect.kubeconfig,

@@ -20,6 +20,7 @@ use super::{
     output::{
         fix::yaml,
         style::{Style, When},
+        tell,
     },
     pass::{self, Pass},
 };
@@ -78,7 +79,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         }
         pass.apply(Event::Policy(Box::new(policy)));
     }
-    for unread in pass.read(&connection, version.minor).await? {
+    for unread in pass.read(&connection, &version).await? {
         tell(&unread);
     }
     pass.lead();
@@ -188,15 +189,6 @@ fn held(proposals: &[Proposal]) {
     if observed {
         tell("--enforce shows what would be done if every policy enforced");
     }
-}
-
-/// Says something beside the difference, where a pipe does not take it for a part of it.
-#[allow(
-    clippy::print_stderr,
-    reason = "standard output holds the difference alone"
-)]
-fn tell(text: &str) {
-    eprintln!("probity: {text}");
 }
 
 /// An object as it is; `Null` where it is not there. Who manages its fields is left out, as kubectl does.

@@ -10,13 +10,13 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{Failure, verify::checked};
+use super::{Failure, output::tell, verify::checked};
 use crate::{
     api::{AuditPeriod, AuditPeriodSpec},
     controls::registry,
     criteria::CRITERIA,
     evidence::verify::Trust,
-    evidence::{Body, Entry, Reader, body::Content, epochs, words::Step},
+    evidence::{Body, Entry, LogError, Reader, body::Content, epochs, words::Step},
     period::Frame,
     words::{many, one_line},
 };
@@ -204,7 +204,8 @@ pub(super) fn warn(distrust: Option<&str>) {
 /// The last spec of a period that the log knows. One that was deleted is still known.
 fn from_log(log: &Path, name: &str) -> Result<AuditPeriodSpec, Failure> {
     let mut found = None;
-    for entry in entries(log)? {
+    let mut entries = entries(log)?;
+    for entry in entries.by_ref() {
         if let Body::Period(said) = entry?.body
             && *said.name == *name
             && said.step != Step::Deleted
@@ -212,6 +213,7 @@ fn from_log(log: &Path, name: &str) -> Result<AuditPeriodSpec, Failure> {
             found = said.spec.or(found);
         }
     }
+    entries.warn();
     let Some(Content::Inline(spec)) = found else {
         return Err(format!(
             "{name} is no file, and the log in {} knows no AuditPeriod of this name: write one into a file and name that",
@@ -228,7 +230,9 @@ const PARTS: [&str; 3] = ["wal", "tile", "checkpoint"];
 
 /// The entries of a log, with what they keep in blobs as far as an account needs it.
 pub(super) struct Entries {
+    /// The folder of which is spoken, and the one that is read.
     folder: PathBuf,
+    from: PathBuf,
     reader: Reader,
 }
 
@@ -237,6 +241,15 @@ impl Entries {
     pub(super) fn damaged(&self) -> &[String] {
         self.reader.damaged()
     }
+
+    /// Says on standard error what could not be read: whoever reads no account would not hear of it.
+    pub(super) fn warn(&self) {
+        for damage in self.damaged() {
+            tell(&format!(
+                "a log is damaged, and nothing behind that place was read of it: {damage}"
+            ));
+        }
+    }
 }
 
 impl Iterator for Entries {
@@ -244,7 +257,11 @@ impl Iterator for Entries {
 
     fn next(&mut self) -> Option<Self::Item> {
         let entry = self.reader.next_whole()?;
-        Some(entry.map_err(|error| unreadable(&self.folder, &error)))
+        let named = |error: LogError| {
+            let [from, folder] = [&self.from, &self.folder].map(|path| path.display().to_string());
+            unreadable(&self.folder, &error.to_string().replace(&from, &folder))
+        };
+        Some(entry.map_err(named))
     }
 }
 
@@ -271,9 +288,15 @@ pub(super) fn entries(log: &Path) -> Result<Entries, Failure> {
             log.display()
         ));
     }
-    let reader = Reader::open(log).map_err(|error| explain(&error))?;
+    copied_entries(log, log)
+}
+
+/// The entries of a copy of the log in `folder`. What is wrong is said of the original: the copy may be gone by then.
+pub(super) fn copied_entries(copy: &Path, folder: &Path) -> Result<Entries, Failure> {
+    let reader = Reader::open(copy).map_err(|error| unreadable(folder, &error))?;
     Ok(Entries {
-        folder: log.to_owned(),
+        folder: folder.to_owned(),
+        from: copy.to_owned(),
         reader: reader.past_damage(),
     })
 }

@@ -7,14 +7,11 @@ use std::{
 
 use clap::Args;
 
-use super::{
-    Failure,
-    evidence::{distrust, warn},
-};
+use super::Failure;
 use crate::evidence::{
     Body, Entry, Reader,
     body::{ObjectChange, SubjectRef},
-    copy, epochs,
+    copy,
 };
 use crate::words::{many, one_line};
 
@@ -35,7 +32,7 @@ pub(super) struct Arguments {
     /// Only entries of this type, such as transition or intent.
     #[arg(long = "type", value_name = "TYPE")]
     kind: Option<String>,
-    /// Begin with this entry of the latest log, and check nothing; else with the oldest log.
+    /// Begin with this entry of the latest log; else with the oldest log.
     #[arg(long, value_name = "SEQ")]
     from: Option<u64>,
     /// Write a tar archive of all logs to standard output, which `probity verify` reads. It holds no key.
@@ -43,8 +40,8 @@ pub(super) struct Arguments {
     archive: bool,
 }
 
-/// Prints the entries. Returns whether the log is what it claims to be, where all of it was read.
-pub(super) fn run(arguments: &Arguments) -> Result<bool, Failure> {
+/// Prints the entries, as they stand there: `verify` says whether the log is whole.
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let explain = |error: &dyn std::fmt::Display| {
         format!(
             "the evidence log in {} can't be read: {error}",
@@ -52,9 +49,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool, Failure> {
         )
     };
     if arguments.archive {
-        return archive(&arguments.data_dir)
-            .map(|()| true)
-            .map_err(|error| explain(&error));
+        return archive(&arguments.data_dir).map_err(|error| explain(&error));
     }
     let reader = match arguments.from {
         Some(seq) => Reader::open_from(&arguments.data_dir, seq),
@@ -78,27 +73,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool, Failure> {
         };
         match writeln!(out, "{line}") {
             // The reader of a pipe has seen enough.
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(true),
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
             written => written.map_err(|error| explain(&error))?,
         }
     }
     match out.flush() {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(explain(&error)),
-        _ => {}
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(explain(&error)),
+        _ => Ok(()),
     }
-    drop(out);
-    if arguments.from.is_some() || is_unpublished(&arguments.data_dir) {
-        return Ok(true);
-    }
-    let distrust = distrust(&arguments.data_dir)?;
-    warn(distrust.as_deref());
-    Ok(distrust.is_none())
-}
-
-/// Whether there is no log yet, or one that is just being begun: it has nothing by which it could be checked.
-fn is_unpublished(data: &Path) -> bool {
-    let latest = epochs::list(data).ok().and_then(|mut logs| logs.pop());
-    latest.is_none_or(|dir| !dir.join("tile").exists() && !dir.join("checkpoint").exists())
 }
 
 /// Writes a copy of the logs to standard output.

@@ -190,7 +190,7 @@ async fn command(command: Command) -> Result<ExitCode, (Failure, ExitCode)> {
         Command::Approve(arguments) => approve::run(arguments, DecisionVerdict::Approved).await,
         Command::Reject(arguments) => approve::run(arguments, DecisionVerdict::Rejected).await,
         Command::Review(arguments) => review::run(arguments).await,
-        Command::Log(arguments) => return judged(log::run(&arguments)),
+        Command::Log(arguments) => return judged(log::run(&arguments).map(|()| true)),
         Command::NewKey(arguments) => new_key::run(&arguments),
         Command::Prove(arguments) => return judged(prove::run(&arguments).map(|()| true)),
         Command::Period(arguments) => return judged(period::run(&arguments)),

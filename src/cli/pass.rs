@@ -19,7 +19,7 @@ use crate::{
     api::{ControlPolicy, PeopleKind},
     cluster::{
         api_servers, cilium,
-        client::{CallError, Connection, deadline, probe, within},
+        client::{CallError, Connection, ServerVersion, deadline, within},
         servers::Which,
         watch::{self, Resource, WatchItem, WatchOptions},
     },
@@ -100,14 +100,12 @@ impl Pass {
     pub(super) async fn read(
         &mut self,
         connection: &Connection,
-        minor: u32,
+        version: &ServerVersion,
     ) -> Result<Vec<String>, Failure> {
-        let version = probe(connection).await;
-        let version = version.map_err(|error| error.to_string())?.git_version;
         let host = connection.config.cluster_url.host();
         let observed = self.engine.observed_mut();
-        observed.server_minor = Some(minor);
-        observed.platform = platform(&version, host.unwrap_or_default());
+        observed.server_minor = Some(version.minor);
+        observed.platform = platform(&version.git_version, host.unwrap_or_default());
         let client = &connection.client;
         let unread = self.people(client).await;
         let kinds = self.engine.needed_kinds();

@@ -2,14 +2,14 @@
 //! the operator is ready, for `helm test`.
 
 use std::{
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{Ipv6Addr, SocketAddr},
     time::Duration,
 };
 
 use clap::{Args, Subcommand};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     signal::unix::{SignalKind, signal},
 };
 
@@ -58,12 +58,8 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
 }
 
 async fn listen(port: u16) -> Result<(), Failure> {
-    // Where IPv6 is switched off, its socket can't be bound.
-    let every = [
-        SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
-        SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
-    ];
-    let listener = TcpListener::bind(&every[..])
+    let every = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+    let listener = crate::server::listen(every)
         .await
         .map_err(|error| format!("can't listen on port {port}: {error}"))?;
     // The first process of a container is not ended by a signal that it does not handle.
@@ -147,8 +143,14 @@ mod tests {
         let serving = tokio::spawn(crate::server::serve(listener, metrics, health.clone()));
         let wait = Duration::from_millis(300);
         let refused = ready(&address, wait).await.unwrap_err();
-        assert!(refused.contains("not been read completely"), "{refused}");
-        health.set_ready(true);
+        assert!(
+            refused.contains("not read completely yet: policies;"),
+            "{refused}"
+        );
+        health.set_unread(vec!["pods".to_owned(), "services".to_owned()]);
+        let refused = ready(&address, wait).await.unwrap_err();
+        assert!(refused.contains("yet: pods, services;"), "{refused}");
+        health.set_unread(Vec::new());
         ready(&address, Duration::from_secs(10)).await.unwrap();
         serving.abort();
         let gone = ready("127.0.0.1:1", wait).await.unwrap_err();

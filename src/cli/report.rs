@@ -12,13 +12,13 @@ use jiff::Timestamp;
 
 use super::{
     Failure,
-    evidence::{Asked, Wanted, entries},
+    evidence::{Asked, Wanted, copied_entries, entries},
     trust::TrustArguments,
-    verify::checked,
+    verify::checked_and_heard,
 };
 use crate::{
-    evidence::{LogError, copy, key::PrivateKey, note::Signer, verify::Trust},
-    period::{Account, Summary},
+    evidence::{Entry, LogError, copy, key::PrivateKey, note::Signer, verify::Trust},
+    period::{Account, Frame, Summary},
     report::{self, Collector, Facts, Folder, Pack, ReportError, Verified},
     words::many,
 };
@@ -49,6 +49,9 @@ pub(super) struct Arguments {
     #[command(flatten)]
     trust: TrustArguments,
 }
+
+/// Bytes that are written to a file at a time, or read.
+const BUFFER: usize = 64 * 1024;
 
 /// The folder of the log in a pack.
 const LOG: &str = "log";
@@ -154,24 +157,29 @@ fn write(
     sources: &Sources<'_>,
     signer: Option<Arc<Signer>>,
 ) -> Result<(Summary, Verified), Failure> {
-    let explain = |error: report::ReportError| {
-        format!("{error}. Nothing was left behind; make room or name another folder, and try again")
-    };
+    let explain = |error: ReportError| unwritten(&error);
+    // Whether it is a log at all is said before anything is written.
+    entries(sources.log)?;
     let pack = Pack::new(folder);
-    let mut collector = Collector::new(&pack, &wanted.frame).map_err(explain)?;
-    let mut account = Account::new(wanted.frame.clone());
-    let mut entries = entries(sources.log)?;
-    for entry in &mut entries {
-        let entry = entry?;
-        collector.note(&entry);
-        account.take(&entry, &mut collector);
-    }
-    account.damaged(entries.damaged());
+    copy_log(&pack, sources.log)?;
+    let mut heard = Taken::new(&pack, &wanted.frame).map_err(explain)?;
+    let (found, all) = checked_and_heard(sources.copied, sources.trust, &mut |entry| {
+        heard.take(entry);
+    })
+    .map_err(|error| format!("the log can't be verified: {error}. Nothing was left behind"))?;
+    let taken = if all {
+        heard
+    } else {
+        heard.collector.abandon().map_err(explain)?;
+        read(&pack, wanted, sources)?
+    };
+    let Taken {
+        mut collector,
+        account,
+    } = taken;
     let mut summary = account.finish(Timestamp::now(), &mut collector);
     summary.warnings.extend(wanted.notes.clone());
-    copy_log(&pack, sources.log, &summary)?;
-    let found = checked(sources.copied, sources.trust)
-        .map_err(|error| format!("the log can't be verified: {error}. Nothing was left behind"))?;
+    write_keys(&pack, &summary)?;
     let facts = Facts {
         spec: wanted.spec.clone(),
         version: env!("CARGO_PKG_VERSION"),
@@ -183,6 +191,45 @@ fn write(
     Ok((summary, facts.verified))
 }
 
+/// An account in the making, and what is written meanwhile.
+struct Taken<'a> {
+    collector: Collector<'a>,
+    account: Account,
+}
+
+impl<'a> Taken<'a> {
+    fn new(pack: &'a Pack<'a>, frame: &Frame) -> Result<Self, ReportError> {
+        Ok(Self {
+            collector: Collector::new(pack, frame)?,
+            account: Account::new(frame.clone()),
+        })
+    }
+
+    fn take(&mut self, entry: &Entry) {
+        self.collector.note(entry);
+        self.account.take(entry, &mut self.collector);
+    }
+}
+
+/// Takes in a log of which something is wrong: up to the damage of each.
+fn read<'a>(
+    pack: &'a Pack<'a>,
+    wanted: &Wanted,
+    sources: &Sources<'_>,
+) -> Result<Taken<'a>, Failure> {
+    let mut taken = Taken::new(pack, &wanted.frame).map_err(|error| unwritten(&error))?;
+    let mut entries = copied_entries(sources.copied, sources.log)?;
+    for entry in &mut entries {
+        taken.take(&entry?);
+    }
+    taken.account.damaged(entries.damaged());
+    Ok(taken)
+}
+
+fn unwritten(error: &ReportError) -> Failure {
+    format!("{error}. Nothing was left behind; make room or name another folder, and try again")
+}
+
 /// Why the log can't be copied.
 #[derive(Debug, thiserror::Error)]
 enum CopyError {
@@ -192,20 +239,26 @@ enum CopyError {
     Pack(#[from] ReportError),
 }
 
-/// Copies the logs into the pack, and the keys that they name. The private key lies beside them and stays there.
-fn copy_log(pack: &Pack<'_>, data: &Path, summary: &Summary) -> Result<(), Failure> {
-    let explain = |error: &dyn std::fmt::Display| {
-        format!("the log can't be copied into the pack: {error}. Nothing was left behind")
-    };
+/// Copies the logs into the pack.
+fn copy_log(pack: &Pack<'_>, data: &Path) -> Result<(), Failure> {
     copy::each(data, |path, content| -> Result<(), CopyError> {
         Ok(pack.write(&format!("{LOG}/{}", path.display()), content)?)
     })
-    .map_err(|error| explain(&error))?;
+    .map_err(|error| match error {
+        CopyError::Pack(error) => unwritten(&error),
+        CopyError::Log(error) => {
+            format!("the log can't be copied into the pack: {error}. Nothing was left behind")
+        }
+    })
+}
+
+/// Writes the keys that the logs name. The private key lies beside them and stays there.
+fn write_keys(pack: &Pack<'_>, summary: &Summary) -> Result<(), Failure> {
     for begun in &summary.logs {
         let key = format!("{}\n", begun.key);
         let name = format!("keys/{}.vkey", begun.origin.replace('/', "_"));
         pack.write(&name, key.as_bytes())
-            .map_err(|error| explain(&error))?;
+            .map_err(|error| unwritten(&error))?;
     }
     Ok(())
 }
@@ -266,6 +319,15 @@ impl Drop for Aside {
     }
 }
 
+/// Makes all files in a folder durable. A pack has tens of thousands, and a sync of each takes as long as all the rest: so
+/// it is one of their file system.
+#[cfg(target_os = "linux")]
+fn sync(folder: &Path) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(File::open(folder)?)?)
+}
+
+/// Makes all files in a folder durable.
+#[cfg(not(target_os = "linux"))]
 fn sync(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -284,13 +346,15 @@ impl Folder for Aside {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)?;
         }
-        Ok(Box::new(BufWriter::new(File::create_new(path)?)))
+        Ok(Box::new(BufWriter::with_capacity(
+            BUFFER,
+            File::create_new(path)?,
+        )))
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn BufRead>> {
-        Ok(Box::new(BufReader::new(File::open(
-            self.folder.join(name),
-        )?)))
+        let file = File::open(self.folder.join(name))?;
+        Ok(Box::new(BufReader::with_capacity(BUFFER, file)))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
@@ -299,163 +363,4 @@ impl Folder for Aside {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A disk with room for so many bytes.
-    struct Full<'a>(&'a Aside, std::rc::Rc<std::cell::Cell<usize>>);
-
-    struct Limited(Box<dyn Write>, std::rc::Rc<std::cell::Cell<usize>>);
-
-    impl Write for Limited {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let left = self.1.get().checked_sub(bytes.len());
-            self.1.set(left.ok_or(io::ErrorKind::StorageFull)?);
-            self.0.write(bytes)
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            self.0.flush()
-        }
-    }
-
-    impl Folder for Full<'_> {
-        fn create(&self, name: &str) -> io::Result<Box<dyn Write>> {
-            Ok(Box::new(Limited(self.0.create(name)?, self.1.clone())))
-        }
-        fn open(&self, name: &str) -> io::Result<Box<dyn BufRead>> {
-            self.0.open(name)
-        }
-        fn remove(&self, name: &str) -> io::Result<()> {
-            self.0.remove(name)
-        }
-    }
-
-    fn wanted(folder: &Path) -> Wanted {
-        let file = folder.join("period.yaml");
-        let text = "apiVersion: probity.dev/v1alpha1\nkind: AuditPeriod\nmetadata: {name: h1}\n\
-                    spec: {start: '2026-01-01', end: '2026-06-30', timeZone: Europe/Vienna}\n";
-        fs::write(&file, text).unwrap();
-        let asked = Asked {
-            period: file.display().to_string(),
-            log: folder.join("log"),
-        };
-        asked.wanted().unwrap()
-    }
-
-    fn log(folder: &Path) -> PathBuf {
-        let log = folder.join("log");
-        let (writer, _) = crate::evidence::Log::open(&log).unwrap();
-        drop(writer);
-        log
-    }
-
-    #[test]
-    fn a_pack_is_there_whole_or_not_at_all() {
-        let folder = tempfile::tempdir().unwrap();
-        let (log, wanted) = (log(folder.path()), wanted(folder.path()));
-        let out = folder.path().join("pack");
-        for room in [0, 100, 2000, 8000] {
-            let aside = Aside::beside(&out).unwrap();
-            let full = Full(&aside, std::rc::Rc::new(room.into()));
-            let copied = aside.folder.join(LOG);
-            let sources = Sources {
-                log: &log,
-                copied: &copied,
-                trust: &Trust::default(),
-            };
-            let problem = write(&full, &wanted, &sources, None).unwrap_err();
-            assert!(
-                problem.contains("can't be written") && problem.contains("make room"),
-                "{problem}"
-            );
-            drop(aside);
-            let mut left: Vec<_> = fs::read_dir(folder.path())
-                .unwrap()
-                .map(|entry| entry.unwrap().file_name())
-                .collect();
-            left.sort();
-            assert_eq!(left, ["log", "period.yaml"]);
-        }
-        let asked = Arguments {
-            period: folder.path().join("period.yaml").display().to_string(),
-            log,
-            out: out.clone(),
-            since_period_end: false,
-            signing_key: None,
-            trust: TrustArguments::default(),
-        };
-        run(&asked).unwrap();
-        assert!(out.join("SHA256SUMS").is_file() && out.join("index.html").is_file());
-        assert!(run(&asked).unwrap_err().contains("exists already"));
-    }
-
-    /// What is said of a log from which no pack can be made, and that nothing is left behind.
-    fn refused(folder: &Path, log: &Path, key: Option<PathBuf>) -> String {
-        wanted(folder);
-        let out = folder.join("packs").join("pack");
-        fs::create_dir_all(folder.join("packs")).unwrap();
-        let problem = run(&Arguments {
-            period: folder.join("period.yaml").display().to_string(),
-            log: log.to_owned(),
-            out,
-            since_period_end: false,
-            signing_key: key,
-            trust: TrustArguments::default(),
-        });
-        let left = fs::read_dir(folder.join("packs")).unwrap().count();
-        assert_eq!(left, 0, "no half-written pack");
-        let problem = problem.unwrap_err();
-        assert_eq!(problem.lines().count(), 1, "{problem}");
-        problem
-    }
-
-    #[test]
-    fn of_what_is_no_log_or_is_damaged_no_pack_is_made() {
-        let folder = tempfile::tempdir().unwrap();
-        let folder = folder.path();
-        let foreign = folder.join("foreign");
-        fs::create_dir(&foreign).unwrap();
-        fs::write(foreign.join("photo.jpg"), b"x").unwrap();
-        let said = refused(folder, &foreign, None);
-        assert!(said.contains("holds no evidence log"), "{said}");
-        let said = refused(folder, &folder.join("nowhere"), None);
-        assert!(said.contains("is no folder"), "{said}");
-
-        let damaged = log(folder);
-        let (writer, _) = crate::evidence::Log::open(&damaged).unwrap();
-        let now = Timestamp::now();
-        for reason in ["one", "two", "three"] {
-            let stop = crate::evidence::body::Stop {
-                reason: reason.into(),
-            };
-            let record = crate::evidence::Record::new(now, stop);
-            writer.append(vec![record]).wait().unwrap();
-        }
-        drop(writer);
-        let segment = damaged.join("wal").join("000000000000000000.log");
-        let mut bytes = fs::read(&segment).unwrap();
-        // The first entry: what follows shows that no crash has torn it.
-        bytes[40] ^= 1;
-        fs::write(&segment, bytes).unwrap();
-        let said = refused(folder, &damaged, None);
-        assert!(
-            said.contains("can't be read") && said.contains("000000000000000000.log"),
-            "{said}"
-        );
-    }
-
-    #[test]
-    fn a_key_that_is_none_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let log = log(folder.path());
-        let key = folder.path().join("key.pem");
-        let said = refused(folder.path(), &log, Some(key.clone()));
-        assert!(said.contains("there is no file"), "{said}");
-        fs::write(&key, "-----BEGIN CERTIFICATE-----\n").unwrap();
-        let said = refused(folder.path(), &log, Some(key));
-        assert!(
-            said.contains("openssl genpkey -algorithm ed25519"),
-            "{said}"
-        );
-    }
-}
+mod tests;

@@ -50,7 +50,7 @@ pub(super) struct Arguments {
 
 /// Prints the rows, and writes the decisions where they are given.
 pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let connection = arguments.connect.prepare()?;
+    let (connection, _) = arguments.connect.open().await?;
     let client = &connection.client;
     let name = &arguments.name;
     let reviews = objects(client.clone(), PeopleKind::Review, "");

@@ -1,19 +1,20 @@
 //! `probity run`: the operator.
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+mod beside;
+mod log;
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
-use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio::{
-    net::TcpListener,
     signal::unix::{SignalKind, signal},
-    sync::mpsc::UnboundedReceiver,
     task::AbortHandle,
+};
+
+use self::{
+    beside::{Listeners, measure_disk},
+    log::{Opened, signing_key, unusable},
 };
 
 use super::{
@@ -24,23 +25,15 @@ use super::{
 use crate::{
     analysis::canary::platform,
     cluster::{
-        anchors::{self, Places},
         client::{CallError, Connection, deadline, within},
         guardrails::ReleaseManifest,
-        lease::{LeaseConfig, LeaseTiming, campaign},
+        lease::{LeaseConfig, LeaseTiming, campaign, no_namesake},
     },
-    engine::{Config, Engine, ExceptionBounds, Memory, OWNER_LABEL},
-    evidence::{
-        Answer, Body, Identity, LogError, Position, Reader,
-        body::{Content, Start},
-        epochs,
-        journal::Journal,
-        key::PrivateKey,
-        space::space,
-    },
+    engine::{Config, Engine, ExceptionBounds, OWNER_LABEL},
+    evidence::{Position, body::Start},
     metrics::Metrics,
-    operator::{Anchoring, Indexing, Operator, Options, ProbePlace, Retention},
-    server::{self, Health},
+    operator::{Indexing, Operator, Options, ProbePlace, Retention},
+    server::Health,
 };
 
 /// Arguments of `probity run`.
@@ -95,7 +88,8 @@ pub(super) struct Arguments {
         long,
         value_name = "NAME",
         env = "POD_NAME",
-        default_value = "probity-0"
+        default_value = "probity-0",
+        value_parser = replica
     )]
     replica: String,
     /// Address of /metrics, /livez and /readyz.
@@ -158,21 +152,37 @@ pub(super) struct Arguments {
     log_format: LogFormat,
 }
 
-/// The lease by which one replica leads.
-fn lease_config(
+/// Objects in the cluster are called by it.
+fn replica(name: &str) -> Result<String, String> {
+    let inner = |character: char| matches!(character, 'a'..='z' | '0'..='9' | '-' | '.');
+    let edges = |character: char| matches!(character, 'a'..='z' | '0'..='9');
+    if name.len() <= 63
+        && name.starts_with(edges)
+        && name.ends_with(edges)
+        && name.chars().all(inner)
+    {
+        return Ok(name.to_owned());
+    }
+    Err("write up to 63 of a-z, 0-9, - and ., as in the name of a pod".to_owned())
+}
+
+/// The lease by which one replica leads, if nobody of this name does.
+async fn free_lease(
+    connection: &Connection,
     namespace: &str,
     replica: &str,
     timing: LeaseTiming,
-    memory: &Memory,
-) -> LeaseConfig {
-    LeaseConfig {
+) -> Result<LeaseConfig, Failure> {
+    let lease = LeaseConfig {
         namespace: namespace.to_owned(),
         name: "probity".to_owned(),
         replica: replica.to_owned(),
         timing,
-        // Terms of one log rise, also where the lease was deleted.
-        first_term: memory.epoch().map_or(0, |epoch| epoch + 1),
-    }
+        first_term: 0,
+    };
+    let free = no_namesake(connection.client.clone(), &lease).await;
+    free.map_err(|error| error.to_string())?;
+    Ok(lease)
 }
 
 /// Runs the operator until it is told to stop.
@@ -181,7 +191,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let endpoint = arguments.otlp_endpoint.as_deref();
     let telemetry = telling::start(arguments.log_format, endpoint, namespace, replica)?;
     let timing = timing(arguments.lease_duration)?;
-    let listeners = Listeners::bind(&arguments).await?;
+    let listeners = Listeners::bind(arguments.metrics_address, arguments.log_address).await?;
     // Before anything else: a folder that can't be written is named at once.
     let key = signing_key(
         &arguments.data_dir,
@@ -195,6 +205,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         .unwrap_or_else(|| connection.namespace.clone());
     tracing::info!(server = version.git_version, namespace, "Connected");
     let cluster = cluster_uid(&connection).await?;
+    let mut lease = free_lease(&connection, &namespace, &arguments.replica, timing).await?;
     let places = arguments.anchoring.places(&namespace, &arguments.replica)?;
     let Opened {
         memory,
@@ -202,7 +213,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         journal,
         anchoring,
         dir,
-    } = open_log(
+    } = log::open(
         &arguments.data_dir,
         &key,
         places,
@@ -215,7 +226,8 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         data: arguments.data_dir.clone(),
         log: dir.clone(),
     });
-    let lease = lease_config(&namespace, &arguments.replica, timing, &memory);
+    // Terms of one log rise, also where the lease was deleted.
+    lease.first_term = memory.epoch().map_or(0, |epoch| epoch + 1);
     let indexing = Indexing {
         data: arguments.parquet.then_some(arguments.data_dir.clone()),
         bucket: anchoring.places.bucket.clone(),
@@ -274,213 +286,6 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     beside.iter().for_each(AbortHandle::abort);
     telemetry.end(&metrics).await;
     result
-}
-
-/// The addresses, taken before anything else: that one is in use is noticed at once.
-struct Listeners {
-    metrics: TcpListener,
-    log: Option<TcpListener>,
-}
-
-impl Listeners {
-    async fn bind(arguments: &Arguments) -> Result<Self, Failure> {
-        Ok(Self {
-            metrics: server::bind(arguments.metrics_address).await?,
-            log: match arguments.log_address {
-                Some(address) => Some(server::log::bind(address).await?),
-                None => None,
-            },
-        })
-    }
-
-    /// Serves the log in a folder, metrics and probes, until the tasks are aborted.
-    fn serve(self, log: PathBuf, metrics: &Metrics, health: &Health) -> Vec<AbortHandle> {
-        let serving = server::serve(self.metrics, metrics.clone(), health.clone());
-        let mut tasks = vec![tokio::spawn(serving).abort_handle()];
-        if let Some(listener) = self.log {
-            tasks.push(tokio::spawn(server::log::serve(listener, log)).abort_handle());
-        }
-        tasks
-    }
-}
-
-/// Keeps the metrics of the log's disk up to date.
-async fn measure_disk(data: PathBuf, metrics: Metrics) {
-    const EVERY: Duration = Duration::from_secs(15);
-    let mut turns = tokio::time::interval(EVERY);
-    loop {
-        turns.tick().await;
-        let data = data.clone();
-        // A network file system may hang.
-        match tokio::task::spawn_blocking(move || space(&data)).await {
-            Ok(Ok(space)) => metrics.disk(space),
-            Ok(Err(error)) => tracing::warn!(%error, "The room on the disk of the log is unknown"),
-            Err(_) => return, // the process ends
-        }
-    }
-}
-
-/// The log, and what it says.
-struct Opened {
-    memory: Memory,
-    previous_end: Option<Position>,
-    journal: (Journal, UnboundedReceiver<Answer>),
-    anchoring: Anchoring,
-    /// Its folder.
-    dir: PathBuf,
-}
-
-/// Compares the log with what is known of it elsewhere, opens it, and recalls what it says.
-async fn open_log(
-    data: &Path,
-    key: &PrivateKey,
-    places: Places,
-    client: &kube::Client,
-    cluster: &str,
-) -> Result<Opened, Failure> {
-    let replica = places.log();
-    let identity = Identity {
-        cluster,
-        replica: &replica,
-    };
-    let known = anchors::known(client, &places, &identity.logs())
-        .await
-        .map_err(|error| {
-            format!(
-                "can't read EvidenceLog/{}, with which the log is to be compared: {error}",
-                places.log()
-            )
-        })?;
-    for problem in &known.problems {
-        tracing::warn!(
-            problem,
-            "The log can't be compared with a checkpoint that may be kept there"
-        );
-    }
-    let explain = |error: &LogError| unusable(data, error);
-    let (mut opened, mut memory) = (
-        epochs::open(data, identity, key, &known.heads, Timestamp::now())
-            .map_err(|error| explain(&error))?,
-        Memory::default(),
-    );
-    if let Err(damage) = recall(data, &mut memory).map_err(|error| explain(&error))? {
-        drop(opened);
-        let now = Timestamp::now();
-        opened = epochs::open_unless(data, identity, key, &known.heads, now, Some(damage))
-            .map_err(|error| explain(&error))?;
-    }
-    let epochs::Opened {
-        log,
-        recovered,
-        begun,
-        first,
-        dir,
-    } = opened;
-    match begun {
-        Some(epoch) if epoch.is_break() => {
-            tracing::error!(log = epoch.origin, cause = %epoch.cause, "A new log begins: the one before could not go on");
-        }
-        Some(epoch) => tracing::info!(log = epoch.origin, key = epoch.key, "A log begins"),
-        None => {}
-    }
-    if let Some(torn) = &recovered.torn {
-        tracing::warn!(
-            ?torn,
-            "The last write of the log was torn by a crash and was cut off"
-        );
-    }
-    key.settle(data).map_err(|error| explain(&error))?;
-    let published = log.published();
-    let origin = published.map_or_else(String::new, |head| head.checkpoint.origin);
-    let known_places = known.places_of(&origin);
-    let signer = key.signer(&origin).map_err(|error| explain(&error))?;
-    Ok(Opened {
-        memory,
-        previous_end: recovered.previous_end,
-        journal: Journal::new(log),
-        anchoring: Anchoring {
-            places: Places {
-                log_folder: dir.clone(),
-                ..places
-            },
-            known: known_places,
-            key: signer.verifier().to_string(),
-            epoch: first,
-        },
-        dir,
-    })
-}
-
-fn unusable(data: &Path, error: &LogError) -> Failure {
-    format!(
-        "the evidence log in {} can't be used: {error}",
-        data.display()
-    )
-}
-
-/// Recalls what all logs say. What is damaged of an earlier log is left out: that log is over, and the next one has said so.
-/// Damage of the latest log is returned: it must not go on.
-fn recall(data: &Path, memory: &mut Memory) -> Result<Result<(), LogError>, LogError> {
-    let logs = epochs::list(data)?;
-    for (at, dir) in logs.iter().enumerate() {
-        let mut entries = Reader::open(dir)?;
-        while let Some(entry) = entries.next() {
-            match entry {
-                Ok(mut entry) => {
-                    load_listing(&mut entry.body, entries.folder());
-                    memory.recall(entry);
-                }
-                Err(error) if error.is_damage() && at + 1 == logs.len() => return Ok(Err(error)),
-                Err(error) if error.is_damage() => {
-                    tracing::warn!(%error, "An earlier log is damaged: its rest is not recalled");
-                    break;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-    }
-    Ok(Ok(()))
-}
-
-/// Takes the listing of a review from its blob. Where that is not possible the review is held against no listing, and listed
-/// anew or refused.
-fn load_listing(body: &mut Body, folder: &Path) {
-    if let Body::Review(said) = body
-        && let Some(content @ Content::Blob(_)) = &mut said.decision
-    {
-        match content.load(folder) {
-            Ok(rows) => *content = Content::Inline(rows),
-            Err(error) => {
-                tracing::warn!(%error, review = %said.name, "The listing of a review can't be read");
-            }
-        }
-    }
-}
-
-/// The key that signs the log, with the one that it replaces: the files that were given, or those in the data folder.
-fn signing_key(
-    data: &Path,
-    given: Option<&Path>,
-    previous: Option<&Path>,
-) -> Result<PrivateKey, LogError> {
-    let Some(path) = given else {
-        return PrivateKey::of_data(data);
-    };
-    let read = |path: &Path| {
-        PrivateKey::read(path)?.ok_or_else(|| LogError::Key {
-            path: path.to_owned(),
-            reason: "there is no such file".to_owned(),
-        })
-    };
-    let key = read(path)?;
-    let before = match previous {
-        Some(path) => Some(read(path)?),
-        None => PrivateKey::read(&data.join("key"))?,
-    };
-    Ok(match before {
-        Some(before) => key.replacing(before),
-        None => key,
-    })
 }
 
 fn timing(seconds: f64) -> Result<LeaseTiming, Failure> {

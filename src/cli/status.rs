@@ -122,7 +122,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         for policy in policies {
             pass.apply(Event::Policy(Box::new(policy)));
         }
-        unread = pass.read(&connection, version.minor).await?;
+        unread = pass.read(&connection, &version).await?;
         for view in &mut views {
             list_all(view, &pass);
         }

@@ -99,7 +99,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let since = SignedDuration::try_from(period.duration()).unwrap_or(SignedDuration::MAX);
     let from = now.saturating_sub(since).unwrap_or(Timestamp::MIN);
     let written = if piped.is_empty() {
-        written(entries(&arguments.data_dir)?)?
+        let mut entries = entries(&arguments.data_dir)?;
+        let written = written(entries.by_ref())?;
+        entries.warn();
+        written
     } else {
         written(json_lines(std::io::stdin().lock()))?
     };

@@ -12,8 +12,8 @@ use clap::Args;
 use super::{Failure, prove, trust::TrustArguments};
 use crate::{
     evidence::{
-        LogError,
-        verify::{Report, Trust, unpacked, verify},
+        Entry, LogError,
+        verify::{Report, Trust, unpacked, verify, verify_and_hear},
     },
     words::many,
 };
@@ -61,6 +61,18 @@ pub(super) fn checked(log: &Path, trust: &Trust) -> Result<Report, LogError> {
     let report = verify(log, trust, &|done, all| bar.show(done, all));
     bar.clear();
     report
+}
+
+/// The same, while `listener` hears each entry; with whether it has heard all of them.
+pub(super) fn checked_and_heard(
+    log: &Path,
+    trust: &Trust,
+    listener: &mut dyn FnMut(&Entry),
+) -> Result<(Report, bool), LogError> {
+    let bar = Bar::new();
+    let found = verify_and_hear(log, trust, &|done, all| bar.show(done, all), listener);
+    bar.clear();
+    found
 }
 
 fn print(report: &Report) {

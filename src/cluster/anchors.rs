@@ -95,7 +95,7 @@ impl Place {
     }
 
     /// Whether whoever administers the cluster may be unable to change what is kept there.
-    const fn is_outside(self) -> bool {
+    pub const fn is_outside(self) -> bool {
         matches!(self, Self::Folder | Self::Bucket)
     }
 }

@@ -6,10 +6,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, Client};
 
 use super::servers::within;
-use crate::engine::Cilium;
-
-/// The `ConfigMap` that Cilium's agents read.
-const CONFIG: &str = "cilium-config";
+use crate::engine::{CILIUM_CONFIG as CONFIG, Cilium};
 
 /// Reads the configuration.
 pub async fn look(client: &Client) -> Cilium {
@@ -18,14 +15,7 @@ pub async fn look(client: &Client) -> Cilium {
         Ok(None) => Cilium::NotThere,
         Ok(Some(config)) => {
             let data = config.data.unwrap_or_default();
-            let is_on = |key: &str| data.get(key).is_some_and(|value| value == "true");
-            if is_on("enable-wireguard") {
-                Cilium::Encrypts("WireGuard")
-            } else if is_on("enable-ipsec") {
-                Cilium::Encrypts("IPsec")
-            } else {
-                Cilium::Plain
-            }
+            Cilium::configured(|key| data.get(key).map(String::as_str))
         }
         Err(error) => Cilium::NotSeen(format!("can't get ConfigMap kube-system/{CONFIG}: {error}")),
     }

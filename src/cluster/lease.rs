@@ -9,6 +9,7 @@
 //! deadline. Deleting it is safe.
 
 mod election;
+mod namesake;
 #[cfg(test)]
 mod simulation;
 mod term;
@@ -32,6 +33,7 @@ use tokio::time::{Instant, sleep};
 use super::client::{CallError, within};
 use super::{jitter, random};
 pub use election::{Election, Held, LeaseAction, LeaseView, LeaseWrite, NEWBORN};
+pub use namesake::{Namesake, no_namesake};
 pub use term::{Leadership, Term, replica_of};
 use term::{millis, wall_millis};
 pub use timing::{LeaseTiming, TimingError};

@@ -44,7 +44,7 @@ pub use self::{
 };
 use crate::{
     analysis::{Analyses, Derived},
-    inventory::{Change, Inventory, Kind, Sym},
+    inventory::{Change, Effect, Inventory, Kind, Sym},
     verdict::{Outcome, Severity, Strength},
 };
 
@@ -541,6 +541,34 @@ pub trait Control: std::fmt::Debug + Send + Sync {
 
     /// Judges one subject; `None` where there is no such subject (any more).
     fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict>;
+
+    /// Whether a failure of `subject` for this reason stays one whatever further objects of `kind`
+    /// there are. Manifests show only some: where this says no, a failure may be for want of those
+    /// that nobody showed. The default is right for every control, and hides most.
+    fn fails_whatever(&self, subject: &Subject, reason: &str, kind: Kind) -> bool {
+        let _ = (subject, reason, kind);
+        false
+    }
+
+    /// Whether `kind` is one of its subjects whose objects are judged each by itself, and bear on no
+    /// other verdict.
+    fn judges_apart(&self, kind: Kind) -> bool {
+        let info = self.info();
+        let derived = info.derives.iter().flat_map(|derived| derived.reads());
+        if !info.subjects.contains(&kind) || derived.into_iter().any(|read| *read == kind) {
+            return false;
+        }
+        let (namespace, name) = (Sym::from("some"), Sym::from("other"));
+        let itself = Subject::object(kind, &namespace, &name);
+        let change = Change {
+            kind,
+            namespace,
+            name,
+            effect: Effect::Added,
+            manager: None,
+        };
+        self.touched(&change) == Touched::Subject(itself)
+    }
 
     /// What the tool makes of the object that a [`Remedy::Start`] creates, when all goes well: the
     /// objects that there are then. The engine judges the subject among them, and writes only if

@@ -40,6 +40,12 @@ pub(in crate::controls) const DELETES: [Write; 2] = [
     Write::delete(Kind::ClusterRoleBinding),
 ];
 
+/// Whether further objects of a kind only ever add ways to become somebody. Webhooks take one from
+/// whoever may write those of a name only: those may prove to be its own.
+pub(in crate::controls) const fn adds_up(kind: Kind) -> bool {
+    matches!(kind, Kind::ValidatingWebhook | Kind::MutatingWebhook)
+}
+
 /// A right that an identity holds.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::controls) struct Held<'a> {
@@ -445,6 +451,10 @@ impl<C: Restricted> Control for C {
 
     fn would_judge(&self, subject: &Subject) -> bool {
         Restricted::would_judge(self, subject)
+    }
+
+    fn fails_whatever(&self, _: &Subject, _: &str, kind: Kind) -> bool {
+        adds_up(kind)
     }
 
     fn population(

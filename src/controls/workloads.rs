@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::{Subject, subject::objects};
-use crate::inventory::{Inventory, Kind, Meta, Object, Table, template::Template, workload};
+use crate::inventory::{Inventory, Kind, Meta, Object, Sym, Table, template::Template, workload};
 
 /// Kinds that hold a pod template.
 pub const KINDS: [Kind; 7] = [
@@ -100,6 +100,24 @@ pub fn find<'a>(inventory: &'a Inventory, subject: &Subject) -> Option<Held<'a>>
         _ => None,
     };
     held.filter(Held::is_workload)
+}
+
+/// The workload to which what `owner` (as `Kind/name`) controls belongs: the owner, or the one
+/// above it. `None` where that is of no kind of ours.
+pub fn root(inventory: &Inventory, namespace: &Sym, owner: &str) -> Option<Subject> {
+    let named = |owner: &str| {
+        let (kind, name) = owner.split_once('/')?;
+        let kind = KINDS.into_iter().find(|known| known.info().kind == kind)?;
+        Some((kind, Sym::from(name)))
+    };
+    let (kind, name) = named(owner)?;
+    let above = match kind {
+        Kind::ReplicaSet | Kind::Job => inventory.meta(kind, namespace, &name),
+        _ => None,
+    };
+    let above = above.and_then(|meta| named(meta.owners.controller.as_deref()?));
+    let (kind, name) = above.unwrap_or((kind, name));
+    Some(Subject::object(kind, namespace, &name))
 }
 
 /// Calls `found` with every template, parts of workloads and live pods included.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     Engine, Now,
-    instance::{Deviation, Row, has_row},
+    instance::{Deviation, Drift, Row, has_row},
     record::{Moves, deviation_id},
     rule::{Judged, RuleId, Sight, View, in_namespace},
 };
@@ -98,6 +98,10 @@ impl Engine {
             })
             .collect();
         self.absorb_all(id, &all, now);
+        // Whoever is not among its subjects has nothing to inherit.
+        if let Some(instance) = self.instances.get_mut(&id) {
+            instance.inherited.clear();
+        }
         self.introduce(id, now);
     }
 
@@ -259,16 +263,20 @@ impl Engine {
         // A new subject is not a change of an old one: it didn't drift.
         let drifted =
             opens && before == Some(Outcome::Pass) && matches!(cause, Cause::Object | Cause::Time);
-        if drifted {
-            instance.last_drift = Some((now.wall, None));
+        if drifted && let Some(opened) = &next {
+            instance.last_drift = Some(Drift {
+                at: now.wall,
+                deviation: opened.id.clone(),
+                ended: None,
+            });
         }
         let by_us = || {
             let mended = deviation.as_ref().is_some_and(|open| open.mended);
             mended || self.mending.is_ours(subject, instance.info.inputs())
         };
         let ended = closes.then(|| how_it_ended(outcome, cause, by_us));
-        if let (Some(end), Some((_, how))) = (ended, &mut instance.last_drift) {
-            *how = Some(end);
+        if let (Some(end), Some(deviation)) = (ended, &deviation) {
+            instance.end_drift(deviation, end);
         }
         if has_row(outcome) {
             let same_outcome = old.as_ref().filter(|_| before == Some(outcome));
@@ -329,10 +337,8 @@ impl Engine {
             }
             _ => end,
         };
-        if deviation.is_some()
-            && let Some((_, how)) = &mut instance.last_drift
-        {
-            *how = Some(end);
+        if let Some(deviation) = &deviation {
+            instance.end_drift(deviation, end);
         }
         moves.left.push(self.subject_ref(subject));
         if let Some(deviation) = deviation {

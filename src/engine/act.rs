@@ -66,7 +66,7 @@ impl Engine {
         self.advance(action, step, now);
     }
 
-    /// Sends a remedy on to its next step.
+    /// Sends a remedy on to its next step. A write gets a new id, that of its intent.
     fn advance(&mut self, id: u64, step: Step, now: Now) {
         let Some(flight) = self.flights.get(id) else {
             return;
@@ -79,6 +79,14 @@ impl Engine {
         let policies = match asked {
             Ok(policies) => policies,
             Err(hold) => return self.give_up(id, &hold, now),
+        };
+        // Answers to dry runs come in any order, and the log's intents are numbered in theirs.
+        let id = if step == Step::Write {
+            let intent = self.next_action_id(now);
+            self.flights.renumber(id, intent);
+            intent
+        } else {
+            id
         };
         let Some(flight) = self.flights.get_mut(id) else {
             return;

@@ -163,6 +163,8 @@ pub struct Round {
     pub changed: BTreeSet<Sym>,
     /// Policies whose series must go.
     pub gone: BTreeSet<Sym>,
+    /// Whether the series of audit periods have changed.
+    pub periods: bool,
     /// When the next round is due although nothing happens, on the monotonic clock.
     pub next: Option<Duration>,
 }
@@ -177,6 +179,7 @@ pub(super) struct Out {
     pub(super) measures: Vec<Measure>,
     pub(super) changed: BTreeSet<Sym>,
     pub(super) gone: BTreeSet<Sym>,
+    pub(super) periods: bool,
 }
 
 /// A Kubernetes Event to publish.

@@ -3,7 +3,7 @@
 use super::{Engine, instance::Instance, rule::Sight};
 use crate::{
     api::{Mode, Reports},
-    controls::{Info, Subject, Verdict},
+    controls::{Control, Info, Subject, Verdict},
     inventory::Sym,
     verdict::{Counts, Outcome, Severity},
 };
@@ -15,6 +15,8 @@ pub struct Findings<'a> {
     pub policy: &'a Sym,
     /// The control.
     pub info: &'static Info,
+    /// With its parameters.
+    pub control: &'a dyn Control,
     /// How bad a failure is, as the policy says.
     pub severity: Severity,
     /// Whether the policy has failures put right.
@@ -38,9 +40,13 @@ impl Engine {
                 let Some(instance) = self.instances.get(&control.instance) else {
                     continue;
                 };
+                let Some(rule) = self.rules.get(&instance.rule) else {
+                    continue;
+                };
                 all.push(Findings {
                     policy: name,
                     info: instance.info,
+                    control: &*rule.control,
                     severity: control.severity,
                     mode: control.mode,
                     outcome: instance.outcome(),

@@ -17,7 +17,7 @@ use crate::{
 /// What to carry out next.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Action {
-    /// Ties the result to the action; unique in a log.
+    /// Ties the result to the action; unique in a log, where intents of writes have ascending ones.
     pub id: u64,
     /// What to do.
     pub step: Step,
@@ -146,6 +146,13 @@ impl Flights {
 
     pub(super) fn get_mut(&mut self, id: u64) -> Option<&mut Flight> {
         self.by_id.get_mut(&id)
+    }
+
+    /// Goes on under another id.
+    pub(super) fn renumber(&mut self, old: u64, new: u64) {
+        if let Some(flight) = self.end(old) {
+            self.start(new, flight);
+        }
     }
 
     pub(super) fn end(&mut self, id: u64) -> Option<Flight> {

@@ -119,14 +119,35 @@ pub(super) struct Instance {
     pub(super) filled: bool,
     /// Whether the log of this term holds what is in the table.
     pub(super) introduced: bool,
+    /// The policies of which the log of this term holds its definition.
+    pub(super) defined: Vec<Sym>,
     /// The namespaces out of scope, as this term has told the log.
     pub(super) scope_said: Option<(u64, Vec<Excluded>)>,
     pub(super) outcome_since: Timestamp,
     pub(super) last_outcome: Option<Outcome>,
-    pub(super) last_drift: Option<(Timestamp, Option<End>)>,
+    pub(super) last_drift: Option<Drift>,
+}
+
+/// The last drift: something that passed and fails, because an object or the time has changed.
+#[derive(Debug)]
+pub(super) struct Drift {
+    pub(super) at: Timestamp,
+    /// Id of the deviation that it began.
+    pub(super) deviation: String,
+    /// How that ended; `None` while it is open.
+    pub(super) ended: Option<End>,
 }
 
 impl Instance {
+    /// Takes note of the end of a deviation, if the last drift began it.
+    pub(super) fn end_drift(&mut self, deviation: &Deviation, end: End) {
+        if let Some(drift) = &mut self.last_drift
+            && drift.deviation == deviation.id
+        {
+            drift.ended = Some(end);
+        }
+    }
+
     pub(super) fn new(
         key: Key,
         rule: RuleId,
@@ -147,6 +168,7 @@ impl Instance {
             sight: Sight::Unsettled,
             filled: false,
             introduced: false,
+            defined: Vec::new(),
             scope_said: None,
             outcome_since: now,
             last_outcome: None,

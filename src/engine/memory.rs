@@ -45,6 +45,8 @@ pub struct Memory {
     latched: BTreeMap<(Sym, String), Option<String>>,
     releases: BTreeMap<Sym, Option<String>>,
     intents: BTreeMap<u64, SubjectRef>,
+    /// The newest intent's id; 0 before the first.
+    pub(super) last_intent: u64,
     truces: Vec<(SubjectRef, Timestamp)>,
     /// The last restore drill of each namespace: when it ended, and what happened.
     drills: BTreeMap<Sym, (Timestamp, String)>,
@@ -115,6 +117,7 @@ impl Memory {
                 }
             }
             Body::Intent(said) => {
+                self.last_intent = self.last_intent.max(said.id);
                 self.intents.insert(said.id, said.target);
             }
             Body::Outcome(said) => {
@@ -158,14 +161,17 @@ impl Memory {
                 name_of(&said.subject),
             );
             let known = self.rows.get(&key).and_then(|row| row.deviation.as_ref());
-            if matches!(said.ended, Some(End::DefinitionChanged | End::ScopeChanged))
-                && let Some(first) = known.map(Deviation::first)
-            {
+            let edited = matches!(said.ended, Some(End::DefinitionChanged | End::ScopeChanged));
+            if edited && let Some(first) = known.map(Deviation::first) {
                 self.left.insert(key.clone(), first);
             }
             let left = match known {
                 Some(open) if Some(&open.id) == said.deviation.as_ref() => open.before,
-                _ if said.cause == words::Cause::Policy => self.left.remove(&key),
+                // What an edit ended is what the same edit opens anew, or it is over.
+                _ if !edited => self
+                    .left
+                    .remove(&key)
+                    .filter(|_| said.cause == words::Cause::Policy),
                 _ => None,
             };
             let Some(to) = said.to else {
@@ -198,6 +204,9 @@ impl Memory {
         self.ledger.note(&said);
         let uid = said.uid.clone();
         self.enforce_since.retain(|(of, _), _| *of != uid);
+        // What an earlier edit ended and it did not open anew is over: this one comes first in the
+        // log, and what it ends after it.
+        self.left.retain(|(policy, _, _), _| *policy != said.policy);
         if said.change == Change::Deleted {
             self.policies.remove(&uid);
             self.policy_uids.remove(&said.policy);
@@ -222,6 +231,12 @@ impl Memory {
             };
             self.policies.insert(uid, (hash, suspended));
         }
+    }
+
+    /// How many failures that an edit ended are kept in mind.
+    #[cfg(test)]
+    pub(super) fn left_by_edits(&self) -> usize {
+        self.left.len()
     }
 
     /// Forgets what passed under a policy: while it is suspended nothing is drift.

@@ -82,12 +82,12 @@ pub use self::{
     flights::{Action, ActionResult, Failure, FailureKind, Step},
     memory::Memory,
     observed::{
-        Canary, CanaryRun, Cilium, ClockLook, DrillNote, Finding, Leavers, MapName, NetworkProbe,
-        Observed, Password, PeriodCoverage, Route, SelfAudit, Served,
+        CILIUM_CONFIG, Canary, CanaryRun, Cilium, ClockLook, DrillNote, Finding, Leavers, MapName,
+        NetworkProbe, Observed, Password, PeriodCoverage, Route, SelfAudit, Served,
     },
     people::{
-        Area, Attested, DecidedRows, Emergency, ObjectKey, PeopleSaid, PeriodAsked, PeriodTold,
-        Remark, Reviewed, listed_in,
+        Area, Attested, DecidedRows, Emergency, ObjectKey, PeopleSaid, PeriodAsked, PeriodSeries,
+        PeriodTold, Remark, Reviewed, listed_in,
     },
     plan::{Hold, PAUSE, Standing},
     record::OWNER_LABEL,
@@ -97,7 +97,7 @@ use crate::{
     analysis::Analyses,
     api::ControlPolicyStatus,
     controls::{Observation, Subject, Touched},
-    evidence::{Record, body::Body, words::Cause},
+    evidence::{body::Body, words::Cause},
     inventory::{Availability, Inventory, Kind, Sym},
     verdict::Outcome,
 };
@@ -168,6 +168,7 @@ impl Engine {
         memory.people.recalled(config.exceptions.unapproved);
         Self {
             config,
+            last_action: memory.last_intent,
             memory,
             inventory: Inventory::default(),
             analyses: Analyses::default(),
@@ -196,7 +197,6 @@ impl Engine {
             said_at: None,
             scopes_changed: false,
             log: Ok(()),
-            last_action: 0,
             heartbeat_at: HEARTBEAT,
             beat_at: None,
             full_pass_at: FULL_PASS,
@@ -349,14 +349,12 @@ impl Engine {
             measures,
             changed,
             gone,
+            periods,
         } = std::mem::take(&mut self.out);
         Round {
             records: entries
                 .into_iter()
-                .map(|body| Record {
-                    time: now.wall,
-                    body,
-                })
+                .map(|body| record::at(now.wall, body))
                 .collect(),
             actions,
             drills,
@@ -366,6 +364,7 @@ impl Engine {
             measures,
             changed,
             gone,
+            periods,
             next: self.next_due(now),
         }
     }
@@ -480,7 +479,7 @@ impl Engine {
         });
     }
 
-    /// Ids grow over restarts: they begin with the time.
+    /// Ids grow over restarts and when the clock is set back: they begin with the time, and follow the log's last.
     fn next_action_id(&mut self, now: Now) -> u64 {
         let millis = u64::try_from(now.wall.as_millisecond()).unwrap_or_default();
         self.last_action = (self.last_action + 1).max(millis * 1000);

@@ -170,6 +170,22 @@ pub enum Cilium {
     NotSeen(String),
 }
 
+/// The `ConfigMap` of `kube-system` that Cilium's agents read.
+pub const CILIUM_CONFIG: &str = "cilium-config";
+
+impl Cilium {
+    /// What its configuration says, read by key.
+    pub fn configured<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Self {
+        if get("enable-wireguard") == Some("true") {
+            Self::Encrypts("WireGuard")
+        } else if get("enable-ipsec") == Some("true") {
+            Self::Encrypts("IPsec")
+        } else {
+            Self::Plain
+        }
+    }
+}
+
 /// Namespace and name of a `ConfigMap`.
 pub type MapName = (String, String);
 

@@ -36,7 +36,7 @@ use self::{
 };
 pub(super) use self::{exceptions::Exceptions, known::Known};
 pub use self::{
-    periods::{PeriodAsked, PeriodTold},
+    periods::{PeriodAsked, PeriodSeries, PeriodTold},
     reviews::listed_in,
     said::{Area, Attested, Decided as DecidedRows, Emergency, PeopleSaid, Reviewed},
     statuses::Remark,

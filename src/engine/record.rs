@@ -15,6 +15,7 @@ use super::{
 use crate::{
     controls::{Subject, Verdict},
     evidence::{
+        Record,
         body::{self, Body, Population, SubjectRef, Transition},
         words::{Cause, End},
     },
@@ -192,7 +193,7 @@ impl Engine {
                 said.policies = vec![policy.clone()];
                 said.opened = deviation.as_ref().map(|open| open.opened);
                 said.deviation = deviation.map(|open| open.id);
-                self.say(Body::Transition(said));
+                self.say_turn(id, said);
             }
         }
     }
@@ -260,7 +261,7 @@ impl Engine {
             said.ended = Some(end);
             said.opened = Some(deviation.opened);
             said.deviation = Some(deviation.id);
-            self.say(Body::Transition(said));
+            self.say_turn(id, said);
         }
     }
 
@@ -274,9 +275,9 @@ impl Engine {
         let said = Transition {
             policies: vec![policy.clone()],
             control: instance.info.id.into(),
-            rule_version: instance.info.rule_version,
-            params_hash: instance.key.params_hash.to_string(),
-            scope_hash: instance.key.scope_hash.to_string(),
+            rule_version: Some(instance.info.rule_version),
+            params_hash: Some(instance.key.params_hash.to_string()),
+            scope_hash: Some(instance.key.scope_hash.to_string()),
             subject: known.reference,
             owner: None,
             from: Some(known.outcome),
@@ -314,6 +315,22 @@ impl Engine {
         said.ended = ended;
         said.opened = deviation.map(|open| open.opened);
         said.deviation = deviation.map(|open| open.id.clone());
+        self.say_turn(id, said);
+    }
+
+    /// Says a transition; its definition only if the log of this term doesn't hold it for these policies.
+    fn say_turn(&mut self, id: u32, mut said: Transition) {
+        if self.leading
+            && let Some(instance) = self.instances.get_mut(&id)
+        {
+            let unknown = |policy: &&Sym| !instance.defined.contains(policy);
+            let unknown: Vec<Sym> = said.policies.iter().filter(unknown).cloned().collect();
+            if unknown.is_empty() {
+                (said.rule_version, said.params_hash, said.scope_hash) = (None, None, None);
+            } else if said.to.is_some() {
+                instance.defined.extend(unknown);
+            }
+        }
         self.say(Body::Transition(said));
     }
 
@@ -331,9 +348,9 @@ impl Engine {
         Some(Transition {
             policies: instance.policies.clone(),
             control: info.id.into(),
-            rule_version: info.rule_version,
-            params_hash: instance.key.params_hash.to_string(),
-            scope_hash: instance.key.scope_hash.to_string(),
+            rule_version: Some(info.rule_version),
+            params_hash: Some(instance.key.params_hash.to_string()),
+            scope_hash: Some(instance.key.scope_hash.to_string()),
             subject: self.subject_ref(subject),
             owner: self.owner(subject),
             from,
@@ -445,7 +462,7 @@ impl Engine {
                 said.ended = Some(end);
                 said.opened = Some(deviation.opened);
                 said.deviation = Some(deviation.id);
-                self.say(Body::Transition(said));
+                self.say_turn(id, said);
             }
         }
         let left = self.members(id);
@@ -477,6 +494,16 @@ pub(super) fn subject_ref(inventory: &Inventory, subject: &Subject) -> SubjectRe
         name: subject.name.clone(),
         uid: meta.map_or_else(|| "".into(), |meta| meta.uid.to_string().into()),
     }
+}
+
+/// What is said, as it is recorded at a time. A deviation that opens then needs no time of its own.
+pub(super) fn at(time: Timestamp, mut body: Body) -> Record {
+    if let Body::Transition(said) = &mut body
+        && said.opened == Some(time)
+    {
+        said.opened = None;
+    }
+    Record { time, body }
 }
 
 /// What names a deviation for ever: what was judged, and when it began to fail.

@@ -27,6 +27,7 @@ impl Engine {
                 continue;
             }
             instance.scope_said = Some((included, excluded.clone()));
+            instance.defined.clone_from(&instance.policies);
             let names = excluded.iter();
             let names = names.map(|out| (out.namespace.clone(), out.reason.clone()));
             let same = (

@@ -151,6 +151,8 @@ impl Engine {
             return;
         };
         instance.policies.retain(|policy| policy != name);
+        // Until it comes back, something else may be its definition.
+        instance.defined.retain(|policy| policy != name);
         if instance.policies.is_empty()
             && let Some(instance) = self.instances.remove(&id)
         {

@@ -101,7 +101,7 @@ impl Engine {
             outcomes.add(instance.outcome());
             let counts = instance.visible_counts();
             add(&mut subjects, &counts);
-            last_drift = last_drift.max(instance.last_drift.map(|(at, _)| at));
+            last_drift = last_drift.max(instance.last_drift.as_ref().map(|drift| drift.at));
             if control.enforce_since.is_some() {
                 count_standings(instance, name, &mut enforcement);
             }
@@ -233,8 +233,8 @@ fn control_status(
         _ => Time(whole_seconds(now)),
     };
     let (violations, omitted) = violations(instance, name);
-    let drift = instance.last_drift;
-    let ended = drift.map(|(_, end)| end.map_or("Open", End::as_str).to_owned());
+    let drift = instance.last_drift.as_ref();
+    let ended = drift.map(|drift| drift.ended.map_or("Open", End::as_str).to_owned());
     ControlStatus {
         id: info.id.to_owned(),
         criteria: info
@@ -250,7 +250,7 @@ fn control_status(
         subjects: outcome_counts(&counts),
         since,
         last_drift: drift
-            .map(|(at, _)| Time(whole_seconds(at)))
+            .map(|drift| Time(whole_seconds(drift.at)))
             .or_else(|| old.and_then(|old| old.last_drift.clone())),
         last_drift_ended: ended.or_else(|| old.and_then(|old| old.last_drift_ended.clone())),
         violations,

@@ -41,7 +41,7 @@ impl Engine {
                 self.latch_again(policy, registered.info.id, release);
             }
         }
-        // Whoever lost the lease for a while has them still.
+        // Those of the log, and those that whoever lost the lease for a while has still.
         for ((policy, control), brake) in &self.brakes {
             if brake.latched.is_some() {
                 self.out.measures.push(Measure::Brake {
@@ -66,6 +66,7 @@ impl Engine {
             self.status_soon(name, now);
             self.out.changed.insert(name.clone());
         }
+        self.out.periods = true;
         self.introduce_people(now);
         self.people.policies_untold = true;
         self.say_what_lasts(now);
@@ -114,15 +115,10 @@ impl Engine {
         }
     }
 
-    /// Latches a brake that the log says was latched.
+    /// Latches a brake that the log says was latched; with all others it is measured in a moment.
     fn latch_again(&mut self, policy: Sym, control: &'static str, release: Option<String>) {
-        let brake = self.brakes.entry((policy.clone(), control)).or_default();
+        let brake = self.brakes.entry((policy, control)).or_default();
         brake.latched = Some(release);
-        self.out.measures.push(Measure::Brake {
-            policy,
-            control,
-            latched: true,
-        });
     }
 
     /// A term ends: the next one begins from what is so now.
@@ -153,6 +149,7 @@ impl Engine {
                 continue;
             };
             instance.introduced = false;
+            instance.defined.clear();
             instance.scope_said = None;
             for (subject, verdict) in members {
                 let row = instance.rows.get(&subject);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     evidence::{
-        Entry, body,
+        Entry, Record, body,
         words::{Cause as Why, End},
     },
     inventory::Availability,
@@ -15,6 +15,7 @@ use crate::{
 mod backups;
 mod baselines;
 mod carried;
+mod definitions;
 mod drills;
 mod enforcing;
 mod periods;
@@ -31,7 +32,7 @@ pub(super) struct Drive {
     pub(super) wall: Timestamp,
     pub(super) mono: Duration,
     versions: u64,
-    said: Vec<Record>,
+    pub(super) said: Vec<Record>,
     pub(super) actions: Vec<Action>,
     drills: Vec<DrillWrite>,
     pub(super) measures: Vec<Measure>,

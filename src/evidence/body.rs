@@ -112,9 +112,17 @@ pub struct Term {
     pub holder: Name,
     /// `leaseTransitions` of the lease.
     pub epoch: u64,
-    /// The last checkpoint that the predecessor anchored.
+    /// Identity of the one who held the lease before, as far as is known: its replica, `_` and what tells processes apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predecessor: Option<String>,
+}
+
+impl Term {
+    /// The replica that led before, if it is known and another one.
+    pub fn other(&self) -> Option<&str> {
+        let (replica, _) = self.predecessor.as_deref()?.rsplit_once('_')?;
+        (replica != &*self.holder).then_some(replica)
+    }
 }
 
 /// A policy changed.
@@ -157,12 +165,16 @@ pub struct Transition {
     pub policies: Vec<Name>,
     /// The control.
     pub control: Word,
-    /// Version of the rule.
-    pub rule_version: u32,
+    /// Version of the rule. With the next two this is the definition: it is left out where this term has said it before,
+    /// here or in a [`Scope`], for all of these policies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule_version: Option<u32>,
     /// Hash of the parameters.
-    pub params_hash: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub params_hash: Option<String>,
     /// Hash of the scope.
-    pub scope_hash: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope_hash: Option<String>,
     /// The subject.
     pub subject: SubjectRef,
     /// Who owns the subject, from labels or annotations.
@@ -174,25 +186,54 @@ pub struct Transition {
     /// Outcome after; none for a subject that left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<Outcome>,
-    /// What the verdict rests on.
+    /// What the verdict rests on: `Declared` where it is left out.
+    #[serde(default = "usual_strength", skip_serializing_if = "is_usual_strength")]
     pub strength: Strength,
     /// The fact that decided, as a word.
     pub reason: Word,
-    /// The same as a sentence.
+    /// The same as a sentence, if there is more to say.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
     /// How much a failure matters.
     pub severity: Severity,
-    /// Why the outcome changed.
+    /// Why the outcome changed: `Object` where it is left out.
+    #[serde(default = "usual_cause", skip_serializing_if = "is_usual_cause")]
     pub cause: Cause,
     /// How a failure ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<End>,
-    /// When the fact began, if the cluster tells: the object's own time, not ours.
+    /// When the fact began, where that is another time than that of the entry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opened: Option<Timestamp>,
     /// Id of the deviation that this opens, changes or closes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deviation: Option<String>,
+}
+
+/// What most verdicts rest on.
+pub(super) const fn usual_strength() -> Strength {
+    Strength::Declared
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_usual_strength(strength: &Strength) -> bool {
+    *strength == usual_strength()
+}
+
+/// Why most outcomes change.
+pub(super) const fn usual_cause() -> Cause {
+    Cause::Object
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_usual_cause(cause: &Cause) -> bool {
+    *cause == usual_cause()
 }
 
 /// Subjects joined or left a population. Batched, so that churn doesn't flood the log.

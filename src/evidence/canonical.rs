@@ -5,8 +5,10 @@
 //! this is our own code: the published crates round.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod formatter;
+
 use serde::Serialize;
-use serde_json::{Map, Number, Value};
+use serde_json::{Number, Value};
 
 /// The largest integer that every JSON reader holds exactly.
 pub const MAX_INTEGER: u64 = (1 << 53) - 1;
@@ -40,17 +42,19 @@ pub enum CanonicalError {
 
 /// The canonical bytes of a value.
 pub fn to_vec<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CanonicalError> {
-    value_to_vec(&serde_json::to_value(value)?)
+    match formatter::write(value) {
+        Some(bytes) => Ok(bytes),
+        // As a value it can be looked at for what is wrong; and of two fields with one name, the last one counts.
+        None => value_to_vec(&serde_json::to_value(value)?),
+    }
 }
 
 /// The canonical bytes of a value that is JSON already.
 pub fn value_to_vec(value: &Value) -> Result<Vec<u8>, CanonicalError> {
-    let mut writer = Writer {
-        out: Vec::with_capacity(256),
-        path: Vec::new(),
-    };
-    writer.value(value)?;
-    Ok(writer.out)
+    formatter::write(value).ok_or_else(|| {
+        let unwritable = || serde::ser::Error::custom("it can't be written");
+        problem(value, &mut Vec::new()).unwrap_or_else(|| CanonicalError::Serialize(unwritable()))
+    })
 }
 
 enum Step<'a> {
@@ -58,113 +62,85 @@ enum Step<'a> {
     Index(usize),
 }
 
-struct Writer<'a> {
-    out: Vec<u8>,
-    path: Vec<Step<'a>>,
-}
-
-impl<'a> Writer<'a> {
-    fn value(&mut self, value: &'a Value) -> Result<(), CanonicalError> {
-        match value {
-            Value::Null => self.out.extend_from_slice(b"null"),
-            Value::Bool(true) => self.out.extend_from_slice(b"true"),
-            Value::Bool(false) => self.out.extend_from_slice(b"false"),
-            Value::Number(number) => {
-                let text = integer(number).ok_or_else(|| CanonicalError::Number {
-                    at: self.pointer(),
-                    number: number.to_string(),
-                })?;
-                self.out.extend_from_slice(text.as_bytes());
-            }
-            Value::String(text) => self.string(text)?,
-            Value::Array(items) => self.array(items)?,
-            Value::Object(fields) => self.object(fields)?,
+/// Why a value has no canonical form.
+fn problem<'a>(value: &'a Value, path: &mut Vec<Step<'a>>) -> Option<CanonicalError> {
+    let too_deep = path.len() >= MAX_DEPTH;
+    match value {
+        Value::Null | Value::Bool(_) | Value::String(_) => None,
+        Value::Number(number) => integer(number).is_none().then(|| CanonicalError::Number {
+            at: pointer(path),
+            number: number.to_string(),
+        }),
+        Value::Array(_) | Value::Object(_) if too_deep => {
+            Some(CanonicalError::Depth { at: pointer(path) })
         }
-        Ok(())
-    }
-
-    fn array(&mut self, items: &'a [Value]) -> Result<(), CanonicalError> {
-        self.check_depth()?;
-        self.out.push(b'[');
-        for (index, item) in items.iter().enumerate() {
-            if index > 0 {
-                self.out.push(b',');
-            }
-            self.path.push(Step::Index(index));
-            self.value(item)?;
-            self.path.pop();
+        Value::Array(items) => {
+            let mut items = items.iter().enumerate();
+            items.find_map(|(index, item)| inside(Step::Index(index), item, path))
         }
-        self.out.push(b']');
-        Ok(())
-    }
-
-    fn object(&mut self, fields: &'a Map<String, Value>) -> Result<(), CanonicalError> {
-        self.check_depth()?;
-        let mut fields: Vec<(&'a String, &'a Value)> = fields.iter().collect();
-        // By UTF-16 code units, as the RFC says: a surrogate pair sorts before U+E000, unlike in UTF-8.
-        fields.sort_unstable_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
-        self.out.push(b'{');
-        for (index, (key, value)) in fields.into_iter().enumerate() {
-            if index > 0 {
-                self.out.push(b',');
-            }
-            self.string(key)?;
-            self.out.push(b':');
-            self.path.push(Step::Key(key));
-            self.value(value)?;
-            self.path.pop();
-        }
-        self.out.push(b'}');
-        Ok(())
-    }
-
-    fn string(&mut self, text: &str) -> Result<(), CanonicalError> {
-        // serde_json escapes exactly as RFC 8785 section 3.2.2.2 demands; a test below holds it to that.
-        Ok(serde_json::to_writer(&mut self.out, text)?)
-    }
-
-    fn check_depth(&self) -> Result<(), CanonicalError> {
-        if self.path.len() < MAX_DEPTH {
-            Ok(())
-        } else {
-            Err(CanonicalError::Depth { at: self.pointer() })
-        }
-    }
-
-    fn pointer(&self) -> String {
-        let mut pointer = String::new();
-        for step in &self.path {
-            pointer.push('/');
-            match step {
-                Step::Key(key) => pointer.push_str(&key.replace('~', "~0").replace('/', "~1")),
-                Step::Index(index) => pointer.push_str(&index.to_string()),
-            }
-        }
-        if pointer.is_empty() {
-            "/".to_owned()
-        } else {
-            pointer
+        Value::Object(fields) => {
+            let mut fields = fields.iter();
+            fields.find_map(|(key, field)| inside(Step::Key(key), field, path))
         }
     }
 }
 
-/// The digits of a number, if it is an integer that every reader holds exactly.
-fn integer(number: &Number) -> Option<String> {
-    if let Some(value) = number.as_i64() {
-        return (value.unsigned_abs() <= MAX_INTEGER).then(|| value.to_string());
+fn inside<'a>(
+    step: Step<'a>,
+    value: &'a Value,
+    path: &mut Vec<Step<'a>>,
+) -> Option<CanonicalError> {
+    path.push(step);
+    let found = problem(value, path);
+    path.pop();
+    found
+}
+
+fn pointer(path: &[Step<'_>]) -> String {
+    let mut pointer = String::new();
+    for step in path {
+        pointer.push('/');
+        match step {
+            Step::Key(key) => pointer.push_str(&key.replace('~', "~0").replace('/', "~1")),
+            Step::Index(index) => pointer.push_str(&index.to_string()),
+        }
     }
-    if number.is_u64() {
-        return None; // as_i64 failed, so it is above 2^63
+    if pointer.is_empty() {
+        "/".to_owned()
+    } else {
+        pointer
     }
-    let value = number.as_f64()?;
-    // Display of a whole double below 2^53 is exact; adding zero turns -0 into 0, as the RFC writes it.
-    #[allow(clippy::cast_precision_loss, reason = "2^53-1 is exact")]
-    let whole = value.fract() == 0.0 && value.abs() <= MAX_INTEGER as f64;
-    whole.then(|| format!("{}", value + 0.0))
+}
+
+/// A number, if it is an integer that every reader holds exactly.
+fn integer(number: &Number) -> Option<i64> {
+    match (number.as_i64(), number.as_f64()) {
+        (Some(whole), _) => exact(whole),
+        // Above 2^63.
+        _ if number.is_u64() => None,
+        (None, float) => whole(float?),
+    }
+}
+
+fn exact(whole: i64) -> Option<i64> {
+    (whole.unsigned_abs() <= MAX_INTEGER).then_some(whole)
+}
+
+/// The integer that a float is, if it is one: -0 is 0, as the RFC writes it.
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "2^53-1 is exact, and no whole float up to it is cut"
+)]
+fn whole(float: f64) -> Option<i64> {
+    let whole = float.fract() == 0.0 && float.abs() <= MAX_INTEGER as f64;
+    whole.then_some(float as i64)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -256,6 +232,59 @@ mod tests {
         ));
     }
 
+    /// The same, written plainly.
+    fn plainly(value: &Value) -> String {
+        match value {
+            Value::Array(items) => {
+                let items: Vec<String> = items.iter().map(plainly).collect();
+                format!("[{}]", items.join(","))
+            }
+            Value::Object(fields) => {
+                let units = |(key, field): (&String, &Value)| {
+                    let written = format!("{}:{}", Value::from(&**key), plainly(field));
+                    (key.encode_utf16().collect::<Vec<u16>>(), written)
+                };
+                let fields: BTreeMap<Vec<u16>, String> = fields.iter().map(units).collect();
+                let fields: Vec<String> = fields.into_values().collect();
+                format!("{{{}}}", fields.join(","))
+            }
+            other => other.to_string(),
+        }
+    }
+
+    #[test]
+    fn entries_are_written_without_a_tree_as_with_one() {
+        for body in crate::evidence::samples::bodies() {
+            let value = serde_json::to_value(&body).unwrap();
+            let written = String::from_utf8(to_vec(&body).unwrap()).unwrap();
+            assert_eq!(written, plainly(&value));
+            assert!(formatter::write(&body).is_some(), "{written}");
+        }
+    }
+
+    #[test]
+    fn of_two_fields_with_one_name_the_last_one_counts() {
+        #[derive(Serialize)]
+        struct Twice {
+            b: u8,
+            a: u8,
+            #[serde(flatten)]
+            more: BTreeMap<&'static str, u8>,
+        }
+        let twice = Twice {
+            b: 1,
+            a: 2,
+            more: [("a", 3)].into(),
+        };
+        assert_eq!(to_vec(&twice).unwrap(), br#"{"a":3,"b":1}"#);
+    }
+
+    #[test]
+    fn keys_that_begin_alike_are_in_order_also_with_escapes() {
+        let value = json!({"a": {"a!": 1, "a": 2, "a\"": 3, "a\n": 4, "": 5}});
+        assert_eq!(text(&value), r#"{"a":{"":5,"a":2,"a\n":4,"a!":1,"a\"":3}}"#);
+    }
+
     #[allow(clippy::cast_possible_wrap, reason = "2^53-1 fits")]
     fn json_value() -> impl Strategy<Value = Value> {
         let max = MAX_INTEGER as i64;
@@ -282,6 +311,7 @@ mod tests {
             prop_assert_eq!(&read, &value);
             prop_assert_eq!(value_to_vec(&read).unwrap(), bytes.clone());
             prop_assert!(!bytes.contains(&0), "the frames rely on entries without NUL");
+            prop_assert_eq!(String::from_utf8(bytes).unwrap(), plainly(&value));
         }
 
         #[test]

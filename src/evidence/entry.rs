@@ -10,11 +10,14 @@ use serde_json::Value;
 use super::blob::{Blob, BlobRef, MAX_INLINE};
 use super::body::{Body, Content, Population, Spilled, SubjectRef};
 use super::canonical;
+use super::decode;
 use super::error::LogError;
 use super::frame::MAX_ENTRY;
 
-/// Version of the format of entries.
-pub const VERSION: u32 = 1;
+/// Version of the format of entries that are written. All up to it are read.
+///
+/// 2 leaves out of transitions what is so most of the time, or was said before.
+pub const VERSION: u32 = 2;
 
 /// Subjects per population entry: about 200 bytes each, well below the limit of a frame.
 const SUBJECTS_PER_ENTRY: usize = 200;
@@ -55,14 +58,20 @@ pub struct Entry {
 impl Entry {
     /// Reads an entry from its canonical bytes.
     pub fn decode(seq: u64, bytes: &[u8]) -> Result<Self, LogError> {
-        let entry: Self = serde_json::from_slice(bytes).map_err(|error| LogError::Entry {
-            seq,
-            reason: error.to_string(),
-        })?;
-        if entry.v != VERSION {
+        let entry = match decode::direct(bytes) {
+            Some(entry) => entry,
+            None => serde_json::from_slice(bytes).map_err(|error| LogError::Entry {
+                seq,
+                reason: error.to_string(),
+            })?,
+        };
+        if !(1..=VERSION).contains(&entry.v) {
             return Err(LogError::Entry {
                 seq,
-                reason: format!("its format has version {}, known is {VERSION}", entry.v),
+                reason: format!(
+                    "its format has version {}, known are those up to {VERSION}",
+                    entry.v
+                ),
             });
         }
         if entry.seq != seq {
@@ -195,6 +204,7 @@ mod tests {
 
     use super::super::samples;
     use super::*;
+    use crate::verdict::Strength;
 
     fn round_trip(record: &Record) -> Entry {
         let encoded = encode(record, 5).unwrap();
@@ -219,7 +229,7 @@ mod tests {
             assert_eq!(
                 entry,
                 Entry {
-                    v: 1,
+                    v: VERSION,
                     seq: 5,
                     time: record.time,
                     body: record.body.clone()
@@ -238,7 +248,39 @@ mod tests {
             String::from_utf8(bytes).unwrap(),
             "{\"action\":\"PutBack\",\"after\":{\"a\":1},\"contentHash\":\"00\",\"control\":\"net-namespace-default-deny\",\"id\":7,\"policies\":[\"soc2\"],\
              \"seq\":2,\"target\":{\"group\":\"apps\",\"kind\":\"Deployment\",\"name\":\"web\",\"namespace\":\"shop\",\"uid\":\"u-1\"},\
-             \"time\":\"2026-01-01T00:00:00Z\",\"type\":\"intent\",\"v\":1}"
+             \"time\":\"2026-01-01T00:00:00Z\",\"type\":\"intent\",\"v\":2}"
+        );
+    }
+
+    #[test]
+    fn what_is_so_most_of_the_time_is_left_out_and_read_as_such() {
+        let mut usual = samples::transition();
+        usual.strength = Strength::Declared;
+        usual.message = String::new();
+        (usual.rule_version, usual.params_hash, usual.scope_hash) = (None, None, None);
+        usual.opened = None;
+        let record = Record::new(samples::time(0), usual.clone());
+        let text = String::from_utf8(encode(&record, 5).unwrap().bytes).unwrap();
+        for field in [
+            "strength",
+            "cause",
+            "message",
+            "Hash",
+            "ruleVersion",
+            "opened",
+        ] {
+            assert!(!text.contains(field), "{text}");
+        }
+        assert_eq!(round_trip(&record).body, usual.into());
+        // Version 1 wrote them, and they are read as they stand there.
+        let written = text
+            .replace("\"control\"", "\"cause\":\"Object\",\"control\"")
+            .replace("\"subject\"", "\"strength\":\"Declared\",\"subject\"")
+            .replace("\"v\":2", "\"message\":\"\",\"v\":1");
+        assert_ne!(written.len(), text.len());
+        assert_eq!(
+            Entry::decode(5, written.as_bytes()).unwrap().body,
+            record.body
         );
     }
 
@@ -308,12 +350,12 @@ mod tests {
         ));
         let newer = String::from_utf8(bytes)
             .unwrap()
-            .replace("\"v\":1", "\"v\":2");
+            .replace("\"v\":2", "\"v\":3");
         assert!(
             Entry::decode(3, newer.as_bytes())
                 .unwrap_err()
                 .to_string()
-                .contains("version 2")
+                .contains("version 3")
         );
     }
 

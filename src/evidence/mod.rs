@@ -10,7 +10,7 @@
 //!                                   Reader ◄── Frames ◄── segments on disk      (no lock; live or a copy)
 //! ```
 //!
-//! Pure: `canonical`, `frame`, `words`, `body`, `entry`. IO: the rest.
+//! Pure: `canonical`, `frame`, `words`, `body`, `entry`, `decode`. IO: the rest.
 
 pub mod blob;
 pub mod body;
@@ -19,6 +19,7 @@ pub mod carried;
 pub mod checkpoint;
 pub mod copy;
 pub mod cosignature;
+mod decode;
 pub mod entry;
 pub mod epochs;
 mod error;

@@ -29,27 +29,13 @@ impl Reader {
     pub fn open(data: &Path) -> Result<Self, LogError> {
         let mut logs = epochs::list(data)?.into_iter();
         let dir = logs.next().unwrap_or_else(|| data.to_owned());
-        Ok(Self {
-            entries: RawEntries::open(&dir, 0)?,
-            dir,
-            later: logs,
-            failed: false,
-            past_damage: false,
-            damaged: Vec::new(),
-        })
+        Self::new(dir, 0, logs)
     }
 
     /// The entries of the latest log, from number `seq` on. What is before is not read.
     pub fn open_from(data: &Path, seq: u64) -> Result<Self, LogError> {
         let dir = epochs::list(data)?.pop().unwrap_or_else(|| data.to_owned());
-        Ok(Self {
-            entries: RawEntries::open(&dir, seq)?,
-            dir,
-            later: Vec::new().into_iter(),
-            failed: false,
-            past_damage: false,
-            damaged: Vec::new(),
-        })
+        Self::new(dir, seq, Vec::new().into_iter())
     }
 
     /// The entries of the log in the folder `log` from number `seq` on, and those of later logs. If there is no such log any
@@ -58,10 +44,14 @@ impl Reader {
         let logs = epochs::list(data)?;
         let after = logs.iter().position(|dir| dir == log);
         let later = after.map_or_else(Vec::new, |at| logs[at + 1..].to_vec());
+        Self::new(log.to_owned(), seq, later.into_iter())
+    }
+
+    fn new(dir: PathBuf, seq: u64, later: std::vec::IntoIter<PathBuf>) -> Result<Self, LogError> {
         Ok(Self {
-            entries: RawEntries::open(log, seq)?,
-            dir: log.to_owned(),
-            later: later.into_iter(),
+            entries: RawEntries::open(&dir, seq)?,
+            dir,
+            later,
             failed: false,
             past_damage: false,
             damaged: Vec::new(),
@@ -72,11 +62,7 @@ impl Reader {
     /// cluster stay where they are.
     pub fn next_whole(&mut self) -> Option<Result<Entry, LogError>> {
         let entry = self.next()?.and_then(|mut entry| {
-            for content in kept_apart(&mut entry.body) {
-                if matches!(content, Content::Blob(_)) {
-                    *content = Content::Inline(content.load(&self.dir)?);
-                }
-            }
+            load_kept(&self.dir, &mut entry.body)?;
             Ok(entry)
         });
         Some(entry)
@@ -130,13 +116,39 @@ impl Reader {
 /// What an entry says, with what was spilled from it.
 pub(super) fn decode(dir: &Path, raw: &RawEntry) -> Result<Entry, LogError> {
     let entry = Entry::decode(raw.seq, &raw.bytes)?;
-    match entry.body.clone() {
-        Body::Spilled(spilled) => {
-            let content = spilled.content.load(dir)?;
-            entry.unspill(&spilled, &content)
-        }
-        _ => Ok(entry),
+    let Body::Spilled(spilled) = &entry.body else {
+        return Ok(entry);
+    };
+    let spilled = spilled.clone();
+    let content = spilled.content.load(dir)?;
+    entry.unspill(&spilled, &content)
+}
+
+/// Puts in what is kept apart, of an entry that has been decoded; `None` if there is nothing.
+pub(super) fn unspilled(dir: &Path, entry: &Entry) -> Result<Option<Entry>, LogError> {
+    let is_spilled = matches!(entry.body, Body::Spilled(_));
+    let is_blob = |content: &&Content| matches!(content, Content::Blob(_));
+    if !is_spilled && !entry.body.contents().iter().any(is_blob) {
+        return Ok(None);
     }
+    let mut entry = entry.clone();
+    if let Body::Spilled(spilled) = &entry.body {
+        let spilled = spilled.clone();
+        let content = spilled.content.load(dir)?;
+        entry = entry.unspill(&spilled, &content)?;
+    }
+    load_kept(dir, &mut entry.body)?;
+    Ok(Some(entry))
+}
+
+/// Puts in the specs and decisions that are kept in blobs.
+fn load_kept(dir: &Path, body: &mut Body) -> Result<(), LogError> {
+    for content in kept_apart(body) {
+        if matches!(content, Content::Blob(_)) {
+            *content = Content::Inline(content.load(dir)?);
+        }
+    }
+    Ok(())
 }
 
 impl Iterator for Reader {

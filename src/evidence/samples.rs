@@ -71,9 +71,9 @@ pub(super) fn transition() -> Transition {
     Transition {
         policies: vec!["soc2".into(), "pci".into()],
         control: "enc-ingress-tls".into(),
-        rule_version: 2,
-        params_hash: "aa".to_owned(),
-        scope_hash: "bb".to_owned(),
+        rule_version: Some(2),
+        params_hash: Some("aa".to_owned()),
+        scope_hash: Some("bb".to_owned()),
         subject: subject("web"),
         owner: Some("team-shop".into()),
         from: Some(Outcome::Pass),
@@ -272,6 +272,7 @@ fn change(kind: &'static str, step: Step) -> ObjectChange {
         new_hash: Some("ee".to_owned()),
         spec: Some(json!({"control": "enc-ingress-tls"}).into()),
         decision: None,
+        all_rows: None,
         reason: None,
         expires: Some(time(3600)),
     }

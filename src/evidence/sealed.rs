@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use flate2::{Compression, write::GzEncoder};
+use flate2::{
+    Compression, Crc, Decompress, FlushDecompress, Status, bufread::GzDecoder, write::GzEncoder,
+};
 
 use super::error::LogError;
 use super::frame::MAX_ENTRY;
@@ -44,8 +46,11 @@ pub(super) fn decompress(bytes: &[u8], path: &Path) -> Result<Vec<u8>, LogError>
         let reason = "its gzip header is not the one that this program writes".to_owned();
         return Err(corrupt(path, 0, reason));
     }
+    if let Some(bundle) = inflate(&bytes[GZIP_HEADER.len()..]) {
+        return Ok(bundle);
+    }
     let mut bundle = Vec::with_capacity(bytes.len() * 8);
-    let mut decoder = flate2::bufread::GzDecoder::new(bytes);
+    let mut decoder = GzDecoder::new(bytes);
     (&mut decoder)
         .take(MAX_BUNDLE + 1)
         .read_to_end(&mut bundle)
@@ -59,6 +64,25 @@ pub(super) fn decompress(bytes: &[u8], path: &Path) -> Result<Vec<u8>, LogError>
         return Err(corrupt(path, 0, reason));
     }
     Ok(bundle)
+}
+
+/// What follows the header of a gzip file, unpacked at once to the size that its end says; `None` if anything is wrong with it.
+fn inflate(bytes: &[u8]) -> Option<Vec<u8>> {
+    let (deflated, end) = bytes.split_last_chunk::<8>()?;
+    let [c0, c1, c2, c3, s0, s1, s2, s3] = *end;
+    let size = u32::from_le_bytes([s0, s1, s2, s3]);
+    if u64::from(size) > MAX_BUNDLE {
+        return None;
+    }
+    let mut bundle = Vec::with_capacity(size as usize);
+    let mut inflater = Decompress::new(false);
+    let ended = inflater.decompress_vec(deflated, &mut bundle, FlushDecompress::Finish);
+    let is_all = matches!(ended, Ok(Status::StreamEnd))
+        && inflater.total_in() == deflated.len() as u64
+        && bundle.len() == size as usize;
+    let mut sum = Crc::new();
+    sum.update(&bundle);
+    (is_all && sum.sum() == u32::from_le_bytes([c0, c1, c2, c3])).then_some(bundle)
 }
 
 pub(super) fn corrupt(path: &Path, offset: u64, reason: String) -> LogError {
@@ -192,5 +216,35 @@ impl Hashes for TileFiles {
             let reason = format!("hash {index} of level {level} is beyond the tree");
             corrupt(&path, 0, reason)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Whatever is changed of a file: it is unpacked as it was, or refused.
+        #[test]
+        fn a_bundle_comes_back_whole_or_not_at_all(
+            bundle in prop::collection::vec(0..4_u8, 1..2000), at in any::<prop::sample::Index>(), flip in 1..=255_u8,
+            more in prop::collection::vec(any::<u8>(), 1..20),
+        ) {
+            let packed = compress(&bundle).unwrap();
+            let at_once = inflate(&packed[GZIP_HEADER.len()..]);
+            prop_assert_eq!(at_once.as_ref(), Some(&bundle));
+            prop_assert_eq!(&decompress(&packed, Path::new("f")).unwrap(), &bundle);
+            let mut changed = packed.clone();
+            changed[at.index(packed.len())] ^= flip;
+            if let Ok(read) = decompress(&changed, Path::new("f")) {
+                prop_assert_eq!(read, bundle);
+            }
+            prop_assert!(decompress(&packed[..packed.len() - 1], Path::new("f")).is_err());
+            let longer = [packed, more].concat();
+            let refused = decompress(&longer, Path::new("f")).unwrap_err().to_string();
+            prop_assert!(refused.contains("something follows"), "{refused}");
+        }
     }
 }

@@ -120,8 +120,9 @@ struct Batch {
 
 impl Batch {
     fn done(self) {
-        // Nobody has to wait for an answer.
+        // Nobody has to wait for an answer; and who does should not wait until the records are freed.
         let _ = self.answer.send(Ok(self.logged));
+        drop(self.records);
     }
 
     fn fail(self, cause: Arc<LogError>) {
@@ -427,10 +428,10 @@ fn settle(waiting: &mut VecDeque<Batch>, start: u64, count: usize) {
             .records
             .len()
             .min(usize::try_from(end - next).unwrap_or(usize::MAX));
-        batch.records.drain(..taken);
         next += taken as u64;
         batch.logged.end = next;
-        if !batch.records.is_empty() {
+        if taken < batch.records.len() {
+            batch.records.drain(..taken);
             waiting.push_front(batch);
             return;
         }

@@ -40,14 +40,21 @@ pub struct Side {
     pub rules: Box<[Rule]>,
     /// Whether it allows something beside.
     pub unclear: bool,
-    /// Whether it denies something whatever others allow.
+    /// Blocks that it denies on every port, whatever others allow: denials win in Cilium. Of egress
+    /// only.
+    pub denied: Box<[Peer]>,
+    /// Whether it denies something beside.
     pub denies: bool,
 }
 
 impl Side {
     /// Whether it says nothing about its direction.
     pub fn is_silent(&self) -> bool {
-        self.isolates == Some(false) && self.rules.is_empty() && !self.unclear && !self.denies
+        self.isolates == Some(false)
+            && self.rules.is_empty()
+            && !self.unclear
+            && self.denied.is_empty()
+            && !self.denies
     }
 }
 
@@ -72,7 +79,8 @@ struct Spec<'a> {
     ingress_deny: Option<Vec<IgnoredAny>>,
     #[serde(borrow)]
     egress: Option<Vec<WireRule<'a>>>,
-    egress_deny: Option<Vec<IgnoredAny>>,
+    #[serde(borrow)]
+    egress_deny: Option<Vec<WireRule<'a>>>,
     enable_default_deny: Option<DefaultDeny>,
 }
 
@@ -98,12 +106,23 @@ struct WireRule<'a> {
     #[serde(alias = "toGroups")]
     from_groups: Option<IgnoredAny>,
     to_services: Option<IgnoredAny>,
-    #[serde(rename = "toFQDNs")]
-    to_fqdns: Option<IgnoredAny>,
+    #[serde(borrow, rename = "toFQDNs")]
+    to_fqdns: Option<Vec<Fqdn<'a>>>,
     #[serde(alias = "toRequires")]
     from_requires: Option<IgnoredAny>,
     #[serde(borrow)]
     to_ports: Option<Vec<PortRule<'a>>>,
+    icmps: Option<IgnoredAny>,
+}
+
+/// Domain names.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Fqdn<'a> {
+    #[serde(borrow)]
+    match_name: Option<Str<'a>>,
+    #[serde(borrow)]
+    match_pattern: Option<Str<'a>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -151,12 +170,16 @@ impl Projection for CiliumPolicy {
                 continue;
             };
             let deny = spec.enable_default_deny.unwrap_or_default();
-            let denied = |rules: Option<Vec<IgnoredAny>>| rules.is_some_and(|r| !r.is_empty());
-            let ingress_deny = denied(spec.ingress_deny);
-            let egress_deny = denied(spec.egress_deny);
+            let ingress_deny = spec.ingress_deny.is_some_and(|rules| !rules.is_empty());
+            let (denied, egress_deny) = denied(spec.egress_deny.unwrap_or_default())?;
+            let any_denied = egress_deny || !denied.is_empty();
             let mut side = |rules, denies, asked| side(rules, denies, asked, clusterwide, interner);
             let ingress = side(spec.ingress, ingress_deny, deny.ingress)?;
-            let egress = side(spec.egress, egress_deny, deny.egress)?;
+            let egress = Side {
+                denied,
+                denies: egress_deny,
+                ..side(spec.egress, any_denied, deny.egress)?
+            };
             sections.push(Section {
                 pods: endpoints.split(interner, whose)?,
                 ingress,
@@ -211,7 +234,115 @@ fn side(
     Ok(side)
 }
 
+/// The blocks that rules deny on every port, and whether they deny something beside.
+fn denied(rules: Vec<WireRule<'_>>) -> Result<(Box<[Peer]>, bool), &'static str> {
+    let (mut blocks, mut beside) = (Vec::new(), false);
+    for rule in rules {
+        if !rule.is_of_blocks() {
+            beside = true;
+            continue;
+        }
+        for cidr in rule.cidrs.iter().flatten() {
+            blocks.push(block(cidr, &[])?);
+        }
+        for set in rule.cidr_sets.iter().flatten() {
+            match &set.cidr {
+                Some(cidr) => blocks.push(block(cidr, set.except.as_deref().unwrap_or_default())?),
+                None => beside = true, // a group of blocks, kept elsewhere
+            }
+        }
+    }
+    Ok((blocks.into(), beside))
+}
+
+/// Names of clouds' metadata endpoints.
+const METADATA: [&str; 5] = [
+    "metadata",
+    "metadata.goog",
+    "metadata.google.internal",
+    "instance-data",
+    "instance-data.ec2.internal",
+];
+
+impl Fqdn<'_> {
+    /// Adds what it names; `false` where it can't be said. Names are explicit, but for those of
+    /// the metadata endpoint, and for patterns that every name matches.
+    fn project(&self, peers: &mut Vec<Peer>) -> Result<bool, &'static str> {
+        let named = |text: Option<&Str<'_>>| {
+            let text = text.map_or("", |text| &**text);
+            text.trim().trim_end_matches('.').to_ascii_lowercase()
+        };
+        let (name, pattern) = (
+            named(self.match_name.as_ref()),
+            named(self.match_pattern.as_ref()),
+        );
+        if name.is_empty() && pattern.is_empty() {
+            return Ok(false);
+        }
+        peers.push(Peer::Other("domain names"));
+        if !pattern.is_empty() && pattern.chars().all(|c| matches!(c, '*' | '.')) {
+            peers.extend([block("0.0.0.0/0", &[])?, block("::/0", &[])?]);
+        } else if METADATA
+            .iter()
+            .any(|known| *known == name || is_like(known, &pattern))
+        {
+            peers.push(block("169.254.169.254", &[])?);
+        }
+        Ok(true)
+    }
+}
+
+/// Whether a name matches a pattern, in which `*` stands for any characters but dots, and `**.` at
+/// its beginning for one or more labels.
+fn is_like(name: &str, pattern: &str) -> bool {
+    if let Some(rest) = pattern.strip_prefix("**.") {
+        let mut dots = name.match_indices('.');
+        return dots.any(|(at, _)| is_like(&name[at + 1..], rest));
+    }
+    let (Some((first, names)), Some((own, patterns))) =
+        (name.split_once('.'), pattern.split_once('.'))
+    else {
+        return !name.contains('.') && !pattern.contains('.') && is_label_like(name, pattern);
+    };
+    is_label_like(first, own) && is_like(names, patterns)
+}
+
+fn is_label_like(label: &str, pattern: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else {
+        return label == pattern;
+    };
+    let Some(tail) = label.strip_prefix(start) else {
+        return false;
+    };
+    let mut ends = tail.char_indices().map(|(at, _)| at).chain([tail.len()]);
+    ends.any(|at| is_label_like(&tail[at..], rest))
+}
+
 impl WireRule<'_> {
+    /// Whether it speaks of address blocks, of every protocol and port, and of nothing else.
+    fn is_of_blocks(&self) -> bool {
+        let Self {
+            from_endpoints,
+            from_entities,
+            cidrs,
+            cidr_sets,
+            from_nodes,
+            from_groups,
+            to_services,
+            to_fqdns,
+            from_requires,
+            to_ports,
+            icmps,
+        } = self;
+        let others = [from_nodes, from_groups, to_services, from_requires, icmps];
+        (cidrs.is_some() || cidr_sets.is_some())
+            && from_endpoints.is_none()
+            && from_entities.is_none()
+            && to_fqdns.is_none()
+            && to_ports.is_none()
+            && others.iter().all(|other| other.is_none())
+    }
+
     /// Adds what it allows; `false` where it allows something that can't be said.
     fn project(
         self,
@@ -227,11 +358,15 @@ impl WireRule<'_> {
             (self.from_nodes.is_some(), "nodes"),
             (self.from_groups.is_some(), "groups of a cloud provider"),
             (self.to_services.is_some(), "services"),
-            (self.to_fqdns.is_some(), "domain names"),
         ];
         let others = others.into_iter().filter(|(there, _)| *there);
         let mut peers: Vec<_> = others.map(|(_, name)| Peer::Other(name)).collect();
+        let mut clear = true;
+        for fqdn in self.to_fqdns.iter().flatten() {
+            clear &= fqdn.project(&mut peers)?;
+        }
         let anyone = peers.is_empty()
+            && self.to_fqdns.is_none()
             && self.from_endpoints.is_none()
             && self.from_entities.is_none()
             && self.cidrs.is_none()
@@ -240,7 +375,6 @@ impl WireRule<'_> {
         if anyone && self.to_ports.is_none() {
             return Ok(true);
         }
-        let mut clear = true;
         for selector in self.from_endpoints.into_iter().flatten() {
             match selector.split(interner, whose)? {
                 Some((namespaces, pods)) => peers.push(Peer::Pods {
@@ -423,6 +557,47 @@ mod tests {
             assert_eq!(side.rules.len(), rules, "{list}");
             assert_eq!(side.rules.iter().any(Rule::is_every_port), every, "{list}");
         }
+    }
+
+    #[test]
+    fn patterns_match_names_label_by_label() {
+        for (name, pattern, wanted) in [
+            ("metadata.google.internal", "*.google.internal", true),
+            ("metadata.google.internal", "meta*.*.internal", true),
+            ("metadata.google.internal", "*.internal", false),
+            ("metadata.google.internal", "**.internal", true),
+            ("metadata.google.internal", "*.example.com", false),
+            ("metadata", "*data", true),
+            ("metadata", "*.data", false),
+        ] {
+            assert_eq!(is_like(name, pattern), wanted, "{name} {pattern}");
+        }
+    }
+
+    #[test]
+    fn denials_of_blocks_on_every_port_are_known() {
+        let denying = |rule: Value| {
+            let mut policy = project(
+                "shop",
+                &json!({ "endpointSelector": {}, "egressDeny": [rule] }),
+            );
+            let side = std::mem::take(&mut policy.sections[0].egress);
+            assert_eq!(side.isolates, Some(true));
+            (side.denied.len(), side.denies)
+        };
+        let to = json!(["169.254.169.254/32", "fd00:ec2::254"]);
+        assert_eq!(denying(json!({ "toCIDR": to })), (2, false));
+        let ports = json!([{ "ports": [{ "port": "80", "protocol": "TCP" }] }]);
+        assert_eq!(
+            denying(json!({ "toCIDR": to, "toPorts": ports })),
+            (0, true)
+        );
+        assert_eq!(denying(json!({ "toEntities": ["world"] })), (0, true));
+        assert_eq!(
+            denying(json!({ "toCIDRSet": [{ "cidrGroupRef": "g" }] })),
+            (0, true)
+        );
+        assert_eq!(denying(json!({})), (0, true));
     }
 
     #[test]

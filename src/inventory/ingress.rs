@@ -3,17 +3,21 @@
 mod certificate;
 mod gateway;
 
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 pub(super) use self::certificate::Condition;
 pub use self::{
     certificate::Certificate,
-    gateway::{Gateway, HttpRoute, Listener, ListenerTls, Parent, RoutesFrom},
+    gateway::{
+        CERTIFICATE_MAP, Gateway, ISTIO_SERVICE_TYPE, Listener, ListenerTls, Parent, Route,
+        RoutesFrom,
+    },
 };
 use super::{
     Projected, Projection,
     intern::{Interner, Sym},
     meta::{ManagedFields, Str, WireMeta},
+    wire::sym,
 };
 
 /// An Ingress.
@@ -23,6 +27,8 @@ pub struct Ingress {
     pub class: Option<Sym>,
     /// Hosts of the rules; empty where a rule has none.
     pub hosts: Box<[Sym]>,
+    /// Whether it has a backend for requests that no rule is for.
+    pub default_backend: bool,
     /// TLS blocks.
     pub tls: Box<[Tls]>,
     /// Services that it leads to.
@@ -36,7 +42,7 @@ pub struct Ingress {
 pub struct Tls {
     /// Hosts; empty means whatever the certificate says.
     pub hosts: Box<[Sym]>,
-    /// Name of the certificate's Secret.
+    /// Name of the certificate's Secret; an empty one is none.
     pub secret: Option<Sym>,
 }
 
@@ -45,6 +51,8 @@ pub struct Tls {
 pub struct IngressClass {
     /// The controller that serves it, such as `k8s.io/ingress-nginx`.
     pub controller: Sym,
+    /// Whether it refers to an object with parameters.
+    pub parameters: bool,
 }
 
 /// The object on the wire.
@@ -196,13 +204,14 @@ impl Projection for Ingress {
                 .iter()
                 .map(|rule| interner.string(rule.host.as_deref().unwrap_or_default()))
                 .collect(),
+            default_backend: spec.default_backend.is_some(),
             tls: spec
                 .tls
                 .into_iter()
                 .flatten()
                 .map(|tls| Tls {
                     hosts: syms(tls.hosts, interner),
-                    secret: tls.secret_name.map(|name| interner.string(&name)),
+                    secret: sym(tls.secret_name.as_ref(), interner),
                 })
                 .collect(),
             services: services.into(),
@@ -230,6 +239,7 @@ pub struct WireClass<'a> {
 struct ClassSpec<'a> {
     #[serde(borrow)]
     controller: Option<Str<'a>>,
+    parameters: Option<IgnoredAny>,
 }
 
 impl Projection for IngressClass {
@@ -241,11 +251,13 @@ impl Projection for IngressClass {
 
     fn project(wire: WireClass<'_>, interner: &mut Interner) -> Projected<Self> {
         let meta = Self::meta(wire.metadata, interner)?;
-        let controller = wire
+        let (controller, parameters) = wire
             .spec
-            .and_then(|spec| spec.controller)
-            .unwrap_or_default();
-        let controller = interner.string(&controller);
-        Ok((meta, Self { controller }))
+            .map_or((None, None), |spec| (spec.controller, spec.parameters));
+        let class = Self {
+            controller: interner.string(controller.as_deref().unwrap_or_default()),
+            parameters: parameters.is_some(),
+        };
+        Ok((meta, class))
     }
 }

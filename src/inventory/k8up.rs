@@ -28,6 +28,8 @@ pub struct K8upSchedule {
     pub backend: Option<Arc<Backend>>,
     /// What is kept of them; `None` where nothing is ever removed.
     pub keep: Option<Keep>,
+    /// Secrets of its namespace with what opens the place that backups go to.
+    pub credentials: Box<[Sym]>,
 }
 
 /// Where backups go.
@@ -167,6 +169,8 @@ struct Effective<'a> {
 #[serde(rename_all = "camelCase")]
 struct WireBackend<'a> {
     repo_password_secret_ref: Option<IgnoredAny>,
+    #[serde(borrow)]
+    env_from: Option<Vec<Variables<'a>>>,
     local: Option<IgnoredAny>,
     #[serde(borrow)]
     s3: Option<Bucket<'a>>,
@@ -186,11 +190,50 @@ struct WireBackend<'a> {
 struct Bucket<'a> {
     #[serde(borrow, alias = "url")]
     endpoint: Option<Str<'a>>,
-    #[serde(borrow, alias = "container")]
-    bucket: Option<Str<'a>>,
+    #[serde(borrow, rename = "bucket", alias = "container")]
+    name: Option<Str<'a>>,
+    #[serde(
+        borrow,
+        alias = "secretAccessKeySecretRef",
+        alias = "accessTokenSecretRef",
+        alias = "accountKeySecretRef",
+        alias = "passwordSecretReg"
+    )]
+    secret: Option<SecretRef<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct SecretRef<'a> {
+    #[serde(borrow)]
+    name: Option<Str<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Variables<'a> {
+    #[serde(borrow)]
+    secret_ref: Option<SecretRef<'a>>,
 }
 
 impl WireBackend<'_> {
+    /// The Secrets with what opens the place: keys, tokens, or the variables of its runs.
+    fn credentials(&self) -> impl Iterator<Item = &str> {
+        let buckets = [
+            &self.s3,
+            &self.gcs,
+            &self.azure,
+            &self.swift,
+            &self.b2,
+            &self.rest,
+        ];
+        let own = buckets.into_iter().flatten();
+        let own = own.filter_map(|bucket| bucket.secret.as_ref());
+        let variables = self.env_from.iter().flatten();
+        let variables = variables.filter_map(|from| from.secret_ref.as_ref());
+        own.chain(variables)
+            .filter_map(|secret| secret.name.as_deref())
+    }
+
     fn project(self, interner: &mut Interner) -> Backend {
         let buckets = [
             ("s3", self.s3),
@@ -208,7 +251,7 @@ impl WireBackend<'_> {
         Backend {
             kind: kind.map(|kind| interner.string(kind)),
             endpoint: sym(bucket.endpoint.as_ref(), interner),
-            bucket: sym(bucket.bucket.as_ref(), interner),
+            bucket: sym(bucket.name.as_ref(), interner),
             password: self.repo_password_secret_ref.is_some(),
         }
     }
@@ -236,6 +279,9 @@ impl Projection for K8upSchedule {
             .flatten()
             .map(|selector| selector.project(interner))
             .collect();
+        let backends = own.iter().chain(&spec.backend);
+        let credentials = backends.flat_map(WireBackend::credentials);
+        let credentials = credentials.map(|name| interner.string(name)).collect();
         let backend = own
             .or(spec.backend)
             .map(|backend| backend.project(interner));
@@ -255,6 +301,7 @@ impl Projection for K8upSchedule {
                 monthly: keep.monthly,
                 yearly: keep.yearly,
             }),
+            credentials,
         };
         Ok((meta, schedule))
     }

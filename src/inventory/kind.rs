@@ -124,7 +124,7 @@ use super::{
     config_map::ConfigMap,
     core::{Crd, Service},
     etcd::EtcdSnapshotFile,
-    ingress::{Certificate, Gateway, HttpRoute, Ingress, IngressClass},
+    ingress::{Certificate, Gateway, Ingress, IngressClass, Route},
     k8up::{K8upRun, K8upSchedule, K8upSnapshot},
     longhorn::{BackupTarget, LonghornBackup, LonghornVolume, RecurringJob},
     mesh::{
@@ -181,7 +181,9 @@ kinds! {
     CalicoNetworkPolicy calico_network_policies: ForeignPolicy = "crd.projectcalico.org" "v1" "networkpolicies" "NetworkPolicy" Namespaced Neighbour;
     CalicoGlobalNetworkPolicy calico_global_network_policies: ForeignPolicy = "crd.projectcalico.org" "v1" "globalnetworkpolicies" "GlobalNetworkPolicy" Cluster Neighbour;
     Gateway gateways: Gateway = "gateway.networking.k8s.io" "v1" "gateways" "Gateway" Namespaced Neighbour;
-    HttpRoute http_routes: HttpRoute = "gateway.networking.k8s.io" "v1" "httproutes" "HTTPRoute" Namespaced Neighbour;
+    HttpRoute http_routes: Route = "gateway.networking.k8s.io" "v1" "httproutes" "HTTPRoute" Namespaced Neighbour;
+    GrpcRoute grpc_routes: Route = "gateway.networking.k8s.io" "v1" "grpcroutes" "GRPCRoute" Namespaced Neighbour;
+    TlsRoute tls_routes: Route = "gateway.networking.k8s.io" "v1" "tlsroutes" "TLSRoute" Namespaced Neighbour;
     Migration migrations: Migration = "storagemigration.k8s.io" "v1" "storageversionmigrations" "StorageVersionMigration" Cluster Neighbour;
     MigrationBeta beta_migrations: Migration = "storagemigration.k8s.io" "v1beta1" "storageversionmigrations" "StorageVersionMigration" Cluster Neighbour;
     PeerAuthentication peer_authentications: PeerAuthentication = "security.istio.io" "v1" "peerauthentications" "PeerAuthentication" Namespaced Neighbour;
@@ -214,6 +216,23 @@ kinds! {
     K8upRestore k8up_restores: K8upRun = "k8up.io" "v1" "restores" "Restore" Namespaced Neighbour;
     K8upSnapshot k8up_snapshots: K8upSnapshot = "k8up.io" "v1" "snapshots" "Snapshot" Namespaced Neighbour;
     EtcdSnapshotFile etcd_snapshot_files: EtcdSnapshotFile = "k3s.cattle.io" "v1" "etcdsnapshotfiles" "ETCDSnapshotFile" Cluster Neighbour;
+}
+
+/// The version by which people write Calico's objects: its API server makes those of it that lie in
+/// the cluster, with the same fields.
+const CALICO: &str = "projectcalico.org/v3";
+
+impl Kind {
+    /// The kind that lies in a cluster, of an object that another API server serves in a version
+    /// and under a kind of its own.
+    pub fn served_as(api_version: &str, kind: &str) -> Option<Self> {
+        match (api_version, kind) {
+            (CALICO, "NetworkPolicy") => Some(Self::CalicoNetworkPolicy),
+            (CALICO, "GlobalNetworkPolicy") => Some(Self::CalicoGlobalNetworkPolicy),
+            (CALICO, "FelixConfiguration") => Some(Self::FelixConfiguration),
+            _ => None,
+        }
+    }
 }
 
 pub(crate) use {with_table, with_table_ref};

@@ -56,6 +56,10 @@ pub struct Volume {
     pub nodes: Box<[Sym]>,
 }
 
+/// Annotation of a volume that a provisioner made, with the provisioner of its class. Volumes that
+/// somebody wrote by hand have none.
+pub const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
+
 /// A `StorageClass`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct StorageClass {
@@ -281,6 +285,10 @@ impl VolumeSpec<'_> {
 
 impl Projection for Volume {
     type Wire<'a> = WireVolume<'a>;
+
+    fn keeps_annotation(key: &str) -> bool {
+        super::ours(key) || key == PROVISIONED_BY
+    }
 
     fn project(wire: WireVolume<'_>, interner: &mut Interner) -> Projected<Self> {
         let meta = Self::meta(wire.metadata, interner)?;

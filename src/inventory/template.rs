@@ -2,7 +2,7 @@
 
 mod pod_security;
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, fmt, net::IpAddr, sync::Arc};
 
 use serde::{
     Deserialize, Deserializer,
@@ -12,6 +12,7 @@ use serde::{
 pub use self::pod_security::keeps_pod_annotation;
 use self::pod_security::{Lifecycle, Probe, SecurityContext, Volume};
 use super::{
+    component,
     intern::{Interner, Sym},
     mesh::{asks, authenticates},
     meta::{Labels, Str, StrMap},
@@ -92,6 +93,20 @@ impl Template {
     pub fn account(&self) -> &str {
         self.service_account.as_deref().unwrap_or("default")
     }
+
+    /// Whether policies and Services see the same in pods of both: labels, ports, the network
+    /// that they are in and the account that they run as.
+    pub fn looks_like(&self, other: &Self) -> bool {
+        self.labels == other.labels
+            && self.host_network == other.host_network
+            && self.ports == other.ports
+            && self.account() == other.account()
+    }
+
+    /// Whether the pods use the network of their node, or a port of it.
+    pub fn uses_node(&self) -> bool {
+        self.host_network || self.ports.iter().any(|port| port.host)
+    }
 }
 
 /// A declared container port.
@@ -103,7 +118,7 @@ pub struct Port {
     pub name: Option<Sym>,
     /// `TCP`, `UDP` or `SCTP`.
     pub protocol: Sym,
-    /// Whether the port is also opened on the node.
+    /// Whether the port is also opened on the node, for others than the node itself.
     pub host: bool,
 }
 
@@ -138,7 +153,7 @@ pub struct WireTemplate<'a> {
     spec: Option<WirePodSpec<'a>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 struct WireTemplateMeta<'a> {
     #[serde(borrow)]
     labels: Option<StrMap<'a>>,
@@ -206,13 +221,18 @@ struct Container<'a> {
     #[serde(borrow)]
     args: Option<Vec<Str<'a>>>,
     #[serde(borrow)]
-    env: Option<Skips<'a>>,
+    env: Option<Variables<'a>>,
 }
 
-/// The one environment variable that is read, if it is set: what it says. The values of all
-/// others, which may be secret, are not even held while an object is decoded.
-#[derive(Debug)]
-struct Skips<'a>(Option<Str<'a>>);
+/// The environment variables that are read, as far as they are set: one of K8up, and those that are
+/// flags of etcd. The values of all others, which may be secret, are not even held while an object
+/// is decoded.
+#[derive(Debug, Default)]
+struct Variables<'a> {
+    skip: Option<Str<'a>>,
+    /// Flags, with their values; none where only a running pod knows it.
+    flags: Vec<(&'static str, Option<Str<'a>>)>,
+}
 
 /// By which K8up leaves claims out that don't ask for a backup.
 const SKIP: &str = "BACKUP_SKIP_WITHOUT_ANNOTATION";
@@ -225,13 +245,13 @@ struct EnvVar<'a> {
     value: Option<Str<'a>>,
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Skips<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for Variables<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(Skips(None))
+        deserializer.deserialize_seq(Variables::default())
     }
 }
 
-impl<'de: 'a, 'a> Visitor<'de> for Skips<'a> {
+impl<'de: 'a, 'a> Visitor<'de> for Variables<'a> {
     type Value = Self;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -241,7 +261,9 @@ impl<'de: 'a, 'a> Visitor<'de> for Skips<'a> {
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<Self, A::Error> {
         while let Some(EnvVar { name, value }) = list.next_element()? {
             if name.as_deref() == Some(SKIP) {
-                self.0 = value; // the last one counts
+                self.skip = value; // the last one counts
+            } else if let Some(flag) = name.as_deref().and_then(component::of_variable) {
+                self.flags.push((flag, value));
             }
         }
         Ok(self)
@@ -268,7 +290,7 @@ impl Container<'_> {
             }
             _ => {}
         }
-        let skip = self.env.as_ref().and_then(|env| env.0.as_deref());
+        let skip = self.env.as_ref().and_then(|env| env.skip.as_deref());
         let k8up = words.contains(&"operator") && matches!(name, Some("k8up" | "k8up-operator"));
         let skip_without_annotation = skip.and_then(go_bool) == Some(true);
         (k8up || skip.is_some()).then_some(BackupTool::K8up {
@@ -289,13 +311,33 @@ fn velero(words: &[&str], interner: &mut Interner) -> Option<BackupTool> {
 struct WirePort<'a> {
     container_port: Option<u16>,
     host_port: Option<u16>,
+    #[serde(borrow, rename = "hostIP")]
+    host_ip: Option<Str<'a>>,
     #[serde(borrow)]
     name: Option<Str<'a>>,
     #[serde(borrow)]
     protocol: Option<Str<'a>>,
 }
 
+impl WirePort<'_> {
+    /// Whether the node opens it for others.
+    fn is_on_node(&self) -> bool {
+        let address = self.host_ip.as_ref().and_then(|ip| ip.parse().ok());
+        let loopback = address.is_some_and(|address: IpAddr| address.is_loopback());
+        self.host_port.is_some_and(|port| port != 0) && !loopback
+    }
+}
+
 impl WireTemplate<'_> {
+    /// Gives the pods a label, unless they have it.
+    pub fn add_label(&mut self, key: &'static str, value: &str) {
+        let labels = &mut self.metadata.get_or_insert_default().labels;
+        let labels = &mut labels.get_or_insert_default().0;
+        if labels.iter().all(|(known, _)| known != key) {
+            labels.push((key.into(), value.to_owned().into()));
+        }
+    }
+
     /// The claims that it names; one that is made together with a pod has no name before.
     pub fn claims(&self) -> impl Iterator<Item = &str> {
         let volumes = self
@@ -327,13 +369,16 @@ impl WirePodSpec<'_> {
         annotations: &Labels,
         interner: &mut Interner,
     ) -> Arc<Template> {
+        let host_network = self.host_network == Some(true);
         let mut ports = Vec::new();
         for port in self.all_containers().flat_map(|c| c.ports.iter().flatten()) {
             ports.push(Port {
                 number: port.container_port.unwrap_or_default(),
                 name: port.name.as_deref().map(|name| interner.string(name)),
                 protocol: interner.string(port.protocol.as_deref().unwrap_or("TCP")),
-                host: port.host_port.is_some_and(|port| port != 0),
+                // In the node's network each port is one of the node: the server says so of pods,
+                // not of templates.
+                host: host_network || port.is_on_node(),
             });
         }
         let mut containers = self.containers.iter().flatten();
@@ -350,7 +395,7 @@ impl WirePodSpec<'_> {
             provisions: self.all_containers().any(provisions),
             labels,
             backup_tool,
-            host_network: self.host_network == Some(true),
+            host_network,
             service_account: account.map(|name| interner.string(name)),
             ports: ports.into(),
             proxy: self.proxy(),
@@ -388,6 +433,13 @@ impl WirePodSpec<'_> {
         let first = self.containers.iter().flatten().take(1);
         let words = first.flat_map(|c| c.command.iter().chain(&c.args).flatten());
         words.map(|word| &**word)
+    }
+
+    /// The flags of etcd that the first container has as environment variables.
+    pub(super) fn variables(&self) -> impl Iterator<Item = (&'static str, Option<&str>)> {
+        let first = self.containers.iter().flatten().take(1);
+        let all = first.flat_map(|c| c.env.iter().flat_map(|env| &env.flags));
+        all.map(|(flag, value)| (*flag, value.as_deref()))
     }
 
     /// The claims among its volumes, as name of the volume and name of the claim; those that are

@@ -119,6 +119,8 @@ pub struct WireWorkload<'a> {
 #[derive(Debug, Deserialize)]
 struct WireWorkloadSpec<'a> {
     replicas: Option<i64>,
+    #[serde(rename = "manualSelector")]
+    manual_selector: Option<bool>,
     #[serde(borrow)]
     template: Option<WireTemplate<'a>>,
 }
@@ -200,6 +202,20 @@ struct WireCronJobStatus<'a> {
     last_successful_time: Option<Str<'a>>,
 }
 
+impl WireWorkloadSpec<'_> {
+    /// Gives the pods of a Job the labels that the API server puts into its template when it is
+    /// created (`generateSelector` of its strategy): manifests lack them.
+    fn label_as_job(&mut self, name: &str) {
+        if self.manual_selector == Some(true) {
+            return;
+        }
+        if let Some(template) = &mut self.template {
+            template.add_label("batch.kubernetes.io/job-name", name);
+            template.add_label("job-name", name);
+        }
+    }
+}
+
 fn template(spec: Option<WireWorkloadSpec<'_>>, interner: &mut Interner) -> Arc<Template> {
     match spec.and_then(|spec| spec.template) {
         Some(template) => template.project(interner),
@@ -233,11 +249,15 @@ impl Projection for Job {
         let status = wire.status.unwrap_or_default();
         let conditions = status.conditions.as_deref();
         let holds = |kind| condition(conditions, kind) == Some(true);
-        let pods = wire.spec.as_ref().and_then(|spec| spec.template.as_ref());
+        let mut spec = wire.spec;
+        if let Some(spec) = &mut spec {
+            spec.label_as_job(&meta.name);
+        }
+        let pods = spec.as_ref().and_then(|spec| spec.template.as_ref());
         let claims = pods.into_iter().flat_map(WireTemplate::claims);
         let job = Self {
             claims: claims.map(|claim| interner.string(claim)).collect(),
-            template: template(wire.spec, interner),
+            template: template(spec, interner),
             succeeded: match (holds("Complete"), holds("Failed")) {
                 (_, true) => Some(false),
                 (true, false) => Some(true),
@@ -294,7 +314,7 @@ impl Projection for Pod {
         let component = component::name(&meta).map(|name| Component {
             name: interner.string(name),
             node: interner.string(spec.node_name().unwrap_or_default()),
-            flags: component::flags(spec.command(), interner),
+            flags: component::flags(name, spec.command(), spec.variables(), interner),
         });
         let claims = spec.claims(&meta.name).map(|(volume, claim)| Mount {
             claim: interner.string(&claim),

@@ -1,60 +1,82 @@
-//! Gauges of which a policy has several, and which go when it, or the reason for them, does.
+//! Gauges of which a policy or an audit period has several, and which go when it, or the reason for them, does.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
-use prometheus::IntGaugeVec;
+use prometheus::core::{Atomic, AtomicI64, GenericGaugeVec};
 
-/// Values of labels, in the order of their names. The first is the policy.
+/// Values of labels, in the order of their names. The first is the owner.
 type Labels = Vec<String>;
 
-/// A gauge whose first label is the policy, and what is shown of it.
-#[derive(Debug, Clone)]
-pub(super) struct Shown {
-    gauge: IntGaugeVec,
+/// A gauge whose first label is its owner, a policy or a period, and what is shown of it.
+#[derive(Debug)]
+pub(super) struct Shown<P: Atomic = AtomicI64> {
+    gauge: GenericGaugeVec<P>,
     series: Arc<Mutex<BTreeMap<String, BTreeSet<Labels>>>>,
 }
 
-impl Shown {
-    pub(super) fn new(gauge: IntGaugeVec) -> Self {
+// By hand: the derived one asks it of the kind of number too.
+impl<P: Atomic> Clone for Shown<P> {
+    fn clone(&self) -> Self {
+        Self {
+            gauge: self.gauge.clone(),
+            series: Arc::clone(&self.series),
+        }
+    }
+}
+
+impl<P: Atomic> Shown<P> {
+    pub(super) fn new(gauge: GenericGaugeVec<P>) -> Self {
         Self {
             gauge,
             series: Arc::default(),
         }
     }
 
-    /// Shows these series of a policy, and no others.
-    pub(super) fn replace(&self, policy: &str, rows: impl IntoIterator<Item = (Vec<String>, i64)>) {
+    /// Shows these series of an owner, and no others.
+    pub(super) fn replace(&self, owner: &str, rows: impl IntoIterator<Item = (Vec<String>, P::T)>) {
         let mut now = BTreeSet::new();
         for (mut labels, value) in rows {
-            labels.insert(0, policy.to_owned());
+            labels.insert(0, owner.to_owned());
             self.gauge.with_label_values(&labels).set(value);
             now.insert(labels);
         }
         let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = series.insert(policy.to_owned(), now.clone());
+        let before = series.insert(owner.to_owned(), now.clone());
         self.remove(before.unwrap_or_default().difference(&now));
     }
 
-    /// Sets one series of a policy, beside the others.
-    pub(super) fn set(&self, policy: &str, more: &[&str], value: i64) {
-        let labels: Labels = [policy]
+    /// Shows series of these owners, and of no others.
+    pub(super) fn keep(&self, owners: &BTreeSet<&str>) {
+        let gone: Vec<String> = {
+            let series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = series.keys().filter(|owner| !owners.contains(&***owner));
+            known.cloned().collect()
+        };
+        for owner in &gone {
+            self.forget(Some(owner));
+        }
+    }
+
+    /// Sets one series of an owner, beside the others.
+    pub(super) fn set(&self, owner: &str, more: &[&str], value: P::T) {
+        let labels: Labels = [owner]
             .iter()
             .chain(more)
             .map(ToString::to_string)
             .collect();
         self.gauge.with_label_values(&labels).set(value);
         let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
-        series.entry(policy.to_owned()).or_default().insert(labels);
+        series.entry(owner.to_owned()).or_default().insert(labels);
     }
 
-    /// Removes the series of a policy, or of all.
-    pub(super) fn forget(&self, policy: Option<&str>) {
+    /// Removes the series of an owner, or of all.
+    pub(super) fn forget(&self, owner: Option<&str>) {
         let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
-        match policy {
-            Some(policy) => self.remove(&series.remove(policy).unwrap_or_default()),
+        match owner {
+            Some(owner) => self.remove(&series.remove(owner).unwrap_or_default()),
             None => std::mem::take(&mut *series)
                 .values()
                 .for_each(|gone| self.remove(gone)),
@@ -71,7 +93,7 @@ impl Shown {
 
 #[cfg(test)]
 mod tests {
-    use prometheus::{Opts, core::Collector as _, proto::MetricFamily};
+    use prometheus::{IntGaugeVec, Opts, core::Collector as _, proto::MetricFamily};
 
     use super::*;
 
@@ -105,6 +127,9 @@ mod tests {
         // Labels come ordered by their names.
         let both = [("x q".to_owned(), 3), ("y p".to_owned(), 4)];
         assert_eq!(values(&shown), both);
+        shown.set("p", &["z"], 5);
+        shown.keep(&["q", "r"].into());
+        assert_eq!(values(&shown), [("x q".to_owned(), 3)]);
         shown.set("p", &["z"], 5);
         shown.forget(Some("p"));
         assert_eq!(values(&shown), [("x q".to_owned(), 3)]);

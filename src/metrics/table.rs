@@ -5,7 +5,7 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, process_collector::ProcessCollector,
 };
 
-use super::{Metrics, shown::Shown};
+use super::{Metrics, periods::Periods, shown::Shown};
 use crate::controls::REGISTRY;
 
 /// Buckets from a tenth of a millisecond to ten seconds.
@@ -214,6 +214,10 @@ impl Metrics {
                 "1 while checkpoints can't be kept there.",
                 &["target"],
             )?,
+            evidence_outside: one(
+                "evidence_externally_anchored",
+                "1 while a checkpoint of the log is kept where this cluster's administrators can't change it.",
+            )?,
             evidence_broken: one(
                 "evidence_log_broken",
                 "1 if the log could not continue the one before: lost, rolled back, rewritten or damaged.",
@@ -250,6 +254,7 @@ impl Metrics {
                 &["kind"],
             )?,
             last_round,
+            periods: Periods::new(&registry)?,
             registry,
         })
     }

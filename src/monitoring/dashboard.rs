@@ -112,6 +112,8 @@ pub(super) fn query(expr: impl Into<String>, legend: &'static str) -> Query {
 pub(super) const NONE_IS_GOOD: &[(Option<f64>, &str)] = &[(None, "green"), (Some(1.0), "red")];
 /// More should be looked at, from one on.
 pub(super) const NONE_IS_BETTER: &[(Option<f64>, &str)] = &[(None, "green"), (Some(1.0), "orange")];
+/// Yes or no, and yes is good.
+pub(super) const ONE_IS_GOOD: &[(Option<f64>, &str)] = &[(None, "orange"), (Some(1.0), "green")];
 /// Only all is good.
 pub(super) const ALL_IS_GOOD: &[(Option<f64>, &str)] =
     &[(None, "red"), (Some(0.9), "orange"), (Some(1.0), "green")];

@@ -59,6 +59,13 @@ pub(super) fn oldest_deviation(origin: &str) -> String {
     )
 }
 
+/// What a metric says of each control in each audit period.
+pub(super) fn in_period(metric: &str, more: &str, by: &str) -> String {
+    format!(
+        r#"max by (cluster, period, policy, control{by}) (probity_period_{metric}{{{SCOPE}, period=~"$period"{more}}})"#
+    )
+}
+
 /// The outcome of each control of each policy as a number: see the mappings of dashboards.
 pub(super) fn state() -> String {
     let [fail, unknown, excepted, pass] = ["Fail", "Unknown", "Excepted", "Pass"].map(outcome);

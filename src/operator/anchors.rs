@@ -262,6 +262,11 @@ impl Anchors {
             let age = age.map(|age| Duration::try_from(age).unwrap_or_default());
             metrics.anchor(place.label(), age, kept.problem.is_some());
         }
+        let outside = self
+            .places
+            .iter()
+            .any(|(place, kept)| place.is_outside() && kept.size > 0 && kept.problem.is_none());
+        metrics.anchored_outside(outside);
         metrics.log_broken(self.broken);
     }
 

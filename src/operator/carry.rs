@@ -33,6 +33,7 @@ impl Operator {
             measures,
             changed,
             gone,
+            periods,
             next: _,
         } = round;
         tracing::Span::current()
@@ -78,6 +79,9 @@ impl Operator {
         if self.term.is_some() {
             for policy in changed {
                 self.metrics.policy(&self.engine, &policy);
+            }
+            if periods {
+                self.metrics.periods(&self.engine);
             }
         }
     }

@@ -171,8 +171,11 @@ impl Following {
             }
             self.next = Some((folder, entry.seq + 1));
         }
-        if self.damaged.is_empty() {
-            self.damaged = reader.damaged().to_vec();
+        // What was told before is read again where the log is not over, and told again.
+        for part in reader.damaged() {
+            if !self.damaged.contains(part) {
+                self.damaged.push(part.clone());
+            }
         }
         let mut standings = self.standings.clone();
         self.account.damaged(&self.damaged);
@@ -293,6 +296,46 @@ mod tests {
             "before the log, a change of leaders, between the logs"
         );
         assert_eq!(following.next, Some((second, 31)));
+    }
+
+    /// Changes a byte of a log, which a later part of it follows.
+    fn spoil(log: &Path, at: usize) {
+        let path = log.join("wal").join("000000000000000000.log");
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[at] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+    }
+
+    #[test]
+    fn what_is_damaged_later_is_told_beside_what_was_before_and_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path();
+        let logs: Vec<PathBuf> = (1..=3).map(|n| data.join(format!("epochs/{n}"))).collect();
+        for (log, from) in logs.iter().take(2).zip([0, 60]) {
+            std::fs::create_dir_all(log).unwrap();
+            beats(log, from, from + 30);
+        }
+        spoil(&logs[0], 40);
+        let mut following = Following::new(asked());
+        following.read(data, now()).unwrap();
+        assert_eq!(following.damaged.len(), 1, "{:?}", following.damaged);
+        let wal = logs[1].join("wal").join("000000000000000000.log");
+        // A log is laid out with zeros ahead of what is written.
+        let written = std::fs::read(wal).unwrap();
+        let read = written.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+        beats(&logs[1], 90, 120);
+        spoil(&logs[1], read + 40);
+        std::fs::create_dir_all(&logs[2]).unwrap();
+        beats(&logs[2], 120, 150);
+        for _ in 0..2 {
+            following.read(data, now()).unwrap();
+            let said = &following.damaged;
+            assert_eq!(said.len(), 2, "{said:?}");
+            assert!(
+                said[0].starts_with("1/") && said[1].starts_with("2/"),
+                "{said:?}"
+            );
+        }
     }
 
     #[test]

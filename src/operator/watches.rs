@@ -1,6 +1,9 @@
 //! Which watches run: one per kind that some policy needs, and one for each kind of our own.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use tokio::{sync::mpsc::Sender, task::JoinHandle};
 
@@ -114,5 +117,81 @@ impl Watches {
         let (resource, options) = (source.resource(), WatchOptions::default());
         let task = tokio::spawn(watch::run(client, resource, options, inbox, source));
         self.running.insert(source, task);
+    }
+}
+
+/// When kinds are listed anew of which something could not be understood.
+///
+/// Who always sends the same can't make us list for ever: each time waits twice as long, and a
+/// list that takes long is not cut off again and again.
+#[derive(Debug, Default)]
+pub(super) struct Rereads {
+    kinds: BTreeMap<Kind, Reread>,
+}
+
+#[derive(Debug)]
+struct Reread {
+    at: Duration,
+    wait: Duration,
+}
+
+/// Wait before a kind is listed anew, and the longest one.
+const FIRST_REREAD: Duration = Duration::from_secs(5);
+const GREATEST_REREAD: Duration = Duration::from_mins(10);
+
+impl Rereads {
+    /// Which of the kinds that can't be read now are to be listed anew; `now` is monotonic.
+    pub(super) fn due(&mut self, broken: &BTreeSet<Kind>, now: Duration) -> Vec<Kind> {
+        // What was read for as long as it waits next may break anew like any other.
+        self.kinds
+            .retain(|kind, reread| broken.contains(kind) || now < reread.at + reread.wait);
+        let mut due = Vec::new();
+        for kind in broken {
+            let reread = self.kinds.entry(*kind).or_insert(Reread {
+                at: now + FIRST_REREAD,
+                wait: FIRST_REREAD,
+            });
+            if now >= reread.at {
+                reread.wait = (reread.wait * 2).min(GREATEST_REREAD);
+                reread.at = now + reread.wait;
+                due.push(*kind);
+            }
+        }
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    /// The seconds at which the kind is listed anew.
+    fn listed(rereads: &mut Rereads, from: u64, to: u64, broken: bool) -> Vec<u64> {
+        let broken = BTreeSet::from_iter(broken.then_some(Kind::Pod));
+        let due = |at: &u64| rereads.due(&broken, seconds(*at)) == [Kind::Pod];
+        (from..to).filter(due).collect()
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_listed_anew_and_ever_more_rarely() {
+        let mut rereads = Rereads::default();
+        assert_eq!(listed(&mut rereads, 0, 100, true), [5, 15, 35, 75]);
+        let later = listed(&mut rereads, 100, 10_000, true);
+        assert!(later.windows(2).all(|two| two[1] - two[0] <= 600));
+        assert_eq!(later.last().map(|last| 10_000 - last <= 600), Some(true));
+    }
+
+    #[test]
+    fn what_breaks_again_at_once_waits_on_and_what_was_read_for_long_does_not() {
+        let mut rereads = Rereads::default();
+        assert_eq!(listed(&mut rereads, 0, 16, true), [5, 15]);
+        assert!(listed(&mut rereads, 16, 30, false).is_empty());
+        assert_eq!(listed(&mut rereads, 30, 60, true), [35]);
+        assert!(listed(&mut rereads, 60, 200, false).is_empty());
+        assert_eq!(listed(&mut rereads, 200, 210, true), [205]);
     }
 }

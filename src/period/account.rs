@@ -10,7 +10,7 @@ use super::{
     clock::Clock,
     definition::{Policy, Said, definitions},
     due::Occurrences,
-    people::{LogBegin, PolicyStep, Run},
+    people::{Elsewhere, LogBegin, PolicyStep, Run},
     scopes::LeftOut,
     subjects::Subjects,
     summary::{LogPart, LogRange},
@@ -45,6 +45,10 @@ pub struct Account {
     pub(super) blind: Blindness,
     /// Times between terms, as the log itself shows them.
     pub(super) interruptions: Vec<Cause>,
+    /// The last term that these logs have.
+    last_term: Option<u64>,
+    /// Terms that they lack.
+    pub(super) elsewhere: Vec<Elsewhere>,
     intents: BTreeMap<u64, (Timestamp, Intent)>,
     pub(super) occurrences: Occurrences,
     pub(super) range: LogRange,
@@ -79,6 +83,8 @@ impl Account {
             subjects: Subjects::default(),
             blind: Blindness::default(),
             interruptions: Vec::new(),
+            last_term: None,
+            elsewhere: Vec::new(),
             intents: BTreeMap::new(),
             occurrences: Occurrences::default(),
             range: LogRange::default(),
@@ -144,7 +150,7 @@ impl Account {
                 .tracks
                 .iter_mut()
                 .for_each(|track| track.watch.end(moment.at)),
-            Body::Term(_) => self.term(last, moment),
+            Body::Term(said) => self.term(said, last, moment),
             Body::PolicyChange(said) => self.policy(said, moment, sink),
             Body::Transition(said) => self.transition(said, moment, sink),
             Body::Population(said) => self.population(said, moment, sink),
@@ -266,22 +272,32 @@ impl Account {
         Some(position)
     }
 
-    fn term(&mut self, last: Option<Timestamp>, moment: Moment) {
+    fn term(&mut self, said: &body::Term, last: Option<Timestamp>, moment: Moment) {
         self.tracks.iter_mut().for_each(|track| track.watch.cut());
         let is_first = !std::mem::replace(&mut self.led, true);
-        let Some(from) = last else { return };
-        let why = if is_first {
-            "before the first heartbeat: the log had begun, and nobody led yet"
-        } else if self.stopped {
-            "nobody led after a stop in good order"
-        } else {
-            "nobody led: the operator had ended without a word, or another replica led"
+        let known = self.last_term.zip(last);
+        // Terms of which retention has removed the entries were here.
+        let whole = known.is_some() || self.range.removed == 0;
+        let elsewhere = Elsewhere::before(said, known, moment.at).filter(|_| whole);
+        self.last_term = self.last_term.max(Some(said.epoch));
+        let why = match &elsewhere {
+            Some(missing) => missing.in_words(),
+            None if is_first => {
+                "before the first heartbeat: the log had begun, and nobody led yet".to_owned()
+            }
+            None if self.stopped => "nobody led after a stop in good order".to_owned(),
+            None => "nobody led: the operator had ended without a word, or another replica led"
+                .to_owned(),
         };
-        self.interruptions.push(Cause {
-            from,
-            to: moment.at,
-            why: why.to_owned(),
-        });
+        let from = match &elsewhere {
+            Some(missing) => Some(missing.from.unwrap_or(Timestamp::MIN)),
+            None => last,
+        };
+        self.elsewhere.extend(elsewhere);
+        if let Some(from) = from {
+            let to = moment.at;
+            self.interruptions.push(Cause { from, to, why });
+        }
     }
 
     fn gap(&mut self, said: &body::Gap, at: Timestamp) {

@@ -26,28 +26,23 @@ pub struct Definition {
 }
 
 impl Definition {
-    /// Takes what another says. Returns what this was before, if the other contradicts it.
-    pub(super) fn take(&mut self, other: &Said<'_>) -> Option<Self> {
-        let contradicts = differ(self.rule_version.as_ref(), other.rule_version.as_ref())
+    /// Whether another says otherwise.
+    pub(super) fn contradicts(&self, other: &Said<'_>) -> bool {
+        differ(self.rule_version.as_ref(), other.rule_version.as_ref())
             || differ(self.params_hash.as_deref(), other.params_hash)
-            || differ(self.scope_hash.as_deref(), other.scope_hash);
-        let before = contradicts.then(|| self.clone());
-        let own = |value: Option<&str>| value.map(str::to_owned);
-        if contradicts {
-            let same_params = !differ(self.params_hash.as_deref(), other.params_hash);
-            let same_scope = !differ(self.scope_hash.as_deref(), other.scope_hash);
-            let Self {
-                parameters, scope, ..
-            } = std::mem::take(self);
-            self.parameters = parameters.filter(|_| same_params);
-            self.scope = scope.filter(|_| same_scope);
-            self.rule_version = before.as_ref().and_then(|before| before.rule_version);
-            self.params_hash = before
-                .as_ref()
-                .and_then(|before| before.params_hash.clone());
-            self.scope_hash = before.as_ref().and_then(|before| before.scope_hash.clone());
+            || differ(self.scope_hash.as_deref(), other.scope_hash)
+    }
+
+    /// Takes what another says. What belongs to a hash that it contradicts is not known any more.
+    pub(super) fn take(&mut self, other: &Said<'_>) {
+        if differ(self.params_hash.as_deref(), other.params_hash) {
+            self.parameters = None;
         }
-        if other.rule_version.is_some() && self.rule_version != other.rule_version {
+        if differ(self.scope_hash.as_deref(), other.scope_hash) {
+            self.scope = None;
+        }
+        let own = |value: Option<&str>| value.map(str::to_owned);
+        if other.rule_version.is_some() {
             self.rule_version = other.rule_version;
         }
         if other.params_hash.is_some() && self.params_hash.as_deref() != other.params_hash {
@@ -56,7 +51,6 @@ impl Definition {
         if other.scope_hash.is_some() && self.scope_hash.as_deref() != other.scope_hash {
             self.scope_hash = own(other.scope_hash);
         }
-        before
     }
 }
 
@@ -75,9 +69,9 @@ pub(super) struct Said<'a> {
 impl<'a> From<&'a Transition> for Said<'a> {
     fn from(said: &'a Transition) -> Self {
         Self {
-            rule_version: Some(said.rule_version),
-            params_hash: Some(&said.params_hash),
-            scope_hash: Some(&said.scope_hash),
+            rule_version: said.rule_version,
+            params_hash: said.params_hash.as_deref(),
+            scope_hash: said.scope_hash.as_deref(),
         }
     }
 }

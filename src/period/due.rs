@@ -29,12 +29,39 @@ const RECURRING: [(&str, &[&str]); 2] = [
     (REVIEW, &["cadence", "grace"]),
 ];
 
+/// What has to happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum DueKind {
+    /// Something is restored from a backup.
+    RestoreTest,
+    /// Rights are reviewed.
+    AccessReview,
+    /// A review that has begun is decided.
+    ReviewDecision,
+    /// Somebody attests something, and somebody else approves it.
+    Attestation,
+}
+
+impl DueKind {
+    /// Its name in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RestoreTest => "RestoreTest",
+            Self::AccessReview => "AccessReview",
+            Self::ReviewDecision => "ReviewDecision",
+            Self::Attestation => "Attestation",
+        }
+    }
+}
+
 /// Something that has to happen before the period ends, or the control will be missing.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Due {
     /// By when it has to happen.
     pub by: Timestamp,
+    /// What has to.
+    pub kind: DueKind,
     /// Of what: the subject, if there is one.
     pub what: String,
     /// When it last happened, as far as the log tells.
@@ -118,10 +145,7 @@ impl Occurrences {
         };
         let key = (control, name.0, name.1);
         match said.step {
-            Step::Approved if said.reason.as_deref() == Some(INVALID) => {
-                self.attested.remove(&key);
-            }
-            Step::Approved => {
+            Step::Approved if said.reason.as_deref() != Some(INVALID) => {
                 let until = said.expires;
                 let approved = at;
                 self.attested.insert(
@@ -133,8 +157,8 @@ impl Occurrences {
                     },
                 );
             }
-            // One that was changed has to be approved again.
-            Step::Deleted | Step::Rejected | Step::Changed => {
+            // One that was changed, or whose approval does not count, has to be approved again.
+            Step::Approved | Step::Deleted | Step::Rejected | Step::Changed => {
                 self.attested.remove(&key);
             }
             Step::Created | Step::Decided | Step::Frozen | Step::Verified | Step::Expired => {}
@@ -151,12 +175,13 @@ impl Occurrences {
         let Some(every) = interval(track) else {
             return Vec::new();
         };
-        let due = |last: Option<Timestamp>, what: String| {
+        let due = |last: Option<Timestamp>, kind, what: String| {
             // What never happened has to before the end, and is late already where that is over.
             let by = last.map_or(end, |last| after(last, every));
             let overdue = by < until || (last.is_none() && until >= end);
             (by <= end).then_some(Due {
                 by,
+                kind,
                 what,
                 last,
                 overdue,
@@ -169,14 +194,13 @@ impl Occurrences {
                     return self.reviews.open(&said.name, until, end);
                 }
                 let last = self.reviews.last(said);
-                return due(
-                    last,
-                    format!("access review of {} {}", said.kind, said.name),
-                );
+                let what = format!("access review of {} {}", said.kind, said.name);
+                return due(last, DueKind::AccessReview, what);
             }
             let key = (track.control.to_string(), subject.clone());
             let last = self.told.get(&key).or_else(|| self.passed.get(&key));
-            due(last.copied(), format!("{} {}", said.kind, said.name))
+            let what = format!("{} {}", said.kind, said.name);
+            due(last.copied(), DueKind::RestoreTest, what)
         });
         members.collect()
     }
@@ -202,6 +226,7 @@ impl Occurrences {
         let by = longest.map_or(end, |(ends, _)| ends);
         let due = Due {
             by,
+            kind: DueKind::Attestation,
             what: "an approved attestation".to_owned(),
             last: longest.map(|(_, approved)| approved),
             overdue: by < until || (longest.is_none() && until >= end),

@@ -14,6 +14,14 @@ impl Intervals {
         if from >= to {
             return;
         }
+        // Time mostly goes on where the last interval ends.
+        if let Some(mut last) = self.0.last_entry()
+            && (*last.key()..=*last.get()).contains(&from)
+        {
+            let end = last.get_mut();
+            *end = to.max(*end);
+            return;
+        }
         let (mut from, mut to) = (from, to);
         // Everything that it touches becomes part of it; what begins last is met first.
         while let Some((&begin, &end)) = self.0.range(..=to).next_back() {

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::EntryId;
 use crate::evidence::{
-    body::{Name, ObjectChange, PolicyChange, Start, Word},
+    body::{Name, ObjectChange, PolicyChange, Start, Term, Word},
     words::{Change, Step},
 };
 
@@ -134,6 +134,54 @@ pub struct LogBegin {
     pub key: String,
     /// Why a new log began.
     pub cause: Word,
+}
+
+/// Terms of which no entry is in these logs: another replica led, and has a log of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Elsewhere {
+    /// Since when, at the earliest; none where no entry is older.
+    pub from: Option<Timestamp>,
+    /// Until when, at the latest.
+    pub to: Timestamp,
+    /// The first of the terms.
+    pub first: u64,
+    /// The last of them.
+    pub last: u64,
+    /// The replica that led the last of them, as far as is known.
+    pub replica: Option<String>,
+}
+
+impl Elsewhere {
+    /// What lies before a term, if that is not here. `known` is the last term that is, with its last entry.
+    pub(super) fn before(
+        said: &Term,
+        known: Option<(u64, Timestamp)>,
+        at: Timestamp,
+    ) -> Option<Self> {
+        let first = known.map_or(1, |(term, _)| term.saturating_add(1));
+        let last = said.epoch.checked_sub(1)?;
+        (first <= last).then(|| Self {
+            from: known.map(|(_, last)| last),
+            to: at,
+            first,
+            last,
+            replica: said.other().map(str::to_owned),
+        })
+    }
+
+    /// The same in words.
+    pub(super) fn in_words(&self) -> String {
+        let Self { first, last, .. } = self;
+        let terms = if first == last {
+            format!("term {first}")
+        } else {
+            format!("terms {first} to {last}")
+        };
+        let who = self.replica.as_deref();
+        let who = who.map_or_else(String::new, |replica| format!(", at last {replica}"));
+        format!("another replica led{who}, and its log is not here: {terms}")
+    }
 }
 
 /// A namespace that was out of scope at some time of the period.

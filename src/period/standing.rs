@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{Deviation, Operated, Operation, SILENCE, Sink, Summary, Times, Unobserved};
+use super::{Deviation, DueKind, Operated, Operation, SILENCE, Sink, Summary, Times, Unobserved};
 use crate::{
     api::{ObservedPeriod, ObservedPeriodControl, PeriodEvidence},
     evidence::body::Name,
@@ -44,12 +44,27 @@ pub struct Standing {
     pub observed: ObservedPeriod,
     /// Of which log each item of evidence is, by its number in the account.
     pub logs: Vec<u32>,
-    /// Each control with its policy, and the share of the whole period that is observed if nothing more is missed.
-    pub coverage: Vec<(String, f64)>,
+    /// The controls, those with open deviations first, then those with any: also those for which the status has no room.
+    pub controls: Vec<ControlStanding>,
     /// If the log begins after the period did: when.
     pub log_begins: Option<Timestamp>,
+    /// If other replicas led in it, and their logs are not here: which terms.
+    pub elsewhere: Option<String>,
     /// If no control was in force: why.
     pub empty: Option<String>,
+}
+
+/// How a control of a policy stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ControlStanding {
+    /// What the status says of it.
+    pub observed: ObservedPeriodControl,
+    /// Whether it operated.
+    pub operated: Operated,
+    /// Share of the whole period that is observed if nothing more is missed, from 0 to 1.
+    pub coverage: f64,
+    /// By when the next thing of each kind has to happen.
+    pub due: BTreeMap<DueKind, Timestamp>,
 }
 
 impl Sink for Standings {
@@ -84,26 +99,22 @@ impl Standings {
 
     /// What a status says, by an account that these have listened to.
     pub fn standing(&self, summary: &Summary) -> Standing {
-        let mut controls: Vec<ObservedPeriodControl> = summary
+        let mut controls: Vec<ControlStanding> = summary
             .controls
             .iter()
             .map(|operation| self.control(operation, summary))
             .collect();
-        let coverage = controls.iter().map(|control| {
-            let share = control.coverage.parse().unwrap_or_default();
-            (format!("{} in {}", control.id, control.policy), share)
-        });
-        let coverage = coverage.collect();
         controls.sort_by_key(|control| {
-            let operated = control.operated == "Operated";
+            let said = &control.observed;
             (
-                control.open == 0,
-                control.deviations == 0,
-                operated,
-                control.id.clone(),
-                control.policy.clone(),
+                said.open == 0,
+                said.deviations == 0,
+                control.operated == Operated::Operated,
+                said.id.clone(),
+                said.policy.clone(),
             )
         });
+        let said = || controls.iter().map(|control| &control.observed);
         let operated = summary.controls.iter();
         let operated = operated
             .filter(|of| of.operated == Operated::Operated)
@@ -114,13 +125,13 @@ impl Standings {
             observed_generation: 0,
             over: summary.over,
             operated: Some(format!("{operated}/{}", summary.controls.len())),
-            deviations: controls.iter().map(|control| control.deviations).sum(),
-            open: controls.iter().map(|control| control.open).sum(),
+            deviations: said().map(|control| control.deviations).sum(),
+            open: said().map(|control| control.open).sum(),
             next_due: due.map(|due| due.by).min().map(whole),
             conditions: Vec::new(),
             evidence,
             evidence_omitted: omitted,
-            controls,
+            controls: said().cloned().collect(),
             omitted: 0,
         };
         fit(&mut observed);
@@ -128,16 +139,17 @@ impl Standings {
         Standing {
             observed,
             logs,
-            coverage,
+            controls,
             log_begins: summary
                 .log
                 .first
                 .filter(|first| *first > summary.period.from),
+            elsewhere: elsewhere(summary),
             empty: (begun && summary.controls.is_empty()).then(|| summary.nothing()),
         }
     }
 
-    fn control(&self, operation: &Operation, summary: &Summary) -> ObservedPeriodControl {
+    fn control(&self, operation: &Operation, summary: &Summary) -> ControlStanding {
         let Operation {
             control,
             policy,
@@ -169,11 +181,16 @@ impl Standings {
         let mean = |times: &Times| times.mean().map(seconds_of);
         let mut due = operation.due.clone();
         due.sort();
-        ObservedPeriodControl {
+        let mut next = BTreeMap::new();
+        for due in &due {
+            next.entry(due.kind).or_insert(due.by); // the first is the next
+        }
+        let coverage = share(whole_period - unobserved, whole_period);
+        let observed = ObservedPeriodControl {
             id: control.to_string(),
             policy: policy.to_string(),
-            operated: format!("{:?}", operation.operated),
-            coverage: share(whole_period - unobserved, whole_period),
+            operated: operation.operated.name().to_owned(),
+            coverage: format!("{coverage:.6}"),
             gaps: count(over.len() as u64),
             unobserved_seconds: unobserved.as_secs(),
             unobserved_since: lasting.map(|gap| whole(gap.from)),
@@ -191,8 +208,21 @@ impl Standings {
                 .take(MOST_DUE)
                 .map(|due| to_happen(due, summary))
                 .collect(),
+        };
+        ControlStanding {
+            observed,
+            operated: operation.operated,
+            coverage,
+            due: next,
         }
     }
+}
+
+/// Terms of which no entry is here, in words: the last ones.
+fn elsewhere(summary: &Summary) -> Option<String> {
+    let led = summary.elsewhere.iter().rev().take(MOST_DUE);
+    let led: Vec<String> = led.map(super::Elsewhere::in_words).collect();
+    (!led.is_empty()).then(|| led.join("; "))
 }
 
 fn to_happen(due: &super::Due, summary: &Summary) -> String {
@@ -251,8 +281,8 @@ fn seconds_of(mean: f64) -> i64 {
     mean.round() as i64
 }
 
-fn share(part: SignedDuration, of: SignedDuration) -> String {
-    format!("{:.6}", part.as_secs_f64() / of.as_secs_f64().max(1.0))
+fn share(part: SignedDuration, of: SignedDuration) -> f64 {
+    part.as_secs_f64() / of.as_secs_f64().max(1.0)
 }
 
 fn whole(at: Timestamp) -> Time {

@@ -11,7 +11,7 @@ use super::{
     due::Due,
     intervals::Intervals,
     numbers::{Numbers, seconds},
-    people::{Excluded, LogBegin, ObjectStep, PolicyStep, Run},
+    people::{Elsewhere, Excluded, LogBegin, ObjectStep, PolicyStep, Run},
     track::{Reconciliation, Track},
     watch::{Cause, Unobserved, explain},
 };
@@ -58,6 +58,24 @@ pub enum Operated {
 }
 
 impl Operated {
+    /// Every state.
+    pub const ALL: [Self; 4] = [
+        Self::Operated,
+        Self::NotJudged,
+        Self::NoOccurrence,
+        Self::NotOperated,
+    ];
+
+    /// Its name in statuses and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Operated => "Operated",
+            Self::NotJudged => "NotJudged",
+            Self::NoOccurrence => "NoOccurrence",
+            Self::NotOperated => "NotOperated",
+        }
+    }
+
     /// The same in words.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -172,6 +190,8 @@ pub struct Summary {
     pub runs: Vec<Run>,
     /// The part of each log that lies in the period.
     pub parts: Vec<LogPart>,
+    /// Terms that touch the period and of which no entry is here.
+    pub elsewhere: Vec<Elsewhere>,
     /// When the clock was set: the first hundred times.
     pub clock_steps: Vec<ClockStep>,
     /// How often it was.
@@ -226,6 +246,8 @@ impl Account {
         for track in &mut self.tracks {
             track.finish(sink);
         }
+        self.elsewhere
+            .retain(|led| led.to > from && led.from.is_none_or(|begin| begin < to));
         let mut warnings = self.warnings(over);
         if now < from {
             let not_begun = format!(
@@ -246,6 +268,7 @@ impl Account {
             logs: self.logs,
             runs: self.runs,
             parts: self.parts,
+            elsewhere: self.elsewhere,
             clock_step_count: self.clock.step_count,
             clock_steps: self.clock.steps,
         }
@@ -310,11 +333,12 @@ impl Account {
                 .iter()
                 .any(|known| known.from <= scope.from && known.to >= scope.to)
         };
+        let led = |scope: &Cause| self.elsewhere.iter().any(|led| led.in_words() == scope.why);
         // The engine says the same of most of them, in its own words.
         let own: Vec<Cause> = self
             .interruptions
             .iter()
-            .filter(|own| !whole(own))
+            .filter(|own| led(own) || !whole(own))
             .cloned()
             .collect();
         causes.extend(own);
@@ -361,6 +385,16 @@ impl Account {
             let removed = self.range.removed;
             warnings.push(format!(
                 "retention has removed the first {removed} entries of the log, but for those that still matter: of that time only what lasts is known"
+            ));
+        }
+        for led in &self.elsewhere {
+            let from = led
+                .from
+                .map_or_else(String::new, |from| format!("between {from:.0} and "));
+            warnings.push(format!(
+                "{}; what it saw {from}until {:.0} counts for nothing here",
+                led.in_words(),
+                led.to
             ));
         }
         for part in &self.damaged {

@@ -251,13 +251,12 @@ impl Track {
         if self.over {
             return;
         }
-        let mut next = self.definition.clone();
-        if next.take(said).is_some() {
+        if self.definition.contradicts(said) {
             self.end_part(moment.at);
-            self.definition = next;
+            self.definition.take(said);
             self.begin_part(moment.at);
         } else {
-            self.definition = next;
+            self.definition.take(said);
         }
     }
 

@@ -26,6 +26,9 @@ use crate::{
 
 const SPOOL: &str = "deviations.unfinished.jsonl";
 
+/// Deviations that a page shows; all of them are in `deviations.csv`.
+const MOST_DEVIATIONS: usize = 500;
+
 /// A control in a policy.
 pub(super) type Key = (String, String);
 
@@ -50,6 +53,8 @@ pub(super) struct Found {
     pub(super) responses: Responses,
     pub(super) timelines: BTreeMap<Key, Timeline>,
     pub(super) deviations: u64,
+    /// The first ones of each control, which its page shows.
+    pub(super) shown: BTreeMap<Key, Vec<Deviation>>,
 }
 
 impl<'a> Collector<'a> {
@@ -230,6 +235,15 @@ impl<'a> Collector<'a> {
         ])
     }
 
+    /// Keeps a deviation for the page of its control, if there is room.
+    fn show(&mut self, deviation: &Deviation) {
+        let key = (deviation.control.to_string(), deviation.policy.to_string());
+        let shown = self.found.shown.entry(key).or_default();
+        if shown.len() < MOST_DEVIATIONS {
+            shown.push(deviation.clone());
+        }
+    }
+
     fn timeline(&mut self, control: &str, policy: &str) -> &mut Timeline {
         let key = (control.to_owned(), policy.to_owned());
         let (from, to) = (self.frame.from, self.frame.to);
@@ -239,16 +253,25 @@ impl<'a> Collector<'a> {
             .or_insert_with(|| Timeline::new(from, to))
     }
 
+    /// Removes what was written: it is to be collected anew.
+    pub fn abandon(self) -> Result<(), ReportError> {
+        let tables = self.populations.into_values().chain(self.tables.all());
+        let files = tables.map(Table::into_file).chain([self.spool]);
+        for file in files {
+            self.pack.abandon(file)?;
+        }
+        Ok(())
+    }
+
     /// Ends the files.
     pub(super) fn close(mut self) -> Result<Found, ReportError> {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
         let pack = self.pack;
-        for (_, table) in self.populations {
+        for table in self.populations.into_values().chain(self.tables.all()) {
             table.close(pack)?;
         }
-        self.tables.close(pack)?;
         self.spool.end()?;
         Ok(self.found)
     }
@@ -264,9 +287,18 @@ impl Found {
         &self,
         pack: &Pack<'_>,
     ) -> Result<impl Iterator<Item = Result<Deviation, ReportError>> + use<>, ReportError> {
-        let lines = pack.lines(SPOOL)?;
-        Ok(lines
-            .map(|line| serde_json::from_str(&line?).map_err(|error| failed(SPOOL, error.into()))))
+        let mut lines = pack.lines(SPOOL)?;
+        let mut line = Vec::new();
+        let next = move || {
+            if !lines.next_into(&mut line)? {
+                return Ok(None);
+            }
+            serde_json::from_slice(&line).map_err(|error| failed(SPOOL, error.into()))
+        };
+        Ok(std::iter::from_fn({
+            let mut next = next;
+            move || next().transpose()
+        }))
     }
 
     /// Removes the spool.

@@ -1,14 +1,12 @@
 //! Pages to read: a summary by criterion, and one page for each control. They hold all that they need, and no scripts.
 
-use std::collections::BTreeMap;
-
 use jiff::{SignedDuration, Timestamp};
 use minijinja::{Environment, HtmlEscape, context};
 use serde_json::{Value, json};
 
 use super::{
     Facts,
-    collect::{Found, Key, file_name},
+    collect::{Found, file_name},
     pack::{Pack, ReportError},
     tables::own_controls,
 };
@@ -19,8 +17,6 @@ const STYLE: &str = include_str!("templates/style.css");
 const INDEX: &str = include_str!("templates/index.html");
 const CONTROL: &str = include_str!("templates/control.html");
 
-/// Deviations that a page shows; all of them are in `deviations.csv`.
-const MOST_DEVIATIONS: usize = 500;
 /// Gaps that a page shows; all of them are in `gaps.csv`.
 const MOST_GAPS: usize = 100;
 
@@ -39,7 +35,6 @@ pub(super) fn write(
             .add_template(name, text)
             .map_err(|error| wrong(name, &error))?;
     }
-    let shown = deviations(pack, found)?;
     let render = |template: &str, name: &str, values: minijinja::Value| {
         let page = pages
             .get_template(template)
@@ -48,7 +43,7 @@ pub(super) fn write(
     };
     for operation in &summary.controls {
         let name = page_name(operation);
-        let values = control(operation, summary, facts, found, &shown);
+        let values = control(operation, summary, facts, found);
         let page = render(
             "control.html",
             &name,
@@ -91,20 +86,6 @@ fn page_name(operation: &Operation) -> String {
         file_name(&operation.control),
         file_name(&operation.policy)
     )
-}
-
-/// The first deviations of each control, as rows.
-fn deviations(pack: &Pack<'_>, found: &Found) -> Result<BTreeMap<Key, Vec<Value>>, ReportError> {
-    let mut shown: BTreeMap<Key, Vec<Value>> = BTreeMap::new();
-    for deviation in found.deviations(pack)? {
-        let deviation = deviation?;
-        let key = (deviation.control.to_string(), deviation.policy.to_string());
-        let rows = shown.entry(key).or_default();
-        if rows.len() < MOST_DEVIATIONS {
-            rows.push(row(&deviation, found));
-        }
-    }
-    Ok(shown)
 }
 
 fn row(deviation: &Deviation, found: &Found) -> Value {
@@ -209,19 +190,14 @@ fn line(operation: &Operation) -> Value {
     })
 }
 
-fn control(
-    operation: &Operation,
-    summary: &Summary,
-    facts: &Facts,
-    found: &Found,
-    shown: &BTreeMap<Key, Vec<Value>>,
-) -> Value {
+fn control(operation: &Operation, summary: &Summary, facts: &Facts, found: &Found) -> Value {
     let key = (operation.control.to_string(), operation.policy.to_string());
     let info = crate::controls::registry::find(&operation.control).map(|found| found.info);
     let picture = found.timelines.get(&key).cloned();
     let picture = picture
         .unwrap_or_else(|| super::timeline::Timeline::new(summary.period.from, summary.period.to));
-    let deviations = shown.get(&key).cloned().unwrap_or_default();
+    let deviations = found.shown.get(&key).into_iter().flatten();
+    let deviations: Vec<Value> = deviations.map(|deviation| row(deviation, found)).collect();
     let gaps = operation.gaps.iter().take(MOST_GAPS).map(|gap| {
         json!({
             "from": time(gap.from),

@@ -16,6 +16,7 @@
 mod collect;
 mod csv;
 mod html;
+mod ocsf;
 pub mod open_reports;
 mod oscal;
 mod pack;
@@ -42,7 +43,8 @@ use crate::{
     period::Summary,
 };
 
-/// What was found of the log, before anything was computed from it. The first page shows it.
+/// What was found of the log in the pack, while or after it was copied there: the account does not wait for it. The first page
+/// shows it.
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Verified {

@@ -1,17 +1,18 @@
 //! OSCAL 1.2 assessment results: one result for the period, an observation and a risk for each deviation, a finding for
 //! each criterion and control.
 
-use jiff::Timestamp;
+mod deviations;
+
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use self::deviations::{Texts, observation, risk};
 use super::{
     Facts,
     collect::Found,
     pack::{Pack, PackFile, ReportError},
 };
 use crate::{
-    evidence::words::End,
     period::{Deviation, Operated, Operation, Summary, criteria_of, title},
     words::many,
 };
@@ -73,7 +74,7 @@ pub(super) fn write(
     file.put(open(result(&ids, summary).to_string()).as_bytes())?;
     let each = |file: &mut PackFile,
                 name: &str,
-                make: &dyn Fn(&Deviation) -> Value|
+                put: &dyn Fn(&mut PackFile, &Deviation) -> Result<(), ReportError>|
      -> Result<(), ReportError> {
         if found.deviations == 0 {
             return Ok(()); // an empty list is none
@@ -83,15 +84,17 @@ pub(super) fn write(
             if position > 0 {
                 file.put(b",")?;
             }
-            file.put_json(&make(&deviation?))?;
+            put(file, &deviation?)?;
         }
         file.put(b"]")
     };
-    each(&mut file, "observations", &|deviation| {
-        observation(&ids, deviation)
+    let operator = ids.of("component", "operator");
+    each(&mut file, "observations", &|file, deviation| {
+        let texts = Texts::of(deviation);
+        file.put_json(&observation(&ids, &operator, deviation, &texts))
     })?;
-    each(&mut file, "risks", &|deviation| {
-        risk(&ids, deviation, found)
+    each(&mut file, "risks", &|file, deviation| {
+        file.put_json(&risk(&ids, deviation, found))
     })?;
     let findings = findings(&ids, summary);
     if !findings.is_empty() {
@@ -159,7 +162,7 @@ fn reviewed(summary: &Summary) -> Value {
 
 fn property(name: &str, value: &str) -> Value {
     // A property can't be empty.
-    json!({ "name": name, "ns": NAMESPACE, "value": if value.trim().is_empty() { "-" } else { value.trim() } })
+    json!({ "name": name, "ns": NAMESPACE, "value": words(value, "-") })
 }
 
 fn result(ids: &Ids, summary: &Summary) -> Value {
@@ -225,67 +228,10 @@ fn component(ids: &Ids, summary: &Summary) -> Value {
     component
 }
 
-fn words(text: &str, otherwise: &str) -> String {
+/// A text without blanks around it, or another where there is none: nothing in OSCAL may be empty.
+fn words<'a>(text: &'a str, otherwise: &'a str) -> &'a str {
     let text = text.trim();
-    if text.is_empty() {
-        otherwise.to_owned()
-    } else {
-        text.to_owned()
-    }
-}
-
-fn observation(ids: &Ids, deviation: &Deviation) -> Value {
-    let said = deviation.subject.subject();
-    let asset = crate::period::item_id(said);
-    json!({
-        "uuid": ids.deviation("observation", deviation),
-        "title": format!("{} failed", deviation.control),
-        "description": words(&deviation.message, &deviation.reason),
-        "props": [
-            property("asset-id", &asset),
-            property("policy", &deviation.policy),
-            property("opened-after", &deviation.opened_after.map_or_else(|| "before observation".to_owned(), |at| at.to_string())),
-        ],
-        "methods": ["TEST"],
-        "origins": [{ "actors": [{ "type": "tool", "actor-uuid": ids.of("component", "operator") }] }],
-        "collected": deviation.opened,
-        "relevant-evidence": [{ "description": format!("Entry {} of the evidence log", deviation.opened_by) }],
-    })
-}
-
-fn risk(ids: &Ids, deviation: &Deviation, found: &Found) -> Value {
-    let status = match deviation.ended {
-        None => "open",
-        Some(End::Excepted) => "deviation-approved",
-        Some(_) => "closed",
-    };
-    let log = |kind: &str, key: String, title: String, start: Timestamp| json!({ "uuid": ids.of(kind, &key), "title": title, "start": start });
-    let mut entries: Vec<Value> = Vec::new();
-    if let (Some(closed), Some(end)) = (deviation.closed, deviation.ended) {
-        let key = format!(
-            "{}/{}/{}",
-            deviation.id, deviation.policy, deviation.opened_by
-        );
-        entries.push(log("closing", key, format!("It ended: {end}"), closed));
-    }
-    for response in found.responses.of(&deviation.id) {
-        let said = words(&response.action, &response.cause);
-        let title = format!("Management's response: {}", words(&said, "see changes.csv"));
-        let key = format!("{}/{}/{}", deviation.id, deviation.policy, response.entry);
-        entries.push(log("response", key, title, response.at));
-    }
-    let mut risk = json!({
-        "uuid": ids.deviation("risk", deviation),
-        "title": format!("Deviation {}", words(&deviation.id, "without id")),
-        "description": words(&deviation.message, &deviation.reason),
-        "statement": format!("{}: {}", deviation.control, words(&deviation.reason, "it failed")),
-        "status": status,
-        "related-observations": [{ "observation-uuid": ids.deviation("observation", deviation) }],
-    });
-    if !entries.is_empty() {
-        risk["risk-log"] = json!({ "entries": entries });
-    }
-    risk
+    if text.is_empty() { otherwise } else { text }
 }
 
 /// Share of a period that must have been observed: that of the control `assurance-coverage`.

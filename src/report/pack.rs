@@ -65,6 +65,7 @@ impl<'a> Pack<'a> {
             name: name.to_owned(),
             inner,
             hash: Sha256::new(),
+            json: Vec::new(),
         })
     }
 
@@ -76,6 +77,13 @@ impl<'a> Pack<'a> {
         let sum = crate::engine::hex(&file.hash.finalize());
         self.sums.borrow_mut().insert(file.name, sum);
         Ok(())
+    }
+
+    /// Removes a file that is not complete.
+    pub(super) fn abandon(&self, file: PackFile) -> Result<(), ReportError> {
+        let name = file.name.clone();
+        file.end()?;
+        self.remove(&name)
     }
 
     /// A whole file.
@@ -92,18 +100,13 @@ impl<'a> Pack<'a> {
     }
 
     /// The lines of a file that was written.
-    pub(super) fn lines(
-        &self,
-        name: &str,
-    ) -> Result<impl Iterator<Item = Result<String, ReportError>> + use<>, ReportError> {
+    pub(super) fn lines(&self, name: &str) -> Result<Lines, ReportError> {
         let file = self
             .folder
             .open(name)
             .map_err(|source| failed(name, source))?;
         let name = name.to_owned();
-        Ok(file
-            .lines()
-            .map(move |line| line.map_err(|source| failed(&name, source))))
+        Ok(Lines { file, name })
     }
 
     pub(super) fn remove(&self, name: &str) -> Result<(), ReportError> {
@@ -125,11 +128,30 @@ impl<'a> Pack<'a> {
     }
 }
 
+/// The lines of a file.
+pub(super) struct Lines {
+    file: Box<dyn BufRead>,
+    name: String,
+}
+
+impl Lines {
+    /// Reads the next line, without its end, into the place of another. Returns whether there was one.
+    pub(super) fn next_into(&mut self, line: &mut Vec<u8>) -> Result<bool, ReportError> {
+        line.clear();
+        let read = self.file.read_until(b'\n', line);
+        let length = read.map_err(|source| failed(&self.name, source))?;
+        line.pop_if(|last| *last == b'\n');
+        Ok(length > 0)
+    }
+}
+
 /// A file of a pack.
 pub struct PackFile {
     name: String,
     inner: Box<dyn Write>,
     hash: Sha256,
+    /// The value that is being written.
+    json: Vec<u8>,
 }
 
 impl PackFile {
@@ -150,8 +172,13 @@ impl PackFile {
 
     /// Writes a value as JSON.
     pub fn put_json(&mut self, value: &impl Serialize) -> Result<(), ReportError> {
-        let json = serde_json::to_vec(value).map_err(|error| failed(&self.name, error.into()))?;
-        self.put(&json)
+        let mut json = std::mem::take(&mut self.json);
+        json.clear();
+        let written = serde_json::to_writer(&mut json, value);
+        written.map_err(|error| failed(&self.name, error.into()))?;
+        self.put(&json)?;
+        self.json = json;
+        Ok(())
     }
 }
 

@@ -1,19 +1,17 @@
 //! Tables of the whole account: controls, deviations, parameters, and OCSF findings beside them.
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     Facts,
     collect::Found,
     csv::Table,
+    ocsf,
     pack::{Pack, ReportError},
     people::Response,
 };
-use crate::{
-    period::{Deviation, EntryId, Operation, Summary, criteria_of, readiness, title},
-    verdict::Severity,
-};
+use crate::period::{Deviation, Operation, Summary, criteria_of, readiness, title};
 
 /// Writes the tables that need only the summary.
 pub(super) fn write(
@@ -355,10 +353,7 @@ pub(super) fn deviations(pack: &Pack<'_>, found: &Found) -> Result<(), ReportErr
             &deviation,
             found.responses.of(&deviation.id),
         ))?;
-        for finding in ocsf(&deviation) {
-            findings.put_json(&finding)?;
-            findings.put(b"\n")?;
-        }
+        ocsf::write(&deviation, &mut findings)?;
     }
     pack.keep(findings)?;
     table.close(pack)
@@ -419,64 +414,4 @@ fn deviation_cells(deviation: &Deviation, responses: &[Response]) -> Vec<String>
         of(|said| &said.ticket),
         of(|said| &said.risk),
     ]
-}
-
-/// The standard by the name that OCSF consumers know.
-const STANDARD: &str = "AICPA TSC 2017 (POF 2022)";
-
-/// A deviation as OCSF compliance findings: one when it opens, one when it closes.
-pub(super) fn ocsf(deviation: &Deviation) -> Vec<Value> {
-    let opened = event(deviation, 1, deviation.opened, deviation.opened_by);
-    let closed = deviation.closed.zip(deviation.closed_by);
-    let closed = closed.map(|(at, entry)| event(deviation, 3, at, entry));
-    [Some(opened), closed].into_iter().flatten().collect()
-}
-
-fn event(deviation: &Deviation, activity: u32, at: Timestamp, entry: EntryId) -> Value {
-    use crate::evidence::words::End;
-    let said = deviation.subject.subject();
-    let (status, compliance, word) = match (activity, deviation.ended) {
-        (1, _) => (1, 3, "Fail"),
-        // Suppressed: it fails still, and management has accepted that.
-        (_, Some(End::Excepted)) => (3, 99, "Exempted"),
-        (_, Some(End::PutBack | End::FixedByOthers)) => (4, 1, "Pass"),
-        _ => (5, 0, "Unknown"),
-    };
-    let name = crate::period::item_id(said);
-    json!({
-        "activity_id": activity,
-        "category_uid": 2,
-        "class_uid": 2003,
-        "type_uid": 200_300 + activity,
-        "time": at.as_millisecond(),
-        "severity_id": match deviation.severity {
-            Severity::Low => 2, Severity::Medium => 3, Severity::High => 4, Severity::Critical => 5,
-        },
-        "status_id": status,
-        "message": deviation.message,
-        "metadata": {
-            "version": "1.8.0",
-            "uid": format!("entry {entry}"),
-            "product": { "name": "Probity", "version": env!("CARGO_PKG_VERSION") },
-        },
-        "finding_info": {
-            "uid": deviation.id,
-            "title": format!("{}: {}", deviation.control, deviation.reason),
-            "created_time": deviation.opened.as_millisecond(),
-            "first_seen_time": deviation.opened.as_millisecond(),
-            "last_seen_time": deviation.closed.unwrap_or(at).as_millisecond(),
-        },
-        "compliance": {
-            "control": deviation.control,
-            "standards": [STANDARD],
-            "requirements": criteria_of(&deviation.control),
-            "status_id": compliance,
-            "status": word,
-        },
-        "resources": [{
-            "name": name,
-            "uid": if said.uid.is_empty() { name.clone() } else { said.uid.to_string() },
-            "type": format!("{}/{}", said.group, said.kind),
-        }],
-    })
 }

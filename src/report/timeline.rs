@@ -190,15 +190,22 @@ mod tests {
         line.failed(at(10_000), at(60_000));
         line.span(SpanKind::Excepted, at(0), at(9_999));
         line.span(SpanKind::Unknown, at(5_000), at(60_000));
+        line.gap(at(20_000), at(60_000));
         let svg = line.svg("", at(29_999));
-        for (class, x, width) in [
-            ("failing", 100, 200),
-            ("excepted", 0, 100),
-            ("unknown", 50, 250),
+        for (class, x, y, width) in [
+            ("failing", 100, 8, 200),
+            ("excepted", 0, 8, 100),
+            ("unknown", 50, 8, 250),
+            ("gap", 200, 20, 100),
         ] {
-            let bar = format!("class=\"{class}\" x=\"{x}\" y=\"8\" width=\"{width}\"");
+            let bar = format!("class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{width}\"");
             assert!(svg.contains(&bar), "{bar}: {svg}");
         }
+        let whole = "class=\"gap\" x=\"200\" y=\"8\" width=\"100\" height=\"24\"";
+        assert!(
+            svg.contains(whole),
+            "nothing of what nobody looked at is green: {svg}"
+        );
     }
 
     #[test]
@@ -208,26 +215,5 @@ mod tests {
             let observed = format!("class=\"observed\" x=\"0\" y=\"8\" width=\"{width}\"");
             assert!(line.svg("", at(until)).contains(&observed));
         }
-    }
-
-    #[test]
-    fn what_is_open_is_shown_until_now_and_not_until_the_end() {
-        let mut line = Timeline::new(at(0), at(60_000));
-        line.failed(at(10_000), at(60_000));
-        line.gap(at(20_000), at(60_000));
-        let svg = line.svg("", at(29_999));
-        assert!(
-            svg.contains("class=\"failing\" x=\"100\" y=\"8\" width=\"200\""),
-            "{svg}"
-        );
-        assert!(
-            svg.contains("class=\"gap\" x=\"200\" y=\"20\" width=\"100\""),
-            "{svg}"
-        );
-        let whole = "class=\"gap\" x=\"200\" y=\"8\" width=\"100\" height=\"24\"";
-        assert!(
-            svg.contains(whole),
-            "nothing of what nobody looked at is green: {svg}"
-        );
     }
 }

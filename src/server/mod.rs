@@ -5,8 +5,8 @@ pub mod log;
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -31,7 +31,7 @@ const LOOP_LIMIT: Duration = Duration::from_secs(30);
 pub struct Health {
     started: Instant,
     turned_millis: Arc<AtomicU64>,
-    ready: Arc<AtomicBool>,
+    unread: Arc<Mutex<Vec<String>>>,
 }
 
 impl Default for Health {
@@ -39,7 +39,7 @@ impl Default for Health {
         Self {
             started: Instant::now(),
             turned_millis: Arc::default(),
-            ready: Arc::default(),
+            unread: Arc::new(Mutex::new(vec!["policies".to_owned()])),
         }
     }
 }
@@ -51,9 +51,21 @@ impl Health {
         self.turned_millis.store(millis, Ordering::Relaxed);
     }
 
-    /// Notes whether policies and the kinds that they need have been read.
-    pub fn set_ready(&self, ready: bool) {
-        self.ready.store(ready, Ordering::Relaxed);
+    /// Notes what of policies and the kinds that they need has not been read yet: plural names. Where nothing is
+    /// left, it is ready.
+    pub fn set_unread(&self, unread: Vec<String>) {
+        *self.unread.lock().unwrap_or_else(PoisonError::into_inner) = unread;
+    }
+
+    /// What is not read yet, as a sentence.
+    fn unread(&self) -> Option<String> {
+        let unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+        (!unread.is_empty()).then(|| {
+            format!(
+                "not read completely yet: {}; the log says why, where something is wrong",
+                unread.join(", ")
+            )
+        })
     }
 
     fn is_live(&self) -> bool {
@@ -76,17 +88,17 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
 }
 
 /// Listens on an address; `[::]` means every address of the host, also where IPv6 is switched off.
-async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let every = [
-        address,
-        SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())),
-    ];
-    let tried = if address.ip() == Ipv6Addr::UNSPECIFIED {
-        2
-    } else {
-        1
-    };
-    TcpListener::bind(&every[..tried]).await
+pub async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    TcpListener::bind(&*to_try(address)).await
+}
+
+/// The addresses of which the first one that can be bound is taken: where IPv6 is switched off, its socket can't be.
+fn to_try(address: SocketAddr) -> Vec<SocketAddr> {
+    let every = address.ip() == Ipv6Addr::UNSPECIFIED;
+    let fallback = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
+    std::iter::once(address)
+        .chain(every.then_some(fallback))
+        .collect()
 }
 
 /// Serves until the task is dropped.
@@ -107,21 +119,34 @@ async fn scrape(State(shared): State<Shared>) -> Response {
 }
 
 async fn livez(State(shared): State<Shared>) -> Response {
-    answer(shared.health.is_live(), "the loop hangs")
+    let hangs = (!shared.health.is_live()).then(|| "the loop hangs".to_owned());
+    answer(hangs)
 }
 
 async fn readyz(State(shared): State<Shared>) -> Response {
-    let ready = shared.health.ready.load(Ordering::Relaxed);
-    answer(
-        ready,
-        "policies, or the kinds that they need, have not been read completely yet",
-    )
+    answer(shared.health.unread())
 }
 
-fn answer(good: bool, otherwise: &'static str) -> Response {
-    if good {
-        "ok".into_response()
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, otherwise).into_response()
+fn answer(wrong: Option<String>) -> Response {
+    match wrong {
+        None => "ok".into_response(),
+        Some(wrong) => (StatusCode::SERVICE_UNAVAILABLE, wrong).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_address_means_those_of_ipv4_where_there_are_no_others() {
+        let tried = |address: &str| to_try(address.parse().unwrap());
+        let every: Vec<SocketAddr> = ["[::]:8080", "0.0.0.0:8080"]
+            .map(|address| address.parse().unwrap())
+            .into();
+        assert_eq!(tried("[::]:8080"), every);
+        for only in ["0.0.0.0:8080", "127.0.0.1:8080", "[::1]:8080"] {
+            assert_eq!(tried(only), [only.parse().unwrap()]);
+        }
     }
 }

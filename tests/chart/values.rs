@@ -22,7 +22,7 @@ fn the_chart_passes_helms_own_checks() {
 
 #[test]
 fn values_that_contradict_each_other_are_refused_in_one_line() {
-    let cases: [(&[&str], &str); 10] = [
+    let cases: [(&[&str], &str); 18] = [
         (
             &["persistence.existingClaim=x", "replicas=2"],
             "persistence.existingClaim is for one replica",
@@ -51,6 +51,38 @@ fn values_that_contradict_each_other_are_refused_in_one_line() {
         (
             &["extraArgs={--data-dir=/x}"],
             "extraArgs must not hold --data-dir",
+        ),
+        (
+            &["extraEnv[0].name=POD_NAME", "extraEnv[0].value=x"],
+            "extraEnv must not hold POD_NAME",
+        ),
+        (
+            &["anchors.witness.url=https://x"],
+            "anchors.witness.url and anchors.witness.key belong together",
+        ),
+        (
+            &["anchors.witness.key=x"],
+            "anchors.witness.url and anchors.witness.key belong together",
+        ),
+        (
+            &["anchors.bucket.endpoint=https://x"],
+            "need anchors.bucket.url: set it",
+        ),
+        (
+            &["anchors.bucket.credentialsSecret=x"],
+            "need anchors.bucket.url: set it",
+        ),
+        (
+            &["drill.enabled=true", "drill.namespace=kube-system"],
+            "drill.namespace must not be kube-system",
+        ),
+        (
+            &["drill.enabled=true", "drill.namespace=velero"],
+            "drill.namespace must not be velero",
+        ),
+        (
+            &["networkProbe.namespace=x"],
+            "networkProbe.namespace needs networkProbe.enabled",
         ),
         (
             &["openTelemetry.headersSecret=x"],

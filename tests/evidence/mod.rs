@@ -1,4 +1,5 @@
 //! The evidence log as others read it, without a cluster.
 
+mod damaged;
 mod formats;
 mod sizes;

@@ -22,7 +22,7 @@ struct Case {
     description: &'static str,
 }
 
-const CASES: [Case; 14] = [
+const CASES: [Case; 15] = [
     Case {
         alert: "ProbityComplianceLost",
         series: &[
@@ -165,6 +165,28 @@ const CASES: [Case; 14] = [
         labels: "{instance: a, target: EvidenceLog, severity: warning}",
         summary: "Checkpoints of the evidence log are not kept at EvidenceLog",
         description: "For half an hour the place has failed, or has kept nothing for more than two hours (a timestamp authority: 26 hours). It should at least every hour (once a day).",
+    },
+    Case {
+        alert: "ProbityEvidenceNotAnchoredOutside",
+        series: &[
+            (
+                r#"probity_evidence_externally_anchored{instance="a"}"#,
+                "1x5 0x80 1x20",
+            ),
+            (r#"probity_leader{instance="a"}"#, "1x110"),
+            // A follower writes nothing that had to be anchored.
+            (
+                r#"probity_evidence_externally_anchored{instance="b"}"#,
+                "0x110",
+            ),
+            (r#"probity_leader{instance="b"}"#, "0x110"),
+        ],
+        quiet: 60,
+        fires: 75,
+        recovered: 95,
+        labels: "{instance: a, severity: warning}",
+        summary: "The evidence log of a is anchored nowhere outside of its cluster",
+        description: "Whoever administers the cluster holds the log, its key and all of its checkpoints, and could write it anew.",
     },
     Case {
         alert: "ProbityDiskFilling",

@@ -11,7 +11,7 @@ use crate::operator::program::{Program, Replica};
 use crate::operator::world::{World, eventually, network_policies};
 
 /// Labels that may be on a series. What is not here could grow without bound.
-const LABELS: [&str; 17] = [
+const LABELS: [&str; 18] = [
     "control",
     "criteria",
     "criterion",
@@ -29,6 +29,7 @@ const LABELS: [&str; 17] = [
     "verb",
     "le",
     "period",
+    "state",
 ];
 
 /// Series that one query may give: controls, or kinds, of two clusters.
@@ -61,6 +62,7 @@ fn filled(expr: &str, cluster: &str, policy: &str) -> String {
         ("$__rate_interval", "20s"),
         ("$cluster", cluster),
         ("$policy", policy),
+        ("$period", ".*"),
         ("$family", ".*"),
         ("$control", "net-namespace-default-deny"),
     ]
@@ -139,6 +141,22 @@ fn drift(world: &World, path: &str, open: &str) {
     world.create(&network_policies(open), &everybody);
 }
 
+/// Path of all audit periods.
+const PERIODS: &str = "/apis/probity.dev/v1alpha1/auditperiods";
+
+/// A period that began today and goes on for long: its status comes with its metrics.
+fn audit_period(world: &World, policy: &str) {
+    let today = jiff::Timestamp::now().to_string()[..10].to_owned();
+    let period = json!({
+        "apiVersion": "probity.dev/v1alpha1", "kind": "AuditPeriod", "metadata": { "name": "h1" },
+        "spec": { "start": today, "end": "2199-06-30", "timeZone": "UTC", "policies": [policy] },
+    });
+    world.create(PERIODS, &period);
+    world.becomes(&format!("{PERIODS}/h1"), |period| {
+        period["status"]["observed"]["controls"].is_array()
+    });
+}
+
 #[test]
 fn every_query_of_every_panel_gives_series() {
     let world = World::start();
@@ -169,6 +187,7 @@ fn every_query_of_every_panel_gives_series() {
         summary["fail"] == 2 && summary["pass"] == 2
     });
     drift(&world, &path, &namespace);
+    audit_period(&world, &policy);
     for query in queries() {
         run(&prometheus, &query, ".*", ".*");
         run(&prometheus, &query, "here", &policy);
@@ -176,6 +195,16 @@ fn every_query_of_every_panel_gives_series() {
     numbers_are_those_of_the_status(&world, &prometheus, &policy);
     rules_are_evaluated(&prometheus);
     labels_are_from_closed_sets(&leader);
+    assert!(!follower.metrics().contains("probity_period_ready{"));
+    world.delete(&format!("{PERIODS}/h1"));
+    eventually("a period that is gone from the metrics", || {
+        let metrics = leader.metrics();
+        if metrics.contains("period=\"h1\"") {
+            Err("it is still there".to_owned())
+        } else {
+            Ok(())
+        }
+    });
     assert!(follower.stop().success() && leader.stop().success());
 }
 

@@ -1,6 +1,6 @@
 //! Two replicas of one operator.
 
-use super::program::Replica;
+use super::program::{Replica, output};
 use super::world::{eventually, turn};
 
 #[test]
@@ -41,6 +41,23 @@ fn when_the_leader_dies_the_other_replica_puts_drift_back_once() {
     });
     assert!(back.stop().success());
     assert!(follower.stop().success());
+    // Each log says which term it lacks.
+    let period = serde_json::json!({
+        "apiVersion": "probity.dev/v1alpha1", "kind": "AuditPeriod", "metadata": { "name": "all" },
+        "spec": { "start": "2020-01-01", "end": "2199-12-31", "timeZone": "UTC" },
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("period.yaml");
+    std::fs::write(&file, period.to_string()).unwrap();
+    let (file, log) = (
+        file.display().to_string(),
+        second.data().display().to_string(),
+    );
+    let told = output(&["period", &file, "--log", &log, "--json"]).stdout;
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["elsewhere"][0]["replica"], "probity-0", "{told:#}");
+    let said = output(&["period", &file, "--log", &log]).stdout;
+    assert!(said.contains("counts for nothing here"), "{said}");
     assert_eq!(first.said("intent").len(), 0);
     assert_eq!(second.said("intent").len(), 1);
     let ended = second

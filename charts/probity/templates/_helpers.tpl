@@ -100,12 +100,35 @@ image: {{ include "probity.image" . }}
 {{- fail (printf "%s must not be %s, the namespace of the release: what it holds is deleted; choose another one" $value $namespace) }}
 {{- end }}
 {{- end }}
+{{- range $value, $namespace := dict "networkProbe.namespace" .Values.networkProbe.namespace "drill.namespace" .Values.drill.namespace }}
+{{- if or (hasPrefix "kube-" $namespace) (has $namespace (list "default" $.Values.velero.namespace)) }}
+{{- fail (printf "%s must not be %s: what it holds is deleted; choose a name that nobody uses" $value $namespace) }}
+{{- end }}
+{{- end }}
+{{- range $value, $place := dict "networkProbe" .Values.networkProbe "drill" .Values.drill }}
+{{- if and $place.namespace (not $place.enabled) }}
+{{- fail (printf "%s.namespace needs %s.enabled: set it to true, or remove the namespace" $value $value) }}
+{{- end }}
+{{- end }}
+{{- with .Values.anchors }}
+{{- if ne (empty .witness.url) (empty .witness.key) }}
+{{- fail "anchors.witness.url and anchors.witness.key belong together: set both, or remove both" }}
+{{- end }}
+{{- if and (not .bucket.url) (or .bucket.endpoint .bucket.credentialsSecret) }}
+{{- fail "anchors.bucket.endpoint and anchors.bucket.credentialsSecret need anchors.bucket.url: set it, or remove them" }}
+{{- end }}
+{{- end }}
 {{- if and .Values.drill.enabled .Values.networkProbe.enabled (eq (include "probity.sandbox" .) (include "probity.probeNamespace" .)) }}
 {{- fail "drill.namespace and networkProbe.namespace are the same: drills delete theirs; choose another one" }}
 {{- end }}
 {{- with .Values.openTelemetry }}
 {{- if and (not .endpoint) (or .headersSecret .caSecret) }}
 {{- fail "openTelemetry.headersSecret and openTelemetry.caSecret need openTelemetry.endpoint: set it, or remove them" }}
+{{- end }}
+{{- end }}
+{{- range $variable := .Values.extraEnv }}
+{{- if has $variable.name (list "POD_NAME" "POD_NAMESPACE" "PROBITY_RELEASE_MANIFEST" "PROBITY_RELEASE_DIGEST" "PROBITY_LONGEST_EXCEPTION" "PROBITY_PRUNE_AFTER" "PROBITY_ANCHOR_NAMESPACE" "PROBITY_ANCHOR_BUCKET" "PROBITY_ANCHOR_ENDPOINT" "PROBITY_ANCHOR_CA" "PROBITY_WITNESS_URL" "PROBITY_WITNESS_KEY" "PROBITY_TIMESTAMP_URL" "PROBITY_PARQUET" "PROBITY_PROBE_NAMESPACE" "PROBITY_PROBE_IMAGE" "PROBITY_DRILL_NAMESPACE" "PROBITY_DRILL_OWNER" "OTEL_EXPORTER_OTLP_ENDPOINT" "OTEL_EXPORTER_OTLP_HEADERS" "OTEL_EXPORTER_OTLP_CERTIFICATE") }}
+{{- fail (printf "extraEnv must not hold %s: the chart sets it; use the value for it" $variable.name) }}
 {{- end }}
 {{- end }}
 {{- range $arg := .Values.extraArgs }}

@@ -4,7 +4,7 @@
 
 mod glob;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use self::glob::glob;
 use super::{Recovery, coverage::Covers, location};
@@ -87,6 +87,15 @@ impl<'a> Server<'a> {
         let flag = self.flag("default-backup-ttl")?;
         crate::inventory::wire::go_duration(flag).filter(|ttl| !ttl.is_zero())
     }
+}
+
+/// The only namespaces of which a backup can hold anything, in order, where it names them all;
+/// `None` where it holds all or has patterns.
+pub fn named_namespaces(filter: &Filter) -> Option<BTreeSet<&str>> {
+    let names = filter.included.iter().map(|name| &**name);
+    let literal = |name: &&str| !name.contains(['*', '?', '[']);
+    (!filter.included.is_empty() && names.clone().all(|name| literal(&name)))
+        .then(|| names.collect())
 }
 
 /// Whether a filter of namespaces lets one through.
@@ -364,10 +373,14 @@ impl<'a> Look<'a> {
                 Covers::LeftOut("it leaves out the pod through which the claim is read".into())
             }
             None if self.spec.snapshot_volumes == Some(false) => {
-                let why = if as_files {
-                    "no running pod mounts the claim, and it makes no snapshots"
-                } else {
-                    "it makes no snapshots, and no pod asks for a backup as files"
+                let mut pods = self.recovery.pods(self.inventory, &self.claim.meta);
+                let why = match (as_files, pods.next().is_some()) {
+                    (true, true) => {
+                        "the annotations of each running pod that mounts the claim leave it out, and it makes \
+                         no snapshots"
+                    }
+                    (true, false) => "no running pod mounts the claim, and it makes no snapshots",
+                    (false, _) => "it makes no snapshots, and no pod asks for a backup as files",
                 };
                 Covers::ManifestsOnly(why.into())
             }
@@ -382,7 +395,7 @@ impl<'a> Look<'a> {
             .velero_snapshot_locations
             .in_namespace(self.namespace);
         // A provider snapshots volumes, a CSI driver claims: both must be among the resources.
-        let native = places.next().is_some() && self.holds_volumes();
+        let native = places.next().is_some() && self.holds_volumes() && !self.is_left_to_csi();
         let source = self.volume.map_or("", |volume| &*volume.spec.source);
         if matches!(source, "nfs" | "hostPath" | "local") {
             let why = format!("a volume of type {source} can't be snapshotted");
@@ -404,9 +417,24 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// Whether the volumes of claims are backed up with them.
+    /// Whether Velero leaves the volume to CSI: with that feature no provider snapshots a volume of
+    /// a CSI driver (`takePVSnapshot`).
+    fn is_left_to_csi(&self) -> bool {
+        let off = server(self.inventory, self.namespace).is_some_and(|s| !s.snapshots_csi());
+        let csi = self
+            .volume
+            .is_some_and(|volume| volume.spec.driver.is_some());
+        csi && !off
+    }
+
+    /// Whether the volumes of claims are backed up with them, and this one is not left out by its
+    /// label (`itemInclusionChecks`).
     fn holds_volumes(&self) -> bool {
-        self.spec.include_cluster != Some(false)
+        let left_out = self
+            .volume
+            .is_some_and(|volume| is_excluded(&volume.meta.labels));
+        !left_out
+            && self.spec.include_cluster != Some(false)
             && holds_resource(&self.spec.resources, &VOLUMES)
             && holds_resource(&self.spec.cluster, &VOLUMES)
     }

@@ -81,5 +81,6 @@ fn what_is_no_certificate_is_undecodable() {
         assert_eq!(read_bundle(pem.as_bytes()), Bundle::Undecodable, "{pem}");
     }
     assert_eq!(read_bundle(b""), Bundle::Empty);
+    assert_eq!(read_bundle(b"\n \n"), Bundle::Blank);
     assert_eq!(Certificate::read(b"\x30\x03\x02\x01\x01"), None);
 }

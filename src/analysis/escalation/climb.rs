@@ -15,6 +15,19 @@ use crate::{
 
 /// Somebody who is looking for steps.
 pub(super) struct Climber<'a> {
+    scene: Scene<'a>,
+    /// Powers of which at least one must be used.
+    own: Vec<Hold<'a>>,
+    /// All that is held beside them.
+    more: Vec<Hold<'a>>,
+    /// The things of which there are own powers, and those of which there are any: most of what a
+    /// step needs is not held at all, which these tell at once.
+    things: (u64, u64),
+}
+
+/// Where somebody who is looking for steps stands.
+#[derive(Clone, Copy)]
+pub(super) struct Scene<'a> {
     pub(super) inventory: &'a Inventory,
     pub(super) rights: &'a Rights,
     /// Where there are accounts of a name.
@@ -23,10 +36,6 @@ pub(super) struct Climber<'a> {
     pub(super) eks: bool,
     /// The namespace of the service account that is looking, where it is one.
     pub(super) home: Option<&'a Sym>,
-    /// Powers of which at least one must be used.
-    pub(super) own: Vec<Hold<'a>>,
-    /// All that is held beside them.
-    pub(super) more: Vec<Hold<'a>>,
 }
 
 const WRITE: Verbs = Verbs::UPDATE.or(Verbs::PATCH);
@@ -100,14 +109,31 @@ impl Found<'_> {
 }
 
 impl<'a> Climber<'a> {
+    /// Somebody with own powers, of which at least one must be used, and others beside them.
+    pub(super) fn new(scene: Scene<'a>, own: Vec<Hold<'a>>, more: Vec<Hold<'a>>) -> Self {
+        let things = |holds: &[Hold<'_>]| {
+            let each = holds.iter().map(|hold| hold.powers.things());
+            each.fold(0, |all, things| all | things)
+        };
+        let owned = things(&own);
+        Self {
+            things: (owned, owned | things(&more)),
+            scene,
+            own,
+            more,
+        }
+    }
+
+    /// Whether there are powers on a thing, own ones or any.
+    const fn knows(&self, own: bool, thing: Thing) -> bool {
+        let things = if own { self.things.0 } else { self.things.1 };
+        things & thing.bit() != 0
+    }
+
     /// Every step that needs one of the own powers, in an order that the objects alone decide.
     pub(super) fn steps(&self) -> Steps {
         let mut steps = Steps::default();
-        let things = self
-            .own
-            .iter()
-            .fold(0, |all, hold| all | hold.powers.things());
-        if !may_matter(things) {
+        if !may_matter(self.things.0) {
             return steps;
         }
         self.roles(&mut steps);
@@ -122,6 +148,9 @@ impl<'a> Climber<'a> {
 
     /// Where `verbs` on a thing are held, by own powers or by any.
     fn held(&self, own: bool, thing: Thing, verbs: Verbs) -> Vec<Found<'a>> {
+        if !self.knows(own, thing) {
+            return Vec::new();
+        }
         let more: &[Hold<'a>] = if own { &[] } else { &self.more };
         let mut found = Vec::new();
         for hold in self.own.iter().chain(more) {
@@ -160,6 +189,9 @@ impl<'a> Climber<'a> {
         (other, others): (Thing, Verbs),
     ) -> Vec<(Place, Found<'a>, Found<'a>)> {
         let mut pairs = Vec::new();
+        if !(self.knows(false, one) && self.knows(false, other)) {
+            return pairs;
+        }
         for (first, second) in [(true, false), (false, true)] {
             for a in self.held(first, one, verbs) {
                 for b in self.held(second, other, others) {
@@ -188,6 +220,9 @@ impl<'a> Climber<'a> {
         (other, others): (Thing, Verbs),
     ) -> Vec<(Found<'a>, Found<'a>)> {
         let mut pairs = Vec::new();
+        if !(self.knows(false, one) && self.knows(false, other)) {
+            return pairs;
+        }
         for (first, second) in [(true, false), (false, true)] {
             for a in self.held(first, one, verbs) {
                 let others = self.held(second, other, others);

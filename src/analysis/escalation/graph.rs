@@ -209,6 +209,13 @@ impl Graph {
         self.nodes.at(node)?.1.is_there().then_some(node)
     }
 
+    /// All that are there, in no order that means anything.
+    pub(super) fn there(&self) -> impl Iterator<Item = (NodeId, &Who, &Entry)> {
+        self.nodes
+            .unordered()
+            .filter(|(_, _, entry)| entry.is_there())
+    }
+
     /// All that are there, in the order of who they are.
     pub(super) fn nodes(&self) -> impl Iterator<Item = (NodeId, &Who, &Entry)> {
         self.nodes.iter().filter(|(_, _, entry)| entry.is_there())

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     Escalation, Hop, Path, RoleAt, Ways, Who,
     aims::{Aim, Hold, Place},
-    climb::Climber,
+    climb::{Climber, Scene},
     graph::{Goal, Guise},
     search::By,
 };
@@ -55,15 +55,14 @@ impl Escalation {
         if own.is_cluster_admin() {
             return true;
         }
-        let climber = Climber {
+        let scene = Scene {
             inventory,
             rights,
             graph: &self.graph,
             eks: false,
             home: None,
-            own: vec![own],
-            more: Vec::new(),
         };
+        let climber = Climber::new(scene, vec![own], Vec::new());
         let steps = climber.steps().list.into_iter();
         let mut steps = steps.filter(|step| !step.how.is_node());
         steps.any(|step| match &step.aim {

@@ -12,8 +12,11 @@
 //! can't do so twice. So everybody is reached in two ways: with what they can do in all, and with
 //! what they can do while somebody else acts as them.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod touched;
 
+use std::collections::BTreeMap;
+
+pub(super) use self::touched::Touched;
 use super::{
     aims::Place,
     graph::{Edge, Entry, GUISES, Goal, Graph, Guise, NodeId, Presence, Sort, SpaceId, mix},
@@ -94,6 +97,8 @@ pub(super) struct Search {
     nodes: [Vec<Reached>; 2],
     goals: [Vec<Reached>; 2],
     due: BTreeMap<Distance, Vec<(Vertex, Guise)>>,
+    /// At what distance a node was last said to be due: each edge says so again.
+    said: [Vec<Distance>; 2],
 }
 
 /// Something that has a distance.
@@ -101,15 +106,6 @@ pub(super) struct Search {
 enum Vertex {
     Node(NodeId),
     Goal(Goal),
-}
-
-/// What a search may have found otherwise.
-#[derive(Debug, Default)]
-pub(super) struct Touched {
-    /// Nodes whose own ways, or whose values, are not what they were.
-    pub(super) nodes: Vec<NodeId>,
-    /// Namespaces whose accounts are reached otherwise.
-    pub(super) spaces: BTreeSet<SpaceId>,
 }
 
 /// Goals of the cluster that have a value of their own, and such goals of each namespace.
@@ -151,6 +147,7 @@ impl Search {
             nodes: Default::default(),
             goals: Default::default(),
             due: BTreeMap::new(),
+            said: Default::default(),
         }
     }
 
@@ -232,21 +229,27 @@ impl Search {
             self.goals[guise as usize].resize(bound, UNREACHED);
             let bound = self.nodes[guise as usize].len().max(graph.bound());
             self.nodes[guise as usize].resize(bound, UNREACHED);
+            self.said[guise as usize].resize(bound, NEVER);
         }
         let news = graph.news();
         let mut open: Vec<Vertex> = Vec::new();
+        let mut met = vec![false; FIXED + PER_SPACE * graph.spaces_bound()];
         for node in &news.nodes {
-            touched.nodes.push(*node);
+            touched.add(*node);
             open.push(Vertex::Node(*node));
-            if let Some((_, entry)) = graph.at(*node) {
-                open.extend(entry.sort.goals().map(Vertex::Goal));
+            let goals = graph.at(*node).map(|(_, entry)| entry.sort.goals());
+            for goal in goals.into_iter().flatten() {
+                let met = met.get_mut(place(goal));
+                if met.is_none_or(|met| !std::mem::replace(met, true)) {
+                    open.push(Vertex::Goal(goal));
+                }
             }
         }
         if self.through_nodes && !news.spaces.is_empty() {
             let spaces = news.spaces.iter().map(|space| Goal::Node(*space));
             for goal in spaces.chain([Goal::AnyNode]) {
                 let sources = graph.sources(goal);
-                touched.nodes.extend(sources);
+                touched.add_all(sources.iter().copied());
                 open.extend(sources.iter().map(|node| Vertex::Node(*node)));
             }
         }
@@ -263,6 +266,13 @@ impl Search {
         while let Some((at, mut due)) = self.due.pop_first() {
             due.sort_unstable();
             due.dedup();
+            for (vertex, guise) in &due {
+                if let Vertex::Node(node) = vertex
+                    && let Some(said) = self.said[*guise as usize].get_mut(*node as usize)
+                {
+                    *said = NEVER;
+                }
+            }
             for (vertex, guise) in due {
                 self.mend(graph, at, (vertex, guise), touched);
             }
@@ -270,6 +280,12 @@ impl Search {
     }
 
     fn put(&mut self, at: Distance, vertex: Vertex, guise: Guise) {
+        if let Vertex::Node(node) = vertex
+            && let Some(said) = self.said[guise as usize].get_mut(node as usize)
+            && std::mem::replace(said, at) == at
+        {
+            return;
+        }
         self.due.entry(at).or_default().push((vertex, guise));
     }
 
@@ -296,7 +312,7 @@ impl Search {
         }
         match vertex {
             Vertex::Node(node) => {
-                touched.nodes.push(node);
+                touched.add(node);
                 self.nodes[guise as usize][node as usize] = now;
                 self.pass_on_node(graph, due, (node, guise), touched);
                 self.pass_on(graph, due, Goal::One(node), touched);
@@ -333,7 +349,7 @@ impl Search {
         let Some((_, entry)) = graph.at(node) else {
             return;
         };
-        touched.nodes.extend(graph.narrower(entry.sort));
+        touched.add_all(graph.narrower(entry.sort));
         for member in graph.members(entry.sort) {
             self.mark(same(due, BY_GROUP), Vertex::Node(member), guise);
         }
@@ -345,7 +361,7 @@ impl Search {
     /// Whoever has an edge to a goal follows.
     fn pass_on(&mut self, graph: &Graph, due: Distance, goal: Goal, touched: &mut Touched) {
         let sources = graph.sources(goal);
-        touched.nodes.extend(sources);
+        touched.add_all(sources.iter().copied());
         for node in sources {
             for guise in GUISES {
                 self.mark(step(due), Vertex::Node(*node), guise);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     Who,
     aims::{Aim, Ground, Hold, How, Place, Steps},
-    climb::{Climber, may_matter},
+    climb::{Climber, Scene, may_matter},
     graph::{Edge, Goal, Graph, NodeId, Presence, Sort, Wires},
 };
 use crate::{
@@ -66,9 +66,10 @@ pub(super) fn rewire(
     let subjects = match changed {
         Changed::These(subjects) => with_members(graph, subjects),
         Changed::Everyones => {
-            open.extend(graph.nodes().map(|(node, _, _)| node));
+            // In whatever order: to keep one while thousands come takes longer than all the rest.
+            open.extend(graph.there().map(|(node, _, _)| node));
             let held = held(graph);
-            for subject in view.rights.identities() {
+            for subject in view.rights.everyone() {
                 open.push(graph.hold(subject));
             }
             held
@@ -117,7 +118,7 @@ fn with_members(graph: &Graph, changed: BTreeSet<Subject>) -> Vec<Subject> {
 
 /// Everyone whom a binding was known to name.
 fn held(graph: &Graph) -> Vec<Subject> {
-    let held = graph.nodes().filter_map(|(_, who, entry)| match who {
+    let held = graph.there().filter_map(|(_, who, entry)| match who {
         Who::Identity(subject) if entry.held => Some(subject.clone()),
         _ => None,
     });
@@ -168,16 +169,14 @@ impl<'a> View<'a> {
         own: Vec<Hold<'b>>,
         more: Vec<Hold<'b>>,
     ) -> Steps {
-        let climber = Climber {
+        let scene = Scene {
             inventory: self.inventory,
             rights: self.rights,
             graph,
             eks: self.eks,
             home,
-            own,
-            more,
         };
-        climber.steps()
+        Climber::new(scene, own, more).steps()
     }
 
     /// The edges of an identity.

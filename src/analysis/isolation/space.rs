@@ -1,7 +1,7 @@
 //! The classes of one namespace.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -9,6 +9,7 @@ use foldhash::fast::FixedState;
 
 use crate::{
     analysis::network::{Direction, Isolated, isolation},
+    controls::{Subject, workloads},
     inventory::{
         Change, Inventory, Kind, Meta, Sym,
         selector::Selector,
@@ -29,6 +30,8 @@ pub(super) struct Space {
     /// Those of the objects that make pods.
     makers: BTreeMap<(Kind, Sym), u32>,
     free: Vec<u32>,
+    /// How live pods of workloads look where their template looks otherwise.
+    looks: BTreeMap<Subject, Vec<Arc<Template>>>,
     /// Whether a stray class is gone, or the first pod has come or the last one gone.
     turned: bool,
 }
@@ -172,15 +175,64 @@ impl Space {
         }
     }
 
-    /// Works out what isolates each class; whether anything turned that a stray shows.
-    pub(super) fn settle(&mut self, inventory: &Inventory, namespace: &str) -> bool {
+    /// Works out what isolates each class, and which look unlike their workload's template;
+    /// whether anything turned that a stray shows.
+    pub(super) fn settle(
+        &mut self,
+        inventory: &Inventory,
+        namespace: &Sym,
+        affected: &mut BTreeSet<Subject>,
+    ) -> bool {
         let mut turned = std::mem::take(&mut self.turned);
         for class in self.classes.iter_mut().filter(|class| class.members > 0) {
             let isolated = isolation(inventory, namespace, &class.template);
             let before = std::mem::replace(&mut class.isolated, isolated);
             turned |= class.owner.is_some() && before != isolated;
         }
+        let before = std::mem::take(&mut self.looks);
+        self.looks = self.find_looks(inventory, namespace);
+        let workloads = before.keys().chain(self.looks.keys());
+        let changed =
+            workloads.filter(|workload| before.get(*workload) != self.looks.get(*workload));
+        affected.extend(changed.cloned());
         turned
+    }
+
+    fn find_looks(
+        &self,
+        inventory: &Inventory,
+        namespace: &Sym,
+    ) -> BTreeMap<Subject, Vec<Arc<Template>>> {
+        let mut all: BTreeMap<Subject, Vec<Arc<Template>>> = BTreeMap::new();
+        for class in self.alive() {
+            let root = class.owner.as_deref();
+            let root = root.and_then(|owner| workloads::root(inventory, namespace, owner));
+            let Some(root) = root else { continue };
+            let said = workloads::find(inventory, &root).map(|held| held.template);
+            if said.is_none_or(|said| said.looks_like(&class.template)) {
+                continue;
+            }
+            all.entry(root)
+                .or_default()
+                .push(Arc::clone(&class.template));
+        }
+        for looks in all.values_mut() {
+            // Ordered first: which of two that look alike is kept must not depend on who came first.
+            looks.sort();
+            let mut kept: Vec<Arc<Template>> = Vec::new();
+            for look in looks.drain(..) {
+                if !kept.iter().any(|known| known.looks_like(&look)) {
+                    kept.push(look);
+                }
+            }
+            *looks = kept;
+        }
+        all
+    }
+
+    /// How live pods of a workload look where its template looks otherwise, each way once.
+    pub(super) fn looks(&self, workload: &Subject) -> &[Arc<Template>] {
+        self.looks.get(workload).map_or(&[], |looks| looks)
     }
 
     pub(super) fn strays(&self, direction: Direction) -> impl Iterator<Item = Stray<'_>> {

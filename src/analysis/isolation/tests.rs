@@ -39,6 +39,19 @@ fn selector() -> impl Strategy<Value = Value> {
     ])
 }
 
+/// A `ReplicaSet` to which pods belong, of a Deployment or of none.
+fn set() -> impl Strategy<Value = Step> {
+    (namespace(), select(vec!["a", "b", ""])).prop_map(|(namespace, owner)| {
+        let mut meta = json!({ "name": "o", "namespace": namespace });
+        if !owner.is_empty() {
+            meta["ownerReferences"] = json!([
+                { "apiVersion": "apps/v1", "kind": "Deployment", "name": owner, "controller": true },
+            ]);
+        }
+        Step::Put(Kind::ReplicaSet, json!({ "metadata": meta, "spec": {} }))
+    })
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let name = || select(vec!["a", "b", "c"]);
     let meta = |name: &str, namespace: &str, labels: &Value| json!({ "name": name, "namespace": namespace, "labels": labels });
@@ -131,7 +144,7 @@ fn step() -> impl Strategy<Value = Step> {
         }
     });
     prop_oneof![
-        4 => pod, 2 => deployment, 2 => space, 4 => policy, 1 => cilium, 1 => tier, 4 => delete,
+        4 => pod, 2 => deployment, 1 => set(), 2 => space, 4 => policy, 1 => cilium, 1 => tier, 4 => delete,
     ]
 }
 
@@ -161,6 +174,14 @@ fn said(isolation: &Isolation, inventory: &Inventory) -> BTreeMap<String, String
         let all = format!("{strays:?}, without pods: {empty}");
         said.insert(format!("Namespace {namespace}"), all);
     }
+    crate::controls::workloads::each(inventory, None, &mut |workload| {
+        let looks = isolation.looks(&workload);
+        let labels: Vec<_> = looks
+            .iter()
+            .map(|look| format!("{:?}", look.labels))
+            .collect();
+        said.insert(workload.to_string(), labels.join(", "));
+    });
     for policy in inventory.tables.network_policies.iter() {
         let meta = &policy.meta;
         let dead = isolation.dead(&meta.namespace, &meta.name);

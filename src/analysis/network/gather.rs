@@ -86,6 +86,7 @@ impl<'a> Applying<'a> {
             namespace,
             isolating: Vec::new(),
             grants: Vec::new(),
+            denied: Vec::new(),
             admin: Vec::new(),
             baseline: Vec::new(),
             doubts: Vec::new(),
@@ -170,7 +171,7 @@ impl<'a> Applying<'a> {
                     what: format!("{policy} selects pods by labels that are not seen"),
                     isolates: side.isolates != Some(false),
                     opens: side.unclear || !side.rules.is_empty(),
-                    denies: side.denies,
+                    denies: side.denies || !side.denied.is_empty(),
                 }),
             }
         }
@@ -182,6 +183,7 @@ impl<'a> Applying<'a> {
         }
         self.grants
             .extend(side.rules.iter().map(|rule| Grant { policy, rule }));
+        self.denied.extend(&side.denied);
         if side.unclear || side.denies || side.isolates.is_none() {
             self.doubts.push(Doubt {
                 kind: policy.kind,

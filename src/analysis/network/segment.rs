@@ -27,6 +27,8 @@ pub struct Segment<'a> {
     pub isolated: bool,
     /// What policies of the namespace allow here.
     pub grants: Vec<Grant<'a>>,
+    /// Blocks that Cilium denies, whatever is allowed.
+    pub denied: Vec<&'a Peer>,
     /// What the Admin tier says here.
     pub admin: Vec<Step<'a>>,
     /// What the Baseline tier says here.
@@ -97,6 +99,7 @@ impl<'a> Applying<'a> {
                 last,
                 isolated,
                 grants: covering(&grants, first, last),
+                denied: self.denied.clone(),
                 admin: covering(&admin, first, last),
                 baseline: covering(&baseline, first, last),
             };
@@ -200,6 +203,7 @@ impl Segment<'_> {
             left.join(&passed);
         }
         through.join(&left);
+        through.take_out(&addresses(self.denied.iter().copied()));
         through
     }
 

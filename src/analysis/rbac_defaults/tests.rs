@@ -3,62 +3,14 @@ use serde_json::{Value, json};
 use super::*;
 use crate::controls::testing::World;
 
-fn words(list: &str) -> Vec<&str> {
-    list.split_whitespace().collect()
-}
-
-fn marked(kind: &str, namespace: &str, name: &str) -> Value {
-    let mut meta = json!({ "name": name, "labels": { BOOTSTRAPPING: "rbac-defaults" } });
-    if !namespace.is_empty() {
-        meta["namespace"] = json!(namespace);
-    }
-    json!({ "kind": kind, "metadata": meta })
-}
-
 /// A cluster of that version with nothing but what Kubernetes itself creates.
 pub(crate) fn fresh_cluster(minor: u32) -> World {
-    let defaults = of(Some(minor)).unwrap();
     let mut world = World::new();
     world.observed.server_minor = Some(minor);
-    for row in DATA.roles.iter().filter(|row| row.5 & defaults.bit != 0) {
-        let mut role = marked(&row.0, &row.1, &row.2);
-        for label in &row.3 {
-            role["metadata"]["labels"][label] = json!("true");
-        }
-        let unpacked = |rule: &RuleRow| {
-            let groups = words(&rule.1).into_iter();
-            let groups: Vec<_> = groups.map(|g| if g == "core" { "" } else { g }).collect();
-            json!({
-                "verbs": words(&rule.0), "apiGroups": groups, "resources": words(&rule.2),
-                "resourceNames": words(&rule.3), "nonResourceURLs": words(&rule.4),
-            })
-        };
-        role["rules"] = defaults.rules(row).into_iter().map(unpacked).collect();
-        if let Some(label) = row.4.first() {
-            let selector = json!({ "matchLabels": { label: "true" } });
-            role["aggregationRule"] = json!({ "clusterRoleSelectors": [selector] });
-        }
-        world.put(kind(&row.0), role);
-    }
-    for row in DATA.bindings.iter().filter(|row| row.6 & defaults.bit != 0) {
-        let mut binding = marked(&row.0, &row.1, &row.2);
-        binding["roleRef"] = json!({ "kind": row.3, "name": row.4 });
-        let subjects = row.5.iter();
-        binding["subjects"] = subjects
-            .map(|(kind, ns, name)| json!({ "kind": kind, "namespace": ns, "name": name }))
-            .collect();
-        world.put(kind(&row.0), binding);
+    for (kind, object) in manifests(Some(minor)) {
+        world.put(kind, object);
     }
     world
-}
-
-fn kind(name: &str) -> Kind {
-    match name {
-        "Role" => Kind::Role,
-        "ClusterRole" => Kind::ClusterRole,
-        "RoleBinding" => Kind::RoleBinding,
-        _ => Kind::ClusterRoleBinding,
-    }
 }
 
 fn trust(world: &World, name: &str) -> Trust {

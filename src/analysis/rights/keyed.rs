@@ -143,6 +143,12 @@ impl<K: Ord + Hash + Clone, V> Keyed<K, V> {
         numbers.filter_map(|number| self.at(number).map(|(key, value)| (number, key, value)))
     }
 
+    /// All of them, by number: in no order that means anything, which takes no sorting.
+    pub(in crate::analysis) fn unordered(&self) -> impl Iterator<Item = (u32, &K, &V)> {
+        let slots = (0..).zip(&self.slots);
+        slots.filter_map(|(number, slot)| slot.as_ref().map(|(key, value)| (number, key, value)))
+    }
+
     /// Numbers are below this.
     pub(in crate::analysis) const fn bound(&self) -> usize {
         self.slots.len()

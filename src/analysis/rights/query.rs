@@ -15,7 +15,13 @@ impl Rights {
             epoch: self.epoch,
             identities: &self.changed,
             roles: &self.changed_roles,
+            all: self.first,
         }
+    }
+
+    /// Everyone whom a binding names, in no order that means anything.
+    pub(in crate::analysis) fn everyone(&self) -> impl Iterator<Item = &Subject> {
+        self.identities.unordered().map(|(_, subject, _)| subject)
     }
 
     /// Everyone whom a binding names, in order.

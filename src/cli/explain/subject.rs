@@ -63,7 +63,12 @@ fn asked(what: &str, namespace: &str) -> Result<Asked, Failure> {
             "{what:?} is no subject: write KIND/NAMESPACE/NAME or KIND/NAME"
         ));
     }
-    let found = kinds(kind);
+    // `cluster` alone is no object, though a tool calls its objects so.
+    let found = if parts.len() == 1 {
+        Vec::new()
+    } else {
+        kinds(kind)
+    };
     // Some subjects are no objects: users, groups, listeners, the cluster.
     let namespaced = found.iter().any(|kind| kind.info().is_namespaced());
     let (namespace, name) = match (inside, namespaced) {
@@ -121,7 +126,7 @@ pub(super) async fn explain(arguments: &Arguments, style: Style) -> Result<Strin
         let policy = policy.map_err(|error| error.to_string())?;
         pass.apply(Event::Policy(Box::new(policy)));
     }
-    let unread = pass.read(&connection, version.minor).await?;
+    let unread = pass.read(&connection, &version).await?;
     pass.lead();
     let mut text = told(&pass.engine, &asked, arguments.all, style).ok_or_else(|| {
         format!(
@@ -261,6 +266,9 @@ mod tests {
         let role = asked("clusterrole/team/admin", "other").unwrap();
         assert_eq!((&*role.namespace, &*role.name), ("", "team/admin"));
         assert_eq!(asked("group/devs", "other").unwrap().kinds, ["group"]);
+        let cluster = asked("cluster", "other").unwrap();
+        assert_eq!(cluster.kinds, ["cluster"]);
+        assert_eq!((&*cluster.namespace, &*cluster.name), ("", "cluster"));
         for wrong in ["/shop/web", "deployment/", "deployment//web"] {
             assert!(asked(wrong, "other").is_err(), "{wrong}");
         }

@@ -30,6 +30,15 @@ pub(super) fn write(text: Arguments<'_>) {
     }
 }
 
+/// Says something beside what a command prints, where a pipe does not take it for a part of it.
+#[allow(
+    clippy::print_stderr,
+    reason = "standard output holds what was asked for alone"
+)]
+pub(super) fn tell(text: &str) {
+    eprintln!("probity: {text}");
+}
+
 /// What went wrong with standard output, at the end of a command.
 pub(super) fn finish() -> Result<(), Failure> {
     match std::io::stdout().flush() {

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::cli::Failure;
+use crate::{cli::Failure, inventory::Kind};
 
 /// Where an object is declared.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -175,9 +175,24 @@ impl Manifests {
         }
         let (name, generated) = (text("/metadata/name"), text("/metadata/generateName"));
         let name = if name.is_empty() { generated } else { name };
-        if name.contains("{{") {
+        let no_text = ["name", "generateName", "namespace"]
+            .iter()
+            .find_map(|field| {
+                let what = match &value["metadata"][field] {
+                    Value::Bool(_) => "a boolean",
+                    Value::Number(_) => "a number",
+                    _ => return None,
+                };
+                Some(format!("metadata.{field} is {what}: quote it"))
+            });
+        if let Some(why) = no_text {
+            self.broken.push(format!("{place}: {why}"));
+        } else if name.contains("{{") {
             self.broken.push(format!("{place}: {TEMPLATE}"));
-        } else if name.is_empty() && !kind.starts_with("Kustom") {
+        } else if name.is_empty() && !is_read(&kind, &version) {
+            // What configures a tool (kustomize, kubeadm, kind) need not have a name.
+            self.passed_over.push(place);
+        } else if name.is_empty() {
             self.broken
                 .push(format!("{place}: the {kind} has no metadata.name"));
         } else {
@@ -185,6 +200,13 @@ impl Manifests {
             self.objects.push(Manifest { place, object });
         }
     }
+}
+
+/// Whether some control reads objects of a kind.
+fn is_read(kind: &str, version: &str) -> bool {
+    let group = version.split_once('/').map_or("", |(group, _)| group);
+    let mut all = Kind::ALL.iter().map(|kind| kind.info());
+    all.any(|info| info.kind == kind && info.group == group)
 }
 
 const TEMPLATE: &str =
@@ -329,6 +351,13 @@ mod tests {
             said("apiVersion: v1\nkind: Pod\n"),
             "f:1: the Pod has no metadata.name"
         );
+        // YAML 1.1, as Kubernetes reads it.
+        for (name, what) in [("n", "a boolean"), ("yes", "a boolean"), ("12", "a number")] {
+            let odd = said(&ONE.replace("name: a", &format!("name: {name}")));
+            assert_eq!(odd, format!("f:1: metadata.name is {what}: quote it"));
+            let odd = said(&format!("{ONE}  namespace: {name}\n"));
+            assert_eq!(odd, format!("f:1: metadata.namespace is {what}: quote it"));
+        }
         let quoted = said(&ONE.replace("name: a", "name: \"{{ .Release.Name }}\""));
         assert_eq!(quoted, format!("f:1: {TEMPLATE}"));
         assert!(said("# nothing\n").starts_with("there is no Kubernetes object in f"));
@@ -344,7 +373,9 @@ mod tests {
         fs::write(folder.path().join("values.yaml"), "replicas: 2\n").unwrap();
         fs::write(folder.path().join("README.md"), "broken: [").unwrap();
         fs::write(below.join("one.yml"), ONE).unwrap();
+        let tool = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n";
+        fs::write(below.join("kustomization.yaml"), tool).unwrap();
         let found = read(&[folder.path().to_owned()]).unwrap();
-        assert_eq!((found.objects.len(), found.passed_over.len()), (1, 1));
+        assert_eq!((found.objects.len(), found.passed_over.len()), (1, 2));
     }
 }

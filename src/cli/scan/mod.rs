@@ -234,7 +234,7 @@ async fn cluster(arguments: &Arguments, policies: Vec<ControlPolicy>) -> Result<
     if let Some(namespace) = &arguments.namespace {
         there_is(&connection.client, namespace).await?;
     }
-    let notes = pass.read(&connection, version.minor).await?;
+    let notes = pass.read(&connection, &version).await?;
     let mut controls: Vec<Judged> = pass.engine.findings().into_iter().map(Judged::of).collect();
     if let Some(namespace) = &arguments.namespace {
         for judged in &mut controls {
@@ -265,7 +265,7 @@ fn files(arguments: &Arguments, policies: Vec<ControlPolicy>) -> Result<Report, 
         declared.feed(&mut pass, complete, unclear);
         let found = pass.engine.findings().into_iter();
         Ok(found
-            .map(|found| Judged::of_files(found, &declared))
+            .map(|found| Judged::of_files(found, &declared, complete))
             .collect())
     };
     let mut controls = judge(policies.clone(), Grants::Nothing)?;

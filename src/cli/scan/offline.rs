@@ -1,11 +1,13 @@
 //! Manifests as if they were a cluster, and what they can't tell.
 //!
 //! The files stand for all there is of the kinds that they hold, and of kinds that are written
-//! together with those. Of any other kind nobody can tell whether the cluster has objects: a
-//! control that reads it is `Unknown`, one whose subjects are all of it has nothing to judge.
+//! together with those. Of any other kind nobody can tell whether the cluster has objects. What
+//! reads it is judged as if there were none, and stands where the control says that none could make
+//! it otherwise; else it is `Unknown`. A control whose subjects are all of it has nothing to judge.
 //! What files never hold (pods of controllers, nodes, volumes), and tools that no file uses, are
 //! not there. What an object names and no file declares is taken to exist, and nothing else is
-//! known of it: namespaces, service accounts, roles. What a role grants of which just the name is
+//! known of it: namespaces, service accounts, roles. Kubernetes' own roles, bindings and accounts
+//! are in every cluster, and known. What a role grants of which just the name is
 //! known matters where a verdict is another one if it grants nothing and if it grants everything:
 //! there nobody can tell.
 
@@ -16,14 +18,19 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 mod named;
+mod own;
 
 pub(super) use self::named::Grants;
-use super::manifests::{Manifest, Manifests, Place};
+use super::{
+    manifests::{Manifest, Manifests, Place},
+    report::Finding,
+};
 use crate::{
     cli::pass::Pass,
-    controls::{Info, Observation, Subject},
+    controls::{Control, Info, Observation, Subject, SubjectKind},
     engine::Event,
     inventory::{Availability, Kind},
+    verdict::Outcome,
     words::{either, many},
 };
 
@@ -78,6 +85,24 @@ const BESIDE: [Kind; 10] = [
     Kind::CronJob,
 ];
 
+/// Older versions of an API in which objects look as in the one that is read. A server converts;
+/// files are taken as they are.
+const ALIKE: [(Kind, &str); 8] = [
+    (Kind::Gateway, "gateway.networking.k8s.io/v1beta1"),
+    (Kind::HttpRoute, "gateway.networking.k8s.io/v1beta1"),
+    (Kind::GrpcRoute, "gateway.networking.k8s.io/v1alpha2"),
+    (Kind::TlsRoute, "gateway.networking.k8s.io/v1alpha2"),
+    (Kind::TlsRoute, "gateway.networking.k8s.io/v1alpha3"),
+    (Kind::PeerAuthentication, "security.istio.io/v1beta1"),
+    (Kind::DestinationRule, "networking.istio.io/v1beta1"),
+    (Kind::DestinationRule, "networking.istio.io/v1alpha3"),
+];
+
+/// Whether objects of a kind are read where they say that they are of this version.
+fn reads(kind: Kind, version: &str) -> bool {
+    kind.info().api_version() == version || ALIKE.contains(&(kind, version))
+}
+
 /// What the files declare.
 #[derive(Debug)]
 pub(super) struct Declared {
@@ -85,8 +110,11 @@ pub(super) struct Declared {
     now: Timestamp,
     objects: BTreeMap<Kind, BTreeMap<(String, String), Value>>,
     places: BTreeMap<Subject, Place>,
-    /// Accounts that bindings name, with the first of these: what an account holds is declared
-    /// there, whether or not the account is.
+    /// The minor version of the API server, as far as the files show it, else the newest that is
+    /// pinned; `None` where they hold what could not be compared with that.
+    minor: Option<u32>,
+    /// Who is named by bindings, with the first of these: what an account holds is declared there,
+    /// whether or not the account is.
     bound: BTreeMap<Subject, Place>,
     /// Roles of which nobody can tell what they grant, by namespace (none for those of the cluster)
     /// and name, with why.
@@ -112,6 +140,7 @@ impl Declared {
             now,
             objects: BTreeMap::new(),
             places: BTreeMap::new(),
+            minor: None,
             bound: BTreeMap::new(),
             roles: BTreeMap::new(),
             unread: BTreeMap::new(),
@@ -138,9 +167,11 @@ impl Declared {
                 kinds.join(", ")
             ));
         }
-        all.place_accounts();
+        all.minor = all.find_minor();
+        all.place_identities();
         all.name_namespaces();
         all.name_accounts(complete);
+        all.add_own();
         all.name_roles(complete);
         all
     }
@@ -151,9 +182,10 @@ impl Declared {
         let (version, name) = (text(&object["apiVersion"]), text(&object["kind"]));
         let group = version.split_once('/').map_or("", |(group, _)| group);
         let same = |kind: &&Kind| kind.info().kind == name && kind.info().group == group;
-        let exact = |kind: &&Kind| same(kind) && kind.info().api_version() == version;
+        let exact = |kind: &&Kind| same(kind) && reads(**kind, &version);
         let kinds = || Kind::ALL.iter();
-        let Some(kind) = kinds().find(exact).copied() else {
+        let known = kinds().find(exact).copied();
+        let Some(kind) = known.or_else(|| Kind::served_as(&version, &name)) else {
             if let Some(kind) = kinds().find(same) {
                 let wanted = kind.info().version;
                 let why = format!("{place} holds one as {version}, but {wanted} is read");
@@ -181,6 +213,19 @@ impl Declared {
                 "{subject} is declared at {before} and at {place}: the last one counts"
             ));
         }
+        if kind == Kind::ClusterRole && !object["aggregationRule"].is_null() {
+            let key = (String::new(), name.clone());
+            // A cluster that was asked has filled in the rules, and said which object that is.
+            let filled = object["rules"]
+                .as_array()
+                .is_some_and(|rules| !rules.is_empty());
+            if filled && object["metadata"]["uid"].is_string() {
+                self.roles.remove(&key);
+            } else {
+                let why = format!("ClusterRole {name} is put together from others by the cluster");
+                self.roles.insert(key, why);
+            }
+        }
         self.put(kind, inside, name, object);
     }
 
@@ -206,9 +251,15 @@ impl Declared {
         declared.or_else(|| self.bound.get(subject))
     }
 
-    /// Whether a subject is one that the files declare, or no object.
+    /// Whether a subject is one that the files declare or give rights, or neither object nor
+    /// identity.
     pub(super) fn declares(&self, subject: &Subject) -> bool {
-        subject.object_kind().is_none() || self.place(subject).is_some()
+        match subject.kind {
+            SubjectKind::Object(_) | SubjectKind::User | SubjectKind::Group => {
+                self.place(subject).is_some()
+            }
+            _ => true,
+        }
     }
 
     /// How many objects are judged.
@@ -218,19 +269,19 @@ impl Declared {
 
     /// Why nobody can tell what some roles grant, if so.
     pub(super) fn unclear_roles(&self) -> Option<String> {
-        let all: Vec<&str> = self.roles.values().map(String::as_str).collect();
+        let all: BTreeSet<&str> = self.roles.values().map(String::as_str).collect();
+        let all: Vec<&str> = all.into_iter().collect();
         (!all.is_empty()).then(|| all.join("; "))
     }
 
     /// Tells an engine what there is, and has it judged. Roles of which nobody can tell what they
     /// grant, grant `unclear`.
     pub(super) fn feed(&self, pass: &mut Pass, complete: bool, unclear: Grants) {
+        let observed = pass.engine.observed_mut();
+        observed.server_minor = self.minor;
+        observed.cilium = Some(self.cilium(complete));
         for kind in pass.engine.needed_kinds() {
-            if let Some(why) = self.missing(kind, complete) {
-                pass.apply(Event::Availability(kind, Availability::Broken(why)));
-                continue;
-            }
-            if kind.info().is_neighbour() && !self.holds(kind) {
+            if kind.info().is_neighbour() && !self.holds(kind) && !self.unread.contains_key(&kind) {
                 pass.apply(Event::Missing(kind));
                 continue;
             }
@@ -286,6 +337,26 @@ impl Declared {
         (!known).then(|| {
             "no file holds one: add them, or say --complete where there are none".to_owned()
         })
+    }
+
+    /// The kinds that a control reads and of which nobody can tell what there is, each with why, as
+    /// a sentence.
+    pub(super) fn missing_of(&self, info: &Info, complete: bool) -> Vec<(Kind, String)> {
+        let inputs = info.inputs();
+        let missing = inputs.filter_map(|kind| {
+            let why = self.missing(kind, complete)?;
+            Some((kind, Availability::Broken(why).explain(kind)))
+        });
+        missing.collect()
+    }
+
+    /// Whether a finding stays as it is whatever objects of a kind there are that no file holds.
+    pub(super) fn stands(&self, finding: &Finding, control: &dyn Control, kind: Kind) -> bool {
+        let webhooks = [Kind::ValidatingWebhook, Kind::MutatingWebhook];
+        control.judges_apart(kind)
+            || (finding.outcome == Outcome::Fail
+                && control.fails_whatever(&finding.subject, finding.reason, kind)
+                && !(webhooks.contains(&kind) && self.names_webhooks()))
     }
 
     /// Why a control has nothing to judge in the files, if so.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{manifests::Place, offline::Declared};
 use crate::{
     cli::output::fix::fix,
-    controls::{Info, Subject, Verdict},
+    controls::{Control, Info, Subject, Verdict},
     engine::Findings,
     verdict::{Counts, Outcome, Severity, Strength},
 };
@@ -72,9 +72,9 @@ impl Finding {
     }
 
     /// Nobody can tell, for this reason.
-    fn unclear(&mut self, why: &str) {
+    fn unclear(&mut self, reason: &'static str, why: &str) {
         self.outcome = Outcome::Unknown;
-        self.reason = "RoleUnknown";
+        self.reason = reason;
         why.clone_into(&mut self.message);
         self.fix.clear();
     }
@@ -97,7 +97,8 @@ impl Judged {
     }
 
     /// What a control of manifests says.
-    pub(super) fn of_files(found: Findings<'_>, declared: &Declared) -> Self {
+    pub(super) fn of_files(found: Findings<'_>, declared: &Declared, complete: bool) -> Self {
+        let control = found.control;
         let mut judged = Self::of(found);
         if let Some(why) = declared.idle(judged.info) {
             judged.why = Some(why);
@@ -111,8 +112,34 @@ impl Judged {
         for finding in findings {
             finding.place = declared.place(&finding.subject).cloned();
         }
+        judged.keep_what_stands(control, declared, complete);
         judged.recount();
         judged
+    }
+
+    /// Makes `Unknown` of what objects might turn of which no file holds the kind. Where no failure
+    /// is left, they make the control as a whole unknown.
+    fn keep_what_stands(&mut self, control: &dyn Control, declared: &Declared, complete: bool) {
+        let missing = declared.missing_of(self.info, complete);
+        let Some((_, why)) = missing.first() else {
+            return;
+        };
+        let mut fails = false;
+        for finding in &mut self.findings {
+            let mut undone = missing
+                .iter()
+                .filter(|(kind, _)| !declared.stands(finding, control, *kind));
+            match undone.next() {
+                Some((_, why)) => finding.unclear("KindMissing", why),
+                None => fails = fails || finding.outcome == Outcome::Fail,
+            }
+        }
+        if !fails {
+            self.why = Some(why.clone());
+            self.outcome = Outcome::Unknown;
+            self.counts = Counts::default();
+            self.findings.clear();
+        }
     }
 
     /// Makes `Unknown` of what `other` says otherwise, under another assumption.
@@ -130,14 +157,14 @@ impl Judged {
                 .get(&finding.subject)
                 .is_some_and(|known| known.outcome == finding.outcome);
             if !same {
-                finding.unclear(why);
+                finding.unclear("RoleUnknown", why);
             }
         }
         let own: BTreeSet<Subject> = self.findings.iter().map(|f| f.subject.clone()).collect();
         for (subject, finding) in known {
             if !own.contains(subject) {
                 let mut finding = finding.clone();
-                finding.unclear(why);
+                finding.unclear("RoleUnknown", why);
                 self.findings.push(finding);
             }
         }

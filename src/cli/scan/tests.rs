@@ -4,6 +4,8 @@ use serde_json::Value;
 
 use super::{report::samples::report, *};
 
+mod clusters;
+
 /// Scans manifests by the baseline.
 fn scanned(text: &str, complete: bool) -> Report {
     let file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
@@ -84,8 +86,9 @@ fn a_control_whose_subjects_no_file_holds_has_nothing_to_judge() {
             "no file holds an Ingress or Gateway"
         )
     );
-    let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: { name: shop }\n";
-    let (idle, why) = outcome(&scanned(namespace, true), "rbac-access-review-current");
+    let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: { name: shop }\n---\n";
+    let rights = format!("{namespace}{}", binding("edit"));
+    let (idle, why) = outcome(&scanned(&rights, true), "rbac-access-review-current");
     assert_eq!(
         (idle, &*why),
         (
@@ -177,14 +180,6 @@ fn what_kubernetes_own_roles_hold_is_known() {
     let report = scanned(&uses, false);
     let (tokens, _) = outcome(&report, "rbac-service-accounts-hygiene");
     assert_eq!(tokens, Outcome::Pass, "its account has rights in any case");
-}
-
-#[test]
-fn what_people_say_is_no_matter_of_files() {
-    let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: { name: shop }\n---\n";
-    let report = scanned(&format!("{namespace}{}", binding("edit")), true);
-    let (idle, _) = outcome(&report, "rbac-access-review-current");
-    assert_eq!(idle, Outcome::NotApplicable);
 }
 
 #[test]
@@ -389,4 +384,40 @@ fn the_table_fits_forty_columns_and_says_all_in_a_pipe() {
         grouped.matches("FAIL ").count(),
         report.controls[0].info.criteria.len()
     );
+}
+
+#[test]
+fn how_cilium_encrypts_is_read_from_its_configuration_in_the_files() {
+    let config = |data: &str| {
+        format!(
+            "{WEB}---\napiVersion: v1\nkind: Service\nmetadata: {{ name: web, namespace: shop }}\n\
+             spec: {{ ports: [{{ port: 80 }}] }}\n---\napiVersion: v1\nkind: ConfigMap\n\
+             metadata: {{ name: cilium-config, namespace: kube-system }}\ndata: {{ {data} }}\n"
+        )
+    };
+    let on = config("enable-wireguard: \"true\"");
+    let off = config("enable-wireguard: \"false\"");
+    for (text, complete, wanted) in [
+        (on.as_str(), false, Outcome::Pass),
+        (off.as_str(), false, Outcome::Fail),
+        (WEB, false, Outcome::Unknown),
+        (WEB, true, Outcome::Fail),
+    ] {
+        let found = outcome(&scanned(text, complete), "enc-pod-traffic");
+        assert_eq!(found.0, wanted, "{text} {complete}: {}", found.1);
+    }
+}
+
+#[test]
+fn older_versions_that_look_alike_are_judged_and_others_are_not() {
+    let gateway = |version: &str| {
+        format!(
+            "apiVersion: {version}\nkind: Gateway\nmetadata: {{ name: edge, namespace: shop }}\n\
+             spec: {{ gatewayClassName: x, listeners: [{{ name: l, protocol: HTTPS, port: 443 }}] }}\n"
+        )
+    };
+    let judged = |version: &str| outcome(&scanned(&gateway(version), true), "enc-ingress-tls").0;
+    assert_eq!(judged("gateway.networking.k8s.io/v1"), Outcome::Fail);
+    assert_eq!(judged("gateway.networking.k8s.io/v1beta1"), Outcome::Fail);
+    assert_eq!(judged("gateway.networking.k8s.io/v9"), Outcome::Unknown);
 }

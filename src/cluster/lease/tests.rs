@@ -266,21 +266,46 @@ async fn serve(server: Arc<Mutex<Server>>, request: Request<Body>) -> Response<F
     }
 }
 
-fn candidate(server: &Arc<Mutex<Server>>, replica: &str) -> Candidate {
+fn client(server: &Arc<Mutex<Server>>) -> kube::Client {
     let server = Arc::clone(server);
     let service = tower::service_fn(move |request| {
         let server = Arc::clone(&server);
         async move { Ok::<_, std::convert::Infallible>(serve(server, request).await) }
     });
+    kube::Client::new(service, "default")
+}
+
+fn config(replica: &str) -> LeaseConfig {
     let ms = Duration::from_millis;
-    let config = LeaseConfig {
+    LeaseConfig {
         namespace: "probity".into(),
         name: "probity".into(),
         replica: replica.into(),
         timing: LeaseTiming::new(ms(400), ms(280), ms(60)).unwrap(),
         first_term: 5,
+    }
+}
+
+fn candidate(server: &Arc<Mutex<Server>>, replica: &str) -> Candidate {
+    campaign(client(server), config(replica))
+}
+
+#[tokio::test]
+async fn who_has_the_name_of_a_leader_does_not_begin() {
+    let server = Arc::new(Mutex::new(Server::default()));
+    let begin = |replica: &str| {
+        let (client, config) = (client(&server), config(replica));
+        async move { no_namesake(client, &config).await }
     };
-    campaign(kube::Client::new(service, "default"), config)
+    assert_eq!(begin("pod-0").await, Ok(()), "there is no lease yet");
+    let mut only = candidate(&server, "pod-0");
+    only.lead().await;
+    let refused = begin("pod-0").await.unwrap_err().to_string();
+    assert!(refused.contains("called pod-0 leads"), "{refused}");
+    assert_eq!(begin("pod-1").await, Ok(()));
+    // After a crash the lease has its name still, and nobody renews it.
+    drop(only);
+    assert_eq!(begin("pod-0").await, Ok(()));
 }
 
 #[tokio::test]

@@ -53,7 +53,9 @@ impl CoverageSufficient {
         fix: "Nothing is written.",
         by_hand: "`probity period NAME` and the status of the AuditPeriod say which controls were \
                   not observed and why. Time that is lost stays lost: test these controls by other \
-                  means, or choose a period that begins later.",
+                  means, or choose a period that begins later. A policy that was only tried is in the \
+                  period like every other, from its beginning: name those that count in the period's \
+                  `policies`.",
         prevention: "More than one replica; alerts on `probity_watch_staleness_seconds` and on the \
                      log.",
         limits: "Only AuditPeriods that are there, and only the log of the replica that leads: what \

@@ -137,7 +137,7 @@ impl Control for PolicyChangeControl {
                 }
             }
             None if namespace.is_none_or(str::is_empty) => {
-                found(Subject::named(SubjectKind::Cluster, "cluster"))
+                found(Subject::named(SubjectKind::Cluster, "cluster"));
             }
             None => {}
         }

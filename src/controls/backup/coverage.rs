@@ -1,5 +1,7 @@
 //! `backup-coverage`
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::common::{
@@ -20,10 +22,12 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Coverage {
-    /// The tools whose schedules count.
-    #[serde(default = "all_tools")]
-    #[schemars(length(min = 1, max = 5))]
-    pub tools: Vec<Tool>,
+    /// The tools whose schedules count, by backup class (the label `probity.dev/backup-class`, else
+    /// the `StorageClass`), or `*` for every class that is not named. Without an entry every tool
+    /// counts.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64))]
+    pub tool_map: BTreeMap<String, Vec<Tool>>,
 
     /// Whether the label `probity.dev/backup: exempt` with the annotation
     /// `probity.dev/backup-exempt-reason` excepts.
@@ -94,20 +98,10 @@ fn month() -> Period {
     Period::days(30)
 }
 
-fn all_tools() -> Vec<Tool> {
-    vec![
-        Tool::Velero,
-        Tool::CronJob,
-        Tool::CloudNativePG,
-        Tool::Longhorn,
-        Tool::K8up,
-    ]
-}
-
 impl Default for Coverage {
     fn default() -> Self {
         Self {
-            tools: all_tools(),
+            tool_map: BTreeMap::new(),
             allow_exempt_label: yes(),
             exempt_reason_required: yes(),
             schedule: None,
@@ -137,7 +131,7 @@ impl Coverage {
         criteria: &["A1.2", "PI1.5", "C1.1"],
         severity: Severity::Critical,
         strength: Strength::Effective,
-        rule_version: 2,
+        rule_version: 3,
         reads: &[Kind::Claim, Kind::Database, Kind::VeleroSchedule],
         subjects: PROTECTABLE,
         derives: &[Derived::Recovery],
@@ -151,9 +145,10 @@ impl Coverage {
                a ScheduledBackup whose method the Cluster is set up for; a RecurringJob of \
                Longhorn that its volume names; a K8up Schedule of its namespace. Of Velero are \
                read: namespaces with patterns, resources, label selectors, the label \
-               velero.io/exclude-from-backup on claims, pods and namespaces, resource policies, \
+               velero.io/exclude-from-backup on claims, pods, namespaces and volumes, resource policies, \
                backup as files by default or by pods' annotations, snapshots by VolumeSnapshotClass \
-               or VolumeSnapshotLocation, and the flags of its server.",
+               or VolumeSnapshotLocation (which volumes of CSI drivers get only without the feature \
+               EnableCSI), and the flags of its server.",
         why: "A volume that no schedule holds is gone with its node or its namespace, and a \
               schedule that holds only manifests restores an empty application.",
         fix: "With the parameter `schedule`, a Velero Schedule named `probity-NAMESPACE` is created \
@@ -176,6 +171,13 @@ impl Coverage {
                  belong to a database cluster are not applicable.",
     };
 
+    /// Whether schedules of a tool count for a claim or database cluster.
+    fn counts(&self, what: Protectable<'_>, tool: Tool) -> bool {
+        let named = self.tool_map.get(what.backup_class());
+        let tools = named.or_else(|| self.tool_map.get("*"));
+        tools.is_none_or(|tools| tools.contains(&tool))
+    }
+
     fn judge_coverage(&self, context: &Context<'_>, what: Protectable<'_>) -> Verdict {
         let mut nearest: Option<(Subject, Covers)> = None;
         for (plan, covers) in context
@@ -185,7 +187,7 @@ impl Coverage {
         {
             if !plan
                 .object_kind()
-                .is_some_and(|kind| self.tools.contains(&Tool::of(kind)))
+                .is_some_and(|kind| self.counts(what, Tool::of(kind)))
             {
                 continue;
             }
@@ -238,7 +240,7 @@ impl Coverage {
         let template = self
             .schedule
             .as_ref()
-            .filter(|_| self.tools.contains(&Tool::Velero))?;
+            .filter(|_| self.counts(what, Tool::Velero))?;
         let Protectable::Claim(claim) = what else {
             return None;
         };
@@ -313,8 +315,10 @@ impl Control for Coverage {
     }
 
     fn check(&self) -> Result<(), String> {
-        if self.tools.is_empty() {
-            return Err("tools is empty: name the tools whose schedules count".into());
+        if let Some((class, _)) = self.tool_map.iter().find(|(_, tools)| tools.is_empty()) {
+            return Err(format!(
+                "toolMap: name the tools whose schedules count for {class}"
+            ));
         }
         let Some(template) = &self.schedule else {
             return Ok(());

@@ -41,7 +41,7 @@ impl DeletionRestricted {
         criteria: &["CC6.1", "A1.2"],
         severity: Severity::High,
         strength: Strength::Effective,
-        rule_version: 2,
+        rule_version: 3,
         reads: &[
             Kind::RoleBinding,
             Kind::ClusterRoleBinding,
@@ -86,8 +86,8 @@ impl DeletionRestricted {
                  that they run, so that whoever may create workloads can pass an account off as a \
                  tool's; accounts that run no workload of their own, such as K8up's \
                  `pod-executor`, are to be listed. A Velero location without a credential of its \
-                 own counts with Secret `cloud-credentials`; Secrets that K8up's schedules name \
-                 are not known. A tool's account may read the credentials of another tool. \
+                 own counts with Secret `cloud-credentials`; Secrets that K8up's own Backups \
+                 name, rather than its Schedules, are not known. A tool's account may read the credentials of another tool. \
                  Deleting a location, a schedule or a bucket is not seen here. \
                  Holders of cluster-admin are NotApplicable: rbac-cluster-admin-allowlist judges \
                  them. Grants by other authorizers are not visible.",
@@ -149,7 +149,15 @@ fn credentials<'a>(
     });
     let targets = rows(&tables.backup_targets, namespace)
         .filter_map(|target| Some((&*target.meta.namespace, &**target.spec.credential.as_ref()?)));
-    velero.chain(targets).chain(stores).chain(databases)
+    let schedules = rows(&tables.k8up_schedules, namespace).flat_map(|schedule| {
+        let secrets = schedule.spec.credentials.iter();
+        secrets.map(|secret| (&*schedule.meta.namespace, &**secret))
+    });
+    velero
+        .chain(targets)
+        .chain(stores)
+        .chain(databases)
+        .chain(schedules)
 }
 
 /// Whether backups of this kind may lie in a namespace: some tools keep theirs in their own.

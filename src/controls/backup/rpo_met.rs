@@ -2,7 +2,7 @@
 
 mod trigger;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
 
@@ -25,10 +25,16 @@ use trigger::Next;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RpoMet {
-    /// Recovery point objective where no annotation `probity.dev/rpo` says otherwise: of the
-    /// claim or cluster, else of its namespace, else of its storage class.
+    /// Recovery point objective where no annotation `probity.dev/rpo` says otherwise (of the
+    /// claim or cluster, else of its namespace, else of its storage class), nor `classes`.
     #[serde(default = "day")]
     pub default_rpo: Period,
+
+    /// Recovery point objectives by backup class: the label `probity.dev/backup-class`, else the
+    /// `StorageClass`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64))]
+    pub classes: BTreeMap<String, Period>,
 
     /// Whether the label `probity.dev/backup: exempt` with the annotation
     /// `probity.dev/backup-exempt-reason` excepts.
@@ -57,6 +63,7 @@ impl Default for RpoMet {
     fn default() -> Self {
         Self {
             default_rpo: day(),
+            classes: BTreeMap::new(),
             allow_exempt_label: yes(),
             trigger_backups: false,
             retry_after: retry(),
@@ -132,7 +139,11 @@ impl RpoMet {
         let rpo = match (objective, &point) {
             (Err(error), Some(_)) => return Verdict::unknown("InvalidRpo", error),
             (Ok(Some(rpo)), _) => rpo,
-            (Ok(None) | Err(_), _) => self.default_rpo.duration(),
+            (Ok(None) | Err(_), _) => self
+                .classes
+                .get(what.backup_class())
+                .unwrap_or(&self.default_rpo)
+                .duration(),
         };
         match point {
             Some(point) => self.judge_point(context, what, &point, allowed(rpo)),
@@ -239,8 +250,9 @@ impl Control for RpoMet {
     }
 
     fn check(&self) -> Result<(), String> {
-        if self.default_rpo.duration().is_zero() {
-            return Err("defaultRpo is zero: write the longest time that may be lost".into());
+        let mut all = self.classes.values().chain([&self.default_rpo]);
+        if all.any(|rpo| rpo.duration().is_zero()) {
+            return Err("an objective is zero: write the longest time that may be lost".into());
         }
         if self.retry_after.duration() < LEAST_RETRY {
             let least = say(LEAST_RETRY);

@@ -6,7 +6,7 @@ use crate::{
         Derived,
         backup::plan::{KINDS, Plan, earlier},
     },
-    api::Period,
+    api::{Period, Ratio, ratio},
     controls::prelude::*,
 };
 
@@ -18,10 +18,9 @@ pub struct RunsClean {
     #[serde(default = "week")]
     pub window: Period,
 
-    /// Per cent of the runs that may fail, or fail in part.
+    /// The share of the runs that may fail, or fail in part, from `"0"` to `"1"`.
     #[serde(default = "tenth")]
-    #[schemars(range(max = 100))]
-    pub max_failure_percent: u32,
+    pub max_failure_ratio: Ratio,
 
     /// How long a run may take.
     #[serde(default = "six_hours")]
@@ -32,8 +31,8 @@ fn week() -> Period {
     Period::days(7)
 }
 
-const fn tenth() -> u32 {
-    10
+fn tenth() -> Ratio {
+    Ratio::hundredths(10)
 }
 
 fn six_hours() -> Period {
@@ -44,7 +43,7 @@ impl Default for RunsClean {
     fn default() -> Self {
         Self {
             window: week(),
-            max_failure_percent: tenth(),
+            max_failure_ratio: tenth(),
             stuck_after: six_hours(),
         }
     }
@@ -103,7 +102,7 @@ impl RunsClean {
         writes: &[],
         scope: ScopeUse::BySubject,
         what: "Of the runs of each schedule that began within `window` and have ended, at most \
-               `maxFailurePercent` failed or failed in part, and none has been running for longer \
+               `maxFailureRatio` failed or failed in part, and none has been running for longer \
                than `stuckAfter`. Runs are Velero Backups with the label \
                velero.io/schedule-name, CloudNativePG Backups with the label \
                cnpg.io/scheduled-backup, K8up Backups that the Schedule owns, and Jobs of a \
@@ -136,13 +135,13 @@ impl RunsClean {
             return recheck(Verdict::fail(Strength::Effective, "RunStuck", message));
         }
         let (ended, failed) = (tally.ended, tally.failed);
-        let allowed = u64::from(self.max_failure_percent);
+        let allowed = &self.max_failure_ratio;
         if let Some((name, why)) = tally.worst
-            && failed * 100 > allowed * ended
+            && failed * u64::from(ratio::ONE) > u64::from(allowed.parts()) * ended
         {
             let message = format!(
-                "{failed} of {ended} runs within {window} failed, and {allowed} % may; the last \
-                 was {name}: {why}"
+                "{failed} of {ended} runs within {window} failed, and a share of {allowed} may; \
+                 the last was {name}: {why}"
             );
             return recheck(Verdict::fail(Strength::Effective, "RunsFailed", message));
         }
@@ -265,9 +264,8 @@ impl Control for RunsClean {
         if self.window.duration().is_zero() || self.stuck_after.duration().is_zero() {
             return Err("window and stuckAfter must be longer than zero".into());
         }
-        // The schema says so too; policies also come from files.
-        if self.max_failure_percent > 100 {
-            return Err("maxFailurePercent must be 0 to 100".into());
+        if self.max_failure_ratio.parts() > ratio::ONE {
+            return Err("maxFailureRatio must be 0 to 1: \"0.1\" is one run in ten".into());
         }
         Ok(())
     }

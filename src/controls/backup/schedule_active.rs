@@ -1,6 +1,6 @@
 //! `backup-schedule-active`
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -9,14 +9,14 @@ use crate::{
     analysis::{
         Derived,
         backup::{
-            Protectable, backs_up,
+            Protectable, backs_up, named_namespaces,
             plan::{KINDS, Plan},
         },
         schedule::Schedule,
     },
-    api::Period,
+    api::{Period, Ratio, ratio},
     controls::prelude::*,
-    inventory::Projection,
+    inventory::{Object, Projection, storage::Claim},
 };
 
 /// Every backup schedule is switched on, is accepted by its tool, is due often enough, and runs
@@ -30,22 +30,21 @@ pub struct ScheduleActive {
     #[serde(default = "day")]
     pub rpo: Period,
 
-    /// How late a run may be: per cent of the longest time between two due runs, counted from the
-    /// due time before. With 150, a daily run is missed twelve hours after it was due.
+    /// How late a run may be: so many of the longest times between two due runs, counted from the
+    /// due time before. With `"1.5"`, a daily run is missed twelve hours after it was due.
     #[serde(default = "one_and_a_half")]
-    #[schemars(range(min = 101, max = 1000))]
-    pub slack_percent: u32,
+    pub slack: Ratio,
 }
 
-const fn one_and_a_half() -> u32 {
-    150
+fn one_and_a_half() -> Ratio {
+    Ratio::hundredths(150)
 }
 
 impl Default for ScheduleActive {
     fn default() -> Self {
         Self {
             rpo: day(),
-            slack_percent: one_and_a_half(),
+            slack: one_and_a_half(),
         }
     }
 }
@@ -92,8 +91,8 @@ impl ScheduleActive {
                backup, is not paused or suspended, is accepted by \
                its tool, has a cron expression that can be read, leaves at most the recovery point \
                objective between two due runs, and has not missed a run: no more than \
-               (`slackPercent` − 100) per cent of that time has passed since the first due time \
-               after its last run.",
+               `slack` − 1 times that time has passed since the first due time after its last \
+               run.",
         why: "A schedule that somebody paused for an afternoon, or that stalled weeks ago, is \
               found out on the day when its backup is needed.",
         fix: "A schedule that passed before and is paused or suspended is switched on again; a \
@@ -174,7 +173,8 @@ impl ScheduleActive {
             let (Some(interval), Some(due)) = (interval, reading.next_after(from)) else {
                 return put_back(context, plan, too_rare(plan, reading, rpo, note));
             };
-            let late = interval.saturating_mul(self.slack_percent.saturating_sub(100)) / 100;
+            let late =
+                interval.saturating_mul(self.slack.parts().saturating_sub(ratio::ONE)) / ratio::ONE;
             if let Some(last) = plan.last
                 && later(due, late) < missed_at
             {
@@ -219,7 +219,15 @@ impl ScheduleActive {
                 let clusters = scheduled.into_iter().map(|s| &*s.spec.cluster);
                 self.of_named(context.inventory, plan, Kind::Database, clusters)
             }
-            Kind::K8upSchedule => self.of_held(context, plan, Some(namespace)),
+            Kind::K8upSchedule => {
+                self.of_held(context, plan, Some(&BTreeSet::from([&**namespace])))
+            }
+            Kind::VeleroSchedule => {
+                let schedule = tables.velero_schedules.get(namespace, &plan.meta.name);
+                let within = schedule
+                    .and_then(|schedule| named_namespaces(&schedule.spec.template.namespaces));
+                self.of_held(context, plan, within.as_ref())
+            }
             _ => self.of_held(context, plan, None),
         }
     }
@@ -242,17 +250,18 @@ impl ScheduleActive {
         Ok(Some(strictest.unwrap_or_else(|| self.rpo.duration())))
     }
 
-    /// The strictest objective of the claims that a plan is meant for, in a namespace or in all.
+    /// The strictest objective of the claims that a plan is meant for: all that there are, unless
+    /// the namespaces are known in which there can be any.
     fn of_held(
         &self,
         context: &Context<'_>,
         plan: &Plan<'_>,
-        namespace: Option<&str>,
+        within: Option<&BTreeSet<&str>>,
     ) -> Result<Option<Duration>, String> {
         let (inventory, recovery) = (context.inventory, context.analyses.recovery());
         let subject = plan.subject();
         let mut strictest: Result<Option<Duration>, String> = Ok(None);
-        inventory.tables.claims.within(namespace, |claim| {
+        let mut look = |claim: &Object<Claim>| {
             let Ok(known) = strictest else {
                 return;
             };
@@ -269,7 +278,15 @@ impl ScheduleActive {
             {
                 strictest = rpo.map(Some);
             }
-        });
+        };
+        let claims = &inventory.tables.claims;
+        match within {
+            Some(namespaces) => namespaces
+                .iter()
+                .flat_map(|namespace| claims.in_namespace(namespace))
+                .for_each(&mut look),
+            None => claims.iter().for_each(&mut look),
+        }
         strictest
     }
 }
@@ -392,9 +409,11 @@ impl Control for ScheduleActive {
         if self.rpo.duration().is_zero() {
             return Err("rpo is zero: write the longest time between two backups".into());
         }
-        // The schema says so too; policies also come from files.
-        if !(101..=1000).contains(&self.slack_percent) {
-            return Err("slackPercent must be 101 to 1000; 150 is half an interval late".into());
+        if !(ratio::ONE + 1..=10 * ratio::ONE).contains(&self.slack.parts()) {
+            return Err(
+                "slack must be more than 1, and at most 10: \"1.5\" is half an interval late"
+                    .into(),
+            );
         }
         Ok(())
     }

@@ -70,7 +70,7 @@ impl CertificatesValid {
         criteria: &["CC6.1", "CC6.7", "A1.2"],
         severity: Severity::High,
         strength: Strength::Declared,
-        rule_version: 2,
+        rule_version: 3,
         reads: &[
             Kind::Certificate,
             Kind::ValidatingWebhook,
@@ -161,7 +161,10 @@ impl CertificatesValid {
         };
         let verdict = match bundle.state(now) {
             BundleState::Empty => return self.empty(context, meta, what),
-            BundleState::Undecodable => {
+            BundleState::Blank if injector(meta).is_some() => {
+                return self.empty(context, meta, what);
+            }
+            BundleState::Blank | BundleState::Undecodable => {
                 failing("BundleUndecodable", format!("{what} holds no certificate"))
             }
             BundleState::NotYet(begins) => failing(
@@ -193,7 +196,7 @@ impl CertificatesValid {
     }
 
     fn empty(&self, context: &Context<'_>, meta: &Meta, what: &str) -> Verdict {
-        let Some((injector, _)) = meta.annotations.iter().find(|(key, _)| is_injector(key)) else {
+        let Some(injector) = injector(meta) else {
             return Verdict::not_applicable(
                 "SystemAuthorities",
                 format!("without {what}, the authorities of the API server's own system count"),
@@ -275,6 +278,12 @@ fn fail(reason: &'static str, message: String, object: &Object<Certificate>) -> 
         "Renew it by hand: cmctl renew -n {namespace} {name}; \
          cmctl status certificate -n {namespace} {name} shows what holds it up."
     ))
+}
+
+/// The annotation by which a tool is asked to fill a bundle in.
+fn injector(meta: &Meta) -> Option<&str> {
+    let mut keys = meta.annotations.iter().map(|(key, _)| key);
+    keys.find(|key| is_injector(key))
 }
 
 impl Control for CertificatesValid {

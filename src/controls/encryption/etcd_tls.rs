@@ -40,7 +40,7 @@ impl EtcdTls {
         criteria: &["CC6.1", "CC6.7"],
         severity: Severity::High,
         strength: Strength::Declared,
-        rule_version: 1,
+        rule_version: 2,
         reads: &[Kind::Pod, Kind::Node],
         subjects: &[Kind::Node],
         derives: &[],
@@ -49,7 +49,7 @@ impl EtcdTls {
         scope: ScopeUse::Ignored,
         what: "On each node whose static pods run etcd or kube-apiserver (label `component` in \
                `kube-system`): etcd has a certificate, a key and an authority for clients and for \
-               peers, asks both for a certificate, makes none by itself, and listens by plain \
+               peers, asks both for a certificate, makes none by itself, and listens for them by plain \
                HTTP on no address but the node's own loopback; the API server reaches every etcd \
                by https, with an authority and a client certificate.",
         why: "etcd holds the whole cluster and knows no users: whoever can talk to it can do \
@@ -57,10 +57,11 @@ impl EtcdTls {
         fix: "Nothing is written to control planes. The message names the flags.",
         by_hand: "Set the flags that the message names in the manifests of etcd and kube-apiserver.",
         prevention: "None: static pods are made by the kubelet from files.",
-        limits: "Flags of static pods are read, files are not. An etcd that no pod shows (external, \
+        limits: "Flags of static pods are read, and etcd's environment variables; files are not. An etcd that no pod shows (external, \
                  managed, or inside the process of k3s or RKE2), or whose flags are in a file, is \
                  Unknown. k3s without etcd nodes stores in SQLite or through kine: not applicable. \
-                 Whether certificates are valid is not judged here.",
+                 What `--listen-metrics-urls` opens serves metrics and health and no keys, and is \
+                 not judged, nor is whether certificates are valid.",
     };
 }
 
@@ -92,7 +93,8 @@ fn node(context: &Context<'_>, node: &str) -> Option<Verdict> {
         ));
     }
     if let Some(component) = in_file {
-        let message = format!("the flags of {component} are in a file, which is not read");
+        let message =
+            format!("the flags of {component} are in a file, or set by the node: neither is read");
         return Some(Verdict::unknown("FlagsInFile", message));
     }
     if !etcd {
@@ -138,7 +140,11 @@ fn of_etcd(flags: &Labels) -> Vec<String> {
             faults.push(format!("etcd has --{flag}"));
         }
     }
-    for flag in ["listen-client-urls", "listen-peer-urls"] {
+    for flag in [
+        "listen-client-urls",
+        "listen-client-http-urls",
+        "listen-peer-urls",
+    ] {
         let urls = flags.get(flag).unwrap_or_default().split(',');
         faults.extend(
             urls.filter(|url| is_plain(url))
@@ -319,6 +325,7 @@ mod tests {
             "--peer-auto-tls=true",
             "--client-cert-auth=false",
             "--listen-client-urls=http://10.0.0.1:2379",
+            "--listen-client-http-urls=http://10.0.0.1:2382",
             "--listen-peer-urls=http://[fd00::1]:2380",
         ] {
             let mut world = kubeadm();
@@ -327,12 +334,49 @@ mod tests {
         }
         for harmless in [
             "--auto-tls=false",
+            "--listen-metrics-urls=http://0.0.0.0:2381",
             "--listen-client-urls=http://127.0.0.1:2379",
         ] {
             let mut world = kubeadm();
             put(&mut world, "etcd", &ETCD, &[harmless]);
             assert_eq!(judged(&mut world).0, Outcome::Pass, "{harmless}");
         }
+    }
+
+    #[test]
+    fn flags_of_one_dash_and_environment_variables_count() {
+        let mut world = World::new();
+        let dashed: Vec<String> = ETCD[1..].iter().map(|flag| flag[1..].to_owned()).collect();
+        let mut words = vec!["etcd"];
+        words.extend(dashed.iter().map(String::as_str));
+        put(&mut world, "etcd", &words, &[]);
+        assert_eq!(judged(&mut world).0, Outcome::Pass);
+        let set = ETCD[1..].iter().map(|flag| {
+            let (name, value) = flag[2..].split_once('=').unwrap();
+            let name = name.to_uppercase().replace('-', "_");
+            json!({ "name": format!("ETCD_{name}"), "value": value })
+        });
+        let mut set: Vec<_> = set.collect();
+        let mut by_variables = |set: &[serde_json::Value]| {
+            let pod = json!({
+                "metadata": {
+                    "name": "etcd-cp-1", "namespace": "kube-system", "labels": { "component": "etcd" },
+                },
+                "spec": {
+                    "nodeName": "cp-1",
+                    "containers": [{ "name": "etcd", "command": ["etcd"], "env": set }],
+                },
+            });
+            world.put(Kind::Pod, pod);
+            judged(&mut world)
+        };
+        assert_eq!(by_variables(&set).0, Outcome::Pass);
+        set[0]["value"] = "".into();
+        assert_eq!(by_variables(&set).0, Outcome::Fail);
+        set.remove(0);
+        assert_eq!(by_variables(&set).0, Outcome::Fail);
+        set.push(json!({ "name": "ETCD_CERT_FILE", "valueFrom": {} }));
+        assert_eq!(by_variables(&set), (Outcome::Unknown, "FlagsInFile"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod tests;
 
 use serde_json::json;
 
-use self::class::{Class, Redirect};
+use self::class::{Class, Redirect, served};
 pub use self::handshake::{HANDSHAKE_INTERVAL, handshake_targets};
 use super::MinVersion;
 use crate::{
@@ -124,13 +124,14 @@ impl IngressTls {
         criteria: &["CC6.6", "CC6.7"],
         severity: Severity::High,
         strength: Strength::Operating,
-        rule_version: 1,
+        rule_version: 2,
         reads: &[
             Kind::Namespace,
             Kind::Ingress,
             Kind::IngressClass,
             Kind::Gateway,
             Kind::HttpRoute,
+            Kind::GrpcRoute,
             Kind::Certificate,
         ],
         subjects: &[Kind::Ingress, Kind::Gateway],
@@ -141,10 +142,11 @@ impl IngressTls {
         what: "Each host of an Ingress is covered by a TLS block with a Secret (exactly or by a \
                wildcard for one label; TLS of all Ingresses of one class counts together for a \
                host that they share), or its controller takes a certificate by annotation, or \
-               hands TLS through; where a cert-manager Certificate fills the Secret, it is Ready \
+               hands TLS through; `defaultBackend` beside rules serves every other host, except by \
+               the controllers of nginx and Traefik; where a cert-manager Certificate fills the Secret, it is Ready \
                and holds the host. Plain HTTP is redirected or refused, as far as the class shows \
-               it. Each Gateway listener ends TLS with a certificate, hands it through, or is \
-               plain HTTP to which nothing but redirects to https is attached. With `handshake`, \
+               it. Each Gateway listener ends TLS with a certificate (on GKE also of the annotation \
+               `networking.gke.io/certmap`), hands it through, is HBONE of Istio, or is plain HTTP to which nothing but redirects to https is attached. With `handshake`, \
                the addresses in their status are connected to, and the certificate that is shown \
                for each host holds it, is valid and strong, and leads to an authority that clients \
                trust, without old versions of TLS.",
@@ -167,7 +169,7 @@ impl IngressTls {
                  Middlewares) are not read either: where they decide, the verdict is Unknown, or \
                  name the class in `controllersTerminatingUpstream`. The redirect that nginx and \
                  HAProxy make by default can be switched off globally. Attachments are computed \
-                 from specs, of HTTPRoutes only. Ingresses with the label of an ACME solver, \
+                 from specs, of HTTPRoutes and GRPCRoutes. Ingresses with the label of an ACME solver, \
                  which anyone may set, are not judged.",
     };
 
@@ -185,7 +187,7 @@ impl IngressTls {
             let message = "a load balancer in front of its class ends TLS, says the policy";
             return Verdict::pass(Strength::Declared, "TerminatedUpstream", message);
         }
-        let hosts: Vec<&str> = spec.hosts.iter().map(|host| &**host).collect();
+        let hosts = served(class, spec);
         if class::passthrough(class, annotations) && !hosts.is_empty() && !hosts.contains(&"") {
             let message = "TLS is handed through to the pods; their certificate was not seen";
             return Verdict::pass(Strength::Declared, "Passthrough", message);
@@ -197,7 +199,7 @@ impl IngressTls {
         if !hosts.is_empty() && hosts.iter().all(|host| self.allows_http(host)) {
             return Verdict::not_applicable("HttpAllowed", "the policy lets its hosts stay plain");
         }
-        self.redirected(object, class)
+        self.redirected(context.inventory, object, class)
     }
 
     /// The verdict where not all hosts are covered by TLS.
@@ -220,14 +222,12 @@ impl IngressTls {
                 message,
             ));
         }
-        let covers: Vec<(&str, Cover)> = object
-            .spec
-            .hosts
-            .iter()
+        let covers: Vec<(&str, Cover)> = served(class, &object.spec)
+            .into_iter()
             .filter(|host| !self.allows_http(host))
             .map(|host| {
                 (
-                    &**host,
+                    host,
                     cover(context.inventory, object, class, host, secret_needed),
                 )
             })
@@ -236,9 +236,14 @@ impl IngressTls {
         if worst == Cover::Covered {
             return None;
         }
+        if class.may_certify() {
+            let message = "no annotation names a certificate; the IngressClassParams of its class, \
+                           which are not read, may name some for all its Ingresses";
+            return Some(Verdict::unknown("CertificateNotVisible", message));
+        }
         let bare = |host: &str| {
             if host.is_empty() {
-                "requests without a host rule"
+                "requests for any other host"
             } else {
                 host
             }
@@ -260,9 +265,13 @@ impl IngressTls {
     }
 
     /// The verdict where all hosts are covered by TLS.
-    fn redirected(&self, object: &Object<Ingress>, class: Class<'_>) -> Verdict {
-        let redirect =
-            class::redirect(class, &object.meta.annotations, !object.spec.tls.is_empty());
+    fn redirected(
+        &self,
+        inventory: &Inventory,
+        object: &Object<Ingress>,
+        class: Class<'_>,
+    ) -> Verdict {
+        let redirect = class::redirect(inventory, class, object);
         match redirect {
             Redirect::Absent(key, value) if self.require_redirect => Verdict::fail(
                 Strength::Declared,
@@ -423,6 +432,11 @@ fn proposal(inventory: &Inventory, object: &Object<Ingress>) -> String {
 impl Control for IngressTls {
     fn info(&self) -> &'static Info {
         &Self::INFO
+    }
+
+    fn fails_whatever(&self, subject: &Subject, _: &str, kind: Kind) -> bool {
+        // No Ingress has a say in a Gateway.
+        subject.kind == SubjectKind::Listener && matches!(kind, Kind::Ingress | Kind::IngressClass)
     }
 
     fn population(

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     analysis::apiserver::{Kms, KmsHealth, Reading, Replica},
-    api::Period,
+    api::{Period, Ratio, ratio},
     controls::prelude::*,
 };
 
@@ -20,10 +20,9 @@ pub struct KmsHealthyAndRotated {
     #[serde(default = "ten_minutes")]
     pub max_status_age: Period,
 
-    /// Calls of a hundred that may fail, of those of the last day.
-    #[serde(default = "one")]
-    #[schemars(range(min = 0, max = 100))]
-    pub max_error_percent: u8,
+    /// The share of the calls of the last day that may fail, from `"0"` to `"1"`.
+    #[serde(default = "a_hundredth")]
+    pub max_error_ratio: Ratio,
 
     /// How old the key may get.
     #[serde(default = "a_year")]
@@ -34,8 +33,8 @@ fn ten_minutes() -> Period {
     Period::minutes(10)
 }
 
-const fn one() -> u8 {
-    1
+fn a_hundredth() -> Ratio {
+    Ratio::hundredths(1)
 }
 
 fn a_year() -> Period {
@@ -46,7 +45,7 @@ impl Default for KmsHealthyAndRotated {
     fn default() -> Self {
         Self {
             max_status_age: ten_minutes(),
-            max_error_percent: one(),
+            max_error_ratio: a_hundredth(),
             max_key_age: a_year(),
         }
     }
@@ -74,7 +73,7 @@ impl KmsHealthyAndRotated {
         scope: ScopeUse::Ignored,
         what: "Each KMS provider of each API server passes the server's own check, told its status \
                within `maxStatusAge`, named no invalid key id within a day, answers all but \
-               `maxErrorPercent` of the calls, and the key that it encrypts with came into use \
+               `maxErrorRatio` of the calls, and the key that it encrypts with came into use \
                within `maxKeyAge`.",
         why: "When the KMS is gone, an API server that restarts can't read a single Secret. And a \
               key that is never replaced protects everything that was ever stored, for whoever \
@@ -178,11 +177,11 @@ impl KmsHealthyAndRotated {
             return Some(failing("InvalidKeyId", message));
         }
         let (ok, failed) = kms.recent_calls()?;
-        let allowed = f64::from(self.max_error_percent) / 100.0;
+        let allowed = f64::from(self.max_error_ratio.parts()) / f64::from(ratio::ONE);
         (failed > 0.0 && failed / (ok + failed) > allowed).then(|| {
             let message = format!(
-                "more than {}% of the calls to {name} fail",
-                self.max_error_percent
+                "more than {} of all calls to {name} fail",
+                self.max_error_ratio
             );
             failing("KmsCallsFail", message)
         })
@@ -203,6 +202,13 @@ fn failing(reason: &'static str, message: String) -> Verdict {
 impl Control for KmsHealthyAndRotated {
     fn info(&self) -> &'static Info {
         &Self::INFO
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.max_error_ratio.parts() > ratio::ONE {
+            return Err("maxErrorRatio must be 0 to 1: \"0.01\" is one call in a hundred".into());
+        }
+        Ok(())
     }
 
     fn touched(&self, _: &Change) -> Touched {

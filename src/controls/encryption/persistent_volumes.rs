@@ -5,13 +5,13 @@ mod drivers;
 #[cfg(test)]
 mod tests;
 
-use self::drivers::{Proof, proof};
+use self::drivers::{Proof, is_same, proof};
 use crate::{
     controls::prelude::*,
     inventory::{
         longhorn::DRIVER as LONGHORN,
         meta::Labels,
-        storage::{StorageClass, Volume},
+        storage::{PROVISIONED_BY, StorageClass, Volume},
     },
 };
 
@@ -66,7 +66,7 @@ impl PersistentVolumes {
         criteria: &["CC6.1", "C1.1", "A1.2"],
         severity: Severity::High,
         strength: Strength::Declared,
-        rule_version: 1,
+        rule_version: 2,
         reads: &[
             Kind::Namespace,
             Kind::Volume,
@@ -93,9 +93,11 @@ impl PersistentVolumes {
         prevention: "A ValidatingAdmissionPolicy can require the parameter of StorageClasses, and \
                      limit the classes that claims name.",
         limits: "What a provider encrypts by itself passes on the strength of its own word: its \
-                 audit report belongs to the evidence. EBS without the parameter is Unknown, \
-                 because the account's default is not visible here. A class that is younger than \
-                 the volume is another one: then only the volume's own attributes count. Rook can \
+                 audit report belongs to the evidence. EBS without the parameter and without a key is \
+                 Unknown, because the account's default is not visible here. A class that is younger \
+                 than the volume is another one, and one whose provisioner the volume doesn't carry \
+                 in `pv.kubernetes.io/provisioned-by` did not make it: then only the volume's own \
+                 attributes count. Rook can \
                  encrypt the disks beneath Ceph, which is not seen. ephemeral volumes and emptyDir \
                  lie on the disks of nodes and are not judged.",
     };
@@ -131,12 +133,15 @@ impl PersistentVolumes {
         }
         let class = spec.class.as_ref();
         let class = class.and_then(|name| inventory.tables.storage_classes.get("", name));
-        // Parameters never change, but a class may be made anew under the same name.
+        // Parameters never change, but a class may be made anew under the same name; and a volume
+        // that was written by hand may name any class.
         let class = class.filter(|class| class.meta.created <= object.meta.created);
+        let class = class.filter(|class| is_made_by(object, class));
         let Some(class) = class else {
             return Some(match own {
                 Proof::Silent(_) => Proof::NotSeen(
-                    "its own attributes say nothing, and the class that it was made by is gone"
+                    "its own attributes say nothing, and it was not made by the driver of the class \
+                     that it names, or that class is gone: whoever made it knows"
                         .to_owned(),
                 ),
                 other => other,
@@ -219,6 +224,13 @@ impl PersistentVolumes {
 /// What to look a volume up by: its driver, or the kind of volume where it has none.
 fn driver(volume: &Volume) -> &str {
     volume.driver.as_deref().unwrap_or(&volume.source)
+}
+
+/// Whether a class made a volume: its driver made it, as the provisioner of the class.
+fn is_made_by(volume: &Object<Volume>, class: &Object<StorageClass>) -> bool {
+    let provisioner = class.spec.provisioner.as_deref().unwrap_or_default();
+    let by = volume.meta.annotations.get(PROVISIONED_BY);
+    by.is_some_and(|by| is_same(by, provisioner)) && is_same(driver(&volume.spec), provisioner)
 }
 
 /// Whether Longhorn's own volume is encrypted; `None` where there is none of that name.

@@ -7,7 +7,10 @@ use crate::{
         exposure::Declared,
         network::{Applying, Direction, Policy},
     },
-    controls::{prelude::*, workloads},
+    controls::{
+        prelude::*,
+        workloads::{self, Held},
+    },
     inventory::{meta::Labels, tiers::Act},
 };
 
@@ -28,8 +31,39 @@ pub(super) fn touched(change: &Change) -> Touched {
 pub(super) fn affected(subject: &Subject) -> Touched {
     match subject.object_kind() {
         Some(Kind::Namespace) => Touched::Namespace(subject.name.clone()),
+        Some(kind) if workloads::KINDS.contains(&kind) => Touched::Subject(subject.clone()),
         _ => Touched::Nothing,
     }
+}
+
+/// Judges a workload by its template, and by how its live pods look where that is otherwise:
+/// admission may have changed them, or somebody their labels. The worst is what counts.
+pub(super) fn worst_look<'a>(
+    context: &Context<'a>,
+    subject: &Subject,
+    held: &Held<'a>,
+    judge: impl Fn(&Held<'a>) -> Verdict,
+) -> Verdict {
+    let rank = |verdict: &Verdict| match verdict.outcome {
+        Outcome::Fail => 0,
+        Outcome::Unknown => 1,
+        Outcome::Excepted => 2,
+        Outcome::Pass => 3,
+        Outcome::NotApplicable => 4,
+    };
+    let mut worst = judge(held);
+    for look in context.analyses.isolation().looks(subject) {
+        let template = &**look;
+        let mut verdict = judge(&Held { template, ..*held });
+        if rank(&verdict) < rank(&worst) {
+            if matches!(verdict.outcome, Outcome::Fail | Outcome::Unknown) {
+                let (_, labels) = pod_selector(&template.labels);
+                verdict.message = format!("live pods {labels}: {}", verdict.message).into();
+            }
+            worst = verdict;
+        }
+    }
+    worst
 }
 
 /// Calls `found` with each workload in `namespace`, or in all, whose namespace is `wanted`.
@@ -148,25 +182,4 @@ pub(super) fn rule_ports(declared: &[Declared]) -> Vec<Value> {
         .iter()
         .map(|(protocol, port)| json!({ "protocol": protocol, "port": port }))
         .collect()
-}
-
-/// Whether `subject` is the workload that a pod with this controller belongs to.
-pub(super) fn belongs_to(inventory: &Inventory, owner: &str, subject: &Subject) -> bool {
-    let namespace = subject.object_namespace();
-    let is_subject = |owner: &str| {
-        owner
-            .split_once('/')
-            .is_some_and(|(kind, name)| kind == subject.kind_name() && name == &*subject.name)
-    };
-    if is_subject(owner) {
-        return true;
-    }
-    let kind = match owner.split_once('/') {
-        Some(("ReplicaSet", name)) => Some((Kind::ReplicaSet, name)),
-        Some(("Job", name)) => Some((Kind::Job, name)),
-        _ => None,
-    };
-    let meta = kind.and_then(|(kind, name)| inventory.meta(kind, namespace, name));
-    let above = meta.and_then(|meta| meta.owners.controller.as_deref());
-    above.is_some_and(is_subject)
 }

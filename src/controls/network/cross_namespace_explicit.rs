@@ -9,7 +9,11 @@ use crate::{
         addresses::Addresses,
         network::{Applying, Direction, Policy, addresses},
     },
-    controls::{labels::LabelSelector, prelude::*, workloads},
+    controls::{
+        labels::LabelSelector,
+        prelude::*,
+        workloads::{self, Held},
+    },
     inventory::{
         meta::Labels,
         network_policy::{Cidr, Peer, Rule},
@@ -76,7 +80,7 @@ impl CrossNamespaceExplicit {
         criteria: &["CC6.1"],
         severity: Severity::Medium,
         strength: Strength::Effective,
-        rule_version: 1,
+        rule_version: 2,
         reads: &workloads::KINDS,
         subjects: &workloads::KINDS,
         derives: &[Derived::Isolation],
@@ -187,6 +191,55 @@ impl CrossNamespaceExplicit {
             None
         }
     }
+
+    fn rule(&self, context: &Context<'_>, held: &Held<'_>) -> Verdict {
+        let namespace = &*held.meta.namespace;
+        if held.template.host_network {
+            return common::host_network();
+        }
+        let direction = Direction::Ingress;
+        let applying = Applying::gather(context.inventory, namespace, held.template, direction);
+        if !applying.is_isolated() {
+            return Verdict::not_applicable(
+                "NotIsolated",
+                "no NetworkPolicy isolates the pods for ingress: see net-pod-ingress-isolated",
+            );
+        }
+        let accepting = applying.admin.iter().filter(|step| step.act == Act::Accept);
+        let grants = applying
+            .grants
+            .iter()
+            .map(|grant| (grant.policy, grant.rule));
+        let rules = grants.chain(accepting.map(|step| (step.policy, step.rule)));
+        let flaws: Vec<(Policy<'_>, Flaw)> = rules
+            .filter_map(|(policy, rule)| Some((policy, self.flaw(rule, namespace)?)))
+            .collect();
+        let worst = flaws
+            .iter()
+            .find(|(_, flaw)| flaw.certain)
+            .or(flaws.first());
+        let verdict = match worst {
+            None => Verdict::pass(Strength::Effective, "PeersNamed", ""),
+            Some((policy, flaw)) if flaw.certain => Verdict::fail(
+                Strength::Effective,
+                "PeersNotNamed",
+                format!("{policy} lets {} in", flaw.what),
+            )
+            .propose(format!(
+                "in {policy}, replace that peer by one for each namespace that has to come in: \
+                 `{}`",
+                json!({
+                    "namespaceSelector": { "matchLabels": { NAME: "…" } },
+                    "podSelector": { "matchLabels": { "app": "…" } },
+                })
+            )),
+            Some((policy, flaw)) => Verdict::unknown(
+                "PodAddressesNotKnown",
+                format!("{policy} lets in {}", flaw.what),
+            ),
+        };
+        common::unless_doubtful(verdict, &applying)
+    }
 }
 
 /// Someone who is let in without being named.
@@ -255,51 +308,8 @@ impl Control for CrossNamespaceExplicit {
         if !self.confidential_selector.matches(&meta.labels) {
             return None;
         }
-        if held.template.host_network {
-            return Some(common::host_network());
-        }
-        let direction = Direction::Ingress;
-        let applying = Applying::gather(context.inventory, namespace, held.template, direction);
-        if !applying.is_isolated() {
-            return Some(Verdict::not_applicable(
-                "NotIsolated",
-                "no NetworkPolicy isolates the pods for ingress: see net-pod-ingress-isolated",
-            ));
-        }
-        let accepting = applying.admin.iter().filter(|step| step.act == Act::Accept);
-        let grants = applying
-            .grants
-            .iter()
-            .map(|grant| (grant.policy, grant.rule));
-        let rules = grants.chain(accepting.map(|step| (step.policy, step.rule)));
-        let flaws: Vec<(Policy<'_>, Flaw)> = rules
-            .filter_map(|(policy, rule)| Some((policy, self.flaw(rule, namespace)?)))
-            .collect();
-        let worst = flaws
-            .iter()
-            .find(|(_, flaw)| flaw.certain)
-            .or(flaws.first());
-        let verdict = match worst {
-            None => Verdict::pass(Strength::Effective, "PeersNamed", ""),
-            Some((policy, flaw)) if flaw.certain => Verdict::fail(
-                Strength::Effective,
-                "PeersNotNamed",
-                format!("{policy} lets {} in", flaw.what),
-            )
-            .propose(format!(
-                "in {policy}, replace that peer by one for each namespace that has to come in: \
-                 `{}`",
-                json!({
-                    "namespaceSelector": { "matchLabels": { NAME: "…" } },
-                    "podSelector": { "matchLabels": { "app": "…" } },
-                })
-            )),
-            Some((policy, flaw)) => Verdict::unknown(
-                "PodAddressesNotKnown",
-                format!("{policy} lets in {}", flaw.what),
-            ),
-        };
-        Some(common::unless_doubtful(verdict, &applying))
+        let judge = |look: &Held<'_>| self.rule(context, look);
+        Some(common::worst_look(context, subject, &held, judge))
     }
 }
 

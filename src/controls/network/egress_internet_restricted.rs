@@ -8,7 +8,11 @@ use super::{
 };
 use crate::{
     analysis::{Derived, addresses::Addresses},
-    controls::{labels::LabelSelector, prelude::*, workloads},
+    controls::{
+        labels::LabelSelector,
+        prelude::*,
+        workloads::{self, Held},
+    },
     inventory::{meta::Labels, network_policy::Cidr},
 };
 
@@ -41,7 +45,7 @@ impl EgressInternetRestricted {
         criteria: &["CC6.6", "CC6.7", "P6.1"],
         severity: Severity::Medium,
         strength: Strength::Effective,
-        rule_version: 1,
+        rule_version: 2,
         reads: &workloads::KINDS,
         subjects: &workloads::KINDS,
         derives: &[Derived::Isolation],
@@ -50,8 +54,9 @@ impl EgressInternetRestricted {
         scope: ScopeUse::BySubject,
         what: "For each workload of the namespaces that `selector` selects, all policies for \
                egress together let no public address through, on any port, beside \
-               `allowedCidrs`. Rules that name domains (of Cilium or of the Admin tier) are \
-               explicit, and allowed. What nothing isolates reaches everything.",
+               `allowedCidrs`; IPv4 addresses count as well where they are written as IPv6 \
+               (64:ff9b::/96 of NAT64, ::ffff:0:0/96). Rules that name domains (of Cilium or of the \
+               Admin tier) are explicit, and allowed, unless a pattern is wildcards only. What nothing isolates reaches everything.",
         why: "Data leaves, and tools of an attacker come in, through whatever connection to the \
               internet a compromised pod can open.",
         fix: "Proposed: the policy to narrow, with an `except` or a list of what is needed. \
@@ -60,8 +65,8 @@ impl EgressInternetRestricted {
                   needs, and send the rest through a proxy that knows names.",
         prevention: "A ValidatingAdmissionPolicy can refuse blocks of public addresses in one \
                      policy; what several come to, and pods without any, it does not see.",
-        limits: "Judged by the template. Special-purpose addresses (loopback, link-local, \
-                 documentation, multicast, reserved) are neither public nor private, and ignored: \
+        limits: "Judged by the template, and by how live pods look where that is otherwise. \
+                 Special-purpose addresses (loopback, link-local, documentation, multicast, reserved) are neither public nor private, and ignored: \
                  see `net-metadata-endpoint-blocked`. A proxy or NAT gateway with a private address \
                  that leads to the internet is not seen. Some network plugins apply egress rules \
                  to the address of a Service, some to that of its pods. Images are pulled by \
@@ -72,7 +77,7 @@ impl EgressInternetRestricted {
         let mut forbidden = Addresses::public().clone();
         let allowed = self.allowed_cidrs.iter().chain(&self.private_ranges);
         for cidr in allowed.filter_map(|cidr| Cidr::parse(cidr)) {
-            forbidden.remove(cidr);
+            forbidden.remove_translated(cidr);
         }
         forbidden
     }
@@ -80,6 +85,31 @@ impl EgressInternetRestricted {
     fn is_selected(&self, labels: &Labels) -> bool {
         let selector = self.selector.as_ref();
         selector.is_none_or(|selector| selector.matches(labels))
+    }
+
+    fn rule<'a>(&self, context: &Context<'a>, held: &Held<'a>) -> Verdict {
+        if held.template.host_network {
+            return common::host_network();
+        }
+        let (applying, reached) = reached(context, held, &self.forbidden(), &[], |_| true);
+        let verdict = match &reached {
+            None => Verdict::pass(Strength::Effective, "EgressRestricted", ""),
+            Some(reached) => {
+                let example = reached.addresses.example();
+                let example = example.map_or(String::new(), |ip| format!(", such as {ip},"));
+                let what = format!("public addresses{example}");
+                let message = reached.message(&what, &applying);
+                Verdict::fail(Strength::Effective, "EgressToInternet", message)
+                    .propose(proposal(reached))
+            }
+        };
+        let isolates = applying.doubt(|doubt| doubt.isolates);
+        match isolates {
+            Some(what) if verdict.outcome == Outcome::Fail && !applying.is_isolated() => {
+                common::doubtful(what)
+            }
+            _ => common::unless_doubtful(verdict, &applying),
+        }
     }
 }
 
@@ -138,28 +168,8 @@ impl Control for EgressInternetRestricted {
         if !self.is_selected(&meta.labels) {
             return None;
         }
-        if held.template.host_network {
-            return Some(common::host_network());
-        }
-        let (applying, reached) = reached(context, &held, &self.forbidden(), &[], |_| true);
-        let verdict = match &reached {
-            None => Verdict::pass(Strength::Effective, "EgressRestricted", ""),
-            Some(reached) => {
-                let example = reached.addresses.example();
-                let example = example.map_or(String::new(), |ip| format!(", such as {ip},"));
-                let what = format!("public addresses{example}");
-                let message = reached.message(&what, &applying);
-                Verdict::fail(Strength::Effective, "EgressToInternet", message)
-                    .propose(proposal(reached))
-            }
-        };
-        let isolates = applying.doubt(|doubt| doubt.isolates);
-        Some(match isolates {
-            Some(what) if verdict.outcome == Outcome::Fail && !applying.is_isolated() => {
-                common::doubtful(what)
-            }
-            _ => common::unless_doubtful(verdict, &applying),
-        })
+        let judge = |look: &Held<'_>| self.rule(context, look);
+        Some(common::worst_look(context, subject, &held, judge))
     }
 }
 

@@ -3,7 +3,10 @@
 mod entry;
 
 use self::entry::{Entry, Reach};
-use crate::controls::{prelude::*, workloads};
+use crate::{
+    analysis::Derived,
+    controls::{prelude::*, workloads},
+};
 
 /// Every entry point into the cluster is known, and each that the public can reach is approved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -90,7 +93,7 @@ impl ExposureInventory {
         criteria: &["CC6.6"],
         severity: Severity::High,
         strength: Strength::Declared,
-        rule_version: 2,
+        rule_version: 3,
         reads: &[
             Kind::Service,
             Kind::Ingress,
@@ -115,17 +118,19 @@ impl ExposureInventory {
             Kind::ReplicaSet,
             Kind::Pod,
         ],
-        derives: &[],
+        derives: &[Derived::OnNode],
         observes: &[],
         writes: &[],
         scope: ScopeUse::BySubject,
         what: "The entry points are Services of type LoadBalancer or NodePort or with externalIPs, \
-               Ingresses, Gateways, and workloads with a hostPort. Each that the public may reach \
+               Ingresses, Gateways, and workloads with a hostPort, which each declared port of a \
+               pod in the node's network is. Each that the public may reach \
                is approved: by the parameter `approved`, or by its label `probity.dev/exposure: \
                approved-public` with a reason in the annotation `probity.dev/exposure-reason`. \
                NodePorts and hostPorts need an approval (`approved-internal` is enough), a \
                LoadBalancer that an annotation of the cloud or its class makes internal, or whose \
-               `loadBalancerSourceRanges` leave the internet out, needs none. externalIPs always \
+               `loadBalancerSourceRanges` leave the internet out, needs none; nor does a waypoint or \
+               a ClusterIP gateway of Istio, or a hostPort on a loopback address. externalIPs always \
                fail.",
         why: "What nobody knows of, nobody patches, watches or takes down. An externalIP lets its \
               author catch traffic that is meant for others.",
@@ -136,7 +141,7 @@ impl ExposureInventory {
         prevention: "A ValidatingAdmissionPolicy can refuse externalIPs, NodePorts, and \
                      LoadBalancers without loadBalancerSourceRanges; the approved list can be its \
                      parameter.",
-        limits: "Who can reach an address is decided by networks that the cluster does not show: \
+        limits: "hostPorts are those of templates and of live pods. Who can reach an address is decided by networks that the cluster does not show: \
                  what is not known to be internal counts as public. Internal by default, as with \
                  some load balancer controllers, is not known. A LoadBalancer opens a port on each \
                  node as well unless `allocateLoadBalancerNodePorts` is false: the message says \
@@ -235,6 +240,10 @@ impl Control for ExposureInventory {
         ))
     }
 
+    fn affected(&self, _: Derived, subject: &Subject) -> Touched {
+        Touched::Subject(subject.clone())
+    }
+
     fn population(
         &self,
         context: &Context<'_>,
@@ -250,15 +259,14 @@ impl Control for ExposureInventory {
         subject::objects(Kind::Ingress, &tables.ingresses, namespace, found);
         subject::objects(Kind::Gateway, &tables.gateways, namespace, found);
         workloads::each(context.inventory, namespace, &mut |subject| {
-            let held = workloads::find(context.inventory, &subject);
-            if held.is_some_and(|held| held.template.ports.iter().any(|port| port.host)) {
+            if !entry::host_ports(context, &subject).is_empty() {
                 found(subject);
             }
         });
     }
 
     fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {
-        let entry = Entry::of(context.inventory, subject, &self.internal_classes)?;
+        let entry = Entry::of(context, subject, &self.internal_classes)?;
         Some(self.rule(subject, &entry))
     }
 }

@@ -36,6 +36,11 @@ pub(super) fn deployment(extra: &Value) -> Value {
 
 /// A `ReplicaSet` of the Deployment, and a pod of that with these labels.
 pub(super) fn live(world: &mut World, labels: &Value) {
+    live_pod(world, labels, &json!({}));
+}
+
+/// The same, with a pod spec.
+pub(super) fn live_pod(world: &mut World, labels: &Value, spec: &Value) {
     let owned = |name: &str, kind: &str, owner: &str| {
         let owner =
             json!([{ "apiVersion": "apps/v1", "kind": kind, "name": owner, "controller": true }]);
@@ -45,7 +50,7 @@ pub(super) fn live(world: &mut World, labels: &Value) {
     world.put(Kind::ReplicaSet, set);
     let mut meta = owned("web-1-x", "ReplicaSet", "web-1");
     meta["labels"] = labels.clone();
-    let pod = json!({ "metadata": meta, "spec": {}, "status": { "phase": "Running" } });
+    let pod = json!({ "metadata": meta, "spec": spec, "status": { "phase": "Running" } });
     world.put(Kind::Pod, pod);
 }
 

@@ -1,9 +1,13 @@
 //! `net-host-network`
 
-use crate::controls::{
-    prelude::*,
-    scope::SYSTEM,
-    workloads::{self, Held},
+use crate::{
+    analysis::Derived,
+    controls::{
+        prelude::*,
+        scope::SYSTEM,
+        workloads::{self, Held},
+    },
+    inventory::template::Template,
 };
 
 /// Only listed workloads share the network of their node, or open a port on it.
@@ -61,10 +65,10 @@ impl HostNetwork {
         criteria: &["CC6.1", "CC6.6"],
         severity: Severity::Medium,
         strength: Strength::Declared,
-        rule_version: 1,
+        rule_version: 2,
         reads: &workloads::KINDS,
         subjects: &workloads::KINDS,
-        derives: &[],
+        derives: &[Derived::OnNode],
         observes: &[],
         writes: &[],
         scope: ScopeUse::BySubject,
@@ -78,11 +82,25 @@ impl HostNetwork {
         by_hand: "Remove `hostNetwork` and `hostPort` from the pod template; expose the pods by a \
                   Service.",
         prevention: "Pod Security admission at level `baseline` refuses both.",
-        limits: "Judged by the template, once for each workload. `kube-system`, `kube-public` and \
-                 `kube-node-lease` are out of scope by default; where a policy includes them, \
+        limits: "Judged by the template and by live pods, once for each workload. `kube-system`, \
+                 `kube-public` and `kube-node-lease` are out of scope by default; where a policy includes them, \
                  their workloads may use the node's network. Pods that the kubelet makes of files \
                  show as Pods, named after their node.",
     };
+}
+
+/// What pods that look so use of their node: a reason, and words.
+fn used(template: &Template) -> Option<(&'static str, String)> {
+    if template.host_network {
+        let what = "its pods share the network of their node".to_owned();
+        return Some(("HostNetwork", what));
+    }
+    let port = template.ports.iter().find(|port| port.host)?;
+    let what = format!(
+        "container port {} is open on the node (hostPort)",
+        port.number
+    );
+    Some(("HostPort", what))
 }
 
 impl Control for HostNetwork {
@@ -98,6 +116,10 @@ impl Control for HostNetwork {
         ))
     }
 
+    fn affected(&self, _: Derived, subject: &Subject) -> Touched {
+        Touched::Subject(subject.clone())
+    }
+
     fn population(
         &self,
         context: &Context<'_>,
@@ -109,19 +131,12 @@ impl Control for HostNetwork {
 
     fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {
         let held = workloads::find(context.inventory, subject)?;
-        let mut ports = held.template.ports.iter();
-        let (reason, what) = if held.template.host_network {
-            (
-                "HostNetwork",
-                "its pods share the network of their node".to_owned(),
-            )
-        } else if let Some(port) = ports.find(|port| port.host) {
-            let what = format!(
-                "container port {} is open on the node (hostPort)",
-                port.number
-            );
-            ("HostPort", what)
-        } else {
+        let live = || {
+            let (reason, what) = context.analyses.on_node().pods(subject).find_map(used)?;
+            let seen = "as a live pod shows: its template does not say so";
+            Some((reason, format!("{what}, {seen}")))
+        };
+        let Some((reason, what)) = used(held.template).or_else(live) else {
             return Some(Verdict::pass(Strength::Declared, "OwnNetwork", ""));
         };
         let namespace = &*held.meta.namespace;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{
-    common::{self, belongs_to, denied_in_part, pod_selector, rule_ports},
+    common::{self, denied_in_part, pod_selector, rule_ports},
     default_deny::{self, Wanted},
 };
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
         prelude::*,
         workloads::{self, Held},
     },
+    inventory::template::Template,
 };
 
 /// What a control of this rule asks for.
@@ -33,38 +34,53 @@ pub(super) struct Rule<'a> {
 impl Rule<'_> {
     pub(super) fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {
         let held = workloads::find(context.inventory, subject)?;
-        if held.template.host_network {
-            return Some(common::host_network());
+        let own = self.template(context, &held);
+        if own.outcome == Outcome::Fail {
+            return Some(own);
         }
-        if self
-            .exempt
-            .is_some_and(|exempt| exempt.matches(&held.template.labels))
-        {
+        Some(self.stray(context, &held, subject).unwrap_or(own))
+    }
+
+    fn is_exempt(&self, template: &Template) -> bool {
+        self.exempt
+            .is_some_and(|exempt| exempt.matches(&template.labels))
+    }
+
+    fn template(&self, context: &Context<'_>, held: &Held<'_>) -> Verdict {
+        if held.template.host_network {
+            return common::host_network();
+        }
+        if self.is_exempt(held.template) {
             let message = "exemptSelector selects its pods";
-            return Some(Verdict::not_applicable("ExemptBySelector", message));
+            return Verdict::not_applicable("ExemptBySelector", message);
         }
         let (namespace, direction) = (&*held.meta.namespace, self.direction);
         let applying = Applying::gather(context.inventory, namespace, held.template, direction);
         if !applying.is_isolated() {
             if let Some(what) = applying.doubt(|doubt| doubt.isolates) {
-                return Some(common::doubtful(what));
+                return common::doubtful(what);
             }
-            let message = self.open(&applying, &held);
-            return Some(self.fail(context, &held, "WorkloadNotIsolated", message));
-        }
-        if let Some(verdict) = self.stray(context, &held, subject) {
-            return Some(verdict);
+            let message = self.open(&applying, held);
+            return self.fail(context, held, "WorkloadNotIsolated", message);
         }
         let mut verdict = Verdict::pass(Strength::Effective, "Isolated", "");
         verdict.keep = keep(context.inventory, &applying);
-        Some(verdict)
+        verdict
     }
 
     /// Live pods of the workload that lack what makes a policy select their template.
     fn stray(&self, context: &Context<'_>, held: &Held<'_>, subject: &Subject) -> Option<Verdict> {
-        let isolation = context.analyses.isolation();
-        let mut strays = isolation.strays(&held.meta.namespace, self.direction);
-        let stray = strays.find(|stray| belongs_to(context.inventory, stray.owner, subject))?;
+        let (inventory, namespace) = (context.inventory, &held.meta.namespace);
+        let strays = context
+            .analyses
+            .isolation()
+            .strays(namespace, self.direction);
+        let stray = strays
+            .filter(|stray| {
+                let root = workloads::root(inventory, namespace, stray.owner);
+                root.as_ref() == Some(subject) && !self.is_exempt(stray.template)
+            })
+            .max_by_key(|stray| stray.isolated)?;
         let (_, labels) = pod_selector(&stray.template.labels);
         let direction = self.direction.as_str();
         if stray.isolated == Isolated::Unclear {
@@ -72,8 +88,8 @@ impl Rule<'_> {
             return Some(common::doubtful(&what));
         }
         let message = format!(
-            "no policy isolates those of its live pods that are {labels} for {direction}, although \
-             one isolates its template"
+            "no policy isolates those of its live pods that are {labels} for {direction}, which is \
+             not said of its template"
         );
         Some(self.fail(context, held, "LivePodsNotIsolated", message))
     }

@@ -5,7 +5,10 @@ use serde_json::json;
 use super::{common, reach::reached};
 use crate::{
     analysis::{Derived, addresses::Addresses},
-    controls::{prelude::*, workloads},
+    controls::{
+        prelude::*,
+        workloads::{self, Held},
+    },
     inventory::network_policy::Cidr,
 };
 
@@ -55,7 +58,7 @@ impl MetadataEndpointBlocked {
         criteria: &["CC6.1"],
         severity: Severity::High,
         strength: Strength::Effective,
-        rule_version: 2,
+        rule_version: 3,
         reads: &workloads::KINDS,
         subjects: &workloads::KINDS,
         derives: &[Derived::Isolation],
@@ -63,8 +66,9 @@ impl MetadataEndpointBlocked {
         writes: &[],
         scope: ScopeUse::BySubject,
         what: "For each workload, all policies for egress together keep its pods from \
-               169.254.169.254 and fd00:ec2::254 on every port, or on `ports`. What nothing isolates reaches \
-               them.",
+               169.254.169.254 and fd00:ec2::254 on every port, or on `ports`. A rule of Cilium for domains reaches the first if it \
+               names the endpoint (metadata.google.internal and the like) or is wildcards only, and \
+               `egressDeny` of Cilium keeps from it. What nothing isolates reaches them.",
         why: "The endpoint answers whoever asks from a node with the credentials of that node: \
               with them one pod becomes every pod, and reaches the cloud account.",
         fix: "Proposed: an `except` in the rule that opens the way, or a rule of the Admin tier \
@@ -73,7 +77,8 @@ impl MetadataEndpointBlocked {
         by_hand: "Add 169.254.169.254/32 to `except` of every block that holds it, or deny it to \
                   all pods in the Admin tier. On AWS set the hop limit of IMDSv2 to 1 as well.",
         prevention: "None: whether an address is reached is a matter of all policies together.",
-        limits: "Effective policies are judged, not the endpoint: a hop limit of 1 (IMDSv2), \
+        limits: "Judged by the template, and by how live pods look where that is otherwise. \
+                 Effective policies are judged, not the endpoint: a hop limit of 1 (IMDSv2), \
                  metadata concealment, and endpoints that no cloud serves are not seen, and the \
                  verdict is Fail all the same; an exception says so. Pods in the node's network \
                  bypass every policy: see `net-host-network`. Some clouds serve DNS \
@@ -93,6 +98,51 @@ impl MetadataEndpointBlocked {
         let account = account.map_or("default", |account| account);
         let mut exempt = self.exempt_service_accounts.iter();
         exempt.any(|exempt| exempt.split_once('/') == Some((namespace, account)))
+    }
+
+    fn rule<'a>(&self, context: &Context<'a>, held: &Held<'a>) -> Verdict {
+        if self.is_exempt(&held.meta.namespace, held.template.service_account.as_ref()) {
+            let message = "exemptServiceAccounts lists its service account";
+            return Verdict::not_applicable("ExemptServiceAccount", message);
+        }
+        if held.template.host_network {
+            return common::host_network();
+        }
+        let endpoints = self.endpoints();
+        let (applying, reached) = reached(context, held, &endpoints, &self.ports, |segment| {
+            let ports = segment.first..=segment.last;
+            self.ports.is_empty() || self.ports.iter().any(|port| ports.contains(port))
+        });
+        let Some(reached) = reached else {
+            let verdict = Verdict::pass(Strength::Effective, "MetadataEndpointBlocked", "");
+            return common::unless_doubtful(verdict, &applying);
+        };
+        if let (false, Some(what)) = (applying.is_isolated(), applying.doubt(|d| d.isolates)) {
+            return common::doubtful(what);
+        }
+        let address = reached.addresses.example();
+        let address = address.map_or(String::new(), |address| format!(" {address}"));
+        let message = reached.message(&format!("the metadata endpoint{address}"), &applying);
+        let except: Vec<_> = self
+            .addresses
+            .iter()
+            .filter_map(|text| parse(text))
+            .collect();
+        let except = except.iter().filter(|cidr| cidr.address.is_ipv4());
+        let except: Vec<_> = except.map(|cidr| format!("{}/32", cidr.address)).collect();
+        let proposal = if reached.policies.is_empty() {
+            "isolate the pods for egress, or deny the endpoint to all pods by a rule of the Admin \
+             tier"
+                .to_owned()
+        } else {
+            format!(
+                "in {}, take the endpoint out of the block: `{}`",
+                common::named(&reached.policies),
+                json!({ "ipBlock": { "cidr": "0.0.0.0/0", "except": except } })
+            )
+        };
+        let verdict = Verdict::fail(Strength::Effective, "MetadataEndpointReachable", message);
+        common::unless_doubtful(verdict.propose(proposal), &applying)
     }
 }
 
@@ -144,51 +194,8 @@ impl Control for MetadataEndpointBlocked {
 
     fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {
         let held = workloads::find(context.inventory, subject)?;
-        if self.is_exempt(&held.meta.namespace, held.template.service_account.as_ref()) {
-            let message = "exemptServiceAccounts lists its service account";
-            return Some(Verdict::not_applicable("ExemptServiceAccount", message));
-        }
-        if held.template.host_network {
-            return Some(common::host_network());
-        }
-        let endpoints = self.endpoints();
-        let (applying, reached) = reached(context, &held, &endpoints, &self.ports, |segment| {
-            let ports = segment.first..=segment.last;
-            self.ports.is_empty() || self.ports.iter().any(|port| ports.contains(port))
-        });
-        let Some(reached) = reached else {
-            let verdict = Verdict::pass(Strength::Effective, "MetadataEndpointBlocked", "");
-            return Some(common::unless_doubtful(verdict, &applying));
-        };
-        if let (false, Some(what)) = (applying.is_isolated(), applying.doubt(|d| d.isolates)) {
-            return Some(common::doubtful(what));
-        }
-        let address = reached.addresses.example();
-        let address = address.map_or(String::new(), |address| format!(" {address}"));
-        let message = reached.message(&format!("the metadata endpoint{address}"), &applying);
-        let except: Vec<_> = self
-            .addresses
-            .iter()
-            .filter_map(|text| parse(text))
-            .collect();
-        let except = except.iter().filter(|cidr| cidr.address.is_ipv4());
-        let except: Vec<_> = except.map(|cidr| format!("{}/32", cidr.address)).collect();
-        let proposal = if reached.policies.is_empty() {
-            "isolate the pods for egress, or deny the endpoint to all pods by a rule of the Admin \
-             tier"
-                .to_owned()
-        } else {
-            format!(
-                "in {}, take the endpoint out of the block: `{}`",
-                common::named(&reached.policies),
-                json!({ "ipBlock": { "cidr": "0.0.0.0/0", "except": except } })
-            )
-        };
-        let verdict = Verdict::fail(Strength::Effective, "MetadataEndpointReachable", message);
-        Some(common::unless_doubtful(
-            verdict.propose(proposal),
-            &applying,
-        ))
+        let judge = |look: &Held<'_>| self.rule(context, look);
+        Some(common::worst_look(context, subject, &held, judge))
     }
 }
 

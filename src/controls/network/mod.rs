@@ -10,6 +10,8 @@ mod exposure_inventory;
 mod fixtures;
 mod host_network;
 mod isolated;
+#[cfg(test)]
+mod live_pods;
 mod metadata_endpoint_blocked;
 mod namespace_default_deny;
 mod no_allow_all;

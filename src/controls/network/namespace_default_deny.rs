@@ -167,10 +167,10 @@ impl Other {
                 && !allows(policy)
                 && policy.selects_every_pod(inventory)
         });
+        if let Some(policy) = denies {
+            return Self::Denies(policy.to_string());
+        }
         match applying.doubt(|d| d.isolates && d.kind != Kind::NetworkPolicy) {
-            _ if denies.is_some() => {
-                Self::Denies(denies.map(ToString::to_string).unwrap_or_default())
-            }
             Some(what) => Self::Doubt(what.to_owned()),
             None => Self::Nothing(denied_in_part(&applying)),
         }

@@ -21,7 +21,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NoAllowAll {
-    /// Let workloads that are exposed (by an Ingress, a Gateway's `HTTPRoute`, a Service of type
+    /// Let workloads that are exposed (by an Ingress, a route of a Gateway, a Service of type
     /// `LoadBalancer` or `NodePort` or with external addresses, or a hostPort) be reached from
     /// anywhere on the ports that they declare.
     #[serde(default = "yes")]
@@ -50,7 +50,7 @@ impl NoAllowAll {
         criteria: &["CC6.1", "CC6.6"],
         severity: Severity::High,
         strength: Strength::Effective,
-        rule_version: 2,
+        rule_version: 3,
         reads: &[
             Kind::Deployment,
             Kind::StatefulSet,
@@ -62,6 +62,8 @@ impl NoAllowAll {
             Kind::Service,
             Kind::Ingress,
             Kind::HttpRoute,
+            Kind::GrpcRoute,
+            Kind::TlsRoute,
             Kind::Gateway,
         ],
         subjects: &workloads::KINDS,
@@ -83,8 +85,9 @@ impl NoAllowAll {
                namespace and pod labels and port.",
         prevention: "A ValidatingAdmissionPolicy can refuse a single policy with an empty `from`; what \
                several together allow it can't see.",
-        limits: "Judged by the template, also at zero replicas; labels that only live pods carry \
-                 are not seen. A workload that nothing isolates is not judged here but by \
+        limits: "Judged by the template, also at zero replicas, and by how live pods look where \
+                 that is otherwise; labels that only tell pods of one workload apart are not \
+                 kept. A workload that nothing isolates is not judged here but by \
                  `net-pod-ingress-isolated`; nor is one in the node's network. Namespaces count as \
                  they are now. A podSelector that pods without labels satisfy selects all. \
                  Private address blocks are not taken for the pods of the cluster. A workload is \
@@ -148,9 +151,12 @@ fn policy_name(policy: Policy<'_>) -> String {
     }
 }
 
+/// Everyone may reach every port.
+const ALL: &str = "AllowAll";
+
 fn reason(worst: &Opening<'_>, ports: &str) -> &'static str {
     match worst.declared {
-        false if ports == EVERY_PORT => "AllowAll",
+        false if ports == EVERY_PORT => ALL,
         false => "AllowAllOnUndeclaredPorts",
         true => "AllowAnywhere",
     }
@@ -296,7 +302,7 @@ impl Control for NoAllowAll {
     fn touched(&self, change: &Change) -> Touched {
         match change.kind {
             // Routes and Gateways reach Services across namespaces.
-            Kind::HttpRoute | Kind::Gateway => Touched::All,
+            Kind::HttpRoute | Kind::GrpcRoute | Kind::TlsRoute | Kind::Gateway => Touched::All,
             Kind::Service | Kind::Ingress => Touched::Namespace(change.namespace.clone()),
             _ => common::touched(change),
         }
@@ -304,6 +310,11 @@ impl Control for NoAllowAll {
 
     fn affected(&self, _: Derived, subject: &Subject) -> Touched {
         common::affected(subject)
+    }
+
+    fn fails_whatever(&self, _: &Subject, reason: &str, kind: Kind) -> bool {
+        // Services excuse the ports that they declare; nobody declares every port there is.
+        reason == ALL && matches!(kind, Kind::Service | Kind::Ingress)
     }
 
     fn population(
@@ -317,7 +328,7 @@ impl Control for NoAllowAll {
 
     fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {
         let held = workloads::find(context.inventory, subject)?;
-        let verdict = self.rule(context, &held);
+        let verdict = common::worst_look(context, subject, &held, |look| self.rule(context, look));
         // Nothing that an unread policy says could close what others open.
         let certain = verdict.outcome == Outcome::Fail || verdict.reason == "HostNetwork";
         let mut broken = context.inventory.tables.network_policies.broken();

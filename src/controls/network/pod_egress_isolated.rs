@@ -31,7 +31,7 @@ impl PodEgressIsolated {
         criteria: &["CC6.6", "CC6.7"],
         severity: Severity::Medium,
         strength: Strength::Effective,
-        rule_version: 1,
+        rule_version: 2,
         reads: &workloads::KINDS,
         subjects: &workloads::KINDS,
         derives: &[Derived::Isolation],

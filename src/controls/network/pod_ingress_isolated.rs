@@ -31,7 +31,7 @@ impl PodIngressIsolated {
         criteria: &["CC6.1", "CC6.6"],
         severity: Severity::High,
         strength: Strength::Effective,
-        rule_version: 1,
+        rule_version: 2,
         reads: &workloads::KINDS,
         subjects: &workloads::KINDS,
         derives: &[Derived::Isolation],

@@ -84,7 +84,7 @@ impl AccessReviewCurrent {
                  Who is in a group is not visible: attest it (attest-idp-mfa-and-membership). A \
                  right that is granted after a listing was frozen belongs to the next one. What \
                  is younger than `cadence` and `grace` need not have been reviewed. A reviewer \
-                 may revoke rights of their own, but not keep them.",
+                 may revoke what is bound to their own name, but not keep it.",
     };
 
     fn cycle(&self) -> SignedDuration {

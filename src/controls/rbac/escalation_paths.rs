@@ -149,6 +149,10 @@ impl Control for EscalationPaths {
         }
     }
 
+    fn fails_whatever(&self, _: &Subject, _: &str, kind: Kind) -> bool {
+        restricted::adds_up(kind)
+    }
+
     fn population(
         &self,
         context: &Context<'_>,

@@ -51,6 +51,7 @@ pub(super) struct PeriodState {
     /// Which other periods it overlaps.
     overlaps: Vec<String>,
     from: Option<Timestamp>,
+    to: Option<Timestamp>,
 }
 
 fn generation(object: &AuditPeriod) -> i64 {
@@ -61,7 +62,47 @@ fn frame(key: &ObjectKey, spec: &AuditPeriodSpec) -> Result<Frame, String> {
     Frame::of(&key.name, spec).map_err(|error| error.to_string())
 }
 
+/// The share of the period that is observed, by control.
+fn coverage(standing: &Standing) -> Vec<(String, f64)> {
+    let controls = standing.controls.iter().map(|control| {
+        let said = &control.observed;
+        (format!("{} in {}", said.id, said.policy), control.coverage)
+    });
+    controls.collect()
+}
+
+/// A period, for the metrics.
+#[derive(Debug, Clone, Copy)]
+pub struct PeriodSeries<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The first instant after it; none where the spec can't be used.
+    pub to: Option<Timestamp>,
+    /// How it stands; none while the log has not been read for it, or can't be.
+    pub standing: Option<&'a Standing>,
+}
+
 impl Engine {
+    /// The periods that are held, as metrics show them.
+    pub fn period_series(&self) -> Vec<PeriodSeries<'_>> {
+        let held = self.people.objects.iter();
+        let periods = held.filter_map(|(key, held)| {
+            let Some(Stand::Period(state)) = &held.stand else {
+                return None;
+            };
+            let standing = match &state.standing {
+                Some(Ok(standing)) if state.problem.is_none() => Some(&**standing),
+                _ => None,
+            };
+            Some(PeriodSeries {
+                name: &key.name,
+                to: state.to,
+                standing,
+            })
+        });
+        periods.collect()
+    }
+
     /// The periods whose specs can be used: what is to be computed of the log.
     pub fn periods(&self) -> Vec<PeriodAsked> {
         let held = self.people.objects.iter();
@@ -84,7 +125,9 @@ impl Engine {
         now: Now,
     ) {
         for (key, told) in told {
-            if self.people.periods.get(&key) != Some(&told) {
+            // It may have been deleted while the log was read.
+            let is_held = self.people.objects.contains_key(&key);
+            if is_held && self.people.periods.get(&key) != Some(&told) {
                 self.people.periods.insert(key.clone(), told);
                 self.period_changed(&key, now);
                 self.remark_soon(&key, now);
@@ -115,7 +158,7 @@ impl Engine {
             let told =
                 told.filter(|told| told.uid == asked.uid && told.generation == asked.generation);
             let controls = match told.map(|told| &told.standing) {
-                Some(Ok(standing)) => Ok(standing.coverage.clone()),
+                Some(Ok(standing)) => Ok(coverage(standing)),
                 Some(Err(why)) => Err(why.clone()),
                 None => Err("the log has not been read for it yet".to_owned()),
             };
@@ -137,6 +180,7 @@ impl Engine {
     /// Another period, or another spec of one: others may overlap it.
     pub(super) fn periods_changed(&mut self, now: Now) {
         self.observe_periods(now);
+        self.out.periods = true;
         let keys = self.people.objects.keys();
         let keys: Vec<ObjectKey> = keys
             .filter(|key| key.kind == PeopleKind::Period)
@@ -176,10 +220,12 @@ impl Engine {
             standing: told.map(|told| told.standing.clone()),
             overlaps: others.unwrap_or_default(),
             from: frame.as_ref().ok().map(|frame| frame.from),
+            to: frame.as_ref().ok().map(|frame| frame.to),
             problem: frame.err(),
         };
         let begins = state.from.filter(|from| *from > now.wall);
         held.stand = Some(Stand::Period(Box::new(state)));
+        self.out.periods = true;
         self.people.wake(key, begins);
     }
 }
@@ -219,6 +265,7 @@ impl PeriodState {
                 self.overlaps.join(", ")
             )
         });
+        let elsewhere = standing.and_then(|standing| standing.elsewhere.clone());
         let empty = standing.and_then(|standing| standing.empty.clone());
         let told = |kind, (status, reason, message): (&str, &str, String)| {
             self.condition(kind, status, reason, &message, before, now)
@@ -230,6 +277,7 @@ impl PeriodState {
         let conditions = vec![
             told("Ready", ready),
             told("StartsBeforeLog", flag("LogBeganLater", before_log)),
+            told("LedElsewhere", flag("AnotherReplicaLed", elsewhere)),
             told("Overlaps", flag("SharesDays", overlaps)),
             told("Empty", flag("NothingInForce", empty)),
         ];

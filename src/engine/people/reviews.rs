@@ -292,6 +292,7 @@ impl Engine {
                 generation,
                 step: Step::Frozen,
                 decision: Some(content.into()),
+                all_rows: Some(all_rows as u64),
                 ..nothing(key)
             },
         ));

@@ -123,6 +123,7 @@ pub(super) fn nothing(key: &ObjectKey) -> ObjectChange {
         new_hash: None,
         spec: None,
         decision: None,
+        all_rows: None,
         reason: None,
         expires: None,
     }

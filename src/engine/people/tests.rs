@@ -129,11 +129,11 @@ fn it_ends_on_the_second_although_nothing_happens() {
     let (from, to, ..) = drive.transitions()[2];
     assert_eq!((from, to), (EXCEPTED, FAIL));
     // The time in which it was accepted is no part of the deviation that begins.
-    let opened = drive.bodies().filter_map(|body| match body {
-        Body::Transition(said) => said.opened,
+    let mut opened = drive.said.iter().filter_map(|record| match &record.body {
+        Body::Transition(said) => Some(said.opened.unwrap_or(record.time)),
         _ => None,
     });
-    assert_eq!(opened.last(), Some(drive.wall));
+    assert_eq!(opened.next_back(), Some(drive.wall));
 }
 
 #[test]

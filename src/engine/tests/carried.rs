@@ -16,6 +16,8 @@ fn recalled(said: &[Record], which: impl Fn(u64) -> bool) -> String {
             body: record.body.clone(),
         });
     }
+    // Numbers of intents that were removed are needed by nobody: new ones begin with the time.
+    memory.last_intent = 0;
     format!("{memory:#?}")
 }
 

@@ -64,6 +64,72 @@ fn drift_is_put_back_and_recorded() {
 }
 
 #[test]
+fn how_the_last_drift_ended_is_said_by_no_other_deviation() {
+    let mut drive = Drive::new();
+    for name in ["books", "shop"] {
+        drive.namespace(name);
+    }
+    drive.deny("shop");
+    drive.policy(1, observe());
+    drive.delete(Kind::NetworkPolicy, "shop", "deny");
+    let ended = |drive: &mut Drive| drive.status().controls[0].last_drift_ended.clone();
+    assert_eq!(ended(&mut drive).as_deref(), Some("Open"));
+    drive.deny("books");
+    assert_eq!(
+        ended(&mut drive).as_deref(),
+        Some("Open"),
+        "what failed from the beginning is no drift, and its end is not that of the drift"
+    );
+    drive.delete(Kind::Namespace, "", "shop");
+    assert_eq!(ended(&mut drive).as_deref(), Some("SubjectGone"));
+}
+
+#[test]
+fn intents_are_numbered_in_the_order_of_the_log_whatever_the_server_answers_first() {
+    let intents = |drive: &Drive| -> Vec<u64> {
+        let bodies = drive.bodies().filter_map(|body| match body {
+            Body::Intent(said) => Some(said.id),
+            _ => None,
+        });
+        bodies.collect()
+    };
+    let mut drive = Drive::new();
+    let names = ["books", "shop", "tea"].map(str::to_owned);
+    for name in &names {
+        drive.namespace(name);
+        drive.deny(name);
+    }
+    drive.policy(1, enforce());
+    drive.delete_at_once(Kind::NetworkPolicy, &names, "deny");
+    let tried = drive.actions.iter().map(|action| action.id);
+    assert!(
+        tried.is_sorted(),
+        "and the server answers the last one first"
+    );
+    assert_eq!(drive.serve(), 3);
+    let before = intents(&drive);
+    assert_eq!(before.len(), 3);
+    assert!(before.is_sorted_by(|one, next| one < next), "{before:?}");
+    // Nor are they numbered anew when the clock is set back while nothing runs.
+    drive.wait(3600);
+    drive.delete(Kind::NetworkPolicy, "shop", "deny");
+    drive.serve();
+    let newest = *intents(&drive).last().unwrap();
+    let mut after = Drive::with_memory(drive.memory());
+    after.lead(2);
+    for name in &names {
+        after.namespace(name);
+    }
+    after.policy(1, enforce());
+    after.deny("shop");
+    after.delete(Kind::NetworkPolicy, "shop", "deny");
+    after.serve();
+    let after = intents(&after);
+    assert!(after.iter().all(|id| *id > newest), "{after:?} > {newest}");
+    assert!(!after.is_empty());
+}
+
+#[test]
 fn a_deleted_object_of_ours_comes_back_without_a_dry_run() {
     let mut drive = Drive::new();
     drive.namespace("shop");
@@ -143,6 +209,10 @@ fn the_brake_latches_until_a_person_releases_it() {
     drive.lead(2);
     let latched = |measure: &Measure| matches!(measure, Measure::Brake { latched: true, .. });
     assert_eq!(drive.measures.iter().filter(|m| latched(m)).count(), 1);
+    let mut again = Drive::with_memory(drive.memory());
+    again.policy(1, enforce());
+    again.lead(3);
+    assert_eq!(again.measures.iter().filter(|m| latched(m)).count(), 1);
     assert_eq!(status.enforcement.unwrap().held_back, 5);
     let mut spec = enforce();
     spec["limits"] = json!({ "release": "looked at it" });

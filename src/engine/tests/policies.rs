@@ -206,3 +206,47 @@ fn a_suspended_policy_is_judged_but_writes_nothing_and_says_nothing() {
     drive.delete(Kind::NetworkPolicy, "shop", "deny");
     assert_eq!(drive.serve(), 1, "drift after it is put back");
 }
+
+/// A policy whose scope leaves a namespace out.
+fn without(namespace: &str) -> Value {
+    let mut spec = observe();
+    spec["scope"] = json!({ "exclude": [namespace] });
+    spec
+}
+
+#[test]
+fn what_an_edit_ends_is_not_kept_for_whoever_is_no_subject_any_more() {
+    let mut drive = Drive::new();
+    drive.namespace("shop");
+    drive.policy(1, observe());
+    drive.policy(2, without("shop"));
+    let instances = drive.engine.instances.values();
+    let inherited: Vec<usize> = instances.map(|it| it.inherited.len()).collect();
+    assert_eq!(inherited, [0]);
+}
+
+#[test]
+fn the_log_remembers_what_an_edit_ended_until_something_else_begins() {
+    let mut drive = Drive::new();
+    drive.namespace("shop");
+    drive.policy(1, observe());
+    drive.policy(2, without("shop"));
+    assert_eq!(drive.memory().left_by_edits(), 1);
+    // The next edit has nothing to do with it.
+    drive.policy(3, without("elsewhere"));
+    assert_eq!(drive.memory().left_by_edits(), 0);
+    drive.policy(4, {
+        let mut spec = observe();
+        let labels = json!({ "matchLabels": { "tier": "front" } });
+        spec["scope"] = json!({ "namespaceSelector": labels });
+        spec
+    });
+    assert_eq!(drive.memory().left_by_edits(), 1);
+    // The namespace fails again, and this time it is no edit's doing.
+    let labels = json!({ "tier": "front" });
+    let meta = json!({ "name": "shop", "labels": labels });
+    drive.put(Kind::Namespace, json!({ "metadata": meta }));
+    let last = drive.transitions().pop();
+    assert_eq!(last.map(|said| (said.1, said.2)), Some((FAIL, Why::Object)));
+    assert_eq!(drive.memory().left_by_edits(), 0);
+}

@@ -43,6 +43,9 @@ pub struct ObjectChange {
     /// What was decided, from the status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<Content>,
+    /// Rows of all parts of a review, with the listing of one part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub all_rows: Option<u64>,
     /// Why it ended by itself, or what was seen done, in one word; [`INVALID`] with a decision that does not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Word>,

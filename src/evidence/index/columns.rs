@@ -7,6 +7,7 @@ use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::Type;
 use serde_json::Value;
 
+use crate::evidence::body::{usual_cause, usual_strength};
 use crate::evidence::error::LogError;
 use crate::evidence::merkle;
 
@@ -122,7 +123,11 @@ impl Column {
         }
         let found = self.from.iter().find_map(|path| entry.pointer(path));
         let Some(found) = found.filter(|found| !found.is_null()) else {
-            return Cell::Null;
+            return match (kind, self.name) {
+                ("transition", "strength") => Cell::Word(usual_strength().as_str().to_owned()),
+                ("transition", "cause") => Cell::Word(usual_cause().as_str().to_owned()),
+                _ => Cell::Null,
+            };
         };
         match self.kind {
             Kind::Number => found.as_i64().map_or(Cell::Null, Cell::Number),

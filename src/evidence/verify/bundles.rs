@@ -6,6 +6,7 @@ use std::thread;
 
 use super::facts::{self, Fact};
 use super::report::Problem;
+use crate::evidence::decode::Decoder;
 use crate::evidence::merkle::{Hash, leaf};
 use crate::evidence::sealed::{self, TileFiles};
 use crate::evidence::tile::{self, Of, Tile};
@@ -19,6 +20,8 @@ pub(super) struct Checked {
     pub(super) leaves: Vec<Hash>,
     pub(super) facts: Vec<Fact>,
     pub(super) problems: Vec<Problem>,
+    /// The entries themselves, where somebody wants to hear them.
+    pub(super) bundle: Option<Vec<u8>>,
 }
 
 /// What to read.
@@ -29,6 +32,8 @@ pub(super) struct Span<'a> {
     /// Bundles `first..end`, then the partial one at the edge of `size`.
     pub(super) first: u64,
     pub(super) size: u64,
+    /// Whether somebody wants to hear the entries.
+    pub(super) heard: bool,
 }
 
 impl Span<'_> {
@@ -54,8 +59,9 @@ impl Span<'_> {
                 let (sender, receiver) = sync_channel(AHEAD);
                 let mine = self.tiles().skip(lane).step_by(threads);
                 scope.spawn(move || {
+                    let mut decoder = Decoder::default();
                     for tile in mine {
-                        if sender.send(self.check(tile)).is_err() {
+                        if sender.send(self.check(tile, &mut decoder)).is_err() {
                             return; // nobody wants more
                         }
                     }
@@ -81,14 +87,18 @@ impl Span<'_> {
     }
 
     /// Reads one bundle and the tile of its leaf hashes.
-    fn check(&self, tile: Tile) -> Checked {
+    fn check(&self, tile: Tile, decoder: &mut Decoder) -> Checked {
         let mut problems = Vec::new();
         let tiles = TileFiles::new(self.dir, self.size);
         let claimed = tiles.tile(0, tile.index, usize::from(tile.width));
         let claimed = claimed.map_err(|error| problems.push(self.damage(&error)));
         let claimed = claimed.unwrap_or_default();
         let mut checked = match sealed::read_beginning(self.dir, tile) {
-            Ok(Some(bundle)) => self.entries(tile, &bundle, &claimed),
+            Ok(Some(bundle)) => {
+                let mut checked = self.entries(tile, &bundle, &claimed, decoder);
+                checked.bundle = self.heard.then_some(bundle.bytes);
+                checked
+            }
             Ok(None) => {
                 let what = format!(
                     "the bundle with the entries from {} on is missing",
@@ -109,12 +119,19 @@ impl Span<'_> {
         report.problems.remove(0)
     }
 
-    fn entries(&self, tile: Tile, bundle: &sealed::Bundle, claimed: &[Hash]) -> Checked {
+    fn entries(
+        &self,
+        tile: Tile,
+        bundle: &sealed::Bundle,
+        claimed: &[Hash],
+        decoder: &mut Decoder,
+    ) -> Checked {
         let width = usize::from(tile.width);
         let mut checked = Checked {
             leaves: Vec::with_capacity(width),
             facts: Vec::with_capacity(width),
             problems: Vec::new(),
+            bundle: None,
         };
         let (mut seq, mut offset) = (tile.index * tile::BUNDLE, 0);
         for entry in tile::entries(&bundle.bytes) {
@@ -131,7 +148,7 @@ impl Span<'_> {
                 let problem = self.problem(Some(seq), &bundle.path, Some(offset), what);
                 checked.problems.push(problem);
             }
-            match facts::read(seq, bytes) {
+            match facts::read_with(decoder, seq, bytes) {
                 Ok(fact) => checked.facts.push(fact),
                 Err(what) => {
                     let problem = self.problem(Some(seq), &bundle.path, Some(offset), what);
@@ -161,6 +178,7 @@ fn unread(leaves: Vec<Hash>, problem: Problem) -> Checked {
         leaves,
         facts: Vec::new(),
         problems: vec![problem],
+        bundle: None,
     }
 }
 

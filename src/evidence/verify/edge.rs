@@ -8,7 +8,7 @@ use crate::evidence::error::LogError;
 use crate::evidence::sealed::{self, CHECKPOINT};
 use crate::evidence::tile::{self, Of, Tile};
 
-impl Log<'_> {
+impl Log<'_, '_> {
     /// Compares what the entries lead to with what was signed.
     pub(super) fn compare_root(&mut self, head: &Checkpoint) {
         let path = self.dir.join(CHECKPOINT);

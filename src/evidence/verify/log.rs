@@ -7,6 +7,7 @@ use std::path::Path;
 use super::bundles::{Checked, Span, below};
 use super::facts::{self, Fact};
 use super::heads::Heads;
+use super::hearing::Hearing;
 use super::story::{Oddity, Story};
 use super::strays;
 use super::{LogReport, Problem, Trust};
@@ -42,8 +43,10 @@ pub(super) fn verify(
     trust: &Trust,
     around: &Around<'_>,
     progress: &(dyn Fn(u64, u64) + Sync),
+    hearing: &mut Hearing<'_>,
 ) -> Result<LogReport, LogError> {
     let mut report = LogReport::default();
+    hearing.begin();
     if !dir.is_dir() {
         fs::read_dir(dir).at("read", dir)?;
     }
@@ -61,6 +64,7 @@ pub(super) fn verify(
         story: Story::default(),
         size: head.size,
         removed: None,
+        hearing,
     };
     if let Some(committed) = around
         .committed
@@ -95,7 +99,7 @@ pub(super) fn verify(
     Ok(log.finish())
 }
 
-pub(super) struct Log<'a> {
+pub(super) struct Log<'a, 'l> {
     pub(super) dir: &'a Path,
     pub(super) data: &'a Path,
     heads: Heads<'a>,
@@ -105,6 +109,7 @@ pub(super) struct Log<'a> {
     pub(super) size: u64,
     /// What the log's own file says that retention has removed.
     removed: Option<PrunedFile>,
+    hearing: &'a mut Hearing<'l>,
 }
 
 /// Reads the checkpoint and finds the key that signed it.
@@ -171,7 +176,7 @@ fn open_head(
     wrong(refused)
 }
 
-impl Log<'_> {
+impl Log<'_, '_> {
     pub(super) fn problem(&mut self, entry: Option<u64>, file: &Path, what: String) {
         self.report.add(Problem {
             entry,
@@ -210,7 +215,10 @@ impl Log<'_> {
                 let is_in_tree = entry.seq / BUNDLE == index
                     && hashes.get(at) == Some(&merkle::leaf(&entry.bytes));
                 match facts::read(entry.seq, &entry.bytes) {
-                    Ok(fact) if is_in_tree => self.recall(&fact),
+                    Ok(fact) if is_in_tree => {
+                        self.recall(&fact);
+                        self.hearing.tell(self.dir, entry.seq, &entry.bytes);
+                    }
                     Ok(_) => {
                         let what = "this entry, which is carried, is not the one whose hash is in the tree";
                         self.problem(Some(entry.seq), &blob, what.to_owned());
@@ -255,6 +263,7 @@ impl Log<'_> {
             data: self.data,
             first: self.report.first / BUNDLE,
             size: self.size,
+            heard: self.hearing.is_whole(),
         };
         let size = self.size;
         span.read(|checked| {
@@ -264,7 +273,9 @@ impl Log<'_> {
     }
 
     fn take(&mut self, checked: Checked) {
+        let first = self.edge.size();
         for problem in checked.problems {
+            self.hearing.give_up();
             self.report.add(problem);
         }
         for leaf in checked.leaves {
@@ -275,6 +286,11 @@ impl Log<'_> {
         }
         for fact in &checked.facts {
             self.tell(fact);
+        }
+        let entries = checked.bundle.as_deref().map(tile::entries);
+        let entries = entries.into_iter().flatten().map_while(Result::ok);
+        for (seq, entry) in (first..).zip(entries) {
+            self.hearing.tell(self.dir, seq, entry);
         }
     }
 
@@ -416,7 +432,7 @@ impl Log<'_> {
         self.report.unsigned += 1;
         match facts::read(seq, bytes) {
             // What nothing signs explains nothing of what is signed.
-            Ok(_) => {}
+            Ok(_) => self.hearing.tell(self.dir, seq, bytes),
             Err(what) => self.problem(Some(seq), &self.dir.join(segment::WAL), what),
         }
     }

@@ -2,7 +2,7 @@
 //! elsewhere.
 //!
 //! ```text
-//! bundles ─► two threads: unpack, hash leaves, read each entry ─► in order: tiles, roots, heads, story
+//! bundles ─► two threads: unpack, hash leaves, read each entry ─► in order: tiles, roots, heads, story ─► listener
 //! segments (what is not sealed yet) ───────────────────────────►
 //! ```
 //!
@@ -13,6 +13,7 @@ mod bundles;
 mod edge;
 mod facts;
 mod heads;
+mod hearing;
 mod log;
 mod report;
 mod story;
@@ -23,11 +24,14 @@ use std::path::Path;
 use super::blob::BlobRef;
 use super::body::Anchored;
 use super::cosignature::WitnessKey;
+use super::entry::Entry;
 use super::epochs;
 use super::error::LogError;
 use super::heads::Found;
 use super::note::VerifierKey;
 use super::timestamp::Authorities;
+
+use self::hearing::Hearing;
 
 pub use self::archive::{Unpacked, unpacked};
 pub use self::report::{LogReport, Problem, Report, Voucher};
@@ -56,6 +60,31 @@ pub fn verify(
     trust: &Trust,
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<Report, LogError> {
+    check(data, trust, progress, &mut Hearing::new(None))
+}
+
+/// The same, while `listener` hears each entry, in order, with the specs and decisions of what people do in it even where
+/// they are kept in blobs.
+///
+/// Returns also whether it has heard all entries. It has if nothing is wrong with the logs; otherwise it may have missed some.
+pub fn verify_and_hear(
+    data: &Path,
+    trust: &Trust,
+    progress: &(dyn Fn(u64, u64) + Sync),
+    listener: &mut dyn FnMut(&Entry),
+) -> Result<(Report, bool), LogError> {
+    let mut hearing = Hearing::new(Some(listener));
+    let report = check(data, trust, progress, &mut hearing)?;
+    let all = report.verified && hearing.is_whole();
+    Ok((report, all))
+}
+
+fn check(
+    data: &Path,
+    trust: &Trust,
+    progress: &(dyn Fn(u64, u64) + Sync),
+    hearing: &mut Hearing<'_>,
+) -> Result<Report, LogError> {
     let mut report = Report::default();
     let logs = epochs::list(data)?;
     if logs.is_empty() {
@@ -68,7 +97,10 @@ pub fn verify(
             before: report.logs.last(),
             committed: logs.get(at + 1).and_then(|next| committed(next)),
         };
-        let log = log::verify(dir, data, &known, &around, progress)?;
+        let log = log::verify(dir, data, &known, &around, progress, hearing)?;
+        if !log.problems.is_empty() {
+            hearing.give_up();
+        }
         if log.problems.is_empty() && !trust.keys.is_empty() {
             known.keys.extend(log.next_key.clone());
         }

@@ -37,6 +37,8 @@ pub struct Listener {
     pub tls: Option<ListenerTls>,
     /// From which namespaces routes may attach.
     pub from: RoutesFrom,
+    /// Kinds of routes that may; empty means all that fit the protocol.
+    pub kinds: Box<[Sym]>,
 }
 
 /// The TLS block of a listener.
@@ -44,9 +46,16 @@ pub struct Listener {
 pub struct ListenerTls {
     /// `Terminate` (the default) or `Passthrough`.
     pub passthrough: bool,
-    /// Certificates named, or options that name one for the controller.
+    /// Certificates named, by reference or by options that are known to name some.
     pub certificates: usize,
+    /// Whether it has options of which it is not known what they say.
+    pub unknown_options: bool,
 }
+
+/// Annotation of a Gateway on GKE with a certificate map of Certificate Manager.
+pub const CERTIFICATE_MAP: &str = "networking.gke.io/certmap";
+/// Annotation of a Gateway with the type of the Service that Istio makes for it.
+pub const ISTIO_SERVICE_TYPE: &str = "networking.istio.io/service-type";
 
 /// From which namespaces routes may attach to a listener.
 #[derive(Debug, PartialEq, Eq)]
@@ -61,14 +70,14 @@ pub enum RoutesFrom {
     None,
 }
 
-/// An `HTTPRoute`.
+/// An `HTTPRoute`, a `GRPCRoute` or a `TLSRoute`: what they say alike.
 #[derive(Debug, PartialEq, Eq)]
-pub struct HttpRoute {
+pub struct Route {
     /// Gateways (and their listeners) that it attaches to.
     pub parents: Box<[Parent]>,
     /// Host names; empty means all of the listener.
     pub hostnames: Box<[Sym]>,
-    /// Whether every rule is a redirect to https.
+    /// Whether every rule is a redirect to https, which only an `HTTPRoute` can make.
     pub redirects_only: bool,
     /// Services that it leads to, by namespace and name.
     pub services: Box<[(Sym, Sym)]>,
@@ -150,6 +159,14 @@ struct WireListenerTls<'a> {
 struct AllowedRoutes<'a> {
     #[serde(borrow)]
     namespaces: Option<RouteNamespaces<'a>>,
+    #[serde(borrow)]
+    kinds: Option<Vec<RouteKind<'a>>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RouteKind<'a> {
+    #[serde(borrow)]
+    kind: Str<'a>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -162,6 +179,10 @@ struct RouteNamespaces<'a> {
 
 impl Projection for Gateway {
     type Wire<'a> = WireGateway<'a>;
+
+    fn keeps_annotation(key: &str) -> bool {
+        crate::inventory::ours(key) || matches!(key, CERTIFICATE_MAP | ISTIO_SERVICE_TYPE)
+    }
 
     fn project(wire: WireGateway<'_>, interner: &mut Interner) -> Projected<Self> {
         let meta = Self::meta(wire.metadata, interner)?;
@@ -187,7 +208,9 @@ impl Projection for Gateway {
 }
 
 fn listener(wire: WireListener<'_>, interner: &mut Interner) -> Result<Listener, &'static str> {
-    let namespaces = wire.allowed_routes.and_then(|routes| routes.namespaces);
+    let allowed = wire.allowed_routes;
+    let (namespaces, kinds) = allowed.map_or((None, None), |a| (a.namespaces, a.kinds));
+    let kinds = kinds.into_iter().flatten();
     let from = match namespaces {
         None => RoutesFrom::Same,
         Some(RouteNamespaces { from, selector }) => match from.as_deref().unwrap_or("Same") {
@@ -203,13 +226,57 @@ fn listener(wire: WireListener<'_>, interner: &mut Interner) -> Result<Listener,
         protocol: interner.string(&wire.protocol),
         port: wire.port,
         hostname: wire.hostname.map(|host| interner.string(&host)),
-        tls: wire.tls.map(|tls| ListenerTls {
-            passthrough: tls.mode.as_deref() == Some("Passthrough"),
-            certificates: tls.certificate_refs.map_or(0, |refs| refs.len())
-                + tls.options.map_or(0, |options| options.0.len()),
-        }),
+        tls: wire.tls.map(WireListenerTls::project),
         from,
+        kinds: kinds.map(|kind| interner.string(&kind.kind)).collect(),
     })
+}
+
+/// What an option of a listener's TLS block says about certificates.
+enum Says {
+    /// It names some.
+    Certificates,
+    /// Nothing.
+    Nothing,
+    /// Its controller knows.
+    Unknown,
+}
+
+/// Options as in the documentation of GKE's Gateway controller, and in Istio's
+/// `pilot/pkg/config/kube/gateway/conversion.go`.
+fn says(option: &str, value: &str) -> Says {
+    match option {
+        "networking.gke.io/pre-shared-certs" | "networking.gke.io/cert-manager-certs"
+            if !value.trim().is_empty() =>
+        {
+            Says::Certificates
+        }
+        // The certificate of the mesh.
+        "gateway.istio.io/tls-terminate-mode" if value == "ISTIO_MUTUAL" => Says::Certificates,
+        "networking.gke.io/pre-shared-certs"
+        | "networking.gke.io/cert-manager-certs"
+        | "gateway.istio.io/tls-terminate-mode"
+        | "gateway.istio.io/tls-cipher-suites" => Says::Nothing,
+        _ => Says::Unknown,
+    }
+}
+
+impl WireListenerTls<'_> {
+    fn project(self) -> ListenerTls {
+        let mut tls = ListenerTls {
+            passthrough: self.mode.as_deref() == Some("Passthrough"),
+            certificates: self.certificate_refs.map_or(0, |refs| refs.len()),
+            unknown_options: false,
+        };
+        for (option, value) in self.options.iter().flat_map(|options| &options.0) {
+            match says(option, value) {
+                Says::Certificates => tls.certificates += 1,
+                Says::Nothing => {}
+                Says::Unknown => tls.unknown_options = true,
+            }
+        }
+        tls
+    }
 }
 
 /// The object on the wire.
@@ -286,7 +353,7 @@ impl RouteRule<'_> {
     }
 }
 
-impl Projection for HttpRoute {
+impl Projection for Route {
     type Wire<'a> = WireRoute<'a>;
 
     fn project(wire: WireRoute<'_>, interner: &mut Interner) -> Projected<Self> {

@@ -2,7 +2,7 @@
 
 use super::Alert;
 
-pub(super) const ALERTS: [Alert; 4] = [
+pub(super) const ALERTS: [Alert; 5] = [
     Alert {
         name: "ProbityEvidenceFailing",
         expr: "max by (cluster, instance) (probity_evidence_failing) == 1",
@@ -52,6 +52,24 @@ pub(super) const ALERTS: [Alert; 4] = [
                     kubectl auth can-i patch evidencelogs/status --as=system:serviceaccount:probity-system:probity\n```",
         remedy: "Restore the rights (`helm upgrade`), the namespace or the folder that the message names. The next checkpoint covers everything before \
                  it: nothing has to be repeated.",
+    },
+    Alert {
+        name: "ProbityEvidenceNotAnchoredOutside",
+        expr: "max by (cluster, instance) (probity_evidence_externally_anchored) == 0 and on (cluster, instance) (probity_leader == 1)",
+        lasting: "1h",
+        severity: "warning",
+        summary: "The evidence log of {{ $labels.instance }} is anchored nowhere outside of its cluster",
+        description: "Whoever administers the cluster holds the log, its key and all of its checkpoints, and could write it anew.",
+        plain_summary: "The log is anchored nowhere outside of what the cluster's administrators control.",
+        meaning: "The condition `ExternallyAnchored` of the `EvidenceLog` is False: no folder on another file system and no bucket has taken a \
+                  checkpoint of this log, or the last try failed. The anchors inside of the cluster prove nothing against those who administer it.",
+        impact: "An auditor has to trust the administrators for everything since the last checkpoint outside, and for all of it if there never was \
+                 one.",
+        diagnosis: "```sh\nkubectl get evidencelogs\nkubectl get evidencelogs -o jsonpath='{.items[*].status.anchors}'\n\
+                    kubectl -n probity-system logs -l app.kubernetes.io/name=probity | grep -i checkpoint\n```",
+        remedy: "Set `anchors.bucket.url` in the chart to a bucket with Object Lock in an account that others administer, or `--anchor-dir` to a file \
+                 system that they can't write: [Anchors](../anchors.md) says how. If one is set, its `problem` in the status says why it takes \
+                 nothing. If you accept the risk, silence the alert, and tell your auditor so.",
     },
     Alert {
         name: "ProbityDiskFilling",

@@ -17,7 +17,8 @@ pub(super) const ALERTS: [Alert; 3] = [
         diagnosis: "```sh\nkubectl describe controlpolicy POLICY\nprobity diff\nkubectl -n probity-system exec probity-0 -- probity log --json | grep brake\n```\n\n\
                     Ask who changed so much at once: a roll-out, a migration, a tool that is configured wrongly.",
         remedy: "If it should be put back: set `spec.limits.release` of the policy to another value, such as today's date and your name; that releases \
-                 the brake and is in the evidence log. If the change is meant: change the policy or grant an exception first.",
+                 the brake and is in the evidence log. It lets as many writes through again, and no more: where all of it is to be put back at \
+                 once, raise `spec.limits.maxShareOfKind` in the same change. If the change is meant: change the policy or grant an exception first.",
     },
     Alert {
         name: "ProbityBudgetReached",

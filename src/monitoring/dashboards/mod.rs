@@ -38,6 +38,13 @@ const FAMILY: Variable = Variable {
     many: true,
 };
 
+const PERIOD: Variable = Variable {
+    name: "period",
+    label: "Audit period",
+    values: r#"label_values(probity_period_ready{cluster=~"$cluster"}, period)"#,
+    many: true,
+};
+
 type Steps = &'static [(Option<f64>, &'static str)];
 
 /// A large number, to be read from afar.

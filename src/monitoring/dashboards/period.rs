@@ -1,14 +1,14 @@
-//! The time that an examination is about: coverage, gaps, open deviations, and what is due.
+//! The time that an examination is about: coverage, gaps, deviations, and what is due; of each audit period, and of any range.
 
 use super::{
     super::{
         dashboard::{
-            ALL_IS_GOOD, Dashboard, NEUTRAL, NONE_IS_BETTER, NONE_IS_GOOD, Panel, Row, Unit, View,
-            query,
+            ALL_IS_GOOD, Dashboard, NEUTRAL, NONE_IS_BETTER, NONE_IS_GOOD, ONE_IS_GOOD, Panel, Row,
+            Unit, View, query,
         },
-        queries::{SCOPE, deviations, of_families, oldest_deviation},
+        queries::{SCOPE, deviations, in_period, of_families, oldest_deviation},
     },
-    CLUSTER, FAMILY, POLICY, number,
+    CLUSTER, FAMILY, PERIOD, POLICY, number,
 };
 
 const PAGE: &str = "periods.md";
@@ -17,10 +17,10 @@ pub(super) fn dashboard() -> Dashboard {
     Dashboard {
         name: "period",
         title: "Probity / Audit period",
-        description: "How completely controls were observed in the chosen range, what deviates, and what is due. The evidence log is what counts; this is a view for those who run the period.",
+        description: "How each audit period stands, how completely controls were observed in the chosen range, what deviates, and what is due. The evidence log is what counts; this is a view for those who run the period.",
         from: "now-90d",
-        variables: vec![CLUSTER, POLICY, FAMILY],
-        rows: vec![coverage(), open(), due()],
+        variables: vec![CLUSTER, PERIOD, POLICY, FAMILY],
+        rows: vec![periods(), period_by_control(), coverage(), open(), due()],
     }
 }
 
@@ -33,6 +33,135 @@ fn judged() -> String {
         )
     };
     format!("1 - {} / {}", over("sum"), over("count"))
+}
+
+/// What the log says of the chosen audit periods: the figures of their statuses.
+fn periods() -> Row {
+    let of = |metric: &str, more: &str, by: &str| of_families(&in_period(metric, more, by));
+    let unready = r#"sum(1 - max by (cluster, period) (probity_period_ready{cluster=~"$cluster", period=~"$period"}))"#;
+    let figure = |said, unit, steps, expr: String| number(said, unit, steps, expr, PAGE);
+    Row {
+        title: "Audit periods",
+        panels: vec![
+            figure(
+                (
+                    "Periods that can't be judged",
+                    "Their spec can't be used, or the log can't be read: their condition Ready says why.",
+                ),
+                Unit::Count,
+                NONE_IS_GOOD,
+                unready.to_owned(),
+            ),
+            figure(
+                (
+                    "Least coverage",
+                    "Share of the whole period that is observed at its end if nothing more is missed, of the control of which least is.",
+                ),
+                Unit::Share,
+                ALL_IS_GOOD,
+                format!("min({})", of("coverage_ratio", "", "")),
+            ),
+            figure(
+                (
+                    "Longest time in gaps",
+                    "Time in which nobody looked, in gaps that have ended, of the control with most of it.",
+                ),
+                Unit::Seconds,
+                NEUTRAL,
+                format!("max({})", of("gap_seconds", "", "")),
+            ),
+            figure(
+                (
+                    "Open deviations",
+                    "Deviations of the period that have not ended.",
+                ),
+                Unit::Count,
+                NONE_IS_BETTER,
+                format!("sum({})", of("deviations_open", "", "")),
+            ),
+            figure(
+                (
+                    "Controls that have not operated",
+                    "Nobody has looked at them in the period: at its end they could not be tested.",
+                ),
+                Unit::Count,
+                NONE_IS_GOOD,
+                format!("sum({})", of("operated", r#", state="NotOperated""#, "")),
+            ),
+            figure(
+                (
+                    "Overdue",
+                    "Kinds of things, by control, that should have happened by now and have not.",
+                ),
+                Unit::Count,
+                NONE_IS_GOOD,
+                format!(
+                    "sum(({}) < bool time())",
+                    in_period("due_timestamp_seconds", "", ", kind")
+                ),
+            ),
+        ],
+    }
+}
+
+/// The same for each control.
+fn period_by_control() -> Row {
+    let of = |metric: &str, more: &str, by: &str| of_families(&in_period(metric, more, by));
+    let due = format!(
+        "1000 * {}",
+        in_period("due_timestamp_seconds", "", ", kind")
+    );
+    let columns = [
+        "gap_seconds",
+        "coverage_ratio",
+        "deviations",
+        "deviations_open",
+        "deviation_longest_seconds",
+    ];
+    Row {
+        title: "Audit periods by control",
+        panels: vec![
+            Panel {
+                title: "Gaps and deviations",
+                description: "Of each control in each period: time that nobody observed, what that leaves to be covered, deviations, those that are open, and the longest that has ended.",
+                size: (24, 10),
+                view: View::Table(&[
+                    ("Gaps", Unit::Seconds),
+                    ("Coverage", Unit::Share),
+                    ("Deviations", Unit::Count),
+                    ("Open", Unit::Count),
+                    ("Longest", Unit::Seconds),
+                ]),
+                unit: Unit::Count,
+                steps: NEUTRAL,
+                queries: columns.map(|column| query(of(column, "", ""), "")).into(),
+                page: PAGE,
+            },
+            Panel {
+                title: "Due before the period ends",
+                description: "What has to happen, or the control will be missing at the end: a restore test, an access review and its decisions, an attestation. Of each kind, the next.",
+                size: (16, 8),
+                view: View::Table(&[("Due", Unit::Since)]),
+                unit: Unit::Count,
+                steps: NEUTRAL,
+                queries: vec![query(of_families(&due), "")],
+                page: PAGE,
+            },
+            Panel {
+                title: "Whether controls operated",
+                description: "Controls of the chosen periods by whether they operated: observed and judged, observed and never judged, nothing to judge, or not observed.",
+                size: (8, 8),
+                view: View::Bars,
+                unit: Unit::Count,
+                steps: NEUTRAL,
+                queries: vec![query(
+                    format!("sum by (state) ({})", of("operated", "", ", state")),
+                    "{{state}}",
+                )],
+                page: PAGE,
+            },
+        ],
+    }
 }
 
 fn coverage() -> Row {
@@ -135,7 +264,7 @@ fn due() -> Row {
             Panel {
                 title: "Controls that fail unless something happens",
                 description: "Until when the first of its subjects passes by itself: a backup must follow, a certificate be renewed, a restore be tested.",
-                size: (12, 10),
+                size: (8, 10),
                 view: View::Table(&[("Due", Unit::Since)]),
                 unit: Unit::Count,
                 steps: NEUTRAL,
@@ -161,6 +290,16 @@ fn due() -> Row {
                 NONE_IS_BETTER,
                 of_cluster("probity_attestations_expiring"),
                 "runbooks/ProbityAttestationExpiring.md",
+            ),
+            number(
+                (
+                    "Anchored outside",
+                    "1 if a checkpoint of every leader's log is kept where the cluster's administrators can't change it.",
+                ),
+                Unit::Count,
+                ONE_IS_GOOD,
+                r#"min(max by (cluster) (probity_evidence_externally_anchored{cluster=~"$cluster"} and on (cluster, instance) (probity_leader{cluster=~"$cluster"} == 1)))"#,
+                "runbooks/ProbityEvidenceNotAnchoredOutside.md",
             ),
             number(
                 (

@@ -5,20 +5,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::Due;
-use crate::evidence::{
-    SubjectRef,
-    body::{Content, INVALID, Name, ObjectChange},
-    words::Step,
+use super::{Due, DueKind};
+use crate::{
+    analysis::rights::listing::MOST_ROWS,
+    evidence::{
+        SubjectRef,
+        body::{Content, INVALID, Name, ObjectChange},
+        words::Step,
+    },
 };
 
 /// Access reviews, as far as the log tells of them.
 #[derive(Debug, Default, Clone)]
 pub(in crate::period) struct Reviews {
     known: BTreeMap<Name, Review>,
-    /// The last that was decided, by area and part. Its object may be gone since.
-    decided: BTreeMap<Area, BTreeMap<u64, Listing>>,
+    /// What was decided, by area and part, and by name and uid of the review. Its object may be gone since.
+    decided: BTreeMap<Area, BTreeMap<u64, Decided>>,
 }
+
+/// Listings of one part that were decided, by name and uid of the review.
+type Decided = BTreeMap<(Name, Name), Listing>;
 
 /// Whose rights a review is about.
 #[derive(Debug, Default, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,8 +47,23 @@ struct Review {
 #[derive(Debug, Clone)]
 struct Listing {
     frozen: Timestamp,
+    /// Rows of this part.
+    rows: usize,
+    /// Rows of all parts, where the entry says so.
+    all_rows: Option<u64>,
     /// Namespaces of the bindings that it holds: which an owner has, the log tells in no other way.
     namespaces: BTreeSet<String>,
+}
+
+impl Listing {
+    /// How many parts the listing has of which this is one.
+    fn parts(&self, part: u64) -> u64 {
+        match self.all_rows {
+            Some(rows) => rows.div_ceil(MOST_ROWS as u64).max(1),
+            // Entries of earlier versions don't say it: one that is full is followed by another.
+            None => part + u64::from(self.rows >= MOST_ROWS),
+        }
+    }
 }
 
 impl Reviews {
@@ -68,44 +89,51 @@ impl Reviews {
         }
         match said.step {
             Step::Frozen => {
-                let namespaces = namespaces(said.decision.as_ref());
+                let (rows, namespaces) = rows(said.decision.as_ref());
                 review.listing = Some(Listing {
                     frozen: at,
+                    rows,
+                    all_rows: said.all_rows,
                     namespaces,
                 });
             }
-            // It has to be decided again.
-            Step::Decided if said.reason.as_deref() == Some(INVALID) => review.decided = false,
             Step::Decided | Step::Verified => {
-                review.decided = true;
-                if let Some(listing) = &review.listing {
-                    let parts = self.decided.entry(review.area.clone()).or_default();
-                    let last = parts.entry(review.part).or_insert_with(|| listing.clone());
-                    if last.frozen < listing.frozen {
-                        last.clone_from(listing);
-                    }
+                review.decided = said.reason.as_deref() != Some(INVALID);
+                let parts = self.decided.entry(review.area.clone()).or_default();
+                let part = parts.entry(review.part).or_default();
+                let id = (said.name.clone(), said.uid.clone());
+                match &review.listing {
+                    Some(listing) if review.decided => drop(part.insert(id, listing.clone())),
+                    // It has to be decided again.
+                    _ => drop(part.remove(&id)),
                 }
             }
             _ => {}
         }
     }
 
-    /// How old the last review of a subject is: a namespace, or the cluster. One in parts is as old as its oldest part.
+    /// How old the last review of a subject is: a namespace, or the cluster. One in parts is none before all are decided, and
+    /// then as old as its oldest part.
     pub(super) fn last(&self, subject: &SubjectRef) -> Option<Timestamp> {
         let of_namespace = &*subject.kind == "Namespace";
-        let covering = self.decided.iter().filter(|(area, parts)| match area {
-            Area::Cluster => !of_namespace,
-            Area::Namespace(name) => of_namespace && **name == *subject.name,
-            Area::Owner(_) => {
-                of_namespace
-                    && parts
-                        .values()
-                        .any(|listing| listing.namespaces.contains(&*subject.name))
-            }
+        let ages = self.decided.iter().filter_map(|(area, parts)| {
+            let newest = parts.iter().filter_map(|(part, reviews)| {
+                let newest = reviews.values().max_by_key(|listing| listing.frozen)?;
+                Some((*part, newest))
+            });
+            let newest: BTreeMap<u64, &Listing> = newest.collect();
+            let covers = match area {
+                Area::Cluster => !of_namespace,
+                Area::Namespace(name) => of_namespace && **name == *subject.name,
+                Area::Owner(_) => {
+                    let mut listings = newest.values();
+                    of_namespace
+                        && listings.any(|listing| listing.namespaces.contains(&*subject.name))
+                }
+            };
+            covers.then(|| whole(&newest)).flatten()
         });
-        covering
-            .filter_map(|(_, parts)| parts.values().map(|listing| listing.frozen).min())
-            .max()
+        ages.max()
     }
 
     /// What is due of a review that nobody has decided.
@@ -114,6 +142,7 @@ impl Reviews {
         let by = review.due.filter(|by| *by <= end)?;
         Some(Due {
             by,
+            kind: DueKind::ReviewDecision,
             what: format!("decisions in AccessReview {name}"),
             last: None,
             overdue: by < until,
@@ -121,12 +150,23 @@ impl Reviews {
     }
 }
 
-/// Namespaces of the bindings in a listing: each row names its binding as `RoleBinding shop/edit`.
-fn namespaces(rows: Option<&Content>) -> BTreeSet<String> {
+/// How old a listing is of which these are the parts that were decided last, if none is missing.
+fn whole(parts: &BTreeMap<u64, &Listing>) -> Option<Timestamp> {
+    let (part, newest) = parts.iter().max_by_key(|(_, listing)| listing.frozen)?;
+    let mut oldest = newest.frozen;
+    for part in 1..=newest.parts(*part) {
+        oldest = oldest.min(parts.get(&part)?.frozen);
+    }
+    Some(oldest)
+}
+
+/// How many rows a listing has, and the namespaces of its bindings: each row names its binding as `RoleBinding shop/edit`.
+fn rows(rows: Option<&Content>) -> (usize, BTreeSet<String>) {
     let Some(Content::Inline(Value::Array(rows))) = rows else {
-        return BTreeSet::new();
+        return (0, BTreeSet::new());
     };
     let bindings = rows.iter().filter_map(|row| row.get("binding")?.as_str());
     let places = bindings.filter_map(|binding| binding.split_once(' ')?.1.split_once('/'));
-    places.map(|(namespace, _)| namespace.to_owned()).collect()
+    let namespaces = places.map(|(namespace, _)| namespace.to_owned()).collect();
+    (rows.len(), namespaces)
 }

@@ -197,6 +197,119 @@ fn each_area_has_a_review_of_its_own_as_old_as_its_listing() {
     );
 }
 
+/// What is due of the review of one namespace, every ten days, as of day 20.
+fn review_due(reviews: Vec<(i64, Body)>) -> Vec<(String, Option<i64>, i64, bool)> {
+    let members = Population {
+        policies: vec!["soc2".into()],
+        control: REVIEWS.into(),
+        joined: vec![subject("Namespace", "shop")],
+        left: Vec::new(),
+    };
+    let spec = json!({ "rbacAccessReviewCurrent": { "cadence": "20d", "grace": "10d" } });
+    let mut said = vec![(0, term()), (0, policy(&spec)), (0, members.into())];
+    said.extend(reviews);
+    said.push((20 * DAY, beat(REVIEWS, 1)));
+    said.sort_by_key(|(at, _)| *at);
+    due(said, 80, 20 * DAY)
+}
+
+/// What is due where the namespace was last reviewed on this day.
+fn reviewed(last: Option<i64>) -> Vec<(String, Option<i64>, i64, bool)> {
+    let by = last.map_or(81, |last| last + 30);
+    vec![(
+        "access review of Namespace shop".to_owned(),
+        last,
+        by,
+        false,
+    )]
+}
+
+/// The same steps, with a listing of so many rows in all.
+fn of_rows(mut steps: Vec<(i64, Body)>, rows: u64) -> Vec<(i64, Body)> {
+    for (_, body) in &mut steps {
+        if let Body::Review(said) = body
+            && said.step == Step::Frozen
+        {
+            said.all_rows = Some(rows);
+        }
+    }
+    steps
+}
+
+#[test]
+fn a_listing_in_parts_is_reviewed_when_all_of_them_are() {
+    let part = |name, day, part: u64| {
+        let spec = json!({ "namespace": "shop", "part": part });
+        review(name, day, spec, &["RoleBinding shop/edit"])
+    };
+    let first = of_rows(part("a", 3, 1), 1500);
+    assert_eq!(review_due(first.clone()), reviewed(None));
+    let second = of_rows(part("b", 5, 2), 1500);
+    assert_eq!(review_due(second.clone()), reviewed(None));
+    let both = [first.clone(), second].concat();
+    assert_eq!(
+        review_due(both.clone()),
+        reviewed(Some(3)),
+        "as old as its oldest part"
+    );
+    // Since then the rights have become so few that one part holds them.
+    let fewer = [both, of_rows(part("c", 9, 1), 700)].concat();
+    assert_eq!(review_due(fewer), reviewed(Some(9)));
+    // Entries of earlier versions say nothing of the other parts: a full one is followed by another.
+    let bindings = vec!["RoleBinding shop/edit"; 1000];
+    let full = review("full", 3, json!({ "namespace": "shop" }), &bindings);
+    assert_eq!(review_due(full.clone()), reviewed(None));
+    let rest = [full, part("rest", 4, 2)].concat();
+    assert_eq!(review_due(rest), reviewed(Some(3)));
+}
+
+#[test]
+fn decisions_that_do_not_count_are_due_again() {
+    let steps = |name, day| {
+        review(
+            name,
+            day,
+            json!({ "namespace": "shop" }),
+            &["RoleBinding shop/edit"],
+        )
+    };
+    let invalid = |name| {
+        let said = ObjectChange {
+            reason: Some(body::INVALID.into()),
+            ..object("AccessReview", name, Step::Decided)
+        };
+        (15 * DAY, Body::Review(said))
+    };
+    let mut said = steps("a", 3);
+    assert_eq!(review_due(said.clone()), reviewed(Some(3)));
+    said.push(invalid("a"));
+    assert_eq!(review_due(said.clone()), reviewed(None));
+    // What was decided in an earlier review stands.
+    said.extend(steps("before", 1));
+    assert_eq!(review_due(said), reviewed(Some(1)));
+}
+
+#[test]
+fn an_approval_that_does_not_count_is_due_again() {
+    let on = policy(&json!({ "attestGovernance": { "maxAge": "30d" } }));
+    let mut said = vec![
+        (0, term()),
+        (0, on),
+        (0, beat("attest-governance", 1)),
+        attested(DAY, Step::Created, 400 * DAY),
+        attested(5 * DAY, Step::Approved, 400 * DAY),
+    ];
+    let expected = |last, by| [("an approved attestation".to_owned(), last, by, false)];
+    assert_eq!(due(said.clone(), 90, 10 * DAY), expected(Some(5), 31));
+    let (at, mut invalid) = attested(6 * DAY, Step::Approved, 400 * DAY);
+    let Body::Attestation(change) = &mut invalid else {
+        unreachable!()
+    };
+    change.reason = Some(body::INVALID.into());
+    said.push((at, invalid));
+    assert_eq!(due(said, 90, 10 * DAY), expected(None, 91));
+}
+
 #[test]
 fn what_could_never_be_judged_has_not_operated() {
     let control = "net-host-network";

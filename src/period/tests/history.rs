@@ -347,9 +347,11 @@ impl World {
             policies: vec![POLICIES[policy].into()],
             control: CONTROLS[control].0.into(),
             // A program that is replaced now and then.
-            rule_version: u32::try_from(self.at / (3 * 24 * 60)).unwrap(),
-            params_hash: crate::engine::digest(&parameters),
-            scope_hash: crate::engine::digest(&json!({ "exclude": [format!("n{}", version % 2)] })),
+            rule_version: Some(u32::try_from(self.at / (3 * 24 * 60)).unwrap()),
+            params_hash: Some(crate::engine::digest(&parameters)),
+            scope_hash: Some(crate::engine::digest(
+                &json!({ "exclude": [format!("n{}", version % 2)] }),
+            )),
             subject: subject(step.subject),
             owner: None,
             from,

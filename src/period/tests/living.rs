@@ -145,3 +145,58 @@ fn what_is_wrong_with_it_is_said_once_each() {
     assert_eq!(late.log_begins, Some(minute(3000)));
     assert!(late.empty.unwrap().contains("no policy was in force"));
 }
+
+#[test]
+fn what_another_replica_led_is_named_and_not_counted() {
+    let begins = |at, epoch, predecessor: Option<&str>| {
+        let said = body::Term {
+            holder: "probity-1".into(),
+            epoch,
+            predecessor: predecessor.map(str::to_owned),
+        };
+        (at, said.into())
+    };
+    let frame = frame(0, 30);
+    let on = policy(&json!({ "netHostNetwork": {} }));
+    let mut said = vec![begins(60, 2, Some("probity-0_0f")), (60, on)];
+    said.extend(beats(61, 90, 1));
+    // The same replica again, after a restart: nothing is missing.
+    said.push(begins(95, 3, Some("probity-1_0e")));
+    said.extend(beats(96, 120, 1));
+    said.push(begins(200, 6, Some("probity-0_0d")));
+    said.extend(beats(201, 220, 1));
+    let entries = log(said);
+    let (summary, _) = account(&frame, &entries, minute(220));
+    let led = |led: &Elsewhere| (led.from, led.to, led.first, led.last, led.replica.clone());
+    let other = Some("probity-0".to_owned());
+    assert_eq!(
+        summary.elsewhere.iter().map(led).collect::<Vec<_>>(),
+        [
+            (None, minute(60), 1, 1, other.clone()),
+            (Some(minute(119)), minute(200), 4, 5, other)
+        ]
+    );
+    let gaps: Vec<_> = summary.controls[0]
+        .gaps
+        .iter()
+        .map(|gap| gap.causes.join("|"))
+        .collect();
+    assert!(
+        gaps[0].contains("term 1") && !gaps[1].contains("not here"),
+        "{gaps:?}"
+    );
+    assert!(
+        gaps[2].contains("probity-0") && gaps[2].contains("terms 4 to 5"),
+        "{gaps:?}"
+    );
+    let named = summary
+        .warnings
+        .iter()
+        .filter(|said| said.contains("counts for nothing here"));
+    assert_eq!(named.count(), 2, "{:?}", summary.warnings);
+    let told = standing(&frame, &entries, minute(220)).elsewhere.unwrap();
+    assert!(
+        told.starts_with("another replica led, at last probity-0"),
+        "{told}"
+    );
+}

@@ -224,9 +224,9 @@ impl<'a> Oracle<'a> {
                     if said.to.is_some() {
                         enter(&mut say);
                         say(Fact::Define([
-                            Some(said.rule_version.to_string()),
-                            Some(said.params_hash.clone()),
-                            Some(said.scope_hash.clone()),
+                            said.rule_version.map(|version| version.to_string()),
+                            said.params_hash.clone(),
+                            said.scope_hash.clone(),
                         ]));
                     }
                     say(Fact::Turn(said));

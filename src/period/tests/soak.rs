@@ -262,9 +262,9 @@ impl World {
         let said = Transition {
             policies: vec!["soc2".into()],
             control: self.controls[control].into(),
-            rule_version: 1,
-            params_hash: crate::engine::digest(&json!({})),
-            scope_hash: crate::engine::digest(&json!({})),
+            rule_version: Some(1),
+            params_hash: Some(crate::engine::digest(&json!({}))),
+            scope_hash: Some(crate::engine::digest(&json!({}))),
             subject: subject(number),
             owner: None,
             from: Some(from),

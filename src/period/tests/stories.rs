@@ -67,6 +67,7 @@ pub(super) fn object(kind: &'static str, name: &str, step: Step) -> ObjectChange
         new_hash: None,
         spec: None,
         decision: None,
+        all_rows: None,
         reason: None,
         expires: None,
     }

@@ -15,6 +15,7 @@ impl Sink for Collector<'_> {
         let until = deviation.closed.unwrap_or(self.frame.to);
         self.timeline(&deviation.control, &deviation.policy)
             .failed(deviation.opened, until);
+        self.show(deviation);
         let written = self
             .spool
             .put_json(deviation)

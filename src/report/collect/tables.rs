@@ -125,9 +125,9 @@ impl Tables {
         })
     }
 
-    /// Ends them.
-    pub(super) fn close(self, pack: &Pack<'_>) -> Result<(), ReportError> {
-        let tables = [
+    /// All of them.
+    pub(super) fn all(self) -> [Table; 8] {
+        [
             self.unobserved,
             self.exempted,
             self.gaps,
@@ -136,10 +136,6 @@ impl Tables {
             self.attestations,
             self.reviews,
             self.restores,
-        ];
-        for table in tables {
-            table.close(pack)?;
-        }
-        Ok(())
+        ]
     }
 }

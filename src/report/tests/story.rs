@@ -97,9 +97,9 @@ fn turn(from: Option<Outcome>, to: Outcome, ended: Option<End>) -> Body {
     Transition {
         policies: vec!["soc2".into()],
         control: CONTROL.into(),
-        rule_version: 1,
-        params_hash: "p".to_owned(),
-        scope_hash: "s".to_owned(),
+        rule_version: Some(1),
+        params_hash: Some("p".to_owned()),
+        scope_hash: Some("s".to_owned()),
         subject: subject(),
         owner: Some("team \"shop\"".into()),
         from,
@@ -129,6 +129,7 @@ fn people(kind: &'static str, step: Step, spec: Value) -> ObjectChange {
         new_hash: Some("h".to_owned()),
         spec: Some(spec.into()),
         decision: Some(json!({ "approved": true }).into()),
+        all_rows: None,
         reason: None,
         expires: Some(at(100_000)),
     }

@@ -45,3 +45,33 @@ fn flags_are_read_in_both_forms() {
     assert_eq!(server.ttl(), Some(std::time::Duration::from_hours(240)));
     assert_eq!(server.location(), None);
 }
+
+#[test]
+fn namespaces_that_are_named_one_by_one_are_all_that_there_can_be() {
+    for (included, named) in [
+        (&[][..], None),
+        (&["*"], None),
+        (&["shop", "ban?"], None),
+        (&["shop", "[ab]ank"], None),
+        (&["shop"], Some(&["shop"][..])),
+        (&["shop", "bank", "shop"], Some(&["bank", "shop"])),
+    ] {
+        let filter = Filter {
+            included: included.iter().map(|name| Sym::from(*name)).collect(),
+            excluded: [Sym::from("b*")].into(),
+        };
+        let names: Option<Vec<&str>> =
+            named_namespaces(&filter).map(|names| names.into_iter().collect());
+        assert_eq!(names.as_deref(), named, "{included:?}");
+        // Nothing that is held lies elsewhere.
+        for namespace in ["shop", "bank", "bark", "other"] {
+            let looked = names
+                .as_ref()
+                .is_none_or(|names| names.contains(&namespace));
+            assert!(
+                looked || !in_namespaces(&filter, namespace),
+                "{included:?} {namespace}"
+            );
+        }
+    }
+}

@@ -72,7 +72,7 @@ impl Climber<'_> {
                 continue;
             }
             steps.rest_on(Ground::Named(name.clone()));
-            for namespace in self.graph.homes(name) {
+            for namespace in self.scene.graph.homes(name) {
                 one(steps, namespace, name);
             }
         }

@@ -64,7 +64,7 @@ impl Climber<'_> {
             if found.is_for("aws-auth") && system.is_within(&found.place) {
                 // Whether it is EKS depends on other bindings.
                 steps.rest_on(Ground::Eks);
-                if self.eks {
+                if self.scene.eks {
                     steps.push(How::AwsAuth, &system, Aim::Admin);
                 }
             }
@@ -73,13 +73,13 @@ impl Climber<'_> {
 
     /// Whether a right on webhook configurations is about the account's own ones only.
     fn is_own(&self, steps: &mut Steps, thing: Thing, names: &[Sym]) -> bool {
-        let (Some(home), Some(kind)) = (self.home, webhooks::kind(thing)) else {
+        let (Some(home), Some(kind)) = (self.scene.home, webhooks::kind(thing)) else {
             return false;
         };
         for name in names {
             steps.rest_on(Ground::Webhooks(kind, name.clone()));
         }
-        webhooks::are_own(self.inventory, thing, names, home)
+        webhooks::are_own(self.scene.inventory, thing, names, home)
     }
 
     /// Through nodes: a class of their own.

@@ -34,10 +34,10 @@ impl Climber<'_> {
                     continue;
                 }
                 steps.rest_on(Ground::Role(home.clone(), name.clone()));
-                let sources = self.rights.sources(home, name);
+                let sources = self.scene.rights.sources(home, name);
                 let created = || {
                     // A name that is not taken yet; POST carries none.
-                    self.rights.aggregates().contains(name)
+                    self.scene.rights.aggregates().contains(name)
                         && write.verbs.has(Verbs::CREATE)
                         && escalate.names.is_empty()
                 };
@@ -82,7 +82,7 @@ impl Climber<'_> {
             }
             return;
         }
-        let roles = &self.inventory.tables.roles;
+        let roles = &self.scene.inventory.tables.roles;
         let namespace = if let Place::In(namespace) = place {
             steps.rest_on(Ground::RolesIn(namespace.clone()));
             Some(&**namespace)
@@ -125,7 +125,7 @@ impl Climber<'_> {
                 steps.role(How::Bind, &home, &spec.role, &Place::of(&meta.namespace));
             }
         };
-        let tables = &self.inventory.tables;
+        let tables = &self.scene.inventory.tables;
         match place {
             Place::Cluster => tables.cluster_role_bindings.iter().for_each(&mut look),
             Place::Everywhere => tables.role_bindings.iter().for_each(&mut look),

@@ -59,7 +59,13 @@ impl Graph {
                 self.homes.insert((subject.name.clone(), space));
                 let name = |node: &NodeId| self.nodes.at(*node).map(|(who, _)| who);
                 if let Some((_, Space { accounts, .. })) = self.spaces.at(space) {
-                    let place = accounts.partition_point(|other| name(other) < Some(&who));
+                    // Mostly they come in their order.
+                    let last = accounts.last().is_none_or(|other| name(other) < Some(&who));
+                    let place = if last {
+                        accounts.len()
+                    } else {
+                        accounts.partition_point(|other| name(other) < Some(&who))
+                    };
                     if let Some(space) = self.spaces.at_mut(space) {
                         space.accounts.insert(place, node);
                     }

@@ -7,17 +7,18 @@ use uuid::Uuid;
 
 use super::Declared;
 use crate::{
-    analysis::{rbac::account, rbac_defaults},
-    controls::Subject,
-    inventory::{Kind, Sym, rbac::Rule},
+    analysis::rbac::account,
+    controls::{Subject, SubjectKind},
+    inventory::Kind,
 };
+
+/// The API group of roles.
+const GROUP: &str = "rbac.authorization.k8s.io";
 
 impl Declared {
     /// Puts in an object of which just the name is known, unless it is declared.
-    fn name(&mut self, kind: Kind, namespace: &str, name: &str) {
-        let known = self.objects.get(&kind);
-        let key = (namespace.to_owned(), name.to_owned());
-        if known.is_some_and(|known| known.contains_key(&key)) {
+    pub(super) fn name(&mut self, kind: Kind, namespace: &str, name: &str) {
+        if self.has(kind, namespace, name) {
             return;
         }
         let mut object = json!({ "metadata": {} });
@@ -26,7 +27,15 @@ impl Declared {
         } else {
             object["metadata"]["namespace"] = namespace.into();
         }
-        self.put(kind, key.0, key.1, object);
+        self.put(kind, namespace.to_owned(), name.to_owned(), object);
+    }
+
+    /// Whether there is an object, declared or not.
+    pub(super) fn has(&self, kind: Kind, namespace: &str, name: &str) -> bool {
+        let key = (namespace.to_owned(), name.to_owned());
+        self.objects
+            .get(&kind)
+            .is_some_and(|known| known.contains_key(&key))
     }
 
     pub(super) fn name_namespaces(&mut self) {
@@ -40,17 +49,18 @@ impl Declared {
         }
     }
 
-    pub(super) fn place_accounts(&mut self) {
+    pub(super) fn place_identities(&mut self) {
         for kind in [Kind::RoleBinding, Kind::ClusterRoleBinding] {
             for ((inside, name), binding) in self.objects.get(&kind).into_iter().flatten() {
                 let place = Subject::object(kind, &inside.as_str().into(), &name.as_str().into());
                 let Some(place) = self.places.get(&place) else {
                     continue;
                 };
-                for (inside, name) in bound(binding, inside) {
-                    let account = Kind::ServiceAccount;
-                    let account = Subject::object(account, &inside.into(), &name.into());
-                    self.bound.entry(account).or_insert_with(|| place.clone());
+                let accounts = bound(binding, inside).into_iter().map(|(inside, name)| {
+                    Subject::object(Kind::ServiceAccount, &inside.into(), &name.into())
+                });
+                for identity in accounts.chain(people(binding)) {
+                    self.bound.entry(identity).or_insert_with(|| place.clone());
                 }
             }
         }
@@ -84,31 +94,12 @@ impl Declared {
         }
     }
 
-    /// Roles that bindings name. What Kubernetes' own may do is known, unless others add to them.
+    /// Roles that bindings and rules name. What Kubernetes' own may do is known, unless others add
+    /// to them.
     pub(super) fn name_roles(&mut self, complete: bool) {
-        for ((_, name), role) in self.objects.get(&Kind::ClusterRole).into_iter().flatten() {
-            if !role["aggregationRule"].is_null() {
-                let why = format!("ClusterRole {name} is put together from others by the cluster");
-                self.roles.insert((String::new(), name.clone()), why);
-            }
-        }
-        let mut missing = BTreeMap::new();
-        for kind in [Kind::RoleBinding, Kind::ClusterRoleBinding] {
-            for ((namespace, name), binding) in self.objects.get(&kind).into_iter().flatten() {
-                let role = binding["roleRef"]["name"].as_str().unwrap_or_default();
-                let (table, inside) = match binding["roleRef"]["kind"].as_str() {
-                    Some("ClusterRole") => (Kind::ClusterRole, ""),
-                    Some("Role") => (Kind::Role, namespace.as_str()),
-                    _ => continue,
-                };
-                let key = (inside.to_owned(), role.to_owned());
-                let held = self.objects.get(&table);
-                if role.is_empty() || held.is_some_and(|held| held.contains_key(&key)) {
-                    continue;
-                }
-                let by = Subject::object(kind, &namespace.as_str().into(), &name.as_str().into());
-                missing.insert(key, by.to_string());
-            }
+        let mut missing = self.roles_of_bindings();
+        for (key, by) in self.roles_of_rules() {
+            missing.entry(key).or_insert(by);
         }
         for ((namespace, role), by) in missing {
             let (kind, of) = if namespace.is_empty() {
@@ -116,14 +107,15 @@ impl Declared {
             } else {
                 (Kind::Role, format!(" -n {namespace}"))
             };
-            if let Some((rules, true)) = rbac_defaults::newest(kind, &namespace, &role) {
-                let metadata = match kind {
-                    Kind::Role => json!({ "namespace": namespace }),
-                    _ => json!({}),
-                };
-                let object = json!({ "metadata": metadata, "rules": as_json(&rules) });
-                self.put(kind, namespace, role, object);
-            } else if !complete || (kind == Kind::ClusterRole && is_built_in(&role)) {
+            let known = self.objects.get(&kind);
+            let known = known.and_then(|known| known.get(&(namespace.clone(), role.clone())));
+            let name = Subject::object(kind, &namespace.as_str().into(), &role.as_str().into());
+            let unclear = match known {
+                _ if self.places.contains_key(&name) => false,
+                Some(own) => !own["aggregationRule"].is_null(),
+                None => !complete || (kind == Kind::ClusterRole && role.starts_with("system:")),
+            };
+            if unclear {
                 let kind = kind.info().kind;
                 let why = format!(
                     "{by} refers to {kind} {role}, which no file holds: add it, as in \
@@ -135,32 +127,120 @@ impl Declared {
         }
     }
 
+    /// Roles that bindings of the files give, each with the first of these.
+    fn roles_of_bindings(&self) -> BTreeMap<(String, String), Subject> {
+        let mut named = BTreeMap::new();
+        for kind in [Kind::RoleBinding, Kind::ClusterRoleBinding] {
+            for ((namespace, name), binding) in self.objects.get(&kind).into_iter().flatten() {
+                let role = binding["roleRef"]["name"].as_str().unwrap_or_default();
+                let inside = match binding["roleRef"]["kind"].as_str() {
+                    Some("ClusterRole") => "",
+                    Some("Role") => namespace.as_str(),
+                    _ => continue,
+                };
+                let by = Subject::object(kind, &namespace.as_str().into(), &name.as_str().into());
+                if !role.is_empty() && self.places.contains_key(&by) {
+                    let key = (inside.to_owned(), role.to_owned());
+                    named.entry(key).or_insert(by);
+                }
+            }
+        }
+        named
+    }
+
+    /// Roles that rules of the files let somebody bind or widen, each with the first role that has
+    /// such a rule. One of which just the name is known may be anything.
+    fn roles_of_rules(&self) -> BTreeMap<(String, String), Subject> {
+        let mut named = BTreeMap::new();
+        let spaces = self.objects.values().flat_map(BTreeMap::keys);
+        let spaces: BTreeSet<&str> = spaces
+            .map(|(namespace, _)| namespace.as_str())
+            .filter(|namespace| !namespace.is_empty())
+            .collect();
+        for kind in [Kind::Role, Kind::ClusterRole] {
+            for ((namespace, name), role) in self.objects.get(&kind).into_iter().flatten() {
+                let by = Subject::object(kind, &namespace.as_str().into(), &name.as_str().into());
+                if !self.places.contains_key(&by) {
+                    continue;
+                }
+                for rule in role["rules"].as_array().into_iter().flatten() {
+                    let has = |field: &str, wanted: &[&str]| {
+                        let mut words = words(&rule[field]);
+                        words.any(|word| word == "*" || wanted.contains(&word))
+                    };
+                    if !has("apiGroups", &[GROUP]) || !has("verbs", &["bind", "escalate"]) {
+                        continue;
+                    }
+                    let mut homes = BTreeSet::new();
+                    if has("resources", &["clusterroles"]) {
+                        homes.insert("");
+                    }
+                    if has("resources", &["roles"]) {
+                        match kind {
+                            Kind::Role => drop(homes.insert(namespace)),
+                            // It may be bound anywhere.
+                            _ => homes.extend(&spaces),
+                        }
+                    }
+                    for name in words(&rule["resourceNames"]) {
+                        for home in &homes {
+                            let key = ((*home).to_owned(), name.to_owned());
+                            named.entry(key).or_insert_with(|| by.clone());
+                        }
+                    }
+                }
+            }
+        }
+        named
+    }
+
+    /// Whether a role lets somebody write webhook configurations of some names only: that is no
+    /// power for whoever serves these.
+    pub(super) fn names_webhooks(&self) -> bool {
+        let kinds = [Kind::Role, Kind::ClusterRole].into_iter();
+        let tables = kinds.filter_map(|kind| self.objects.get(&kind));
+        let rules = tables
+            .flat_map(BTreeMap::values)
+            .flat_map(|role| role["rules"].as_array().into_iter().flatten());
+        let mut about = rules.filter(|rule| words(&rule["resourceNames"]).next().is_some());
+        about.any(|rule| {
+            let resources = [
+                "*",
+                "validatingwebhookconfigurations",
+                "mutatingwebhookconfigurations",
+            ];
+            words(&rule["resources"]).any(|resource| resources.contains(&resource))
+        })
+    }
+
     /// Lets the roles of a kind of which nobody can tell what they grant, grant this.
     pub(super) fn assume(&self, kind: Kind, unclear: Grants, roles: &mut Vec<Value>) {
         let of_kind = self.roles.keys();
         let of_kind =
             of_kind.filter(|(namespace, _)| kind.info().is_namespaced() != namespace.is_empty());
         for (namespace, name) in of_kind {
-            let known = roles.iter_mut().find(|role| {
+            let held = self.has(kind, namespace, name);
+            let known = roles.iter_mut().filter(|_| held).find(|role| {
                 let metadata = &role["metadata"];
                 metadata["name"] == **name
                     && metadata["namespace"].as_str().unwrap_or_default() == namespace
             });
             if let Some(role) = known {
-                role["rules"] = unclear.rules();
+                let subject =
+                    Subject::object(kind, &namespace.as_str().into(), &name.as_str().into());
+                // What Kubernetes' own hold from the start they hold in any case.
+                if unclear == Grants::Everything || self.places.contains_key(&subject) {
+                    role["rules"] = unclear.rules();
+                }
                 continue;
             }
-            let granted = match (unclear, rbac_defaults::newest(kind, namespace, name)) {
-                (Grants::Nothing, Some((known, _))) => as_json(&known),
-                _ => unclear.rules(),
-            };
             let uid = format!("{}/{namespace}/{name}", kind.info().plural);
             let uid = Uuid::new_v5(&Uuid::NAMESPACE_OID, uid.as_bytes()).to_string();
             let mut metadata = json!({ "name": name, "uid": uid, "resourceVersion": "1" });
             if !namespace.is_empty() {
                 metadata["namespace"] = namespace.as_str().into();
             }
-            roles.push(json!({ "metadata": metadata, "rules": granted }));
+            roles.push(json!({ "metadata": metadata, "rules": unclear.rules() }));
         }
     }
 }
@@ -184,22 +264,24 @@ impl Grants {
     }
 }
 
-/// Rules as a manifest holds them.
-fn as_json(rules: &[Rule]) -> Value {
-    let words = |list: &[Sym]| -> Vec<String> { list.iter().map(ToString::to_string).collect() };
-    let rules = rules.iter().map(|rule| {
-        json!({
-            "verbs": words(&rule.verbs), "apiGroups": words(&rule.groups),
-            "resources": words(&rule.resources), "resourceNames": words(&rule.names),
-            "nonResourceURLs": words(&rule.urls),
-        })
-    });
-    rules.collect()
+/// The strings of a list.
+fn words(list: &Value) -> impl Iterator<Item = &str> {
+    let list = list.as_array().into_iter().flatten();
+    list.filter_map(Value::as_str)
 }
 
-/// Whether every cluster has a role of this name.
-fn is_built_in(role: &str) -> bool {
-    role.starts_with("system:") || matches!(role, "admin" | "edit" | "view")
+/// The users and groups that a binding names.
+fn people(binding: &Value) -> impl Iterator<Item = Subject> {
+    let subjects = binding["subjects"].as_array().into_iter().flatten();
+    subjects.filter_map(|subject| {
+        let name = subject["name"].as_str()?;
+        let kind = match subject["kind"].as_str()? {
+            "User" if account(name).is_none() => SubjectKind::User,
+            "Group" => SubjectKind::Group,
+            _ => return None,
+        };
+        Some(Subject::named(kind, name))
+    })
 }
 
 /// The service accounts that a binding names, by namespace and name.

@@ -216,7 +216,23 @@ fn with_snapshots_unset_something_must_snapshot_the_volume() {
     assert_eq!(reason(&mut world), "ManifestsOnly");
     let place = json!({ "metadata": { "name": "aws", "namespace": "velero" }, "spec": { "provider": "aws" } });
     world.put(Kind::VeleroSnapshotLocation, place);
+    assert_eq!(
+        reason(&mut world),
+        "ManifestsOnly",
+        "with the CSI feature, providers snapshot no volumes of CSI drivers"
+    );
+    world.put(Kind::Deployment, server(&[]));
     assert_eq!(reason(&mut world), "Covered", "by the provider");
+    let left_out = json!({ "velero.io/exclude-from-backup": "true" });
+    world.put(
+        Kind::Volume,
+        volume(&json!({ "metadata": { "labels": left_out } })),
+    );
+    assert_eq!(
+        reason(&mut world),
+        "ManifestsOnly",
+        "the volume is left out"
+    );
     world.put(
         Kind::Volume,
         volume(&json!({ "spec": { "csi": null, "nfs": { "server": "a", "path": "/" } } })),
@@ -270,6 +286,30 @@ fn pods_opt_in_and_out_of_backup_as_files() {
             )
             .with(Kind::Pod, pod(&change));
         assert_eq!(reason(&mut world), wanted, "{files} {change}");
+    }
+}
+
+#[test]
+fn the_message_says_that_pods_leave_the_claim_out() {
+    let template = json!({ "snapshotVolumes": false, "defaultVolumesToFsBackup": true });
+    let mut world = world().with(
+        Kind::VeleroSchedule,
+        schedule(&json!({ "spec": { "template": template } })),
+    );
+    let out = json!({ "backup.velero.io/backup-volumes-excludes": "data" });
+    for (pod, wanted) in [
+        (
+            pod(&json!({ "metadata": { "annotations": out } })),
+            "leave it out",
+        ),
+        (
+            pod(&json!({ "status": { "phase": "Failed" } })),
+            "no running pod",
+        ),
+    ] {
+        world.put(Kind::Pod, pod);
+        let verdict = &world.judge(&Coverage::default())[CLAIM];
+        assert!(verdict.message.contains(wanted), "{}", verdict.message);
     }
 }
 
@@ -417,7 +457,7 @@ fn nonsense_parameters_are_refused() {
         template("0 0 30 2 *", 30),
         template("0 1 * * *", 0),
         Coverage {
-            tools: Vec::new(),
+            tool_map: [("*".to_owned(), Vec::new())].into(),
             ..Coverage::default()
         },
     ] {

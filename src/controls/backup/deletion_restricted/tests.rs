@@ -102,6 +102,25 @@ fn credentials_of_locations_count_and_other_secrets_do_not() {
         })
     };
     world.put(Kind::ObjectStore, store("pg", "barman"));
+    let key = |name: &str| json!({ "name": name, "key": "k" });
+    world.put(
+        Kind::K8upSchedule,
+        json!({
+            "metadata": { "name": "daily", "namespace": "files" },
+            "spec": {
+                "backend": {
+                    "repoPasswordSecretRef": key("password"),
+                    "envFrom": [{ "secretRef": { "name": "variables" } }],
+                    "rest": { "url": "https://r/", "userSecretRef": key("user"),
+                              "passwordSecretReg": key("rest") },
+                },
+                "backup": { "schedule": "@daily", "backend": { "s3": {
+                    "bucket": "b", "accessKeyIDSecretRef": key("id"),
+                    "secretAccessKeySecretRef": key("s3-key"),
+                } } },
+            },
+        }),
+    );
     for (place, rule, wanted) in [
         ("", "get  secrets", CAUGHT),
         ("", "list  secrets cloud-credentials", CAUGHT),
@@ -112,6 +131,12 @@ fn credentials_of_locations_count_and_other_secrets_do_not() {
         ("longhorn", "get  secrets s3", CAUGHT),
         ("pg", "get  secrets barman", CAUGHT),
         ("pg", "get  secrets pg-app", FREE),
+        ("files", "get  secrets s3-key", CAUGHT),
+        ("files", "get  secrets rest", CAUGHT),
+        ("files", "get  secrets variables", CAUGHT),
+        // Neither opens the place alone.
+        ("files", "get  secrets password", FREE),
+        ("files", "get  secrets id", FREE),
         ("pg", "create,update,delete  secrets", FREE),
         ("shop", "get,list,watch  secrets", FREE),
     ] {

@@ -14,6 +14,7 @@ fn locations_of_velero_show_how_they_encrypt() {
     let usual = Encrypted::default();
     let aws = |config: Value| json!({ "spec": { "config": config } });
     let of = |provider: &str| json!({ "spec": { "provider": provider } });
+    let azure = |uri: &str| json!({ "spec": { "provider": "azure", "config": { "storageAccountURI": uri } } });
     for (control, change, wanted) in [
         (&usual, json!({}), "ProviderKey"),
         (&strict, json!({}), "NoCustomerKey"),
@@ -72,6 +73,31 @@ fn locations_of_velero_show_how_they_encrypt() {
         (&usual, of("gcp"), "ProviderKey"),
         (&usual, of("azure"), "ProviderKey"),
         (&strict, of("azure"), "KeyNotSeen"),
+        (
+            &usual,
+            azure("http://a.blob.core.windows.net"),
+            "PlainTransport",
+        ),
+        (
+            &strict,
+            azure("HTTP://a.blob.core.windows.net"),
+            "PlainTransport",
+        ),
+        (
+            &usual,
+            azure("https://a.blob.core.windows.net"),
+            "ProviderKey",
+        ),
+        (
+            &usual,
+            azure("https://a.z01.blob.storage.azure.net"),
+            "ProviderKey",
+        ),
+        (
+            &usual,
+            azure("https://azurite.example.com"),
+            "EncryptionNotShown",
+        ),
         (&usual, of("example.com/tape"), "ProviderNotKnown"),
         (
             &usual,

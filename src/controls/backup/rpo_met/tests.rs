@@ -317,6 +317,28 @@ fn the_nearest_objective_counts() {
     assert_eq!(after(Kind::Namespace, named("shop", "4h")), "RpoExceeded");
     assert_eq!(after(Kind::Claim, claim(&rpo("1d"))), "RpoMet");
     assert_eq!(after(Kind::Claim, claim(&rpo("daily"))), "InvalidRpo");
+    // What the policy says of a class goes before its default, and after every annotation.
+    let classes = |rpo: u16, default_rpo: u16| RpoMet {
+        classes: [("fast".to_owned(), Period::hours(rpo))].into(),
+        default_rpo: Period::hours(default_rpo),
+        ..RpoMet::default()
+    };
+    assert_eq!(world.only(&classes(4, 24)).reason, "InvalidRpo");
+    world.put(Kind::Claim, claim(&rpo("1d")));
+    assert_eq!(world.only(&classes(4, 24)).reason, "RpoMet");
+    for (kind, object) in [
+        (Kind::Claim, claim(&json!({ "annotations": {} }))),
+        (Kind::Namespace, json!({ "metadata": { "name": "shop" } })),
+        (
+            Kind::StorageClass,
+            json!({ "metadata": { "name": "fast" } }),
+        ),
+    ] {
+        world.put(kind, object);
+    }
+    assert_eq!(world.only(&classes(4, 24)).reason, "RpoExceeded");
+    assert_eq!(world.only(&classes(24, 4)).reason, "RpoMet");
+    assert!(classes(0, 24).check().is_err());
     world.delete(Kind::VeleroBackup, "velero", "nightly-1");
     assert_eq!(reason(&mut world), "NoRecoveryPoint");
 }

@@ -71,7 +71,7 @@ fn one_in_ten_may_fail() {
     assert_eq!(verdict.reason, "RunsFailed");
     assert_eq!(
         verdict.message,
-        "1 of 9 runs within 30d failed, and 10 % may; the last was nightly-2: reason 2"
+        "1 of 9 runs within 30d failed, and a share of 0.1 may; the last was nightly-2: reason 2"
     );
 }
 
@@ -202,7 +202,7 @@ fn nonsense_parameters_are_refused() {
             ..usual()
         },
         RunsClean {
-            max_failure_percent: 101,
+            max_failure_ratio: Ratio::hundredths(101),
             ..usual()
         },
     ] {

@@ -237,16 +237,22 @@ fn a_bundle_ends_when_it_ends() {
 #[test]
 fn an_injector_has_the_grace_to_fill_a_bundle_in() {
     let injected = json!({ "cert-manager.io/inject-ca-from": "guard/guard" });
-    let mut world = webhook(&[""], &injected);
-    // Created on the first of May 2026 at noon.
-    world.now = "2026-05-02T11:59:59Z".parse().unwrap();
-    let verdict = world.only(&control());
-    assert_eq!(
-        (verdict.outcome, verdict.reason),
-        (Outcome::Unknown, "BundleNotInjectedYet")
-    );
-    world.now = verdict.recheck_at.unwrap();
-    assert_eq!(world.only(&control()).reason, "BundleNotInjected");
+    // Manifests often hold a line break in the place of what is to be filled in.
+    for bundle in ["", "\n"] {
+        let mut world = webhook(&[bundle], &injected);
+        // Created on the first of May 2026 at noon.
+        world.now = "2026-05-02T11:59:59Z".parse().unwrap();
+        let verdict = world.only(&control());
+        assert_eq!(
+            (verdict.outcome, verdict.reason),
+            (Outcome::Unknown, "BundleNotInjectedYet")
+        );
+        world.now = verdict.recheck_at.unwrap();
+        assert_eq!(world.only(&control()).reason, "BundleNotInjected");
+    }
+    // Nobody fills it in: the API server can't read it.
+    let mut world = webhook(&["\n"], &Value::Null);
+    assert_eq!(world.only(&control()).reason, "BundleUndecodable");
 }
 
 #[test]

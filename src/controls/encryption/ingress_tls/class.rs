@@ -28,6 +28,8 @@ pub(super) struct Class<'a> {
     /// Its name; `None` where the Ingress names none and the cluster has no default.
     pub(super) name: Option<&'a str>,
     pub(super) controller: Controller,
+    /// Whether its class refers to parameters, which are not read.
+    parameters: bool,
 }
 
 impl<'a> Class<'a> {
@@ -43,8 +45,33 @@ impl<'a> Class<'a> {
             (None, Some("azure/application-gateway")) => Controller::AppGateway,
             (None, _) => Controller::Unknown,
         };
-        Self { name, controller }
+        Self {
+            name,
+            controller,
+            parameters: class.is_some_and(|class| class.spec.parameters),
+        }
     }
+
+    /// Whether its parameters may name certificates (`IngressClassParams.spec.certificateArn`).
+    pub(super) fn may_certify(self) -> bool {
+        self.controller == Controller::Alb && self.parameters
+    }
+}
+
+/// The hosts that an Ingress serves; an empty one is every other host. A default backend serves
+/// those, also beside rules; only these controllers take it for a fallback within its hosts, or
+/// ignore it (`createServers` of ingress-nginx, `loadConfigurationFromIngresses` of Traefik).
+pub(super) fn served<'a>(class: Class<'_>, ingress: &'a Ingress) -> Vec<&'a str> {
+    let mut hosts: Vec<&str> = ingress.hosts.iter().map(|host| &**host).collect();
+    let by_rules_only = matches!(
+        class.controller,
+        Controller::IngressNginx | Controller::F5Nginx | Controller::Traefik
+    );
+    let others = ingress.default_backend && !hosts.is_empty() && !by_rules_only;
+    if others && !hosts.contains(&"") {
+        hosts.push("");
+    }
+    hosts
 }
 
 /// The default class: of several, the newest, as the API server chooses.
@@ -126,7 +153,13 @@ pub(super) enum Redirect {
 }
 
 /// What becomes of a plain HTTP request to a host with TLS.
-pub(super) fn redirect(class: Class<'_>, annotations: &Labels, own_tls: bool) -> Redirect {
+pub(super) fn redirect(
+    inventory: &Inventory,
+    class: Class<'_>,
+    object: &Object<Ingress>,
+) -> Redirect {
+    let annotations = &object.meta.annotations;
+    let own_tls = !object.spec.tls.is_empty();
     let keys = switches(class.controller);
     let set = keys.iter().find_map(|key| switch(annotations, key));
     let proven = match class.controller {
@@ -139,7 +172,7 @@ pub(super) fn redirect(class: Class<'_>, annotations: &Labels, own_tls: bool) ->
         Controller::HaproxyTech => set.unwrap_or(own_tls),
         Controller::Contour => set == Some(true) || switch(annotations, ALLOW_HTTP) == Some(false),
         Controller::AppGateway => set == Some(true),
-        Controller::Alb => return alb(annotations),
+        Controller::Alb => return alb_of_group(inventory, class, object),
         Controller::Gke => return gke(annotations),
         Controller::Traefik => return traefik(annotations),
         Controller::Unknown => {
@@ -220,11 +253,39 @@ fn traefik(annotations: &Labels) -> Redirect {
     Redirect::NotVisible("Traefik redirects by entry point or middleware, which are not read")
 }
 
+const ALB_REDIRECT: &str = "alb.ingress.kubernetes.io/ssl-redirect";
+
+/// Ingresses of one group share a load balancer: a redirect that one of them asks for is that of
+/// all (`buildSSLRedirectConfig` of aws-load-balancer-controller).
+fn alb_of_group(inventory: &Inventory, class: Class<'_>, object: &Object<Ingress>) -> Redirect {
+    let annotations = &object.meta.annotations;
+    let own = alb(annotations);
+    if !matches!(own, Redirect::Absent(..)) {
+        return own;
+    }
+    let group = |labels: &Labels| {
+        let group = labels.get("alb.ingress.kubernetes.io/group.name");
+        group.filter(|group| !group.is_empty()).map(str::to_owned)
+    };
+    let wanted = group(annotations);
+    let mut others = inventory.tables.ingresses.iter();
+    let shared = others.any(|other| {
+        group(&other.meta.annotations) == wanted
+            && other.meta.annotations.get(ALB_REDIRECT).is_some()
+            && !other.meta.deleting
+            && Class::of(inventory, &other.spec).controller == Controller::Alb
+    });
+    if shared && wanted.is_some() {
+        Redirect::Proven
+    } else if class.parameters {
+        Redirect::NotVisible("the IngressClassParams of its class may redirect, and are not read")
+    } else {
+        own
+    }
+}
+
 fn alb(annotations: &Labels) -> Redirect {
-    if annotations
-        .get("alb.ingress.kubernetes.io/ssl-redirect")
-        .is_some()
-    {
+    if annotations.get(ALB_REDIRECT).is_some() {
         return Redirect::Proven;
     }
     match alb_ports(annotations) {

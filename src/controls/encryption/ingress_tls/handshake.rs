@@ -63,7 +63,7 @@ fn of_listener(
         return targets(addresses, listener.port, std::iter::once(&**host));
     }
     let routes = listener::attached(inventory, gateway, listener);
-    let hosts = routes.flat_map(|route| route.spec.hostnames.iter().map(|host| &**host));
+    let hosts = routes.flat_map(|(_, route)| route.spec.hostnames.iter().map(|host| &**host));
     targets(addresses, listener.port, hosts)
 }
 

@@ -8,7 +8,7 @@ use crate::{
     controls::{Context, Subject, Verdict},
     inventory::{
         Inventory, Kind, Object,
-        ingress::{Gateway, HttpRoute, Listener, RoutesFrom},
+        ingress::{CERTIFICATE_MAP, Gateway, Listener, Route, RoutesFrom},
     },
     verdict::{Outcome, Strength},
 };
@@ -27,13 +27,19 @@ pub(super) fn judge(
         .get(&subject.namespace, gateway)?;
     let listener = gateway.spec.listeners.iter().find(|l| &*l.name == name)?;
     Some(match &*listener.protocol {
-        "HTTPS" | "TLS" => match encrypted(listener) {
+        "HTTPS" | "TLS" => match encrypted(gateway, listener) {
             declared if control.handshake && declared.outcome == Outcome::Pass => {
                 super::handshake::listener(control, context, gateway, listener)
             }
             declared => declared,
         },
         "HTTP" => plain(control, context.inventory, gateway, listener),
+        // Istio's own: HTTP/2 in the mutual TLS of the mesh, never without.
+        "HBONE" => Verdict::pass(
+            Strength::Declared,
+            "MutualTls",
+            "HBONE carries everything in the mutual TLS of the mesh",
+        ),
         "TCP" | "UDP" => Verdict::not_applicable(
             "NotHttp",
             "the listener takes raw connections, whose content this control does not judge",
@@ -45,7 +51,7 @@ pub(super) fn judge(
     })
 }
 
-fn encrypted(listener: &Listener) -> Verdict {
+fn encrypted(gateway: &Object<Gateway>, listener: &Listener) -> Verdict {
     match &listener.tls {
         Some(tls) if tls.passthrough => Verdict::pass(
             Strength::Declared,
@@ -57,6 +63,12 @@ fn encrypted(listener: &Listener) -> Verdict {
             "TlsDeclared",
             "the listener names a certificate; the certificate itself was not seen",
         ),
+        _ if has_certificate_map(gateway, listener) => by_certificate_map(&gateway.spec.class),
+        Some(tls) if tls.unknown_options => Verdict::unknown(
+            "CertificateNotVisible",
+            "the listener names no certificate, and options of which its controller knows whether \
+             they do",
+        ),
         _ => Verdict::fail(
             Strength::Declared,
             "ListenerWithoutCertificate",
@@ -66,15 +78,47 @@ fn encrypted(listener: &Listener) -> Verdict {
     }
 }
 
-/// The routes that attach to a listener.
+fn has_certificate_map(gateway: &Object<Gateway>, listener: &Listener) -> bool {
+    let map = gateway.meta.annotations.get(CERTIFICATE_MAP);
+    &*listener.protocol == "HTTPS" && map.is_some_and(|map| !map.trim().is_empty())
+}
+
+/// GKE takes the certificates of all HTTPS listeners from the map; they name none themselves.
+fn by_certificate_map(class: &str) -> Verdict {
+    if class.starts_with("gke-l7-") {
+        let message = "the Gateway names a certificate map of Certificate Manager; the \
+                       certificates themselves were not seen";
+        return Verdict::pass(Strength::Declared, "TlsDeclared", message);
+    }
+    let message = format!(
+        "the Gateway names a certificate map in {CERTIFICATE_MAP}, which only GKE reads: whether \
+         class {class} is one of GKE its GatewayClass says"
+    );
+    Verdict::unknown("CertificateNotVisible", message)
+}
+
+/// The kinds of routes that a listener for HTTP, encrypted or not, takes.
+const ROUTES: [Kind; 2] = [Kind::HttpRoute, Kind::GrpcRoute];
+
+/// The routes of HTTP that attach to a listener, with their kinds.
 pub(super) fn attached<'a>(
     inventory: &'a Inventory,
     gateway: &'a Object<Gateway>,
     listener: &'a Listener,
-) -> impl Iterator<Item = &'a Object<HttpRoute>> {
-    let routes = inventory.tables.http_routes.iter();
-    let routes = routes.filter(|route| !route.meta.deleting);
-    routes.filter(move |route| attaches(inventory, route, gateway, listener))
+) -> impl Iterator<Item = (Kind, &'a Object<Route>)> {
+    let tables = &inventory.tables;
+    let http = tables.http_routes.iter();
+    let http = http.map(|route| (Kind::HttpRoute, route));
+    let grpc = tables.grpc_routes.iter();
+    let all = http.chain(grpc.map(|route| (Kind::GrpcRoute, route)));
+    let all = all.filter(move |(kind, route)| !route.meta.deleting && takes(listener, *kind));
+    all.filter(move |(_, route)| attaches(inventory, route, gateway, listener))
+}
+
+/// Whether a listener takes routes of a kind.
+fn takes(listener: &Listener, kind: Kind) -> bool {
+    let mut kinds = listener.kinds.iter();
+    listener.kinds.is_empty() || kinds.any(|taken| **taken == *kind.info().kind)
 }
 
 /// A listener for plain HTTP may only redirect.
@@ -84,25 +128,32 @@ fn plain(
     gateway: &Object<Gateway>,
     listener: &Listener,
 ) -> Verdict {
-    let routes = &inventory.tables.http_routes;
     let attached = || attached(inventory, gateway, listener);
     let serving: Vec<String> = attached()
-        .filter(|route| !route.spec.redirects_only && !class::is_solver(&route.meta.labels))
-        .filter(|route| !only_allowed(control, &route.spec, listener))
-        .map(|route| format!("{}/{}", route.meta.namespace, route.meta.name))
+        .filter(|(_, route)| !route.spec.redirects_only && !class::is_solver(&route.meta.labels))
+        .filter(|(_, route)| !only_allowed(control, &route.spec, listener))
+        .map(|(kind, route)| {
+            let (kind, meta) = (kind.info().kind, &route.meta);
+            format!("{kind} {}/{}", meta.namespace, meta.name)
+        })
         .collect();
     if !serving.is_empty() {
         return Verdict::fail(
             Strength::Effective,
             "PlainHttpRoute",
-            format!("plain HTTP is served by HTTPRoute {}", list(&serving)),
+            format!("plain HTTP is served by {}", list(&serving)),
         )
         .propose(
             "Attach these routes to an HTTPS listener by parentRefs.sectionName, and give this \
              listener one route whose only rule is a RequestRedirect filter with scheme https.",
         );
     }
-    let unread = routes.broken().find(|((namespace, _), _)| {
+    let taken = ROUTES.into_iter().filter(|kind| takes(listener, *kind));
+    let mut unread = taken.flat_map(|kind| {
+        let names = inventory.broken_names(kind).into_iter();
+        names.map(move |(namespace, name)| (kind, namespace, name))
+    });
+    let unread = unread.find(|(_, namespace, _)| {
         may_attach(
             inventory,
             namespace,
@@ -110,26 +161,27 @@ fn plain(
             &listener.from,
         )
     });
-    if let Some(((namespace, name), _)) = unread {
+    if let Some((kind, namespace, name)) = unread {
+        let kind = kind.info().kind;
         return Verdict::unknown(
             "RouteNotReadable",
-            format!("HTTPRoute {namespace}/{name} can't be decoded and might be attached"),
+            format!("{kind} {namespace}/{name} can't be decoded and might be attached"),
         );
     }
     if attached().next().is_none() {
-        return Verdict::pass(Strength::Effective, "NoRoutes", "no HTTPRoute is attached");
+        return Verdict::pass(Strength::Effective, "NoRoutes", "no route is attached");
     }
     Verdict::pass(
         Strength::Effective,
         "RedirectsOnly",
-        "every attached HTTPRoute redirects to https, or is allowed to stay plain",
+        "every attached route redirects to https, or is allowed to stay plain",
     )
 }
 
 /// Whether a route attaches to a listener, computed from the specs of both.
 fn attaches(
     inventory: &Inventory,
-    route: &Object<HttpRoute>,
+    route: &Object<Route>,
     gateway: &Object<Gateway>,
     listener: &Listener,
 ) -> bool {
@@ -168,7 +220,7 @@ fn may_attach(inventory: &Inventory, route: &str, gateway: &str, from: &RoutesFr
 }
 
 /// Whether every host that a route serves on this listener may stay plain.
-fn only_allowed(control: &IngressTls, route: &HttpRoute, listener: &Listener) -> bool {
+fn only_allowed(control: &IngressTls, route: &Route, listener: &Listener) -> bool {
     let own = listener.hostname.as_deref();
     if route.hostnames.is_empty() {
         return own.is_some_and(|own| control.allows_http(own));

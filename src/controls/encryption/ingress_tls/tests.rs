@@ -89,6 +89,12 @@ fn every_host_must_be_covered() {
             json!([{ "hosts": ["a.example"] }]),
             "TlsWithoutSecret",
         ),
+        // An empty name is none.
+        (
+            &["a.example"],
+            json!([{ "hosts": ["a.example"], "secretName": "" }]),
+            "TlsWithoutSecret",
+        ),
         (&[""], json!(null), "HostWithoutTls"),
         (&[""], tls(&["a.example"]), "HostWithoutTls"),
         (&[""], json!([{ "secretName": "web-tls" }]), "TlsDeclared"),
@@ -284,6 +290,96 @@ fn clouds_take_certificates_by_annotation() {
             "{controller} {annotations}"
         );
     }
+}
+
+#[test]
+fn a_default_backend_serves_every_other_host() {
+    let all = json!([{ "secretName": "web-tls" }]);
+    for (controller, tls, wanted) in [
+        (
+            "projectcontour.io/contour/contour",
+            tls(&["a.example"]),
+            "HostWithoutTls",
+        ),
+        (
+            "haproxy-ingress.github.io/controller",
+            tls(&["a.example"]),
+            "HostWithoutTls",
+        ),
+        ("haproxy-ingress.github.io/controller", all, "TlsDeclared"),
+        // These serve it for their own hosts, or not at all.
+        (NGINX, tls(&["a.example"]), "TlsDeclared"),
+        (
+            "nginx.org/ingress-controller",
+            tls(&["a.example"]),
+            "TlsDeclared",
+        ),
+    ] {
+        let mut object = ingress(&["a.example"], tls.clone());
+        object["spec"]["defaultBackend"] = json!({ "service": { "name": "web" } });
+        assert_eq!(
+            reason(served_by(controller), object),
+            wanted,
+            "{controller} {tls}"
+        );
+    }
+}
+
+#[test]
+fn a_redirect_of_one_is_that_of_its_group() {
+    let group = "alb.ingress.kubernetes.io/group.name";
+    let ports = r#"[{"HTTP":80},{"HTTPS":443}]"#;
+    let ports = |more: Value| {
+        let mut all = json!({ "alb.ingress.kubernetes.io/listen-ports": ports });
+        all.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        all
+    };
+    let redirect = "alb.ingress.kubernetes.io/ssl-redirect";
+    for (own, other, wanted) in [
+        (
+            json!({ group: "g" }),
+            json!({ group: "g", redirect: "443" }),
+            "TlsDeclared",
+        ),
+        (
+            json!({ group: "g" }),
+            json!({ group: "h", redirect: "443" }),
+            NO_REDIRECT,
+        ),
+        (json!({ group: "g" }), json!({ group: "g" }), NO_REDIRECT),
+        (json!({}), json!({ redirect: "443" }), NO_REDIRECT),
+    ] {
+        let mut world = served_by("ingress.k8s.aws/alb");
+        let web = annotated(ingress(&["a.example"], json!(null)), ports(own.clone()));
+        let sibling = annotated(
+            named("b", &["b.example"], json!(null)),
+            ports(other.clone()),
+        );
+        world.put(Kind::Ingress, web);
+        world.put(Kind::Ingress, sibling);
+        let outcomes = world.outcomes(&IngressTls::default());
+        assert_eq!(outcomes["Ingress shop/web"].1, wanted, "{own} {other}");
+    }
+}
+
+#[test]
+fn parameters_of_a_class_are_not_read() {
+    let mut with = class("main", "ingress.k8s.aws/alb");
+    with["spec"]["parameters"] =
+        json!({ "apiGroup": "elbv2.k8s.aws", "kind": "IngressClassParams", "name": "p" });
+    let world = || {
+        World::new()
+            .namespace("shop")
+            .with(Kind::IngressClass, with.clone())
+    };
+    let bare = ingress(&["a.example"], json!(null));
+    assert_eq!(reason(world(), bare.clone()), "CertificateNotVisible");
+    let both = json!({
+        "alb.ingress.kubernetes.io/listen-ports": r#"[{"HTTP":80},{"HTTPS":443}]"#,
+    });
+    assert_eq!(reason(world(), annotated(bare, both)), "RedirectNotVisible");
 }
 
 #[test]

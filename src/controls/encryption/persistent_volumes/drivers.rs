@@ -25,7 +25,8 @@ pub(super) enum Proof {
 /// How a driver is told to encrypt.
 #[derive(Debug, Clone, Copy)]
 enum Told {
-    /// A parameter must be exactly this; absent, the account's default decides, which is not seen.
+    /// A parameter must be exactly this, or absent where a key is named, which encrypts by itself
+    /// (`CreateDisk` of aws-ebs-csi-driver); else the account's default decides, which is not seen.
     Exactly(&'static str, &'static str),
     /// A parameter is true, as Go reads it; otherwise it does not encrypt.
     True(&'static str),
@@ -47,7 +48,7 @@ struct Driver {
     key: Option<&'static str>,
 }
 
-const DRIVERS: [Driver; 24] = [
+const DRIVERS: [Driver; 32] = [
     driver(
         "ebs.csi.aws.com",
         Told::Exactly("encrypted", "true"),
@@ -60,6 +61,27 @@ const DRIVERS: [Driver; 24] = [
     ),
     driver(
         "efs.csi.aws.com",
+        Told::Never("whether the file system is encrypted is its own setting, which is not seen"),
+        None,
+    ),
+    // Each of these file systems is encrypted, whoever made it.
+    driver("fsx.csi.aws.com", Told::Always, Some("kmskeyid")),
+    driver("fsx.openzfs.csi.aws.com", Told::Always, Some("kmskeyid")),
+    driver("s3.csi.aws.com", Told::Always, None),
+    driver("gcsfuse.csi.storage.gke.io", Told::Always, None),
+    driver(
+        "blockvolume.csi.oraclecloud.com",
+        Told::Always,
+        Some("kms-key-id"),
+    ),
+    driver("fss.csi.oraclecloud.com", Told::Always, Some("kmskeyocid")),
+    driver(
+        "linodebs.csi.linode.com",
+        Told::True("linodebs.csi.linode.com/luks-encrypted"),
+        Some("linodebs.csi.linode.com/luks-encrypted"),
+    ),
+    driver(
+        "nasplugin.csi.alibabacloud.com",
         Told::Never("whether the file system is encrypted is its own setting, which is not seen"),
         None,
     ),
@@ -142,6 +164,29 @@ const fn driver(name: &'static str, told: Told, key: Option<&'static str>) -> Dr
     Driver { name, told, key }
 }
 
+/// The CSI drivers that took over from in-tree provisioners and kinds of volume.
+const MIGRATED: [(&str, &str); 9] = [
+    ("kubernetes.io/aws-ebs", "ebs.csi.aws.com"),
+    ("awsElasticBlockStore", "ebs.csi.aws.com"),
+    ("kubernetes.io/gce-pd", "pd.csi.storage.gke.io"),
+    ("gcePersistentDisk", "pd.csi.storage.gke.io"),
+    ("kubernetes.io/azure-disk", "disk.csi.azure.com"),
+    ("azureDisk", "disk.csi.azure.com"),
+    ("kubernetes.io/azure-file", "file.csi.azure.com"),
+    ("azureFile", "file.csi.azure.com"),
+    ("kubernetes.io/portworx-volume", "pxd.portworx.com"),
+];
+
+/// Whether two names are of one driver, in-tree or not.
+pub(super) fn is_same(a: &str, b: &str) -> bool {
+    let today = |name| {
+        let mut migrated = MIGRATED.iter();
+        let found = migrated.find(|(old, _)| *old == name);
+        found.map_or(name, |(_, driver)| *driver)
+    };
+    today(a) == today(b)
+}
+
 /// The names that in-tree provisioners have in classes.
 const IN_TREE: [(&str, &str); 4] = [
     ("kubernetes.io/aws-ebs", "awsElasticBlockStore"),
@@ -157,6 +202,10 @@ fn find(name: &str) -> Option<&'static Driver> {
         let prefix = name.strip_suffix(driver.name);
         prefix.is_some_and(|prefix| prefix.is_empty() || prefix.ends_with('.'))
     })
+}
+
+fn names_key(key: Option<&str>) -> bool {
+    key.is_some_and(|key| !key.is_empty())
 }
 
 /// What parameters prove about the volumes of a driver; `None` where the driver is not known.
@@ -176,6 +225,7 @@ pub(super) fn proof(
         Told::Exactly(key, wanted) => match get(key) {
             Some(value) if value == wanted => Proof::Encrypted,
             Some(value) => Proof::Not(format!("{key} is {value:?}, not {wanted:?}")),
+            None if names_key(driver.key.and_then(&get)) => Proof::Encrypted,
             None => Proof::NotSeen(format!(
                 "{key} is not set, so that the account's own default decides, which is not seen"
             )),

@@ -41,6 +41,25 @@ fn world() -> World {
     World::new().namespace("shop")
 }
 
+/// The name of a source as provisioners of classes have it.
+fn provisioner(source: &Value) -> String {
+    let driver = source["csi"]["driver"].as_str();
+    let in_tree = source.get("awsElasticBlockStore").is_some();
+    let other = if in_tree {
+        "kubernetes.io/aws-ebs"
+    } else {
+        "x"
+    };
+    driver.unwrap_or(other).to_owned()
+}
+
+/// A volume that the provisioner of its class made.
+fn made(source: &Value) -> Value {
+    let mut made = volume(source);
+    made["metadata"]["annotations"] = json!({ PROVISIONED_BY: provisioner(source) });
+    made
+}
+
 /// What is said of a volume whose class has these parameters.
 fn judged_by(
     control: &PersistentVolumes,
@@ -48,8 +67,9 @@ fn judged_by(
     parameters: &Value,
 ) -> (Outcome, &'static str) {
     let mut world = world();
-    world.put(Kind::StorageClass, class("fast", "x", parameters, false));
-    world.put(Kind::Volume, volume(source));
+    let by = provisioner(source);
+    world.put(Kind::StorageClass, class("fast", &by, parameters, false));
+    world.put(Kind::Volume, made(source));
     let verdicts = world.judge(control);
     let verdict = &verdicts["PersistentVolume pv"];
     (verdict.outcome, verdict.reason)
@@ -69,6 +89,9 @@ fn each_driver_is_read_as_it_reads_itself() {
         ("ebs.csi.aws.com", json!({ "encrypted": "True" }), NO),
         ("ebs.csi.aws.com", json!({ "encrypted": "false" }), NO),
         ("ebs.csi.aws.com", none.clone(), HIDDEN),
+        // A key has it encrypt whatever else is said, or not said.
+        ("ebs.csi.aws.com", json!({ "kmsKeyId": "k" }), YES),
+        ("ebs.csi.aws.com", json!({ "kmsKeyId": "" }), HIDDEN),
         ("pd.csi.storage.gke.io", none.clone(), PROVIDER),
         ("disk.csi.azure.com", none.clone(), PROVIDER),
         (
@@ -81,6 +104,15 @@ fn each_driver_is_read_as_it_reads_itself() {
         ("driver.longhorn.io", json!({ "encrypted": "true" }), YES),
         ("driver.longhorn.io", none.clone(), NO),
         ("efs.csi.aws.com", none.clone(), HIDDEN),
+        ("fsx.csi.aws.com", none.clone(), PROVIDER),
+        ("blockvolume.csi.oraclecloud.com", none.clone(), PROVIDER),
+        (
+            "linodebs.csi.linode.com",
+            json!({ "linodebs.csi.linode.com/luks-encrypted": "true" }),
+            YES,
+        ),
+        ("linodebs.csi.linode.com", none.clone(), NO),
+        ("nasplugin.csi.alibabacloud.com", none.clone(), HIDDEN),
         ("csi.hetzner.cloud", none.clone(), NO),
         ("csi.vsphere.vmware.com", none.clone(), HIDDEN),
         (
@@ -140,9 +172,14 @@ fn what_the_volume_shows_itself_counts() {
 fn a_class_that_is_gone_or_younger_proves_nothing() {
     let source = csi("rbd.csi.ceph.com", &json!({}));
     let mut world = world();
-    world.put(Kind::Volume, volume(&source));
+    world.put(Kind::Volume, made(&source));
     assert_eq!(world.only(&control()).reason, "EncryptionNotVisible");
-    let mut younger = class("fast", "x", &json!({ "encrypted": "true" }), false);
+    let mut younger = class(
+        "fast",
+        "rbd.csi.ceph.com",
+        &json!({ "encrypted": "true" }),
+        false,
+    );
     younger["metadata"]["creationTimestamp"] = json!("2026-05-20T00:00:00Z");
     world.put(Kind::StorageClass, younger);
     let verdicts = world.judge(&control());
@@ -150,6 +187,43 @@ fn a_class_that_is_gone_or_younger_proves_nothing() {
         verdicts["PersistentVolume pv"].reason,
         "EncryptionNotVisible"
     );
+}
+
+#[test]
+fn a_class_proves_nothing_of_volumes_that_it_did_not_make() {
+    let told = json!({ "encrypted": "true" });
+    let ebs = csi("ebs.csi.aws.com", &json!({}));
+    for (class_of, by, wanted) in [
+        ("ebs.csi.aws.com", Some("ebs.csi.aws.com"), YES),
+        // In-tree classes whose volumes the CSI driver makes.
+        ("kubernetes.io/aws-ebs", Some("kubernetes.io/aws-ebs"), YES),
+        ("kubernetes.io/aws-ebs", Some("ebs.csi.aws.com"), YES),
+        // Written by hand.
+        ("ebs.csi.aws.com", None, HIDDEN),
+        ("rook-ceph.rbd.csi.ceph.com", None, HIDDEN),
+        (
+            "rook-ceph.rbd.csi.ceph.com",
+            Some("ebs.csi.aws.com"),
+            HIDDEN,
+        ),
+        (
+            "rook-ceph.rbd.csi.ceph.com",
+            Some("rook-ceph.rbd.csi.ceph.com"),
+            HIDDEN,
+        ),
+    ] {
+        let mut world = world();
+        world.put(Kind::StorageClass, class("fast", class_of, &told, false));
+        let mut object = volume(&ebs);
+        object["metadata"]["annotations"] = json!({ PROVISIONED_BY: by });
+        world.put(Kind::Volume, object);
+        let verdict = &world.judge(&control())["PersistentVolume pv"];
+        assert_eq!(
+            (verdict.outcome, verdict.reason),
+            wanted,
+            "{class_of} {by:?}"
+        );
+    }
 }
 
 #[test]

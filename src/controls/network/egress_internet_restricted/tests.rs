@@ -21,6 +21,10 @@ fn public_addresses_are_what_counts() {
         (block("0.0.0.0/0"), Outcome::Fail),
         (block("203.0.114.7/32"), Outcome::Fail),
         (block("2600::/12"), Outcome::Fail),
+        // The public IPv4 addresses by another name.
+        (block("64:ff9b::/96"), Outcome::Fail),
+        (block("64:ff9b::10.0.0.0/104"), Outcome::Pass),
+        (block("::ffff:0:0/96"), Outcome::Fail),
         (block("10.0.0.0/8"), Outcome::Pass),
         (block("100.64.0.0/10"), Outcome::Pass),
         (block("fd00::/8"), Outcome::Pass),
@@ -64,6 +68,7 @@ fn listed_addresses_are_fine() {
     for (cidr, outcome) in [
         ("198.51.7.0/24", Outcome::Pass),
         ("9.1.0.0/16", Outcome::Pass),
+        ("64:ff9b::198.51.7.0/120", Outcome::Pass),
         ("198.0.0.0/8", Outcome::Fail),
     ] {
         assert_eq!(open(&block(cidr)).only(&control).outcome, outcome, "{cidr}");
@@ -139,11 +144,29 @@ fn equal_priorities_leave_the_order_open() {
 #[test]
 fn domain_names_are_explicit_and_other_rules_of_cilium_are_not_judged() {
     let names = json!({ "egress": [{ "toFQDNs": [{ "matchName": "example.com" }] }] });
+    let every = |pattern: &str| json!({ "egress": [{ "toFQDNs": [{ "matchPattern": pattern }] }] });
+    let some = json!({ "egress": [{ "toFQDNs": [
+        { "matchPattern": "*.example.com" }, { "matchName": "metadata.google.internal" },
+    ] }] });
+    let nothing = json!({ "egress": [{ "toFQDNs": [{}] }] });
+    let denied = json!({ "egress": [{ "toEntities": ["world"] }], "egressDeny": [
+        { "toCIDR": ["2000::/3", "64:ff9b::/96"] },
+        { "toCIDRSet": [{ "cidr": "0.0.0.0/0", "except": ["10.0.0.0/8"] }] },
+    ] });
+    let in_part = json!({ "egress": [{ "toEntities": ["world"] }], "egressDeny": [
+        { "toCIDR": ["2000::/3"] },
+    ] });
     let world = json!({ "egress": [{ "toEntities": ["world"] }] });
     let group = json!({ "egress": [{ "toCIDRSet": [{ "cidrGroupRef": "g" }] }] });
     let deny = json!({ "egress": [{ "toEntities": ["world"] }], "egressDeny": [{}] });
     for (extra, outcome) in [
         (names, Outcome::Pass),
+        (some, Outcome::Pass),
+        (every("*"), Outcome::Fail),
+        (every("*.*"), Outcome::Fail),
+        (nothing, Outcome::Unknown),
+        (denied, Outcome::Pass),
+        (in_part, Outcome::Fail),
         (world, Outcome::Fail),
         (group, Outcome::Unknown),
         (deny, Outcome::Unknown),

@@ -1,11 +1,13 @@
 //! Entry points: who can reach them, as far as the cluster shows.
 
+use std::collections::BTreeSet;
+
 use crate::{
     analysis::addresses::Addresses,
     controls::{prelude::*, workloads},
     inventory::{
         core::{INTERNAL_ANNOTATIONS, Outside},
-        ingress::{Gateway, Ingress},
+        ingress::{Gateway, ISTIO_SERVICE_TYPE, Ingress},
     },
 };
 
@@ -16,8 +18,26 @@ const INTERNAL_INGRESS: [(&str, &str); 3] = [
     ("kubernetes.io/ingress.class", "gce-internal"),
 ];
 
-/// Classes that are internal by their definition.
-const INTERNAL_CLASSES: [&str; 5] = [
+/// Annotations that count only where a newer one, which decides, is absent
+/// (`buildLoadBalancerSchemeViaAnnotation` of aws-load-balancer-controller,
+/// `GetLoadBalancerAnnotationType` of cloud-provider-gcp).
+const OLDER: [(&str, &str); 2] = [
+    (
+        "service.beta.kubernetes.io/aws-load-balancer-internal",
+        "service.beta.kubernetes.io/aws-load-balancer-scheme",
+    ),
+    (
+        "cloud.google.com/load-balancer-type",
+        "networking.gke.io/load-balancer-type",
+    ),
+];
+
+/// Classes of Istio, which makes the Service of a Gateway of the type that an annotation says.
+const ISTIO_CLASSES: [&str; 3] = ["istio", "istio-waypoint", "istio-east-west"];
+
+/// Classes that are internal by their definition, or unless an annotation says otherwise.
+const INTERNAL_CLASSES: [&str; 6] = [
+    "istio-waypoint",
     "gce-internal",
     "gke-l7-rilb",
     "gke-l7-rilb-mc",
@@ -54,10 +74,11 @@ pub(super) enum Reach {
 impl<'a> Entry<'a> {
     /// The entry point that `subject` is.
     pub(super) fn of(
-        inventory: &'a Inventory,
+        context: &Context<'a>,
         subject: &Subject,
         internal: &[String],
     ) -> Option<Self> {
+        let inventory = context.inventory;
         let tables = &inventory.tables;
         let (namespace, name) = (subject.object_namespace(), &*subject.name);
         match subject.object_kind()? {
@@ -76,8 +97,7 @@ impl<'a> Entry<'a> {
             }
             _ => {
                 let held = workloads::find(inventory, subject)?;
-                let ports = held.template.ports.iter().filter(|port| port.host);
-                let ports: Vec<_> = ports.map(|port| port.number).collect();
+                let ports = host_ports(context, subject);
                 (!ports.is_empty()).then(|| Entry {
                     meta: held.meta,
                     reach: Reach::Node,
@@ -92,6 +112,17 @@ impl<'a> Entry<'a> {
     }
 }
 
+/// The ports of their nodes that the pods of a workload open: by its template, or by live pods.
+pub(super) fn host_ports(context: &Context<'_>, subject: &Subject) -> Vec<u16> {
+    let held = workloads::find(context.inventory, subject);
+    let own = held.iter().map(|held| held.template);
+    let looks = own.chain(context.analyses.on_node().pods(subject));
+    let ports = looks.flat_map(|look| look.ports.iter());
+    let ports = ports.filter(|port| port.host).map(|port| port.number);
+    let ports: BTreeSet<_> = ports.collect();
+    ports.into_iter().collect()
+}
+
 fn is_internal(class: Option<&str>, internal: &[String]) -> bool {
     class.is_some_and(|class| {
         INTERNAL_CLASSES.contains(&class) || internal.iter().any(|known| known == class)
@@ -99,7 +130,12 @@ fn is_internal(class: Option<&str>, internal: &[String]) -> bool {
 }
 
 fn has_annotation(meta: &Meta, known: &[(&str, &str)]) -> bool {
-    known.iter().any(|(key, value)| {
+    let decided = |key: &str| {
+        let mut older = OLDER.iter().filter(|(older, _)| *older == key);
+        older.any(|(_, newer)| meta.annotations.get(newer).is_some())
+    };
+    let mut known = known.iter().filter(|(key, _)| !decided(key));
+    known.any(|(key, value)| {
         let found = meta.annotations.get(key);
         found.is_some_and(|found| found.eq_ignore_ascii_case(value))
     })
@@ -188,11 +224,15 @@ fn gateway<'a>(meta: &'a Meta, gateway: &Gateway, internal: &[String]) -> Entry<
         .collect();
     ports.sort_unstable();
     ports.dedup();
-    let inside = is_internal(Some(&gateway.class), internal);
-    let (reach, who) = if inside {
-        (Reach::Internal, "the inside")
-    } else {
-        (Reach::Http, "the public")
+    let listed = internal.iter().any(|known| **known == *gateway.class);
+    let by_istio = ISTIO_CLASSES.contains(&&*gateway.class) && !listed;
+    let service = meta.annotations.get(ISTIO_SERVICE_TYPE);
+    let service = service.filter(|kind| by_istio && !kind.is_empty());
+    let (reach, who) = match service {
+        Some("ClusterIP") => (Reach::Internal, "the inside"),
+        Some("NodePort") => (Reach::Node, "whoever reaches the nodes"),
+        None if is_internal(Some(&gateway.class), internal) => (Reach::Internal, "the inside"),
+        _ => (Reach::Http, "the public"),
     };
     let (class, at) = (&gateway.class, words(&ports));
     Entry {

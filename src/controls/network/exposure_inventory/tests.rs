@@ -117,6 +117,31 @@ fn source_ranges_and_clouds_make_a_balancer_internal() {
             ),
             Outcome::Fail,
         ),
+        // The newer annotation decides.
+        (
+            balancer(),
+            json!({ "annotations": {
+                "service.beta.kubernetes.io/aws-load-balancer-scheme": "internet-facing",
+                "service.beta.kubernetes.io/aws-load-balancer-internal": "true",
+            } }),
+            Outcome::Fail,
+        ),
+        (
+            balancer(),
+            annotation(
+                "service.beta.kubernetes.io/aws-load-balancer-internal",
+                "true",
+            ),
+            Outcome::Pass,
+        ),
+        (
+            balancer(),
+            json!({ "annotations": {
+                "networking.gke.io/load-balancer-type": "External",
+                "cloud.google.com/load-balancer-type": "Internal",
+            } }),
+            Outcome::Fail,
+        ),
     ] {
         let verdict = of_service(&spec, &meta);
         assert_eq!(
@@ -137,6 +162,45 @@ fn a_balancer_opens_ports_on_nodes_too() {
          well), and nobody has approved it"
     );
     assert!(!message(&without).contains("every node"));
+}
+
+#[test]
+fn istio_makes_the_service_that_an_annotation_asks_for() {
+    for (class, service, reason) in [
+        ("istio-waypoint", None, "Internal"),
+        ("istio-waypoint", Some("LoadBalancer"), "PublicNotApproved"),
+        ("istio", Some("ClusterIP"), "Internal"),
+        ("istio", Some("NodePort"), "NodePortNotApproved"),
+        ("istio", None, "PublicNotApproved"),
+        // Nobody else reads it.
+        ("nginx", Some("ClusterIP"), "PublicNotApproved"),
+    ] {
+        let listener = json!({ "name": "mesh", "protocol": "HBONE", "port": 15008 });
+        let object = json!({
+            "metadata": { "name": "gw", "namespace": "shop",
+                "annotations": { "networking.istio.io/service-type": service } },
+            "spec": { "gatewayClassName": class, "listeners": [listener] },
+        });
+        let verdict = judge(Kind::Gateway, object, &ExposureInventory::default());
+        assert_eq!(verdict.reason, reason, "{class} {service:?}");
+    }
+}
+
+#[test]
+fn a_host_port_on_loopback_is_no_entry_point() {
+    for (address, subjects) in [("127.0.0.1", 0), ("::1", 0), ("0.0.0.0", 1), ("", 1)] {
+        let port = json!({ "containerPort": 80, "hostPort": 80, "hostIP": address });
+        let pod = json!({ "containers": [{ "name": "c", "ports": [port] }] });
+        let mut world = World::new().namespace("shop").with(
+            Kind::Deployment,
+            json!({
+                "metadata": { "name": "web", "namespace": "shop" },
+                "spec": { "template": { "spec": pod } },
+            }),
+        );
+        let found = world.judge(&ExposureInventory::default()).len();
+        assert_eq!(found, subjects, "{address}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::controls::{
-    network::fixtures::{calico, deployment, egress, shop, tier},
+    network::fixtures::{calico, cilium, deployment, egress, shop, tier},
     testing::World,
 };
 
@@ -54,6 +54,55 @@ fn effective_egress_decides() {
     ] {
         let verdict = judge(&rules);
         assert_eq!(verdict.outcome, outcome, "{rules}: {}", verdict.message);
+    }
+}
+
+#[test]
+fn rules_of_cilium_for_domains_may_name_it() {
+    let names = |name: &Value| json!({ "egress": [{ "toFQDNs": [name] }] });
+    for (name, outcome) in [
+        (json!({ "matchName": "example.com" }), Outcome::Pass),
+        (
+            json!({ "matchName": "Metadata.google.internal." }),
+            Outcome::Fail,
+        ),
+        (
+            json!({ "matchPattern": "*.google.internal" }),
+            Outcome::Fail,
+        ),
+        (json!({ "matchPattern": "*.example.com" }), Outcome::Pass),
+        (json!({ "matchPattern": "*" }), Outcome::Fail),
+    ] {
+        let mut world = shop().with(Kind::CiliumNetworkPolicy, cilium(&names(&name)));
+        let verdict = world.only(&MetadataEndpointBlocked::default());
+        assert_eq!(verdict.outcome, outcome, "{name}: {}", verdict.message);
+    }
+}
+
+#[test]
+fn denials_of_cilium_win() {
+    let deny =
+        |deny: Value| json!({ "egress": [{ "toEntities": ["world"] }], "egressDeny": [deny] });
+    let both = json!(["169.254.169.254/32", "fd00:ec2::254/128"]);
+    let ports = json!([{ "ports": [{ "port": "443" }] }]);
+    for (rule, outcome) in [
+        (json!({ "toCIDR": both }), Outcome::Pass),
+        (json!({ "toCIDR": ["169.254.169.254/32"] }), Outcome::Fail),
+        (
+            json!({ "toCIDRSet": [{ "cidr": "169.254.0.0/16" }, { "cidr": "fd00::/8" }] }),
+            Outcome::Pass,
+        ),
+        (
+            json!({ "toCIDR": both, "toPorts": ports }),
+            Outcome::Unknown,
+        ),
+    ] {
+        let mut world = shop()
+            .with(Kind::CiliumNetworkPolicy, cilium(&deny(rule.clone())))
+            // Whoever allows it.
+            .with(Kind::NetworkPolicy, egress(&json!([{}])));
+        let verdict = world.only(&MetadataEndpointBlocked::default());
+        assert_eq!(verdict.outcome, outcome, "{rule}: {}", verdict.message);
     }
 }
 

@@ -89,6 +89,8 @@ fn sources_are_judged_by_what_they_mean() {
             "AllowAll",
         ),
         (json!([block("0.0.0.0/0")]), "AllowAll"),
+        (json!([block("::ffff:0:0/96")]), "AllowAll"),
+        (json!([block("64:ff9b::/96")]), "AllowAll"),
         (json!([block("0.0.0.0/1")]), "AllowAll"),
         (
             json!([block("0.0.0.0/3"), block("128.0.0.0/3")]),
@@ -187,10 +189,30 @@ fn anywhere_is_for_exposed_workloads() {
         (
             vec![
                 (Kind::Service, inside()),
-                (Kind::HttpRoute, route),
+                (Kind::HttpRoute, route.clone()),
+                (Kind::Gateway, gateway.clone()),
+            ],
+            true,
+        ),
+        (
+            vec![
+                (Kind::Service, inside()),
+                (Kind::GrpcRoute, route.clone()),
+                (Kind::Gateway, gateway.clone()),
+            ],
+            true,
+        ),
+        (
+            vec![
+                (Kind::Service, inside()),
+                (Kind::TlsRoute, route.clone()),
                 (Kind::Gateway, gateway),
             ],
             true,
+        ),
+        (
+            vec![(Kind::Service, inside()), (Kind::TlsRoute, route)],
+            false,
         ),
         (vec![(Kind::Deployment, host_port)], true),
     ] {

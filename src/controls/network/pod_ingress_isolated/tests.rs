@@ -251,3 +251,24 @@ fn nothing_is_created_without_consent() {
     let outcomes = world.mend(&PodIngressIsolated::default());
     assert_eq!(outcomes["Deployment shop/web"].0, Outcome::Pass);
 }
+
+#[test]
+fn a_job_of_a_manifest_has_the_labels_that_the_server_gives_it() {
+    for (label, manual, reason) in [
+        ("job-name", false, "Isolated"),
+        ("batch.kubernetes.io/job-name", false, "Isolated"),
+        ("job-name", true, "WorkloadNotIsolated"),
+        ("app", false, "WorkloadNotIsolated"),
+    ] {
+        let job = json!({
+            "metadata": { "name": "j", "namespace": "shop" },
+            "spec": { "manualSelector": manual, "template": { "spec": {} } },
+        });
+        let spec = json!({ "podSelector": { "matchLabels": { label: "j" } } });
+        let mut world = shop()
+            .with(Kind::Job, job)
+            .with(Kind::NetworkPolicy, policy("p", &spec));
+        let outcomes = world.outcomes(&PodIngressIsolated::default());
+        assert_eq!(outcomes["Job shop/j"].1, reason, "{label} {manual}");
+    }
+}

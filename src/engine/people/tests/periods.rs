@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     api::{ObservedPeriod, ObservedPeriodControl},
     engine::PeriodTold,
-    period::Standing,
+    period::{ControlStanding, Operated, Standing},
 };
 
 fn period(name: &str, generation: i64, spec: &Value) -> Value {
@@ -33,8 +33,18 @@ fn told(deviations: i64) -> Standing {
             ..ObservedPeriod::default()
         },
         logs: Vec::new(),
-        coverage: vec![("net-host-network in base".to_owned(), 0.5)],
+        controls: vec![ControlStanding {
+            observed: ObservedPeriodControl {
+                id: "net-host-network".to_owned(),
+                policy: "base".to_owned(),
+                ..ObservedPeriodControl::default()
+            },
+            operated: Operated::Operated,
+            coverage: 0.5,
+            due: BTreeMap::new(),
+        }],
         log_begins: None,
+        elsewhere: None,
         empty: None,
     }
 }
@@ -241,6 +251,7 @@ fn what_is_wrong_with_a_period_is_one_condition_each() {
     );
     let standing = Standing {
         log_begins: Some("2026-03-01T00:00:00Z".parse().unwrap()),
+        elsewhere: Some("another replica led".to_owned()),
         empty: Some("no policy was in force: there is nothing to report".to_owned()),
         ..told(0)
     };
@@ -250,6 +261,8 @@ fn what_is_wrong_with_a_period_is_one_condition_each() {
     assert_eq!(status, "True");
     assert!(message.contains("2026-03-01T00:00:00Z"), "{message}");
     assert_eq!(condition(&observed, "Empty").0, "True");
+    let led = condition(&observed, "LedElsewhere");
+    assert_eq!((&*led.0, &*led.2), ("True", "another replica led"));
     assert_eq!(
         condition(&observed, "Ready").0,
         "True",

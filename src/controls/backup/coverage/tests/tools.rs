@@ -23,12 +23,34 @@ fn cron_jobs_cover_the_claims_that_they_name() {
     assert_eq!(reason(&mut world), "ScheduleInactive");
     world.put(Kind::CronJob, job("logs", false));
     assert_eq!(reason(&mut world), "NotCovered");
-    let only_velero = Coverage {
-        tools: vec![Tool::Velero],
+    world.put(Kind::CronJob, job("data", false));
+    let class = {
+        let claim = world.inventory.tables.claims.get("shop", "data").unwrap();
+        Protectable::Claim(claim).backup_class().to_owned()
+    };
+    // Its own class goes first, then all that are not named; another one says nothing of it.
+    let tools = |map: &[(&str, Tool)]| Coverage {
+        tool_map: map
+            .iter()
+            .map(|(class, tool)| ((*class).to_owned(), vec![*tool]))
+            .collect(),
         ..Coverage::default()
     };
-    world.put(Kind::CronJob, job("data", false));
-    assert_eq!(world.only(&only_velero).reason, "NotCovered");
+    for (map, wanted) in [
+        (tools(&[("*", Tool::Velero)]), "NotCovered"),
+        (tools(&[(class.as_str(), Tool::Velero)]), "NotCovered"),
+        (
+            tools(&[("*", Tool::Velero), (class.as_str(), Tool::CronJob)]),
+            "Covered",
+        ),
+        (
+            tools(&[("*", Tool::CronJob), (class.as_str(), Tool::Velero)]),
+            "NotCovered",
+        ),
+        (tools(&[("other", Tool::Velero)]), "Covered"),
+    ] {
+        assert_eq!(world.only(&map).reason, wanted, "{map:?}");
+    }
 }
 
 #[test]

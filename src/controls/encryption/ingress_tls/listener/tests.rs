@@ -61,7 +61,31 @@ fn listener(listener: Value, routes: &[Value]) -> (Outcome, &'static str) {
 }
 
 #[test]
+fn gke_takes_certificates_from_a_map() {
+    let https = |protocol: &str| json!({ "name": "l", "protocol": protocol, "port": 443 });
+    for (class, protocol, map, wanted) in [
+        (
+            "gke-l7-global-external-managed",
+            "HTTPS",
+            "m",
+            "TlsDeclared",
+        ),
+        ("gke-l7-gxlb", "HTTPS", "", "ListenerWithoutCertificate"),
+        ("gke-l7-gxlb", "TLS", "m", "ListenerWithoutCertificate"),
+        ("edge", "HTTPS", "m", "CertificateNotVisible"),
+    ] {
+        let mut object = gateway(https(protocol));
+        object["spec"]["gatewayClassName"] = json!(class);
+        object["metadata"]["annotations"] = json!({ "networking.gke.io/certmap": map });
+        let mut world = World::new().namespace("shop").with(Kind::Gateway, object);
+        let verdict = world.only(&IngressTls::default());
+        assert_eq!(verdict.reason, wanted, "{class} {protocol} {map:?}");
+    }
+}
+
+#[test]
 fn listeners_end_tls_or_hand_it_through() {
+    let options = |key: &str, value: &str| json!({ "options": { key: value } });
     for (protocol, tls, wanted) in [
         (
             "HTTPS",
@@ -74,6 +98,33 @@ fn listeners_end_tls_or_hand_it_through() {
             "ListenerWithoutCertificate",
         ),
         ("HTTPS", json!(null), "ListenerWithoutCertificate"),
+        // Options name certificates if they are known to.
+        (
+            "HTTPS",
+            options("example.com/min-tls", "1.2"),
+            "CertificateNotVisible",
+        ),
+        (
+            "HTTPS",
+            options("networking.gke.io/pre-shared-certs", "a"),
+            "TlsDeclared",
+        ),
+        (
+            "HTTPS",
+            options("networking.gke.io/pre-shared-certs", ""),
+            "ListenerWithoutCertificate",
+        ),
+        (
+            "HTTPS",
+            options("gateway.istio.io/tls-terminate-mode", "ISTIO_MUTUAL"),
+            "TlsDeclared",
+        ),
+        (
+            "HTTPS",
+            options("gateway.istio.io/tls-terminate-mode", "SIMPLE"),
+            "ListenerWithoutCertificate",
+        ),
+        ("HBONE", json!(null), "MutualTls"),
         ("TLS", json!({ "mode": "Passthrough" }), "Passthrough"),
         ("TCP", json!(null), "NotHttp"),
         ("example.com/own", json!(null), "ProtocolNotKnown"),
@@ -177,4 +228,37 @@ fn a_route_that_cannot_be_read_is_not_a_redirect() {
         listener(http(), &[broken]),
         (Outcome::Unknown, "RouteNotReadable")
     );
+}
+
+#[test]
+fn routes_of_grpc_count_like_those_of_http() {
+    let judge = |listener: Value, route: Value| {
+        let mut world = World::new().namespace("shop");
+        world.put(Kind::Gateway, gateway(listener));
+        world.put(Kind::GrpcRoute, route);
+        world.only(&IngressTls::default())
+    };
+    let serving = || route(to_edge(), json!({ "backendRefs": [{ "name": "web" }] }));
+    let verdict = judge(http(), serving());
+    assert_eq!(verdict.reason, "PlainHttpRoute");
+    assert_eq!(verdict.message, "plain HTTP is served by GRPCRoute shop/r");
+    let elsewhere = route(json!({ "name": "other" }), json!({}));
+    assert_eq!(judge(http(), elsewhere).reason, "NoRoutes");
+    // A listener may take some kinds only.
+    for (kinds, reason) in [
+        (json!([{ "kind": "HTTPRoute" }]), "NoRoutes"),
+        (
+            json!([{ "kind": "HTTPRoute" }, { "kind": "GRPCRoute" }]),
+            "PlainHttpRoute",
+        ),
+        (json!([]), "PlainHttpRoute"),
+    ] {
+        let mut listener = http();
+        listener["allowedRoutes"] = json!({ "kinds": kinds });
+        assert_eq!(judge(listener, serving()).reason, reason, "{kinds}");
+    }
+    let broken = json!({
+        "metadata": { "name": "r", "namespace": "shop" }, "spec": { "parentRefs": 7 },
+    });
+    assert_eq!(judge(http(), broken).reason, "RouteNotReadable");
 }
