@@ -66,6 +66,8 @@ fn the_chart_passes_the_baseline_that_it_brings() {
 fn with_everything_switched_on_only_what_is_explained_fails() {
     let explained = [
         ("net-namespace-default-deny", "probity-probe"),
+        ("rbac-escalation-paths", "probity"),
+        ("rbac-token-request-restricted", "probity"),
         ("rbac-workload-create-restricted", "probity"),
     ];
     let explained = explained.map(|(control, subject)| (control.to_owned(), subject.to_owned()));

@@ -244,6 +244,12 @@ impl Control for ExposureInventory {
         Touched::Subject(subject.clone())
     }
 
+    /// What a workload opens is an entry point of its own, and closes no other.
+    fn fails_whatever(&self, subject: &Subject, _: &str, kind: Kind) -> bool {
+        let entries = [Kind::Service, Kind::Ingress, Kind::Gateway].map(SubjectKind::Object);
+        entries.contains(&subject.kind) && Derived::OnNode.reads().contains(&kind)
+    }
+
     fn population(
         &self,
         context: &Context<'_>,
