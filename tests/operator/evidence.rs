@@ -202,7 +202,7 @@ fn one_entry_is_proved_without_the_log(kept: &Kept, status: &Value) {
     assert_eq!(checked.code, Some(1), "{}", checked.stdout);
     assert!(checked.stdout.contains("WRONG: "), "{}", checked.stdout);
     let far = output(&["prove", "123456", "--log", data]);
-    assert_eq!(far.code, Some(1));
+    assert_eq!(far.code, Some(2));
     assert!(
         far.stderr.contains("the checkpoint covers"),
         "{}",
