@@ -166,7 +166,7 @@ fn what_is_asked_wrongly_is_said_in_one_line() {
         let output = output(arguments);
         assert_eq!(
             (output.code, output.stdout.as_str()),
-            (Some(1), ""),
+            (Some(2), ""),
             "{arguments:?}"
         );
         assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
