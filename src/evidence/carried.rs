@@ -93,8 +93,12 @@ impl Carried {
             }
             Body::Drill(said) => self.last(seq, &["drill", &said.control, &said.namespace]),
             Body::Scope(said) => {
+                // One entry tells of many controls, of which each may be told of anew by itself.
                 let policies = said.policies.join(" ");
-                self.last(seq, &["scope", &policies, &said.control]);
+                let also = said.also.iter().map(|other| &other.control);
+                for control in std::iter::once(&said.control).chain(also) {
+                    self.last(seq, &["scope", &policies, control]);
+                }
             }
             // What people and the log itself say is rare.
             Body::Brake(_)
@@ -204,5 +208,42 @@ impl Leaves {
             self.joined.extend(keys(&said.joined));
         }
         matters
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::body::{Scope, Scoped};
+
+    fn scope(control: &'static str, also: &[&'static str]) -> Body {
+        Body::Scope(Scope {
+            policies: vec!["soc2".into()],
+            control: control.into(),
+            rule_version: Some(1),
+            params_hash: Some("00".to_owned()),
+            scope_hash: "01".to_owned(),
+            included: 3,
+            excluded: Vec::new(),
+            also: also
+                .iter()
+                .map(|&control| Scoped {
+                    control: control.into(),
+                    rule_version: Some(1),
+                    params_hash: Some("00".to_owned()),
+                })
+                .collect(),
+        })
+    }
+
+    #[test]
+    fn a_scope_matters_as_long_as_it_is_the_last_word_on_one_of_its_controls() {
+        let mut carried = Carried::default();
+        carried.note(0, &scope("a", &["b", "c"]));
+        carried.note(1, &scope("a", &[]));
+        carried.note(2, &scope("c", &["b"]));
+        assert_eq!(carried.needed(), BTreeSet::from([1, 2]));
+        carried.note(3, &scope("b", &[]));
+        assert_eq!(carried.needed(), BTreeSet::from([1, 2, 3]), "c is told of nowhere else");
     }
 }

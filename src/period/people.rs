@@ -136,7 +136,7 @@ pub struct LogBegin {
     pub cause: Word,
 }
 
-/// Terms of which no entry is in these logs: another replica led, and has a log of its own.
+/// Terms of which no entry is in these logs: another replica led, and has a log of its own, or one of ours was lost.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Elsewhere {
@@ -178,9 +178,14 @@ impl Elsewhere {
         } else {
             format!("terms {first} to {last}")
         };
-        let who = self.replica.as_deref();
-        let who = who.map_or_else(String::new, |replica| format!(", at last {replica}"));
-        format!("another replica led{who}, and its log is not here: {terms}")
+        match &self.replica {
+            Some(who) => {
+                format!("another replica led, at last {who}, and its log is not here: {terms}")
+            }
+            None => format!(
+                "another replica led, or a log of this one was lost: nothing is here of {terms}"
+            ),
+        }
     }
 }
 

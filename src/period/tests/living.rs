@@ -199,4 +199,12 @@ fn what_another_replica_led_is_named_and_not_counted() {
         told.starts_with("another replica led, at last probity-0"),
         "{told}"
     );
+    let unknown = Elsewhere {
+        replica: None,
+        ..summary.elsewhere[0].clone()
+    };
+    assert_eq!(
+        unknown.in_words(),
+        "another replica led, or a log of this one was lost: nothing is here of term 1"
+    );
 }
