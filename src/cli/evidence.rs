@@ -110,9 +110,11 @@ fn from_file(path: &Path) -> Result<(String, AuditPeriodSpec), Failure> {
     let period: AuditPeriod =
         serde_json::from_value(given.clone()).map_err(|error| problem(&error))?;
     // What is misspelt would silently be as if it were not there.
-    let known = serde_json::to_value(&period).map_err(|error| problem(&error))?;
-    if let Some(field) = unknown_field(given, &known) {
-        return Err(problem(&format!("an AuditPeriod has no field {field}")));
+    let known = serde_json::to_value(&period.spec).map_err(|error| problem(&error))?;
+    if let Some(field) = unknown_field(&given["spec"], &known) {
+        return Err(problem(&format!(
+            "an AuditPeriod has no field spec.{field}"
+        )));
     }
     let name = period
         .metadata
@@ -121,22 +123,19 @@ fn from_file(path: &Path) -> Result<(String, AuditPeriodSpec), Failure> {
     Ok((name, period.spec))
 }
 
-/// The first field, as a path, that is given and that the type of it does not know.
+/// The first field, as a path, that is given and that the type of it does not know. Whatever is empty is as good as left
+/// out.
 fn unknown_field(given: &Value, known: &Value) -> Option<String> {
     match (given, known) {
         (Value::Object(given), Value::Object(known)) => given.iter().find_map(|(name, value)| {
-            let is_nothing = match value {
+            let empty = match value {
                 Value::Null => true,
                 Value::Array(items) => items.is_empty(),
                 Value::Object(fields) => fields.is_empty(),
                 _ => false,
             };
             match known.get(name) {
-                // What is as good as left out may be left out again.
-                None if is_nothing && !known.is_empty() && KNOWN_LISTS.contains(&name.as_str()) => {
-                    None
-                }
-                None => Some(name.clone()),
+                None => (!empty).then(|| name.clone()),
                 Some(known) => unknown_field(value, known).map(|inside| format!("{name}.{inside}")),
             }
         }),
@@ -147,18 +146,6 @@ fn unknown_field(given: &Value, known: &Value) -> Option<String> {
         _ => None,
     }
 }
-
-/// Lists and maps that are left out where they are empty.
-const KNOWN_LISTS: [&str; 8] = [
-    "annotations",
-    "controlMatrix",
-    "controls",
-    "creationTimestamp",
-    "criteria",
-    "labels",
-    "policies",
-    "status",
-];
 
 /// Criteria and controls that a spec names and that there are not.
 fn unknown_names(spec: &AuditPeriodSpec) -> Vec<String> {

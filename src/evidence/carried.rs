@@ -244,6 +244,10 @@ mod tests {
         carried.note(2, &scope("c", &["b"]));
         assert_eq!(carried.needed(), BTreeSet::from([1, 2]));
         carried.note(3, &scope("b", &[]));
-        assert_eq!(carried.needed(), BTreeSet::from([1, 2, 3]), "c is told of nowhere else");
+        assert_eq!(
+            carried.needed(),
+            BTreeSet::from([1, 2, 3]),
+            "c is told of nowhere else"
+        );
     }
 }

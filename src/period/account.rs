@@ -280,24 +280,23 @@ impl Account {
         let whole = known.is_some() || self.range.removed == 0;
         let elsewhere = Elsewhere::before(said, known, moment.at).filter(|_| whole);
         self.last_term = self.last_term.max(Some(said.epoch));
-        let why = match &elsewhere {
-            Some(missing) => missing.in_words(),
-            None if is_first => {
-                "before the first heartbeat: the log had begun, and nobody led yet".to_owned()
-            }
-            None if self.stopped => "nobody led after a stop in good order".to_owned(),
-            None => "nobody led: the operator had ended without a word, or another replica led"
-                .to_owned(),
-        };
-        let from = match &elsewhere {
-            Some(missing) => Some(missing.from.unwrap_or(Timestamp::MIN)),
-            None => last,
-        };
-        self.elsewhere.extend(elsewhere);
-        if let Some(from) = from {
-            let to = moment.at;
-            self.interruptions.push(Cause { from, to, why });
+        if elsewhere.is_some() {
+            self.elsewhere.extend(elsewhere);
+            return;
         }
+        let Some(from) = last else { return };
+        let why = if is_first {
+            "before the first heartbeat: the log had begun, and nobody led yet"
+        } else if self.stopped {
+            "nobody led after a stop in good order"
+        } else {
+            "nobody led: the operator had ended without a word, or another replica led"
+        };
+        self.interruptions.push(Cause {
+            from,
+            to: moment.at,
+            why: why.to_owned(),
+        });
     }
 
     fn gap(&mut self, said: &body::Gap, at: Timestamp) {

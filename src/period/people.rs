@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::EntryId;
+use super::{EntryId, watch::Cause};
 use crate::evidence::{
     body::{Name, ObjectChange, PolicyChange, Start, Term, Word},
     words::{Change, Step},
@@ -168,6 +168,15 @@ impl Elsewhere {
             last,
             replica: said.other().map(str::to_owned),
         })
+    }
+
+    /// Why nothing was seen then, as far as these logs tell.
+    pub(super) fn cause(&self) -> Cause {
+        Cause {
+            from: self.from.unwrap_or(Timestamp::MIN),
+            to: self.to,
+            why: self.in_words(),
+        }
     }
 
     /// The same in words.

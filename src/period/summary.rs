@@ -333,15 +333,11 @@ impl Account {
                 .iter()
                 .any(|known| known.from <= scope.from && known.to >= scope.to)
         };
-        let led = |scope: &Cause| self.elsewhere.iter().any(|led| led.in_words() == scope.why);
         // The engine says the same of most of them, in its own words.
-        let own: Vec<Cause> = self
-            .interruptions
-            .iter()
-            .filter(|own| led(own) || !whole(own))
-            .cloned()
-            .collect();
+        let own = self.interruptions.iter().filter(|own| !whole(own));
+        let own: Vec<Cause> = own.cloned().collect();
         causes.extend(own);
+        causes.extend(self.elsewhere.iter().map(Elsewhere::cause));
         causes.extend(track.causes.iter().cloned());
         causes.extend(track.absence().filter(|absence| !absence.why.is_empty()));
         let edge = |from, to, why: &str| Cause {
