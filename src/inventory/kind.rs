@@ -218,21 +218,4 @@ kinds! {
     EtcdSnapshotFile etcd_snapshot_files: EtcdSnapshotFile = "k3s.cattle.io" "v1" "etcdsnapshotfiles" "ETCDSnapshotFile" Cluster Neighbour;
 }
 
-/// The version by which people write Calico's objects: its API server makes those of it that lie in
-/// the cluster, with the same fields.
-const CALICO: &str = "projectcalico.org/v3";
-
-impl Kind {
-    /// The kind that lies in a cluster, of an object that another API server serves in a version
-    /// and under a kind of its own.
-    pub fn served_as(api_version: &str, kind: &str) -> Option<Self> {
-        match (api_version, kind) {
-            (CALICO, "NetworkPolicy") => Some(Self::CalicoNetworkPolicy),
-            (CALICO, "GlobalNetworkPolicy") => Some(Self::CalicoGlobalNetworkPolicy),
-            (CALICO, "FelixConfiguration") => Some(Self::FelixConfiguration),
-            _ => None,
-        }
-    }
-}
-
 pub(crate) use {with_table, with_table_ref};

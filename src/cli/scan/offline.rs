@@ -85,9 +85,12 @@ const BESIDE: [Kind; 10] = [
     Kind::CronJob,
 ];
 
-/// Older versions of an API in which objects look as in the one that is read. A server converts;
-/// files are taken as they are.
-const ALIKE: [(Kind, &str); 8] = [
+/// Older versions of an API, and the group by which Calico's own API server serves its objects, in which objects look as in
+/// the one that is read. A server converts; files are taken as they are.
+const ALIKE: [(Kind, &str); 11] = [
+    (Kind::CalicoNetworkPolicy, "projectcalico.org/v3"),
+    (Kind::CalicoGlobalNetworkPolicy, "projectcalico.org/v3"),
+    (Kind::FelixConfiguration, "projectcalico.org/v3"),
     (Kind::Gateway, "gateway.networking.k8s.io/v1beta1"),
     (Kind::HttpRoute, "gateway.networking.k8s.io/v1beta1"),
     (Kind::GrpcRoute, "gateway.networking.k8s.io/v1alpha2"),
@@ -182,10 +185,9 @@ impl Declared {
         let (version, name) = (text(&object["apiVersion"]), text(&object["kind"]));
         let group = version.split_once('/').map_or("", |(group, _)| group);
         let same = |kind: &&Kind| kind.info().kind == name && kind.info().group == group;
-        let exact = |kind: &&Kind| same(kind) && reads(**kind, &version);
         let kinds = || Kind::ALL.iter();
-        let known = kinds().find(exact).copied();
-        let Some(kind) = known.or_else(|| Kind::served_as(&version, &name)) else {
+        let exact = |kind: &&Kind| kind.info().kind == name && reads(**kind, &version);
+        let Some(kind) = kinds().find(exact).copied() else {
             if let Some(kind) = kinds().find(same) {
                 let wanted = kind.info().version;
                 let why = format!("{place} holds one as {version}, but {wanted} is read");
