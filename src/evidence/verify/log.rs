@@ -1,6 +1,6 @@
 //! Checks one log.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::path::Path;
 
@@ -64,6 +64,7 @@ pub(super) fn verify(
         story: Story::default(),
         size: head.size,
         removed: None,
+        blobs: HashSet::new(),
         hearing,
     };
     if let Some(committed) = around
@@ -95,7 +96,7 @@ pub(super) fn verify(
     log.compare_edge()?;
     log.segments_of_now()?;
     log.first_entry(&key, before);
-    strays::look(dir, data, &mut log.report)?;
+    strays::look(dir, data, &log.blobs, &mut log.report)?;
     Ok(log.finish())
 }
 
@@ -109,6 +110,8 @@ pub(super) struct Log<'a, 'l> {
     pub(super) size: u64,
     /// What the log's own file says that retention has removed.
     removed: Option<PrunedFile>,
+    /// Names of the blobs that entries refer to: each was looked at.
+    blobs: HashSet<String>,
     hearing: &'a mut Hearing<'l>,
 }
 
@@ -310,6 +313,7 @@ impl Log<'_, '_> {
     }
 
     fn blob(&mut self, seq: u64, blob: &BlobRef) {
+        self.blobs.insert(blob.blob.clone());
         if let Err(error) = blob.load(self.dir) {
             let what = match &error {
                 LogError::Blob { name, reason, .. } => format!("its blob {name} {reason}"),

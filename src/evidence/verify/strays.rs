@@ -1,5 +1,6 @@
 //! Files in the folder of a log that nothing else looks at: what is no part of it is named, so that nobody takes it for one.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
@@ -18,11 +19,17 @@ use crate::evidence::segment::WAL;
 /// So many are named.
 const NAMED: usize = 5;
 
-/// Looks through the folder of a log. While the log is written files come and go, which is no reason to give up.
-pub(super) fn look(dir: &Path, data: &Path, report: &mut LogReport) -> Result<(), LogError> {
+/// Looks through the folder of a log, of which these blobs were looked at before. While the log is written files come and go, which is no reason to give up.
+pub(super) fn look(
+    dir: &Path,
+    data: &Path,
+    blobs: &HashSet<String>,
+    report: &mut LogReport,
+) -> Result<(), LogError> {
     let mut found = Strays {
         dir,
         data,
+        blobs,
         report,
         foreign: Vec::new(),
         doubles: Vec::new(),
@@ -56,6 +63,7 @@ pub(super) fn look(dir: &Path, data: &Path, report: &mut LogReport) -> Result<()
 struct Strays<'a> {
     dir: &'a Path,
     data: &'a Path,
+    blobs: &'a HashSet<String>,
     report: &'a mut LogReport,
     foreign: Vec<String>,
     doubles: Vec<String>,
@@ -92,7 +100,9 @@ impl Strays<'_> {
                 path.extension().is_some_and(|ending| ending == "log") && !plain::is_shadow(path)
             }
             [blob::FOLDER, name] if blob::is_digest(name) => {
-                self.blob(path, name);
+                if !self.blobs.contains(*name) {
+                    self.blob(path, name);
+                }
                 true
             }
             [heads::FOLDER, name] => name
