@@ -26,6 +26,8 @@ pub(super) fn write<T: Serialize + ?Sized>(value: &T) -> Option<Vec<u8>> {
 struct Field {
     /// Its name in `out`, in quotation marks.
     name: Range<usize>,
+    /// Whether the name is as it is written: ASCII, and nothing escaped. It is compared many times.
+    plain: bool,
     /// Where its value ends.
     end: usize,
 }
@@ -77,7 +79,7 @@ impl Canonical {
         };
         let fields = &mut self.fields[first..];
         let out = &self.out;
-        let order = |a: &Field, b: &Field| by_name(&out[a.name.clone()], &out[b.name.clone()]);
+        let order = |a: &Field, b: &Field| by_name(out, a, b);
         if !fields.is_sorted_by(|a, b| order(a, b) == Ordering::Less) {
             fields.sort_by(order);
             let twice = |pair: &[Field]| order(&pair[0], &pair[1]) == Ordering::Equal;
@@ -102,14 +104,14 @@ impl Canonical {
 
 /// The order of two names as they are written: by UTF-16 code units, as the RFC says. A surrogate pair sorts before U+E000,
 /// unlike in UTF-8.
-fn by_name(a: &[u8], b: &[u8]) -> Ordering {
-    // Without the closing mark, so that a name sorts before those that begin with it.
-    let plain = |name: &[u8]| name.is_ascii() && !name.contains(&b'\\');
-    if plain(a) && plain(b) {
-        return a[..a.len() - 1].cmp(&b[..b.len() - 1]);
+fn by_name(out: &[u8], a: &Field, b: &Field) -> Ordering {
+    if a.plain && b.plain {
+        // Without the closing mark, so that a name sorts before those that begin with it.
+        let name = |field: &Field| &out[field.name.start..field.name.end - 1];
+        return name(a).cmp(name(b));
     }
-    let units = |name: &[u8]| -> Vec<u16> {
-        let name: String = serde_json::from_slice(name).unwrap_or_default();
+    let units = |field: &Field| -> Vec<u16> {
+        let name: String = serde_json::from_slice(&out[field.name.clone()]).unwrap_or_default();
         name.encode_utf16().collect()
     };
     units(a).cmp(&units(b))
@@ -218,6 +220,7 @@ impl Formatter for &mut Canonical {
         let begin = self.out.len();
         self.fields.push(Field {
             name: begin..begin,
+            plain: false,
             end: begin,
         });
         Ok(())
@@ -226,6 +229,8 @@ impl Formatter for &mut Canonical {
     fn end_object_key<W: ?Sized + io::Write>(&mut self, _: &mut W) -> io::Result<()> {
         if let Some(field) = self.fields.last_mut() {
             field.name.end = self.out.len();
+            let name = &self.out[field.name.clone()];
+            field.plain = name.is_ascii() && !name.contains(&b'\\');
         }
         Ok(())
     }
