@@ -138,6 +138,7 @@ fn beginning(controls: &[&'static Info], first: Timestamp) -> Vec<Record> {
         holder: "probity-0".into(),
         epoch: 1,
         predecessor: None,
+        before: None,
     };
     let populations = controls.iter().map(|info| {
         Body::Population(Population {

@@ -88,6 +88,7 @@ impl Drive {
             holder: "probity-0".into(),
             epoch: 1,
             predecessor: None,
+            before: None,
         };
         drive.apply(Event::Leading(term));
         drive.round();

@@ -16,12 +16,14 @@ mod feed;
 mod index;
 mod observe;
 mod periods;
+mod relist;
 mod reports;
 mod retention;
+mod terms;
 mod watches;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
@@ -41,8 +43,8 @@ use crate::{
         client::Connection,
         events::Publisher,
         guardrails::ReleaseManifest,
-        lease::{Candidate, Leadership, Term},
-        watch::{LostReason, WatchItem},
+        lease::{Candidate, Term},
+        watch::WatchItem,
     },
     engine::{ActionResult, Engine, Event, Now, ObjectKey, PeriodTold},
     evidence::{
@@ -86,6 +88,8 @@ pub(crate) enum Input {
         suspects: Option<Vec<(Sym, Sym)>>,
         since: Timestamp,
     },
+    /// A term begins, and what it follows was asked for.
+    Leads(body::Term),
     /// What became of a checkpoint that was to be kept elsewhere.
     Anchored(anchors::Turned),
     /// What became of writing rows: how many files.
@@ -316,6 +320,7 @@ impl Operator {
             Input::RemarkFailed(key) => {
                 self.engine.apply(Event::RemarkFailed(key), now);
             }
+            Input::Leads(said) => self.lead(said, now),
             Input::Found(finding) => self.engine.apply(Event::Found(finding), now),
             Input::Anchored(turned) => self.anchors.kept(turned),
             Input::Indexed(done) => self.index.done(done),
@@ -357,7 +362,7 @@ impl Operator {
             WatchItem::Alive { .. } => Event::Alive(kind),
             WatchItem::Lost { reason, .. } => {
                 self.metrics.request("watch", reason.category());
-                match lost(kind, reason) {
+                match watches::lost(kind, reason) {
                     Some(event) => event,
                     None => return,
                 }
@@ -372,44 +377,6 @@ impl Operator {
         let settled = self.feeds.people_settled();
         let kinds = OwnKind::all().filter(|kind| settled || *kind != OwnKind::Policy);
         kinds.for_each(|kind| self.watches.watch_own(kind));
-    }
-
-    /// Tells the engine whether we lead; returns whether that has changed.
-    fn leadership(&mut self, now: Now) -> bool {
-        let was = self.term.as_ref().map(Term::number);
-        let term = self.candidate.term();
-        let is = term.as_ref().map(Term::number);
-        if was == is {
-            return false;
-        }
-        if was.is_some() {
-            self.engine.apply(Event::Following, now);
-            self.metrics.forget_policy(None);
-            self.metrics.forget_periods();
-        }
-        self.reports.forget();
-        self.metrics.leading(is.is_some());
-        if let Some(term) = &term {
-            let predecessor = match &*self.candidate.leadership().borrow() {
-                Leadership::Leader { predecessor, .. } => predecessor.clone(),
-                Leadership::Follower { .. } => None,
-            };
-            tracing::info!(term = term.number(), "This replica leads");
-            if !std::mem::replace(&mut self.started, true) {
-                let start = Body::Start(self.options.start.clone());
-                drop(self.journal.append(vec![Record::new(now.wall, start)]));
-            }
-            let said = body::Term {
-                holder: self.options.replica.as_str().into(),
-                epoch: term.number(),
-                predecessor,
-            };
-            self.engine.apply(Event::Leading(said), now);
-        } else {
-            tracing::warn!("This replica leads no longer");
-        }
-        self.term = term;
-        true
     }
 
     fn recover_log(&mut self, now: Now) {
@@ -482,25 +449,6 @@ impl Operator {
         self.health.turned();
     }
 
-    /// Lists the kinds anew of which something could not be understood: what a watch sends from
-    /// there on doesn't tell what that was.
-    fn read_again(&mut self, now: Now) {
-        let freshness = &self.engine.inventory().freshness;
-        let kinds = freshness.iter(now.mono);
-        let broken =
-            kinds.filter(|(_, availability, _)| matches!(availability, Availability::Broken(_)));
-        let broken: BTreeSet<Kind> = broken.map(|(kind, ..)| kind).collect();
-        for kind in self.rereads.due(&broken, now.mono) {
-            if self.watches.is_watching(kind) {
-                tracing::warn!(
-                    kind = kind.info().kind,
-                    "It could not be read; listing anew"
-                );
-                self.watches.restart(kind);
-            }
-        }
-    }
-
     /// What is measured of policies although nothing changed in them.
     fn measure_policies(&mut self, now: Now) {
         for policy in self.engine.policies() {
@@ -509,40 +457,6 @@ impl Operator {
         if now.mono >= self.deadlines_at {
             self.deadlines_at = now.mono + DEADLINES;
             self.metrics.deadlines(&self.engine);
-        }
-    }
-
-    /// Compares a list with what is held. What differs twice was lost: the kind is listed anew,
-    /// and the interval is recorded as a gap.
-    fn verify(
-        &mut self,
-        kind: Kind,
-        listed: &Listed,
-        suspects: Option<Vec<(Sym, Sym)>>,
-        since: Timestamp,
-        now: Now,
-    ) {
-        let differing = crate::inventory::entropy::differing(self.engine.inventory(), kind, listed);
-        match suspects {
-            None if differing.is_empty() => {}
-            None => {
-                observe::look_again(kind, listed.clone(), differing, since, &self.sender);
-            }
-            Some(suspects) => {
-                let lost = differing
-                    .iter()
-                    .filter(|name| suspects.contains(name))
-                    .count();
-                if lost > 0 {
-                    tracing::warn!(
-                        kind = kind.info().kind,
-                        lost,
-                        "The watch had missed objects; listing anew"
-                    );
-                    self.engine.apply(Event::Repaired(kind, lost, since), now);
-                    self.watches.restart(kind);
-                }
-            }
         }
     }
 
@@ -572,17 +486,5 @@ impl Operator {
             self.anchors.last(&self.connection, published).await;
         }
         Ok(())
-    }
-}
-
-/// What it means that a watch lost its server; `None` where time will tell.
-fn lost(kind: Kind, reason: LostReason) -> Option<Event> {
-    match reason {
-        LostReason::Forbidden { message } => {
-            Some(Event::Availability(kind, Availability::Forbidden(message)))
-        }
-        LostReason::Missing => Some(Event::Missing(kind)),
-        // Short breaks cost nothing; a long one makes the kind stale.
-        LostReason::Disconnected { .. } | LostReason::Expired => None,
     }
 }

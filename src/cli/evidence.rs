@@ -10,12 +10,16 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{Failure, output::tell, verify::checked};
+use super::{
+    Failure,
+    logs::{LogArguments, Logs},
+    output::tell,
+};
 use crate::{
     api::{AuditPeriod, AuditPeriodSpec},
     controls::registry,
     criteria::CRITERIA,
-    evidence::verify::Trust,
+    evidence::verify::Report,
     evidence::{Body, Entry, LogError, Reader, body::Content, epochs, words::Step},
     period::Frame,
     words::{many, one_line},
@@ -37,14 +41,8 @@ pub(super) struct Asked {
     /// An `AuditPeriod` by the name under which the log knows it, or a file that holds one.
     #[arg(value_name = "NAME|FILE")]
     pub(super) period: String,
-    /// Folder of the evidence log.
-    #[arg(
-        long = "log",
-        value_name = "DIR",
-        env = "PROBITY_DATA_DIR",
-        default_value = "/data"
-    )]
-    pub(super) log: PathBuf,
+    #[command(flatten)]
+    pub(super) logs: LogArguments,
 }
 
 /// A period as it was asked for.
@@ -56,21 +54,18 @@ pub(super) struct Wanted {
     pub(super) notes: Vec<String>,
 }
 
-impl Asked {
-    /// The period.
-    pub(super) fn wanted(&self) -> Result<Wanted, Failure> {
-        let path = Path::new(&self.period);
-        let (name, spec) = if path.is_file() {
-            from_file(path)?
-        } else {
-            let spec = from_log(&self.log, &self.period)?;
-            (self.period.clone(), spec)
-        };
-        let frame = Frame::of(&name, &spec)
-            .map_err(|error| format!("the period {name} can't be used: {error}"))?;
-        let notes = unknown_names(&spec);
-        Ok(Wanted { frame, spec, notes })
-    }
+/// The period of this name in the logs, or in a file.
+pub(super) fn wanted(period: &str, logs: &Logs) -> Result<Wanted, Failure> {
+    let path = Path::new(period);
+    let (name, spec) = if path.is_file() {
+        from_file(path)?
+    } else {
+        (period.to_owned(), from_log(logs, period)?)
+    };
+    let frame = Frame::of(&name, &spec)
+        .map_err(|error| format!("the period {name} can't be used: {error}"))?;
+    let notes = unknown_names(&spec);
+    Ok(Wanted { frame, spec, notes })
 }
 
 impl Wanted {
@@ -166,18 +161,17 @@ fn unknown_names(spec: &AuditPeriodSpec) -> Vec<String> {
 }
 
 /// What is wrong with a log of which numbers are told, for the first lines of them; `None` if nothing is.
-pub(super) fn distrust(log: &Path) -> Result<Option<String>, Failure> {
-    let found = checked(log, &Trust::default()).map_err(|error| unreadable(log, &error))?;
+pub(super) fn distrust_of(found: &Report) -> Option<String> {
     if found.verified {
-        return Ok(None);
+        return None;
     }
     let first = found.problems().next().map(ToString::to_string);
     let problems = found.problems().count();
-    Ok(Some(format!(
+    Some(format!(
         "NOT VERIFIED: the log is not what it claims to be, so these numbers may not be what was logged. `probity verify` names {}, first {}",
         many(problems, "problem"),
         one_line(&first.unwrap_or_default())
-    )))
+    ))
 }
 
 /// Tells of it beside the output, where no pipe takes it away.
@@ -188,23 +182,25 @@ pub(super) fn warn(distrust: Option<&str>) {
     }
 }
 
-/// The last spec of a period that the log knows. One that was deleted is still known.
-fn from_log(log: &Path, name: &str) -> Result<AuditPeriodSpec, Failure> {
+/// The last spec of a period that the logs know. One that was deleted is still known.
+fn from_log(logs: &Logs, name: &str) -> Result<AuditPeriodSpec, Failure> {
     let mut found = None;
-    let mut entries = entries(log)?;
-    for entry in entries.by_ref() {
-        if let Body::Period(said) = entry?.body
-            && *said.name == *name
-            && said.step != Step::Deleted
-        {
-            found = said.spec.or(found);
+    let mut reading = logs.read()?;
+    while let Some(read) = reading.next() {
+        for entry in read?.1 {
+            if let Body::Period(said) = entry.body
+                && *said.name == *name
+                && said.step != Step::Deleted
+            {
+                found = said.spec.or(found);
+            }
         }
     }
-    entries.warn();
+    reading.warn();
     let Some(Content::Inline(spec)) = found else {
         return Err(format!(
             "{name} is no file, and the log in {} knows no AuditPeriod of this name: write one into a file and name that",
-            log.display()
+            logs.named()
         ));
     };
     serde_json::from_value(spec).map_err(|error| {
@@ -252,7 +248,7 @@ impl Iterator for Entries {
     }
 }
 
-fn unreadable(folder: &Path, error: &dyn std::fmt::Display) -> Failure {
+pub(super) fn unreadable(folder: &Path, error: &dyn std::fmt::Display) -> Failure {
     let folder = folder.display();
     format!("the evidence log in {folder} can't be read: {error}")
 }
@@ -275,11 +271,11 @@ pub(super) fn entries(log: &Path) -> Result<Entries, Failure> {
             log.display()
         ));
     }
-    copied_entries(log, log)
+    of_copy(log, log)
 }
 
 /// The entries of a copy of the log in `folder`. What is wrong is said of the original: the copy may be gone by then.
-pub(super) fn copied_entries(copy: &Path, folder: &Path) -> Result<Entries, Failure> {
+pub(super) fn of_copy(copy: &Path, folder: &Path) -> Result<Entries, Failure> {
     let reader = Reader::open(copy).map_err(|error| unreadable(folder, &error))?;
     Ok(Entries {
         folder: folder.to_owned(),
@@ -302,11 +298,11 @@ mod tests {
     fn asked(folder: &Path, text: &str) -> Result<Wanted, Failure> {
         let file = folder.join("period.yaml");
         fs::write(&file, text).unwrap();
-        let asked = Asked {
-            period: file.display().to_string(),
-            log: folder.to_owned(),
-        };
-        asked.wanted()
+        fs::create_dir_all(folder.join("epochs")).unwrap();
+        wanted(
+            &file.display().to_string(),
+            &LogArguments::of(folder).open()?,
+        )
     }
 
     fn period(more: &str) -> String {
@@ -358,10 +354,11 @@ mod tests {
         let record = Record::new(Timestamp::now(), stop);
         opened.log.append(vec![record]).wait().unwrap();
         opened.log.close().unwrap();
-        assert_eq!(distrust(data).unwrap(), None);
+        let distrust = || LogArguments::of(data).open().unwrap().distrust().unwrap();
+        assert_eq!(distrust(), None);
         let checkpoint = opened.dir.join("checkpoint");
         let text = fs::read_to_string(&checkpoint).unwrap();
         fs::write(&checkpoint, text.replacen("\n2\n", "\n3\n", 1)).unwrap();
-        assert!(distrust(data).unwrap().unwrap().contains("NOT VERIFIED"));
+        assert!(distrust().unwrap().contains("NOT VERIFIED"));
     }
 }

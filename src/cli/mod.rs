@@ -27,6 +27,7 @@ mod explain;
 mod fleet;
 mod generate;
 mod log;
+mod logs;
 mod new_key;
 mod output;
 mod pass;

@@ -91,6 +91,7 @@ impl Pass {
             holder: "pass".into(),
             epoch: 0,
             predecessor: None,
+            before: None,
         }));
         self.settle();
     }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::{
     Failure,
-    evidence::{Asked, distrust, entries, pretty, warn},
+    evidence::{Asked, pretty, wanted, warn},
 };
 use crate::period::{Account, NumbersOnly, Operation, Readiness, Summary, readiness};
 use crate::words::many;
@@ -25,16 +25,13 @@ pub(super) struct Arguments {
 
 /// Computes the account and prints it. Returns whether the log is what it claims to be.
 pub(super) fn run(arguments: &Arguments) -> Result<bool, Failure> {
-    let wanted = arguments.asked.wanted()?;
+    let logs = arguments.asked.logs.open()?;
+    let wanted = wanted(&arguments.asked.period, &logs)?;
     let mut account = Account::new(wanted.frame);
-    let mut entries = entries(&arguments.asked.log)?;
-    for entry in &mut entries {
-        account.take(&entry?, &mut NumbersOnly);
-    }
-    account.damaged(entries.damaged());
+    logs.account(&mut account, &mut NumbersOnly)?;
     let mut summary = account.finish(Timestamp::now(), &mut NumbersOnly);
     summary.warnings.extend(wanted.notes.clone());
-    let distrust = distrust(&arguments.asked.log)?;
+    let distrust = logs.distrust()?;
     summary.warnings.splice(..0, distrust.clone());
     if arguments.readiness {
         let readiness = readiness(&summary, &wanted.spec.criteria);

@@ -12,12 +12,18 @@ use jiff::Timestamp;
 
 use super::{
     Failure,
-    evidence::{Asked, Wanted, copied_entries, entries},
+    evidence::{Wanted, wanted},
+    logs::{LogArguments, Logs},
     trust::TrustArguments,
     verify::checked_and_heard,
 };
 use crate::{
-    evidence::{Entry, LogError, copy, key::PrivateKey, note::Signer, verify::Trust},
+    evidence::{
+        Entry, LogError, copy,
+        key::PrivateKey,
+        note::Signer,
+        verify::{Report, Trust},
+    },
     period::{Account, Frame, Summary},
     report::{self, Collector, Facts, Folder, Pack, ReportError, Verified},
     words::many,
@@ -29,14 +35,8 @@ pub(super) struct Arguments {
     /// An `AuditPeriod` by the name under which the log knows it, or a file that holds one.
     #[arg(long, value_name = "NAME|FILE")]
     period: String,
-    /// Folder of the evidence log.
-    #[arg(
-        long = "log",
-        value_name = "DIR",
-        env = "PROBITY_DATA_DIR",
-        default_value = "/data"
-    )]
-    log: PathBuf,
+    #[command(flatten)]
+    logs: LogArguments,
     /// Folder for the pack. It must not exist yet.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -61,7 +61,7 @@ const LOG: &str = "log";
 pub(super) fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let Arguments {
         period,
-        log,
+        logs,
         out,
         since_period_end,
         signing_key,
@@ -73,29 +73,21 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool, Failure> {
             out.display()
         ));
     }
-    if is_inside(out, log) {
+    let logs = logs.open()?;
+    if logs.folders().any(|(folder, _)| is_inside(out, folder)) {
         return Err(format!(
             "{} is inside of the evidence log: name a folder elsewhere",
             out.display()
         ));
     }
-    let asked = Asked {
-        period: period.clone(),
-        log: log.clone(),
-    };
-    let mut wanted = asked.wanted()?;
+    let mut wanted = wanted(period, &logs)?;
     if *since_period_end {
         wanted = wanted.since_its_end(Timestamp::now())?;
     }
     let signer = signing_key.as_deref().map(signer).transpose()?;
     let trust = trust.read()?;
     let aside = Aside::beside(out)?;
-    let copied = aside.folder.join(LOG);
-    let sources = Sources {
-        log,
-        copied: &copied,
-        trust: &trust,
-    };
+    let sources = Sources::of(logs, &aside.folder, &trust);
     let (summary, verified) = write(&aside, &wanted, &sources, signer)?;
     aside.settle(out)?;
     let deviations: u64 = summary
@@ -135,12 +127,23 @@ fn is_inside(out: &Path, log: &Path) -> bool {
         .is_some_and(|(there, log)| there.starts_with(log))
 }
 
-/// Where the log is, and what is known of it.
+/// Where the logs are, and what is known of them.
 struct Sources<'a> {
-    log: &'a Path,
-    /// Where its copy in the pack lies.
-    copied: &'a Path,
+    logs: Logs,
+    /// Their copies in the pack.
+    copied: Logs,
     trust: &'a Trust,
+}
+
+impl<'a> Sources<'a> {
+    /// Logs that are to be copied into a pack.
+    fn of(logs: Logs, pack: &Path, trust: &'a Trust) -> Self {
+        Self {
+            copied: logs.copied_to(&pack.join(LOG)),
+            logs,
+            trust,
+        }
+    }
 }
 
 /// What signs with the key in a file.
@@ -158,20 +161,16 @@ fn write(
     signer: Option<Arc<Signer>>,
 ) -> Result<(Summary, Verified), Failure> {
     let explain = |error: ReportError| unwritten(&error);
-    // Whether it is a log at all is said before anything is written.
-    entries(sources.log)?;
     let pack = Pack::new(folder);
-    copy_log(&pack, sources.log)?;
-    let mut heard = Taken::new(&pack, &wanted.frame).map_err(explain)?;
-    let (found, all) = checked_and_heard(sources.copied, sources.trust, &mut |entry| {
-        heard.take(entry);
-    })
-    .map_err(|error| format!("the log can't be verified: {error}. Nothing was left behind"))?;
-    let taken = if all {
-        heard
-    } else {
-        heard.collector.abandon().map_err(explain)?;
-        read(&pack, wanted, sources)?
+    for (data, replica) in sources.logs.folders() {
+        copy_log(&pack, data, replica)?;
+    }
+    let (found, taken) = match sources.copied.only() {
+        Some(copy) => check_and_take(&pack, wanted, sources, copy)?,
+        None => {
+            let found = sources.copied.verified(sources.trust)?;
+            (found, take(&pack, wanted, sources)?)
+        }
     };
     let Taken {
         mut collector,
@@ -205,24 +204,46 @@ impl<'a> Taken<'a> {
         })
     }
 
-    fn take(&mut self, entry: &Entry) {
+    fn take(&mut self, replica: usize, entry: &Entry) {
+        self.collector.turn_to(replica);
         self.collector.note(entry);
-        self.account.take(entry, &mut self.collector);
+        self.account.take_of(replica, entry, &mut self.collector);
     }
 }
 
-/// Takes in a log of which something is wrong: up to the damage of each.
-fn read<'a>(
+/// Checks the only log and takes it in, in one pass; once more, up to the damage, where something is wrong with it.
+fn check_and_take<'a>(
+    pack: &'a Pack<'a>,
+    wanted: &Wanted,
+    sources: &Sources<'_>,
+    copy: &Path,
+) -> Result<(Report, Taken<'a>), Failure> {
+    let explain = |error: ReportError| unwritten(&error);
+    let mut heard = Taken::new(pack, &wanted.frame).map_err(explain)?;
+    let (found, all) = checked_and_heard(copy, sources.trust, &mut |entry| heard.take(0, entry))
+        .map_err(|error| format!("the log can't be verified: {error}. Nothing was left behind"))?;
+    if all {
+        return Ok((found, heard));
+    }
+    heard.collector.abandon().map_err(explain)?;
+    Ok((found, take(pack, wanted, sources)?))
+}
+
+/// Takes in what can be read of all logs, joined.
+fn take<'a>(
     pack: &'a Pack<'a>,
     wanted: &Wanted,
     sources: &Sources<'_>,
 ) -> Result<Taken<'a>, Failure> {
     let mut taken = Taken::new(pack, &wanted.frame).map_err(|error| unwritten(&error))?;
-    let mut entries = copied_entries(sources.copied, sources.log)?;
-    for entry in &mut entries {
-        taken.take(&entry?);
+    let mut reading = sources.copied.read()?;
+    while let Some(read) = reading.next() {
+        let (replica, said) = read?;
+        for entry in said {
+            taken.take(replica, &entry);
+        }
     }
-    taken.account.damaged(entries.damaged());
+    taken.account.damaged(&reading.damaged());
     Ok(taken)
 }
 
@@ -239,10 +260,11 @@ enum CopyError {
     Pack(#[from] ReportError),
 }
 
-/// Copies the logs into the pack.
-fn copy_log(pack: &Pack<'_>, data: &Path) -> Result<(), Failure> {
+/// Copies the logs of a data folder into the pack; those of each replica into a folder of its name, if there are several.
+fn copy_log(pack: &Pack<'_>, data: &Path, replica: Option<&str>) -> Result<(), Failure> {
+    let folder = replica.map_or_else(|| LOG.to_owned(), |name| format!("{LOG}/{name}"));
     copy::each(data, |path, content| -> Result<(), CopyError> {
-        Ok(pack.write(&format!("{LOG}/{}", path.display()), content)?)
+        Ok(pack.write(&format!("{folder}/{}", path.display()), content)?)
     })
     .map_err(|error| match error {
         CopyError::Pack(error) => unwritten(&error),

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::{
     Failure,
-    evidence::{Asked, distrust, entries, pretty, warn},
+    evidence::{Asked, pretty, wanted, warn},
 };
 use crate::period::{Account, Operation, Sample, Sampler, Summary};
 use crate::words::{either, many, one_line};
@@ -34,14 +34,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool, Failure> {
     if arguments.count == 0 || arguments.seed.is_empty() {
         return Err("a sample needs a --count above 0 and a --seed that is not empty".to_owned());
     }
-    let wanted = arguments.asked.wanted()?;
+    let logs = arguments.asked.logs.open()?;
+    let wanted = wanted(&arguments.asked.period, &logs)?;
     let mut account = Account::new(wanted.frame);
     let mut sampler = Sampler::new(&arguments.control);
-    let mut entries = entries(&arguments.asked.log)?;
-    for entry in &mut entries {
-        account.take(&entry?, &mut sampler);
-    }
-    account.damaged(entries.damaged());
+    logs.account(&mut account, &mut sampler)?;
     let summary = account.finish(Timestamp::now(), &mut sampler);
     let ours = |operation: &&Operation| *operation.control == *arguments.control;
     if !summary.controls.iter().any(|operation| ours(&operation)) {
@@ -58,7 +55,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool, Failure> {
         ));
     }
     let sample = sampler.draw(&arguments.seed, arguments.count);
-    let distrust = distrust(&arguments.asked.log)?;
+    let distrust = logs.distrust()?;
     if arguments.json {
         println!("{}", pretty(&sample)?);
     } else {

@@ -9,11 +9,11 @@ use std::{
 
 use clap::Args;
 
-use super::{Failure, prove, trust::TrustArguments};
+use super::{Failure, evidence::pretty, logs::Logs, prove, trust::TrustArguments};
 use crate::{
     evidence::{
         Entry, LogError,
-        verify::{Report, Trust, unpacked, verify, verify_and_hear},
+        verify::{Report, Trust, verify_and_hear},
     },
     words::many,
 };
@@ -21,11 +21,12 @@ use crate::{
 /// Arguments of `probity verify`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Data folder, folder of one log, auditor pack, or a tar archive (also gzipped) of one.
-    #[arg(required_unless_present = "proof")]
-    log: Option<PathBuf>,
+    /// Data folder, folder of one log, auditor pack, or a tar archive (also gzipped) of one. Several are those of replicas that
+    /// took turns in leading: they are checked together.
+    #[arg(value_name = "LOG", required_unless_present = "proof")]
+    logs: Vec<PathBuf>,
     /// A proof of one entry, as `probity prove` makes it, instead of a log.
-    #[arg(long, value_name = "FILE", conflicts_with = "log")]
+    #[arg(long, value_name = "FILE", conflicts_with = "logs")]
     proof: Option<PathBuf>,
     #[command(flatten)]
     trust: TrustArguments,
@@ -40,30 +41,19 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool, Failure> {
     if let Some(proof) = &arguments.proof {
         return prove::check(proof, &trust, arguments.json);
     }
-    let log = arguments.log.clone().unwrap_or_default();
-    let explain =
-        |error: &dyn std::fmt::Display| format!("can't verify {}: {error}", log.display());
-    let unpacked = unpacked(&log).map_err(|error| explain(&error))?;
-    let mut report = checked(unpacked.path(), &trust).map_err(|error| explain(&error))?;
-    report.remarks.extend_from_slice(unpacked.remarks());
+    let logs = Logs::open(&arguments.logs).map_err(|error| format!("can't verify: {error}"))?;
+    let mut report = logs.verified(&trust)?;
+    report.remarks.extend(logs.remarks().cloned());
     if arguments.json {
-        let text = serde_json::to_string_pretty(&report).map_err(|error| explain(&error))?;
-        println!("{text}");
+        println!("{}", pretty(&report)?);
     } else {
         print(&report);
     }
     Ok(report.verified)
 }
 
-/// What is found of the logs in a folder, with progress on a terminal.
-pub(super) fn checked(log: &Path, trust: &Trust) -> Result<Report, LogError> {
-    let bar = Bar::new();
-    let report = verify(log, trust, &|done, all| bar.show(done, all));
-    bar.clear();
-    report
-}
-
-/// The same, while `listener` hears each entry; with whether it has heard all of them.
+/// What is found of the logs in a folder, with progress on a terminal, while `listener` hears each entry; with whether it
+/// has heard all of them.
 pub(super) fn checked_and_heard(
     log: &Path,
     trust: &Trust,
@@ -125,20 +115,20 @@ pub(super) fn verdict(verified: bool, of: &str) -> String {
 }
 
 /// Progress on a terminal; silent elsewhere.
-struct Bar {
+pub(super) struct Bar {
     shown: Mutex<Option<Instant>>,
     on: bool,
 }
 
 impl Bar {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             shown: Mutex::new(None),
             on: std::io::stderr().is_terminal(),
         }
     }
 
-    fn show(&self, done: u64, all: u64) {
+    pub(super) fn show(&self, done: u64, all: u64) {
         if !self.on {
             return;
         }
@@ -160,7 +150,7 @@ impl Bar {
         );
     }
 
-    fn clear(&self) {
+    pub(super) fn clear(&self) {
         if self.on {
             let _ = write!(std::io::stderr(), "\r\x1b[K");
         }

@@ -282,13 +282,25 @@ fn map_target(places: &Places, namespace: &str) -> String {
     format!("ConfigMap/{namespace}/{}", map_name(places))
 }
 
-fn of_status(places: &Places, status: &EvidenceLogStatus) -> Option<Anchored> {
+/// The head of another replica's log that its `EvidenceLog` has; `None` if that has none.
+pub async fn of_replica(
+    client: &Client,
+    places: &Places,
+    replica: &str,
+) -> Result<Option<Anchored>, CallError> {
+    let name = format!("{}.{replica}", places.namespace);
+    let log = within(deadline::READ, logs(client).get_opt(&name)).await?;
+    let status = log.and_then(|log| log.status);
+    Ok(status.and_then(|status| of_status(&name, &status)))
+}
+
+fn of_status(log: &str, status: &EvidenceLogStatus) -> Option<Anchored> {
     let size = u64::try_from(status.size).ok().filter(|size| *size > 0)?;
     Some(Anchored {
         origin: status.origin.clone(),
         size,
         root: status.root.clone(),
-        source: format!("EvidenceLog/{}", places.log()),
+        source: format!("EvidenceLog/{log}"),
     })
 }
 
@@ -363,7 +375,7 @@ pub async fn tell(
     let known = log
         .status
         .as_ref()
-        .and_then(|status| of_status(places, status));
+        .and_then(|status| of_status(&places.log(), status));
     refuse_contradiction(known.as_ref(), head)?;
     let intact = broken(head, &log).is_none();
     let status = status(places, head, anchors, &log);

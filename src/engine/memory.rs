@@ -245,6 +245,12 @@ impl Memory {
             .retain(|(of, _, _), known| &**of != policy || known.deviation.is_some());
     }
 
+    /// Forgets what was known under a policy of all controls but those that it uses.
+    pub(super) fn forget_others(&mut self, policy: &str, uses: impl Fn(&str) -> bool) {
+        self.rows
+            .retain(|(of, control, _), _| &**of != policy || uses(control));
+    }
+
     /// Takes what failed under a policy: control, and what was known of each subject.
     pub(super) fn take_failing(&mut self, policy: &str) -> Vec<(String, Known)> {
         let ours =

@@ -63,6 +63,7 @@ impl Engine {
             // What a person released while nobody led.
             self.release_brakes(name);
             self.say_policy(name, None);
+            self.forget_dropped(name);
             self.status_soon(name, now);
             self.out.changed.insert(name.clone());
         }
@@ -76,6 +77,15 @@ impl Engine {
         }
         self.uncertain.extend(self.rules.keys().copied());
         self.replan_all();
+    }
+
+    /// Forgets what was known of controls that a policy no longer uses: with that they ended, and if they are used again
+    /// they begin anew.
+    fn forget_dropped(&mut self, name: &Sym) {
+        if let Some(policy) = self.policies.get(name) {
+            let uses = |control: &str| policy.control(control).is_some();
+            self.memory.forget_others(name, uses);
+        }
     }
 
     /// Says what began while nobody led and still lasts: suspensions, pauses, blindness.

@@ -20,6 +20,7 @@ mod drills;
 mod enforcing;
 mod periods;
 mod policies;
+mod replicas;
 mod scopes;
 mod terms;
 
@@ -82,6 +83,7 @@ impl Drive {
             holder: "probity-0".into(),
             epoch,
             predecessor: None,
+            before: None,
         };
         self.apply(Event::Leading(term));
         self.round();

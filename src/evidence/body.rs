@@ -23,6 +23,7 @@ pub use self::people::{Excluded, Export, INVALID, ObjectChange, Scope, Scoped};
 pub use self::tree::{Anchored, Epoch, KeyChange, Pruned};
 use super::blob::BlobRef;
 use super::words::{Cause, Change, End, Freshness};
+use crate::api::PeopleKind;
 use crate::verdict::{Outcome, Severity, Strength};
 
 /// A word of the product, such as the id of a control or a reason: known when compiling, except when read from a log.
@@ -115,6 +116,10 @@ pub struct Term {
     /// Identity of the one who held the lease before, as far as is known: its replica, `_` and what tells processes apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predecessor: Option<String>,
+    /// The head of that one's log that was last anchored, as its `EvidenceLog` says: with both logs at hand, an end that
+    /// was cut off from the other one is found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Anchored>,
 }
 
 impl Term {
@@ -406,6 +411,17 @@ impl Body {
             Self::KeyChange(_) => "keyChange",
             Self::Pruned(_) => "pruned",
             Self::Spilled(_) => "spilled",
+        }
+    }
+
+    /// That something happened to an object of a kind with which people take part.
+    pub const fn of_people(kind: PeopleKind, said: ObjectChange) -> Self {
+        match kind {
+            PeopleKind::Exception | PeopleKind::ClusterException => Self::Exception(said),
+            PeopleKind::Attestation => Self::Attestation(said),
+            PeopleKind::Review => Self::Review(said),
+            PeopleKind::Response => Self::Response(said),
+            PeopleKind::Period => Self::Period(said),
         }
     }
 

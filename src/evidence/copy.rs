@@ -192,10 +192,10 @@ mod tests {
             "{names:?}"
         );
         let unpacked = crate::evidence::verify::unpacked(&file).unwrap();
-        let report = verify(unpacked.path(), &Trust::default(), &|_, _| {}).unwrap();
+        let report = verify(&unpacked.paths()[0], &Trust::default(), &|_, _| {}).unwrap();
         let problems: Vec<_> = report.problems().collect();
         assert!(problems.is_empty(), "{problems:?}");
-        let entries = Reader::open(unpacked.path()).unwrap();
+        let entries = Reader::open(&unpacked.paths()[0]).unwrap();
         entries.collect::<Result<Vec<_>, _>>().unwrap().len()
     }
 

@@ -273,22 +273,25 @@ fn go_on(
         if anchor.size > store.next_seq() {
             return Ok(GoOn::Not(Cause::Shorter(anchor.clone())));
         }
-        let mut tiles = TileFiles::new(dir, store.next_seq());
-        let root = match merkle::range(&mut tiles, 0, anchor.size) {
-            Ok(root) => root,
+        match has_root(dir, store.next_seq(), anchor) {
+            Ok(true) => {}
+            Ok(false) => return Ok(GoOn::Not(Cause::Different(anchor.clone()))),
             Err(error) => return damaged(error),
-        };
-        let head = Checkpoint {
-            origin: origin.clone(),
-            size: anchor.size,
-            root,
-        };
-        if head.root_text() != anchor.root {
-            return Ok(GoOn::Not(Cause::Different(anchor.clone())));
         }
     }
     store.sync()?;
     Ok(GoOn::With(Box::new((store, scan, publisher))))
+}
+
+/// Whether the first entries of a log, of `size` in all, have the root of a head that has no more.
+pub(super) fn has_root(dir: &Path, size: u64, head: &Anchored) -> Result<bool, LogError> {
+    let root = merkle::range(&mut TileFiles::new(dir, size), 0, head.size)?;
+    let ours = Checkpoint {
+        origin: head.origin.clone(),
+        size: head.size,
+        root,
+    };
+    Ok(ours.root_text() == head.root)
 }
 
 /// The key that a log goes on with: the one that signs from now on, unless that replaces another which has signed this log.
@@ -412,6 +415,14 @@ fn head_of(dir: &Path) -> Result<Option<Anchored>, LogError> {
         size: head.size,
         source: "the folder of the log before".to_owned(),
     }))
+}
+
+/// Name of the log in a folder, by its checkpoint or else its first entry.
+pub fn origin(dir: &Path) -> Result<Option<String>, LogError> {
+    if let Some(head) = head_of(dir)? {
+        return Ok(Some(head.origin));
+    }
+    Ok(first_entry(dir)?.map(|epoch| epoch.origin))
 }
 
 /// The entry with which a log begins.

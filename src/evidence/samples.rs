@@ -136,7 +136,13 @@ pub(super) fn bodies() -> Vec<Body> {
         Term {
             holder: "probity-0".into(),
             epoch: 3,
-            predecessor: Some("origin\n12\nroot\n".to_owned()),
+            predecessor: Some("probity-1_x7".to_owned()),
+            before: Some(Anchored {
+                origin: "probity.dev/c-1/probity-system.probity-1/20260101T000000Z".to_owned(),
+                size: 12,
+                root: "AAAA".to_owned(),
+                source: "EvidenceLog/probity-system.probity-1".to_owned(),
+            }),
         }
         .into(),
         PolicyChange {

@@ -253,6 +253,7 @@ mod tests {
             holder: "h".into(),
             epoch: 1,
             predecessor: None,
+            before: None,
         };
         let mut said: Vec<(i64, Body)> = vec![(from, term.into())];
         said.extend((from..to).map(|minute| {

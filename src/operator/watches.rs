@@ -9,8 +9,9 @@ use tokio::{sync::mpsc::Sender, task::JoinHandle};
 
 use super::feed::OwnKind;
 use crate::{
-    cluster::watch::{self, Resource, WatchItem, WatchOptions},
-    inventory::Kind,
+    cluster::watch::{self, LostReason, Resource, WatchItem, WatchOptions},
+    engine::Event,
+    inventory::{Availability, Kind},
 };
 
 /// What a watch is about.
@@ -158,6 +159,18 @@ impl Rereads {
             }
         }
         due
+    }
+}
+
+/// What it means that a watch lost its server; `None` where time will tell.
+pub(super) fn lost(kind: Kind, reason: LostReason) -> Option<Event> {
+    match reason {
+        LostReason::Forbidden { message } => {
+            Some(Event::Availability(kind, Availability::Forbidden(message)))
+        }
+        LostReason::Missing => Some(Event::Missing(kind)),
+        // Short breaks cost nothing; a long one makes the kind stale.
+        LostReason::Disconnected { .. } | LostReason::Expired => None,
     }
 }
 

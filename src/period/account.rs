@@ -49,13 +49,17 @@ pub struct Account {
     last_term: Option<u64>,
     /// Terms that they lack.
     pub(super) elsewhere: Vec<Elsewhere>,
-    intents: BTreeMap<u64, (Timestamp, Intent)>,
+    /// By replica and id: each counts its own.
+    intents: BTreeMap<(usize, u64), (Timestamp, Intent)>,
     pub(super) occurrences: Occurrences,
     pub(super) range: LogRange,
     /// The part of each log that lies in the period.
     pub(super) parts: Vec<LogPart>,
     pub(super) clock: Clock,
     log_count: LogCount,
+    /// The replica that wrote what is taken in, and the last entry of it.
+    replica: usize,
+    entry: Option<EntryId>,
     pub(super) changes: Vec<PolicyStep>,
     pub(super) period_changes: PeriodChanges,
     pub(super) runs: Vec<Run>,
@@ -91,6 +95,8 @@ impl Account {
             parts: Vec::new(),
             clock: Clock::default(),
             log_count: LogCount::default(),
+            replica: 0,
+            entry: None,
             changes: Vec::new(),
             period_changes: PeriodChanges::default(),
             runs: Vec::new(),
@@ -112,6 +118,17 @@ impl Account {
         for known in self.clock.hold(entry) {
             self.dated(&known.entry, known.at, known.ahead, sink);
         }
+    }
+
+    /// The same, of a log that is joined with others: each replica has a number, and a clock of its own.
+    pub fn take_of(&mut self, replica: usize, entry: &Entry, sink: &mut dyn Sink) {
+        if replica != self.replica {
+            self.settle(sink);
+            self.replica = replica;
+            self.log_count.turn_to(replica);
+            self.clock.change();
+        }
+        self.take(entry, sink);
     }
 
     /// Notes which parts of the logs could not be read: what they say counts for nothing.
@@ -202,7 +219,10 @@ impl Account {
             self.range.removed = entry.seq;
         }
         self.range.last = Some(at);
-        self.range.entries += 1;
+        // Of an entry that is joined with other logs, several may be made.
+        if self.entry.replace(id) != Some(id) {
+            self.range.entries += 1;
+        }
         Moment { at, id }
     }
 
@@ -465,7 +485,7 @@ impl Account {
         // What would be put back is in the log; the account needs only what was done.
         let (before, after) = (None, None);
         self.intents.insert(
-            said.id,
+            (self.replica, said.id),
             (
                 moment.at,
                 Intent {
@@ -478,7 +498,7 @@ impl Account {
     }
 
     fn outcome(&mut self, said: &body::ActionOutcome, at: Timestamp, sink: &mut dyn Sink) {
-        let Some((began, intent)) = self.intents.remove(&said.intent) else {
+        let Some((began, intent)) = self.intents.remove(&(self.replica, said.intent)) else {
             return;
         };
         let mut concerns = false;

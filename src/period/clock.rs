@@ -97,6 +97,11 @@ impl Clock {
         known.collect()
     }
 
+    /// The next entry has the time of another clock.
+    pub(super) const fn change(&mut self) {
+        self.raw = None;
+    }
+
     /// What is held was written while the clock ran ahead.
     fn wrong(&mut self) -> Vec<Dated> {
         let before = self.at.unwrap_or(Timestamp::MIN);

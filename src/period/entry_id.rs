@@ -1,6 +1,6 @@
 //! Which entry: numbers start again with each log, so a number alone names none.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
@@ -50,18 +50,31 @@ impl<'de> Deserialize<'de> for EntryId {
 }
 
 /// Counts logs while entries come in, oldest first.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct LogCount(u32);
+#[derive(Debug, Default, Clone)]
+pub struct LogCount {
+    /// How many there have been.
+    count: u32,
+    /// The one of which an entry of each replica is.
+    of: BTreeMap<usize, u32>,
+    replica: usize,
+}
 
 impl LogCount {
+    /// The entries that follow are of a replica with this number.
+    pub const fn turn_to(&mut self, replica: usize) {
+        self.replica = replica;
+    }
+
     /// Which entry the next one is.
     pub fn next(&mut self, entry: &Entry) -> EntryId {
+        let log = self.of.entry(self.replica).or_default();
         // The first entry of a log says so; of the oldest one, retention may have removed it.
-        if self.0 == 0 || matches!(entry.body, Body::Epoch(_)) {
-            self.0 += 1;
+        if *log == 0 || matches!(entry.body, Body::Epoch(_)) {
+            self.count += 1;
+            *log = self.count;
         }
         EntryId {
-            log: self.0,
+            log: *log,
             seq: entry.seq,
         }
     }

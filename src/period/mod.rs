@@ -24,6 +24,7 @@ mod due;
 mod entry_id;
 mod frame;
 mod intervals;
+mod join;
 mod numbers;
 mod people;
 mod readiness;
@@ -46,6 +47,7 @@ pub use self::{
     entry_id::{EntryId, LogCount},
     frame::{Frame, FrameError},
     intervals::Intervals,
+    join::Joiner,
     numbers::{DeviationNumbers, Numbers, PopulationNumbers, SpanNumbers, Times},
     people::{Elsewhere, Excluded, LogBegin, ObjectStep, PolicyStep, Run},
     readiness::{

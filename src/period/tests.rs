@@ -89,6 +89,7 @@ fn nobody_is_said_to_have_led_before_the_first_term() {
             holder: "probity-0".into(),
             epoch,
             predecessor: None,
+            before: None,
         }
         .into()
     };

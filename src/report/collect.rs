@@ -73,6 +73,11 @@ impl<'a> Collector<'a> {
         })
     }
 
+    /// The entries that follow are of a replica with this number.
+    pub const fn turn_to(&mut self, replica: usize) {
+        self.count.turn_to(replica);
+    }
+
     /// Takes note of an entry, before the account does.
     pub fn note(&mut self, entry: &Entry) {
         self.id = self.count.next(entry);

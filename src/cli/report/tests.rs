@@ -31,16 +31,22 @@ impl Folder for Full<'_> {
     }
 }
 
-fn wanted(folder: &Path) -> Wanted {
+fn period(folder: &Path) -> PathBuf {
     let file = folder.join("period.yaml");
     let text = "apiVersion: probity.dev/v1alpha1\nkind: AuditPeriod\nmetadata: {name: h1}\n\
                 spec: {start: '2026-01-01', end: '2026-06-30', timeZone: Europe/Vienna}\n";
     fs::write(&file, text).unwrap();
-    let asked = Asked {
-        period: file.display().to_string(),
-        log: folder.join("log"),
-    };
-    asked.wanted().unwrap()
+    file
+}
+
+fn wanted(folder: &Path) -> Wanted {
+    let file = period(folder);
+    let logs = LogArguments::of(&folder.join("log")).open().unwrap();
+    super::wanted(&file.display().to_string(), &logs).unwrap()
+}
+
+fn logs(folder: &Path) -> Logs {
+    LogArguments::of(folder).open().unwrap()
 }
 
 fn log(folder: &Path) -> PathBuf {
@@ -58,12 +64,8 @@ fn a_pack_is_there_whole_or_not_at_all() {
     for room in [0, 100, 2000, 8000] {
         let aside = Aside::beside(&out).unwrap();
         let full = Full(&aside, std::rc::Rc::new(room.into()));
-        let copied = aside.folder.join(LOG);
-        let sources = Sources {
-            log: &log,
-            copied: &copied,
-            trust: &Trust::default(),
-        };
+        let trust = Trust::default();
+        let sources = Sources::of(logs(&log), &aside.folder, &trust);
         let problem = write(&full, &wanted, &sources, None).unwrap_err();
         assert!(
             problem.contains("can't be written") && problem.contains("make room"),
@@ -79,7 +81,7 @@ fn a_pack_is_there_whole_or_not_at_all() {
     }
     let asked = Arguments {
         period: folder.path().join("period.yaml").display().to_string(),
-        log,
+        logs: LogArguments::of(&log),
         out: out.clone(),
         since_period_end: false,
         signing_key: None,
@@ -119,12 +121,7 @@ fn a_pack_is_the_same_whether_its_log_was_heard_or_had_to_be_read() {
     let wanted = wanted(folder.path());
     let pack = |name: &str, trust: &Trust| {
         let aside = Aside::beside(&folder.path().join(name)).unwrap();
-        let copied = aside.folder.join(LOG);
-        let sources = Sources {
-            log: &data,
-            copied: &copied,
-            trust,
-        };
+        let sources = Sources::of(logs(&data), &aside.folder, trust);
         let (summary, found) = write(&aside, &wanted, &sources, None).unwrap();
         assert_eq!(summary.controls.len(), 1);
         (files(&aside.folder, Path::new("")), found.whole)
@@ -189,12 +186,12 @@ fn evidence_of(data: &Path) {
 
 /// What is said of a log from which no pack can be made, and that nothing is left behind.
 fn refused(folder: &Path, log: &Path, key: Option<PathBuf>) -> String {
-    wanted(folder);
+    let period = period(folder);
     let out = folder.join("packs").join("pack");
     fs::create_dir_all(folder.join("packs")).unwrap();
     let problem = run(&Arguments {
-        period: folder.join("period.yaml").display().to_string(),
-        log: log.to_owned(),
+        period: period.display().to_string(),
+        logs: LogArguments::of(log),
         out,
         since_period_end: false,
         signing_key: key,
@@ -217,7 +214,10 @@ fn of_what_is_no_log_or_is_damaged_no_pack_is_made() {
     let said = refused(folder, &foreign, None);
     assert!(said.contains("holds no evidence log"), "{said}");
     let said = refused(folder, &folder.join("nowhere"), None);
-    assert!(said.contains("is no folder"), "{said}");
+    assert!(
+        said.contains("is neither a folder nor an archive"),
+        "{said}"
+    );
 
     let damaged = log(folder);
     let (writer, _) = crate::evidence::Log::open(&damaged).unwrap();

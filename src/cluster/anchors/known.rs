@@ -75,7 +75,7 @@ async fn known_log(client: &Client, places: &Places) -> Result<Known, CallError>
     match within(deadline::READ, super::logs(client).get_opt(&places.log())).await {
         Ok(Some(log)) => {
             if let Some(status) = log.status {
-                known.heads.extend(of_status(places, &status));
+                known.heads.extend(of_status(&places.log(), &status));
                 known.places = status.anchors;
                 known.origin = status.origin;
             }

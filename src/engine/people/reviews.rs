@@ -9,7 +9,7 @@ use super::{
     ObjectKey, Stand,
     exceptions::SYSTEM,
     said::{Area, Decided, Reviewed},
-    steps::{body, nothing},
+    steps::nothing,
 };
 use crate::{
     analysis::{
@@ -21,7 +21,7 @@ use crate::{
     },
     api::{AccessReview, ObservedReview, PeopleKind, PeopleObject, ReviewPhase, RowDecision},
     engine::{Engine, Now, digest},
-    evidence::{body::ObjectChange, words::Step},
+    evidence::{Body, body::ObjectChange, words::Step},
     inventory::{Inventory, Kind, Sym},
 };
 
@@ -285,7 +285,7 @@ impl Engine {
                     .collect(),
             ),
         };
-        self.say(body(
+        self.say(Body::of_people(
             PeopleKind::Review,
             ObjectChange {
                 uid: uid.as_str().into(),

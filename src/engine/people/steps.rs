@@ -29,7 +29,7 @@ impl Engine {
         let steps = self.memory.people.steps(key, &held.facts);
         let said: Vec<Body> = steps
             .into_iter()
-            .map(|step| body(key.kind, change(key, held, &step)))
+            .map(|step| Body::of_people(key.kind, change(key, held, &step)))
             .collect();
         for said in said {
             self.say(said);
@@ -59,18 +59,7 @@ impl Engine {
             generation: known.generation,
             ..nothing(key)
         };
-        self.say(body(key.kind, said));
-    }
-}
-
-/// The type of entry that tells of a kind.
-pub(super) const fn body(kind: PeopleKind, said: ObjectChange) -> Body {
-    match kind {
-        PeopleKind::Exception | PeopleKind::ClusterException => Body::Exception(said),
-        PeopleKind::Attestation => Body::Attestation(said),
-        PeopleKind::Review => Body::Review(said),
-        PeopleKind::Response => Body::Response(said),
-        PeopleKind::Period => Body::Period(said),
+        self.say(Body::of_people(key.kind, said));
     }
 }
 

@@ -159,6 +159,19 @@ fn a_suspension_that_nobody_led_through_ends_failures_all_the_same() {
 }
 
 #[test]
+fn a_control_that_was_dropped_while_nobody_led_begins_anew_when_it_is_used_again() {
+    let mut drive = Drive::new();
+    drive.namespace("shop");
+    drive.policy(1, observe());
+    drive.apply(Event::Following);
+    drive.policy(2, json!({ "controls": { "netNoAllowAll": {} } }));
+    drive.lead(2);
+    drive.policy(3, observe());
+    let last = drive.transitions().pop().unwrap();
+    assert_eq!((last.0, last.1), (None, FAIL));
+}
+
+#[test]
 fn what_a_follower_saw_is_kept_in_the_log_once_it_leads() {
     let mut drive = Drive::with_memory(Memory::default());
     drive.namespace("shop");

@@ -14,28 +14,28 @@ use crate::evidence::plain;
 /// How deep below what was given a log is looked for.
 const DEPTH: usize = 4;
 
-/// A folder with logs, or what an archive was unpacked to, which goes with this.
+/// Folders with the logs of one replica each, or what an archive of them was unpacked to, which goes with this.
 #[derive(Debug)]
 pub struct Unpacked {
-    path: PathBuf,
+    paths: Vec<PathBuf>,
     remarks: Vec<String>,
     _folder: Option<tempfile::TempDir>,
 }
 
 impl Unpacked {
-    /// The folder.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// The folders: one at least.
+    pub fn paths(&self) -> &[PathBuf] {
+        &self.paths
     }
 
-    /// What should be known of how it was found: where, and what of an archive was left out.
+    /// What should be known of how they were found: where, and what of an archive was left out.
     pub fn remarks(&self) -> &[String] {
         &self.remarks
     }
 }
 
-/// Unpacks an archive, gzipped or not; a folder stays where it is. The log is looked for in what is given, so that a whole
-/// pack can be given too.
+/// Unpacks an archive, gzipped or not; a folder stays where it is. Logs are looked for in what is given, so that a whole
+/// pack can be given too, or a folder with what several replicas have written.
 pub fn unpacked(path: &Path) -> Result<Unpacked, LogError> {
     if path.is_file() {
         return of_archive(path);
@@ -43,15 +43,13 @@ pub fn unpacked(path: &Path) -> Result<Unpacked, LogError> {
     if !path.is_dir() {
         fs::read_dir(path).at("read", path)?;
     }
-    let found = find(path, path)?;
-    let remarks = if found == path {
-        Vec::new()
-    } else {
-        vec![format!("the log was found in {}", found.display())]
-    };
+    let paths = find(path, path)?;
+    let found = |found: &&PathBuf| **found != path;
+    let remarks = paths.iter().filter(found);
+    let remarks = remarks.map(|found| format!("the log was found in {}", found.display()));
     Ok(Unpacked {
-        path: found,
-        remarks,
+        remarks: remarks.collect(),
+        paths,
         _folder: None,
     })
 }
@@ -87,7 +85,7 @@ fn of_archive(path: &Path) -> Result<Unpacked, LogError> {
         ));
     }
     Ok(Unpacked {
-        path: find(folder.path(), path)?,
+        paths: find(folder.path(), path)?,
         remarks,
         _folder: Some(folder),
     })
@@ -112,14 +110,10 @@ fn unpack(content: impl Read, to: &Path) -> std::io::Result<Vec<String>> {
     Ok(skipped)
 }
 
-/// The one folder with logs in `folder` or below it. Of `given` is spoken.
-fn find(folder: &Path, given: &Path) -> Result<PathBuf, LogError> {
-    let no_log = |reason: String| LogError::NoLog {
-        path: given.to_owned(),
-        reason,
-    };
+/// The folders with logs that are `folder`, or lie below it beside each other. Of `given` is spoken.
+fn find(folder: &Path, given: &Path) -> Result<Vec<PathBuf>, LogError> {
     if folder.join(EPOCHS).is_dir() || super::is_log(folder) {
-        return Ok(folder.to_owned());
+        return Ok(vec![folder.to_owned()]);
     }
     // Of a data folder, the folder of logs was named.
     if folder.ends_with(EPOCHS)
@@ -128,31 +122,25 @@ fn find(folder: &Path, given: &Path) -> Result<PathBuf, LogError> {
             Some(data.to_owned())
         })
     {
-        return Ok(data);
+        return Ok(vec![data]);
     }
     let mut level = vec![folder.to_owned()];
     for _ in 0..DEPTH {
         level = level.iter().flat_map(|folder| inside(folder)).collect();
-        let mut logs = level.iter().filter(|folder| {
+        let logs = level.iter().filter(|folder| {
             let is_copy = folder.join("tile").is_dir()
                 && (folder.join("checkpoint").exists() || folder.join("checkpoints").is_dir());
             folder.join(EPOCHS).is_dir() || is_copy
         });
-        match (logs.next(), logs.next()) {
-            (Some(one), None) => return Ok(one.clone()),
-            (None, _) => {}
-            (Some(one), Some(other)) => {
-                let [one, other] =
-                    [one, other].map(|log| log.strip_prefix(folder).unwrap_or(log).display());
-                return Err(no_log(format!(
-                    "holds several evidence logs, such as {one} and {other}: name one of them"
-                )));
-            }
+        let logs: Vec<PathBuf> = logs.cloned().collect();
+        if !logs.is_empty() {
+            return Ok(logs);
         }
     }
-    Err(no_log(
-        "holds no evidence log: name the data folder of Probity, a pack, or an archive of one of them".to_owned(),
-    ))
+    Err(LogError::NoLog {
+        path: given.to_owned(),
+        reason: "holds no evidence log: name the data folder of Probity, a pack, or an archive of one of them".to_owned(),
+    })
 }
 
 /// Folders in a folder, but for links and what is hidden. What can't be listed holds none that could be checked.

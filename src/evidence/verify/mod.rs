@@ -15,6 +15,7 @@ mod facts;
 mod heads;
 mod hearing;
 mod log;
+mod replicas;
 mod report;
 mod story;
 mod strays;
@@ -34,6 +35,7 @@ use super::timestamp::Authorities;
 use self::hearing::Hearing;
 
 pub use self::archive::{Unpacked, unpacked};
+pub use self::replicas::{Replica, verify_replicas};
 pub use self::report::{LogReport, Problem, Report, Voucher};
 
 /// What is known from elsewhere.

@@ -102,6 +102,7 @@ fn term() -> Body {
         holder: "probity-0".into(),
         epoch: 1,
         predecessor: None,
+        before: None,
     })
 }
 

@@ -205,6 +205,7 @@ impl World {
                     holder: "h".into(),
                     epoch: 1,
                     predecessor: None,
+                    before: None,
                 });
                 self.leads = true;
             }

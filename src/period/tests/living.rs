@@ -153,6 +153,7 @@ fn what_another_replica_led_is_named_and_not_counted() {
             holder: "probity-1".into(),
             epoch,
             predecessor: predecessor.map(str::to_owned),
+            before: None,
         };
         (at, said.into())
     };

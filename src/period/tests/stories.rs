@@ -18,6 +18,7 @@ pub(super) fn term() -> Body {
         holder: "h".into(),
         epoch: 1,
         predecessor: None,
+        before: None,
     }
     .into()
 }

@@ -194,6 +194,7 @@ pub(super) fn history() -> Vec<Entry> {
                 holder: "h".into(),
                 epoch: 1,
                 predecessor: None,
+                before: None,
             }
             .into(),
         ),

@@ -1,0 +1,339 @@
+//! The logs of several replicas as one, by term: only whoever leads writes, so what one replica says in a term is followed
+//! by what the next one says in the next.
+//!
+//! ```text
+//! probity-0   Epoch Start Term 1 ……            Term 3 …… Stop
+//! probity-1   Epoch                 Start Term 2 ……            (Epoch: a new log that has not led)
+//!             └──────── joined: 1, 2, 3, in this order, whatever the clocks of their nodes say ────────┘
+//! ```
+
+use std::collections::{BTreeMap, VecDeque};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::body::Body;
+use super::entry::Entry;
+
+/// Clocks of nodes differ by less than this. Terms in the other order by more than that were counted anew: their `Lease` was
+/// deleted.
+const SKEW: SignedDuration = SignedDuration::from_hours(1);
+
+/// The entries of several replicas' logs, each with the number of the replica: its place in what was given.
+pub struct Joined<I> {
+    sources: Vec<Source<I>>,
+    /// The replica whose term is read.
+    current: Option<usize>,
+    /// Which replica led each term that was read, since terms are counted as they are now.
+    terms: BTreeMap<u64, usize>,
+    disputed: Vec<u64>,
+    failed: bool,
+}
+
+/// The logs of one replica, read up to the beginning of a term and held there until its turn comes.
+struct Source<I> {
+    entries: I,
+    /// What was read ahead: what comes before a term, and the entry that begins it.
+    ahead: VecDeque<Entry>,
+    /// The term that begins next; `None` where these logs end without another one.
+    next: Option<Begin>,
+}
+
+/// How a term begins.
+#[derive(Clone, Copy)]
+struct Begin {
+    /// Its number, if an entry says one.
+    term: Option<u64>,
+    at: Timestamp,
+}
+
+impl Begin {
+    /// Whether this term was before another replica's.
+    fn is_before(self, other: Self) -> bool {
+        let by_time = self.at < other.at;
+        match (self.term, other.term) {
+            (Some(term), Some(others)) if term != others => {
+                let apart = self.at.duration_since(other.at).abs() > SKEW;
+                if apart { by_time } else { term < others }
+            }
+            _ => by_time,
+        }
+    }
+}
+
+impl<I, E> Joined<I>
+where
+    I: Iterator<Item = Result<Entry, E>>,
+{
+    /// Begins to read; each of `logs` has the logs of one replica, oldest entry first.
+    pub fn new(logs: Vec<I>) -> Result<Self, E> {
+        let mut sources = Vec::new();
+        for entries in logs {
+            let mut source = Source {
+                entries,
+                ahead: VecDeque::new(),
+                next: None,
+            };
+            source.look_ahead(None)?;
+            sources.push(source);
+        }
+        Ok(Self {
+            sources,
+            current: None,
+            terms: BTreeMap::new(),
+            disputed: Vec::new(),
+            failed: false,
+        })
+    }
+
+    /// Terms of which two replicas say that they led them.
+    pub fn disputed(&self) -> &[u64] {
+        &self.disputed
+    }
+
+    /// What the entries come from.
+    pub fn logs(&self) -> impl Iterator<Item = &I> {
+        self.sources.iter().map(|source| &source.entries)
+    }
+
+    fn step(&mut self) -> Result<Option<(usize, Entry)>, E> {
+        loop {
+            let Some(at) = self.current else {
+                let Some(next) = self.choose() else {
+                    return Ok(self.rest());
+                };
+                self.current = Some(next);
+                self.note_term(next);
+                continue;
+            };
+            let source = &mut self.sources[at];
+            if let Some(entry) = source.ahead.pop_front() {
+                return Ok(Some((at, entry)));
+            }
+            match source.entries.next().transpose()? {
+                Some(entry) if begins(&entry.body) => {
+                    source.look_ahead(Some(entry))?;
+                    self.current = None;
+                }
+                Some(entry) => return Ok(Some((at, entry))),
+                None => {
+                    source.next = None;
+                    self.current = None;
+                }
+            }
+        }
+    }
+
+    /// The replica whose term comes next.
+    fn choose(&self) -> Option<usize> {
+        let begins = self.sources.iter().enumerate();
+        let begins = begins.filter_map(|(at, source)| Some((at, source.next?)));
+        let first = begins.reduce(|first, other| {
+            if other.1.is_before(first.1) {
+                other
+            } else {
+                first
+            }
+        });
+        first.map(|(at, _)| at)
+    }
+
+    fn note_term(&mut self, source: usize) {
+        let Some(term) = self.sources[source].next.and_then(|next| next.term) else {
+            return;
+        };
+        // Where they are counted anew, each number comes once more.
+        if self
+            .terms
+            .keys()
+            .next_back()
+            .is_some_and(|last| term < *last)
+        {
+            self.terms.clear();
+        }
+        let led = *self.terms.entry(term).or_insert(source);
+        if led != source && !self.disputed.contains(&term) {
+            self.disputed.push(term);
+        }
+    }
+
+    /// What is left when no term is: logs that were begun by replicas that never led with them.
+    fn rest(&mut self) -> Option<(usize, Entry)> {
+        let mut sources = self.sources.iter_mut().enumerate();
+        sources.find_map(|(at, source)| Some((at, source.ahead.pop_front()?)))
+    }
+}
+
+impl<I, E> Source<I>
+where
+    I: Iterator<Item = Result<Entry, E>>,
+{
+    /// Reads up to the entry that begins the next term.
+    fn look_ahead(&mut self, first: Option<Entry>) -> Result<(), E> {
+        self.next = None;
+        self.ahead.extend(first);
+        loop {
+            if let Some(last) = self.ahead.back()
+                && !is_before_terms(&last.body)
+            {
+                let term = match &last.body {
+                    Body::Term(said) => Some(said.epoch),
+                    // Of logs whose beginning retention has removed, the term is not known.
+                    _ => None,
+                };
+                self.next = Some(Begin {
+                    term,
+                    at: last.time,
+                });
+                return Ok(());
+            }
+            match self.entries.next().transpose()? {
+                Some(entry) => self.ahead.push_back(entry),
+                None => return Ok(()),
+            }
+        }
+    }
+}
+
+impl<I, E> Iterator for Joined<I>
+where
+    I: Iterator<Item = Result<Entry, E>>,
+{
+    type Item = Result<(usize, Entry), E>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let entry = self.step().transpose();
+        self.failed = matches!(entry, Some(Err(_)));
+        entry
+    }
+}
+
+/// Whether an entry ends the term before it.
+const fn begins(body: &Body) -> bool {
+    matches!(body, Body::Epoch(_) | Body::Start(_) | Body::Term(_))
+}
+
+/// Whether an entry is one that a replica writes before it leads.
+const fn is_before_terms(body: &Body) -> bool {
+    matches!(
+        body,
+        Body::Epoch(_) | Body::Start(_) | Body::Stop(_) | Body::KeyChange(_)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+    use crate::evidence::body::{Epoch, Stop, Term};
+
+    fn entry(second: i64, body: Body) -> Result<Entry, Infallible> {
+        Ok(Entry {
+            v: 2,
+            seq: 0,
+            time: Timestamp::from_second(second).unwrap(),
+            body,
+        })
+    }
+
+    fn term(second: i64, epoch: u64) -> Result<Entry, Infallible> {
+        let said = Term {
+            holder: "p".into(),
+            epoch,
+            predecessor: None,
+            before: None,
+        };
+        entry(second, said.into())
+    }
+
+    /// Something that is said while a replica leads.
+    fn word(second: i64, text: &'static str) -> Result<Entry, Infallible> {
+        let said = Stop {
+            reason: text.into(),
+        };
+        entry(second, said.into())
+    }
+
+    fn begun(second: i64) -> Result<Entry, Infallible> {
+        let said = Epoch {
+            origin: String::new(),
+            key: String::new(),
+            cause: "".into(),
+            before: None,
+            planned: false,
+        };
+        entry(second, said.into())
+    }
+
+    fn joined(logs: Vec<Vec<Result<Entry, Infallible>>>) -> (String, Vec<u64>) {
+        let logs = logs.into_iter().map(Vec::into_iter).collect();
+        let mut joined = Joined::new(logs).unwrap();
+        let said: Vec<String> = joined
+            .by_ref()
+            .map(|item| {
+                let (source, entry) = item.unwrap();
+                match entry.body {
+                    Body::Term(said) => format!("{source}t{}", said.epoch),
+                    Body::Stop(said) => format!("{source}{}", said.reason),
+                    Body::Epoch(_) => format!("{source}e"),
+                    other => panic!("{other:?}"),
+                }
+            })
+            .collect();
+        (said.join(" "), joined.disputed().to_vec())
+    }
+
+    #[test]
+    fn terms_follow_each_other_whatever_the_clocks_say() {
+        let a = vec![
+            begun(0),
+            term(10, 1),
+            word(20, "a"),
+            term(200, 3),
+            word(210, "c"),
+        ];
+        // This clock is a minute behind.
+        let b = vec![begun(5), term(15, 2), word(150, "b")];
+        let (said, disputed) = joined(vec![a, b]);
+        assert_eq!(said, "0e 0t1 0a 1e 1t2 1b 0t3 0c");
+        assert_eq!(disputed, [0; 0]);
+    }
+
+    #[test]
+    fn a_log_that_never_led_comes_last() {
+        let a = vec![begun(0), term(10, 1), word(20, "a")];
+        let b = vec![begun(5)];
+        assert_eq!(joined(vec![b, a]).0, "1e 1t1 1a 0e");
+        let none: Vec<Vec<Result<Entry, Infallible>>> = Vec::new();
+        assert_eq!(joined(none).0, "");
+    }
+
+    #[test]
+    fn terms_that_are_counted_anew_are_told_by_time_and_those_led_twice_are_named() {
+        let day = 86_400;
+        let a = vec![begun(0), term(10, 7), word(20, "a")];
+        let b = vec![begun(0), term(day, 1), word(day + 5, "b"), term(2 * day, 7)];
+        let (said, disputed) = joined(vec![a.clone(), b]);
+        assert_eq!(said, "0e 0t7 0a 1e 1t1 1b 1t7");
+        assert_eq!(disputed, [0; 0]);
+        let forged = vec![begun(0), term(15, 7)];
+        assert_eq!(joined(vec![a, forged]).1, [7]);
+    }
+
+    #[test]
+    fn entries_before_any_term_that_is_known_are_read_in_their_place() {
+        // Retention has removed the beginning of both.
+        let beat = |second| entry(second, crate::evidence::samples::heartbeat().into());
+        let a = vec![beat(10), term(30, 3), word(40, "c")];
+        let b = vec![beat(20), term(50, 4), word(60, "d")];
+        let logs = vec![a.into_iter(), b.into_iter()];
+        let order: Vec<usize> = Joined::new(logs)
+            .unwrap()
+            .map(|item| item.unwrap().0)
+            .collect();
+        assert_eq!(order, [0, 1, 0, 0, 1, 1]);
+    }
+}

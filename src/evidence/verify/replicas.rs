@@ -1,0 +1,187 @@
+//! Checks the logs of several replicas together: each by itself, and that they fit together where one took over from
+//! another.
+
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+
+use super::{LogReport, Problem, Report, Trust, verify_and_hear};
+use crate::evidence::{Body, Entry, Joined, LogError, body::Anchored, epochs};
+
+/// The logs of one replica.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replica {
+    /// Which one: how the names of its logs begin.
+    pub logs: String,
+    /// Its name, such as `probity-system.probity-0`.
+    pub name: String,
+    /// The cluster, by the UID of its namespace `kube-system`.
+    pub cluster: String,
+    /// The data folder.
+    pub folder: PathBuf,
+}
+
+impl Replica {
+    /// Whose logs are in a folder, by what they say; `None` where they don't.
+    pub fn of(folder: &Path) -> Result<Option<Self>, LogError> {
+        for dir in epochs::list(folder)? {
+            let Some(origin) = epochs::origin(&dir)? else {
+                continue;
+            };
+            let Some((logs, _)) = origin.rsplit_once('/') else {
+                continue;
+            };
+            let mut parts = logs.rsplit('/');
+            let (name, cluster) = (parts.next(), parts.next());
+            return Ok(Some(Self {
+                logs: format!("{logs}/"),
+                name: name.unwrap_or_default().to_owned(),
+                cluster: cluster.unwrap_or_default().to_owned(),
+                folder: folder.to_owned(),
+            }));
+        }
+        Ok(None)
+    }
+
+    fn has(&self, head: &Anchored) -> bool {
+        head.origin.starts_with(&self.logs)
+    }
+}
+
+/// Checks the logs of several replicas of one cluster. `progress` hears how many entries of one of them are done.
+///
+/// Fails only if nothing can be read at all; what is wrong is in the report.
+pub fn verify_replicas(
+    replicas: &[Replica],
+    trust: &Trust,
+    progress: &(dyn Fn(u64, u64) + Sync),
+) -> Result<Report, LogError> {
+    let mut report = Report::default();
+    let mut terms = Vec::new();
+    for replica in replicas {
+        let trust = trust_in(replica, trust);
+        let mut said = Vec::new();
+        let mut listener = |entry: &Entry| {
+            if matches!(entry.body, Body::Term(_)) {
+                said.push(entry.clone());
+            }
+        };
+        let (mut found, _) = verify_and_hear(&replica.folder, &trust, progress, &mut listener)?;
+        for log in &mut found.logs {
+            for problem in &mut log.problems {
+                problem.file = Path::new(&replica.name).join(&problem.file);
+            }
+        }
+        report.logs.append(&mut found.logs);
+        report.remarks.append(&mut found.remarks);
+        terms.push(said);
+    }
+    compare_heads(&mut report, replicas, &terms)?;
+    compare_terms(&mut report, replicas, terms);
+    let known = |anchor: &&Anchored| !replicas.iter().any(|replica| replica.has(anchor));
+    let strangers = Trust {
+        anchors: trust.anchors.iter().filter(known).cloned().collect(),
+        ..Trust::default()
+    };
+    report.compare_missing(&strangers);
+    report.conclude(trust);
+    Ok(report)
+}
+
+/// What is known of the logs of one replica.
+fn trust_in(replica: &Replica, trust: &Trust) -> Trust {
+    let ours = trust.anchors.iter().filter(|anchor| replica.has(anchor));
+    Trust {
+        anchors: ours.cloned().collect(),
+        ..trust.clone()
+    }
+}
+
+/// Where a replica took over, it wrote down the last head that it knew of the log before: that log must have it.
+fn compare_heads(
+    report: &mut Report,
+    replicas: &[Replica],
+    terms: &[Vec<Entry>],
+) -> Result<(), LogError> {
+    for (who, said) in replicas.iter().zip(terms) {
+        for entry in said {
+            let Body::Term(term) = &entry.body else {
+                continue;
+            };
+            let Some(head) = &term.before else { continue };
+            let Some(of) = replicas.iter().find(|replica| replica.has(head)) else {
+                continue;
+            };
+            let Some(what) = contradiction(report, of, head)? else {
+                continue;
+            };
+            let problem = Problem {
+                entry: None,
+                file: Path::new(&of.name).to_owned(),
+                byte: None,
+                what: format!(
+                    "when {} began to lead in term {}, {} had {} entries of {}: {what}",
+                    who.name, term.epoch, head.source, head.size, head.origin
+                ),
+            };
+            if let Some(log) = log_of(report, &head.origin, &of.logs) {
+                log.add(problem);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What of a head is not so.
+fn contradiction(
+    report: &Report,
+    of: &Replica,
+    head: &Anchored,
+) -> Result<Option<String>, LogError> {
+    let Some(log) = report.logs.iter().find(|log| log.origin == head.origin) else {
+        return Ok(Some("this log is not here".to_owned()));
+    };
+    if log.size < head.size {
+        return Ok(Some(format!("here it has {}", log.size)));
+    }
+    // What is wrong with a log that can't be read has been said.
+    if !log.problems.is_empty() {
+        return Ok(None);
+    }
+    for dir in epochs::list(&of.folder)? {
+        if epochs::origin(&dir)?.as_deref() == Some(&*head.origin)
+            && !epochs::has_root(&dir, log.size, head)?
+        {
+            return Ok(Some("here they are others".to_owned()));
+        }
+    }
+    Ok(None)
+}
+
+/// The report of the log of this name, or of another one of the same replica.
+fn log_of<'a>(report: &'a mut Report, origin: &str, logs: &str) -> Option<&'a mut LogReport> {
+    let of = |wanted: &dyn Fn(&LogReport) -> bool| report.logs.iter().rposition(wanted);
+    let at = of(&|log| log.origin == origin).or_else(|| of(&|log| log.origin.starts_with(logs)))?;
+    report.logs.get_mut(at)
+}
+
+/// No term was led twice.
+fn compare_terms(report: &mut Report, replicas: &[Replica], terms: Vec<Vec<Entry>>) {
+    let logs = terms.into_iter().map(|said| {
+        let said = said.into_iter();
+        said.map(Ok::<_, Infallible>)
+    });
+    let Ok(mut joined) = Joined::new(logs.collect());
+    joined.by_ref().for_each(drop);
+    let names: Vec<&str> = replicas.iter().map(|replica| &*replica.name).collect();
+    for term in joined.disputed() {
+        let problem = Problem {
+            entry: None,
+            file: PathBuf::from(names.join(", ")),
+            byte: None,
+            what: format!("more than one of them says that it led in term {term}"),
+        };
+        if let Some(log) = report.logs.last_mut() {
+            log.add(problem);
+        }
+    }
+}
