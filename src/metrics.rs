@@ -281,6 +281,15 @@ impl Metrics {
         }
     }
 
+    /// Notes which of our own kinds can be read.
+    pub fn own_kinds(&self, kinds: impl Iterator<Item = (&'static str, bool)>) {
+        for (kind, readable) in kinds {
+            self.watch_available
+                .with_label_values(&[kind])
+                .set(i64::from(readable));
+        }
+    }
+
     /// Shows nothing more of a kind that is not watched any more: it must not look stale.
     pub fn unwatched(&self, kind: Kind) {
         let name = [kind.info().kind];

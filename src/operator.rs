@@ -424,6 +424,7 @@ impl Operator {
             }
             self.metrics.inventory(self.engine.inventory(), now.mono);
             self.metrics.policies(self.feeds.len(OwnKind::Policy));
+            self.metrics.own_kinds(self.feeds.readable());
             self.metrics.people(&self.engine, now);
             self.metrics.waiting("watch", self.items.len());
             self.metrics.waiting("result", self.inbox.len());

@@ -2,7 +2,13 @@
 
 use clap::Args;
 
-use super::Failure;
+use super::{
+    Failure,
+    output::{
+        style::{Style, When},
+        wrap::wrap,
+    },
+};
 use crate::{
     controls::{Family, Info, REGISTRY},
     criteria::CRITERIA,
@@ -40,6 +46,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         family.is_none_or(|family| info.family.as_str() == family)
             && criterion.is_none_or(|id| info.criteria.contains(&id))
     };
+    let style = Style::of_stdout(When::Never);
     for info in REGISTRY.iter().map(|r| r.info).filter(wanted) {
         let Info {
             id,
@@ -48,7 +55,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             title,
             ..
         } = info;
-        println!("{id:<42} {:<11} {severity:<9} {title}", family.as_str());
+        let family = family.as_str();
+        let line = format!("{id:<42} {family:<11} {severity:<9} {title}");
+        if style.columns.is_none_or(|columns| line.len() <= columns) {
+            println!("{line}");
+        } else {
+            let about = format!("{family}, {severity}: {title}");
+            print!("{id}\n{}", wrap(&about, style.width, "  "));
+        }
     }
     Ok(())
 }

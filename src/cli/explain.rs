@@ -7,7 +7,10 @@ use clap::Args;
 
 use super::{
     Connect, Failure,
-    output::style::{Style, When},
+    output::{
+        style::{Style, When},
+        wrap::wrap,
+    },
 };
 use crate::{
     controls::{Info, registry},
@@ -47,8 +50,9 @@ pub(super) struct Arguments {
 /// Prints what is known.
 pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let what = &arguments.what;
+    let style = Style::of_stdout(arguments.colour);
     if let Some(registered) = registry::find(what) {
-        control(registered.info);
+        control(registered.info, style);
         return Ok(());
     }
     if !what.contains('/') && what != "cluster" {
@@ -56,29 +60,66 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
             "there is no control {what}; `probity controls` lists them, and a subject is written as KIND/NAMESPACE/NAME"
         ));
     }
-    let style = Style::of_stdout(arguments.colour);
     let said = subject::explain(&arguments, style).await?;
     print!("{said}");
     Ok(())
 }
 
 /// Prints what the page of a control in `docs/controls` says.
-fn control(info: &'static Info) {
-    println!("{}\n{}.\n", info.id, info.title);
-    println!(
+fn control(info: &'static Info, style: Style) {
+    let titled = format!("{}\n{}.\n\n", info.id, info.title);
+    let class = format!(
         "Family {}, severity {}, rule version {}",
         info.family.as_str(),
         info.severity,
         info.rule_version
     );
+    print!(
+        "{}{}",
+        wrap(&titled, style.width, ""),
+        wrap(&class, style.width, "")
+    );
     let parameters = generate::parameters(info);
     let parameters = [("Parameters", parameters.join("\n"))];
-    let example = [("Example", info.example())];
-    let about = info.about().into_iter();
-    for (heading, text) in about.chain(parameters).chain(example).chain(info.in_use()) {
-        println!("\n{heading}");
-        for line in text.lines() {
-            println!("  {line}");
+    let about = info.about().into_iter().chain(parameters);
+    for (heading, text) in about {
+        print!("\n{heading}\n{}", prose(&text, style.width));
+    }
+    // A manifest is to be copied: a broken line would be another one.
+    println!("\nExample");
+    for line in info.example().lines() {
+        println!("  {line}");
+    }
+    for (heading, text) in info.in_use() {
+        print!("\n{heading}\n{}", prose(&text, style.width));
+    }
+}
+
+/// Sentences in lines that fit; commands in them, between fences, as they are.
+fn prose(text: &str, width: Option<usize>) -> String {
+    let mut fenced = false;
+    let lines = text.lines().map(|line| {
+        fenced ^= line.starts_with("```");
+        if fenced || line.starts_with("```") || line.is_empty() {
+            format!("  {line}\n")
+        } else {
+            wrap(line, width, "  ")
         }
+    });
+    lines.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentences_are_broken_and_commands_are_not() {
+        let text =
+            "one two three four five\n\n```sh\nkubectl get something --with a-flag\n```\nsix";
+        assert_eq!(
+            prose(text, Some(16)),
+            "  one two three\n  four five\n  \n  ```sh\n  kubectl get something --with a-flag\n  ```\n  six\n"
+        );
     }
 }

@@ -6,6 +6,10 @@ use jiff::Timestamp;
 use super::{
     Failure,
     evidence::{Asked, pretty, wanted, warn},
+    output::{
+        style::{Style, When},
+        wrap::wrap,
+    },
 };
 use crate::period::{Account, NumbersOnly, Operation, Readiness, Summary, readiness};
 use crate::words::many;
@@ -46,14 +50,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool, Failure> {
     if arguments.json {
         println!("{}", pretty(&summary)?);
     } else {
-        print!("{}", table(&summary));
+        let style = Style::of_stdout(When::Never);
+        print!("{}", table(&summary, style.columns));
     }
     warn(distrust.as_deref());
     Ok(distrust.is_none())
 }
 
 /// The account as a table, with what is to be done below it.
-fn table(summary: &Summary) -> String {
+fn table(summary: &Summary, width: Option<usize>) -> String {
     let mut lines = vec![head(summary)];
     lines.extend(
         summary
@@ -62,20 +67,7 @@ fn table(summary: &Summary) -> String {
             .map(|warning| format!("Note: {warning}.")),
     );
     lines.push(String::new());
-    lines.push(format!(
-        "{:<42} {:<16} {:<13} {:>9} {:>6} {:>22} {:>11} {:>9} {:>9} {:>9}",
-        "CONTROL",
-        "POLICY",
-        "OPERATED",
-        "COVERAGE",
-        "GAPS",
-        "POPULATION",
-        "DEVIATIONS",
-        "LONGEST",
-        "DETECT",
-        "FIX"
-    ));
-    lines.extend(summary.controls.iter().map(row));
+    lines.extend(rows(&summary.controls, width));
     let due = summary.controls.iter().flat_map(|operation| {
         operation.due.iter().map(|due| {
             let last = due
@@ -162,35 +154,83 @@ fn head(summary: &Summary) -> String {
     )
 }
 
-fn row(operation: &Operation) -> String {
-    let Operation {
-        control,
+/// What is told of each control beside its id.
+const COLUMNS: [&str; 9] = [
+    "POLICY",
+    "OPERATED",
+    "COVERAGE",
+    "GAPS",
+    "POPULATION",
+    "DEVIATIONS",
+    "LONGEST",
+    "DETECT",
+    "FIX",
+];
+
+/// Columns that a table of them takes.
+const TABLE: usize = 155;
+
+/// The controls as a table; where that does not fit, each in lines of its own.
+fn rows(controls: &[Operation], width: Option<usize>) -> Vec<String> {
+    if width.is_some_and(|width| width < TABLE) {
+        let blocks = controls.iter().map(|operation| {
+            let cells = COLUMNS.iter().zip(cells(operation));
+            let cells: Vec<String> = cells.map(|(name, cell)| format!("{name} {cell}")).collect();
+            let said = wrap(&cells.join(", "), width, "  ");
+            format!("{}\n{}", operation.control, said.trim_end())
+        });
+        return blocks.collect();
+    }
+    let head = line("CONTROL", &COLUMNS.map(str::to_owned));
+    let rows = controls.iter();
+    let rows = rows.map(|operation| line(&operation.control, &cells(operation)));
+    std::iter::once(head).chain(rows).collect()
+}
+
+fn line(control: &str, cells: &[String; 9]) -> String {
+    let [
         policy,
-        numbers,
-        ..
+        operated,
+        coverage,
+        gaps,
+        population,
+        found,
+        longest,
+        detect,
+        fix,
+    ] = cells;
+    format!(
+        "{control:<42} {policy:<16} {operated:<13} {coverage:>9} {gaps:>6} {population:>22} {found:>11} {longest:>9} {detect:>9} {fix:>9}"
+    )
+}
+
+fn cells(operation: &Operation) -> [String; 9] {
+    let Operation {
+        policy, numbers, ..
     } = operation;
     let moved = &numbers.population;
     let deviations = &numbers.deviations;
     let time = |seconds: Option<f64>| seconds.map_or_else(|| "-".to_owned(), short);
     let longest = (deviations.times.count > 0).then(|| deviations.times.longest.as_secs_f64());
-    let population = format!(
-        "{}+{}-{}={}",
-        moved.opening, moved.added, moved.removed, moved.closing
-    );
     let found = if deviations.open > 0 {
         format!("{} ({} open)", deviations.times.count, deviations.open)
     } else {
         deviations.times.count.to_string()
     };
-    format!(
-        "{control:<42} {policy:<16} {:<13} {:>9.4} {:>6} {population:>22} {found:>11} {:>9} {:>9} {:>9}",
-        operation.operated.as_str(),
-        operation.coverage.ratio(),
-        operation.gap_count,
+    [
+        policy.to_string(),
+        operation.operated.as_str().to_owned(),
+        format!("{:.4}", operation.coverage.ratio()),
+        operation.gap_count.to_string(),
+        format!(
+            "{}+{}-{}={}",
+            moved.opening, moved.added, moved.removed, moved.closing
+        ),
+        found,
         time(longest),
         time(numbers.detection.mean()),
         time(numbers.remediation.mean()),
-    )
+    ]
 }
 
 /// A time in its largest fitting unit.

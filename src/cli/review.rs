@@ -59,15 +59,29 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let PeopleObject::Review(object) = parse(PeopleKind::Review, &found)? else {
         return Err(format!("{name} is no AccessReview"));
     };
+    if let Some(review) = object
+        .status
+        .as_ref()
+        .and_then(|status| status.review.as_ref())
+    {
+        if arguments.keep_others {
+            return Err(format!(
+                "AccessReview {name} is reviewed by {} already: that stands",
+                review.by
+            ));
+        }
+        print!(
+            "{}",
+            decided(review, &rows(&arguments, &object, client).await?)
+        );
+        return Ok(());
+    }
     let observed = frozen(&object)?;
     let rows = rows(&arguments, &object, client).await?;
     let sha256 = observed.sha256.clone().unwrap_or_default();
     let same = digest(&rows)? == sha256;
     for row in &rows {
-        println!(
-            "{}  {} by {} with {}",
-            row.id, row.who, row.binding, row.role
-        );
+        println!("{}", line(row));
         for rule in &row.rules {
             println!("    {rule}");
         }
@@ -117,15 +131,39 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What the operator froze, if somebody can still decide about it.
+fn line(row: &Row) -> String {
+    format!(
+        "{}  {} by {} with {}",
+        row.id, row.who, row.binding, row.role
+    )
+}
+
+/// What was decided about each row, with what there is of it now: rights that were to be revoked should be gone.
+fn decided(review: &Review, rows: &[Row]) -> String {
+    let mut lines = Vec::new();
+    for (id, decision) in &review.rows {
+        let now = rows.iter().find(|row| row.id == *id).map(line);
+        let now = now.unwrap_or_else(|| format!("{id}  (not there any more)"));
+        let word = match decision {
+            RowDecision::Keep => "keep",
+            RowDecision::Revoke => "revoke",
+        };
+        lines.push(format!("{word:<6}  {now}\n"));
+    }
+    let revoked = review.rows.values();
+    let revoked = revoked.filter(|decision| **decision == RowDecision::Revoke);
+    lines.push(format!(
+        "\nReviewed by {}: {}, {} to be revoked. That stands\n",
+        review.by,
+        many(review.rows.len(), "row"),
+        revoked.count()
+    ));
+    lines.concat()
+}
+
+/// What the operator froze.
 fn frozen(object: &AccessReview) -> Result<&ObservedReview, Failure> {
     let status = object.status.as_ref();
-    if let Some(review) = status.and_then(|status| status.review.as_ref()) {
-        return Err(format!(
-            "it is reviewed by {} already: that stands",
-            review.by
-        ));
-    }
     status
         .and_then(|status| status.observed.as_ref())
         .filter(|observed| observed.sha256.is_some())
@@ -218,4 +256,33 @@ fn decide(rows: &[Row], revoke: &[String], by: String, sha256: String) -> Result
     });
     let rows: BTreeMap<String, RowDecision> = decisions.collect();
     Ok(Review { by, sha256, rows })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_decided_is_told_also_of_what_is_gone() {
+        let row = Row {
+            id: "aa".to_owned(),
+            who: "User eve".to_owned(),
+            binding: "ClusterRoleBinding admins".to_owned(),
+            role: "ClusterRole cluster-admin".to_owned(),
+            rules: Vec::new(),
+        };
+        let review = Review {
+            by: "bob".to_owned(),
+            sha256: String::new(),
+            rows: [("aa", RowDecision::Keep), ("bb", RowDecision::Revoke)]
+                .map(|(id, decision)| (id.to_owned(), decision))
+                .into(),
+        };
+        assert_eq!(
+            decided(&review, &[row]),
+            "keep    aa  User eve by ClusterRoleBinding admins with ClusterRole cluster-admin\n\
+             revoke  bb  (not there any more)\n\n\
+             Reviewed by bob: 2 rows, 1 to be revoked. That stands\n"
+        );
+    }
 }

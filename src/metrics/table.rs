@@ -190,7 +190,7 @@ impl Metrics {
             watch_staleness,
             watch_available: by(
                 "watch_available",
-                "1 while a kind can be judged.",
+                "1 while a kind can be judged, or one of Probity's own be read.",
                 &["kind"],
             )?,
             watch_gaps: count(

@@ -55,6 +55,14 @@ impl OwnKind {
         }
     }
 
+    /// Its name in metrics.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Policy => "ControlPolicy",
+            Self::People(kind) => kind.kind(),
+        }
+    }
+
     /// The event that an object is there as it is.
     fn put(self, object: &RawValue) -> serde_json::Result<Event> {
         Ok(match self {
@@ -92,6 +100,8 @@ struct Feed {
     synced: bool,
     /// Whether it was tried at all: then a kind that is not served holds up nothing.
     tried: bool,
+    /// Whether it is not served now, or may not be read.
+    lost: bool,
 }
 
 /// Follows all of our own kinds.
@@ -120,6 +130,13 @@ impl Feeds {
     pub(super) fn people_settled(&self) -> bool {
         let people = self.0.values().filter(|feed| feed.kind != OwnKind::Policy);
         people.into_iter().all(|feed| feed.synced || feed.tried)
+    }
+
+    /// Whether each kind can be read; without its CRD, or the right to read it, it can't. Those that nobody has tried yet
+    /// are left out.
+    pub(super) fn readable(&self) -> impl Iterator<Item = (&'static str, bool)> {
+        let feeds = self.0.values().filter(|feed| feed.synced || feed.tried);
+        feeds.map(|feed| (feed.kind.name(), !feed.lost))
     }
 
     /// How many objects of a kind there are.
@@ -167,6 +184,7 @@ impl Feed {
             listed: BTreeSet::new(),
             synced: false,
             tried: false,
+            lost: false,
         }
     }
 
@@ -189,7 +207,7 @@ impl Feed {
                 }
             },
             WatchItem::Synced { .. } => {
-                self.synced = true;
+                (self.synced, self.lost) = (true, false);
                 let gone: Vec<Name> = self.known.difference(&self.listed).cloned().collect();
                 self.known.clone_from(&self.listed);
                 let gone = gone.into_iter().map(|name| self.kind.gone(name));
@@ -253,11 +271,11 @@ impl Feed {
                     kind,
                     "A CRD of Probity is not installed: install the chart, or apply the files in crds/; waiting"
                 );
-                self.tried = true;
+                (self.tried, self.lost) = (true, true);
             }
             LostReason::Forbidden { message } => {
                 tracing::warn!(%message, kind, "Objects can't be read; waiting for the right");
-                self.tried = true;
+                (self.tried, self.lost) = (true, true);
             }
             LostReason::Disconnected { .. } | LostReason::Expired => {}
         }

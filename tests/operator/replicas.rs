@@ -58,6 +58,26 @@ fn when_the_leader_dies_the_other_replica_puts_drift_back_once() {
     assert_eq!(told["elsewhere"][0]["replica"], "probity-0", "{told:#}");
     let said = output(&["period", &file, "--log", &log]).stdout;
     assert!(said.contains("counts for nothing here"), "{said}");
+    // Both together lack nothing, and fit together.
+    let other = first.data().display().to_string();
+    let told = output(&["period", &file, "--log", &log, "--log", &other, "--json"]).stdout;
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["elsewhere"], serde_json::json!([]), "{told:#}");
+    assert_eq!(told["logs"].as_array().unwrap().len(), 2, "{told:#}");
+    let term = &second.said("term")[0];
+    assert!(
+        term["before"]["origin"]
+            .as_str()
+            .unwrap()
+            .contains("probity-0"),
+        "{term:#}"
+    );
+    let pack = folder.path().join("pack").display().to_string();
+    let logs = ["--log", &log, "--log", &other, "--out", &pack];
+    let made = output(&[&["report", "--period", &file][..], &logs].concat());
+    assert!(made.status.success(), "{}", made.stdout);
+    let found = output(&["verify", &pack]);
+    assert!(found.stdout.ends_with("VERIFIED\n"), "{}", found.stdout);
     assert_eq!(first.said("intent").len(), 0);
     assert_eq!(second.said("intent").len(), 1);
     let ended = second

@@ -10,6 +10,8 @@ pub(in crate::cli) struct Style {
     colours: bool,
     /// Columns of the terminal; `None` where output goes elsewhere and lines are as long as they are.
     pub(in crate::cli) width: Option<usize>,
+    /// The same for tables, which may be wider than sentences.
+    pub(in crate::cli) columns: Option<usize>,
 }
 
 /// When to colour.
@@ -42,7 +44,8 @@ impl Style {
                 When::Never => false,
                 When::Auto => terminal && !refused() && !dumb(),
             },
-            width: width(terminal, asked.as_deref()),
+            width: columns(terminal, asked.as_deref()).map(|columns| columns.min(WIDEST)),
+            columns: columns(terminal, asked.as_deref()),
         }
     }
 
@@ -52,6 +55,7 @@ impl Style {
         Self {
             colours: false,
             width,
+            columns: width,
         }
     }
 
@@ -108,11 +112,11 @@ impl Style {
 }
 
 /// `COLUMNS` where it is set, else those of the terminal.
-fn width(terminal: bool, asked: Option<&str>) -> Option<usize> {
+fn columns(terminal: bool, asked: Option<&str>) -> Option<usize> {
     let asked = asked.and_then(|columns| columns.parse::<usize>().ok());
     let seen = || terminal.then(|| terminal_size::terminal_size().map(|(width, _)| width.0.into()));
     let columns = asked.or_else(|| seen().flatten())?;
-    Some(columns.clamp(NARROWEST, WIDEST))
+    Some(columns.max(NARROWEST))
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod keys;
 mod live;
 mod proofs;
 mod pruned;
+mod replicas;
 mod strays;
 
 const IDENTITY: Identity<'_> = Identity {

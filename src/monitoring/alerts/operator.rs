@@ -38,6 +38,7 @@ pub(super) const ALERTS: [Alert; 2] = [
                     kubectl auth can-i watch KIND --as=system:serviceaccount:probity-system:probity -A\nkubectl get --raw /readyz?verbose\n```",
         remedy: "Forbidden: the ClusterRole of the chart was changed, or a policy engine removes rights; `helm upgrade` puts it back. Stale: the API \
                  server is overloaded, or a proxy cuts long connections. A CRD that was removed while objects were known: install it again, or \
-                 take the control out of the policy.",
+                 take the control out of the policy. One of Probity's own kinds, such as ControlPolicy: its CRD is gone, and with it every \
+                 object of it; `helm upgrade` brings the CRD back, and what was applied has to be applied again.",
     },
 ];

@@ -1,0 +1,91 @@
+//! Logs of two replicas that took turns.
+
+use super::*;
+use crate::evidence::verify::{Replica, verify_replicas};
+
+/// What another replica wrote, which took over from the first one in this term.
+fn taken_over(from: &Made, epoch: u64) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let key = PrivateKey::create(&folder.path().join("key")).unwrap();
+    let identity = Identity {
+        replica: "probity-1",
+        ..IDENTITY
+    };
+    let opened = epochs::open(folder.path(), identity, &key, &[], at(0)).unwrap();
+    let term = Term {
+        holder: "probity-1".into(),
+        epoch,
+        predecessor: Some("probity-0_x7".to_owned()),
+        before: Some(from.anchor()),
+    };
+    let records = vec![
+        Record::new(at(600), Body::Term(term)),
+        Record::new(at(600), samples::heartbeat()),
+    ];
+    opened.log.append(records).wait().unwrap();
+    opened.log.close().unwrap();
+    folder
+}
+
+fn found(first: &Made, second: &tempfile::TempDir) -> String {
+    let replicas = [first.data(), second.path()];
+    let replicas = replicas.map(|folder| Replica::of(folder).unwrap().unwrap());
+    assert_eq!(
+        replicas.each_ref().map(|replica| &*replica.name),
+        ["probity-0", "probity-1"]
+    );
+    let report = verify_replicas(&replicas, &Trust::default(), &|_, _| {}).unwrap();
+    let problems = problems(&report);
+    assert_eq!(report.verified, problems.is_empty());
+    assert_eq!(report.logs.len(), 2);
+    problems
+}
+
+#[test]
+fn logs_that_fit_together_do() {
+    let made = made(4);
+    assert_eq!(found(&made, &taken_over(&made, 2)), "");
+}
+
+#[test]
+fn an_end_that_was_cut_off_before_another_took_over_is_found() {
+    let made = made(4);
+    let second = taken_over(&made, 2);
+    let mut entries = made.entries();
+    let whole = entries.len();
+    entries.truncate(whole - 4);
+    made.rebuild(&entries);
+    assert_eq!(
+        found(&made, &second),
+        format!(
+            "probity-0: when probity-1 began to lead in term 2, EvidenceLog/probity-0 had {whole} entries of {}: here it has {}",
+            made.anchor().origin,
+            whole - 4
+        )
+    );
+}
+
+#[test]
+fn a_log_that_was_rewritten_before_another_took_over_is_found() {
+    let made = made(4);
+    let second = taken_over(&made, 2);
+    let mut entries = made.entries();
+    let last = entries.pop().unwrap();
+    let seq = u64::try_from(entries.len()).unwrap();
+    let other = encode(&Record::new(at(180), samples::heartbeat()), seq).unwrap();
+    assert_ne!(last, other.bytes);
+    entries.push(other.bytes);
+    made.rebuild(&entries);
+    let said = found(&made, &second);
+    assert!(said.ends_with("here they are others"), "{said}");
+}
+
+#[test]
+fn a_term_that_two_say_they_led_is_found() {
+    let made = made(4);
+    let said = found(&made, &taken_over(&made, 1));
+    assert!(
+        said.ends_with("probity-0, probity-1: more than one of them says that it led in term 1"),
+        "{said}"
+    );
+}
