@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::Failure;
 use crate::evidence::{
-    Body, Entry, Reader,
+    Body, Entry, LogError, Reader,
     body::{ObjectChange, SubjectRef},
     copy,
 };
@@ -49,7 +49,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         )
     };
     if arguments.archive {
-        return archive(&arguments.data_dir).map_err(|error| explain(&error));
+        return archive(&arguments.data_dir, &explain);
     }
     let reader = match arguments.from {
         Some(seq) => Reader::open_from(&arguments.data_dir, seq),
@@ -84,14 +84,22 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 /// Writes a copy of the logs to standard output.
-fn archive(data: &Path) -> Result<(), String> {
+fn archive(data: &Path, explain: &dyn Fn(&dyn std::fmt::Display) -> String) -> Result<(), Failure> {
     let out = std::io::stdout();
     if out.is_terminal() {
         return Err("an archive is not for a terminal: add > log.tar".to_owned());
     }
     let mut out = BufWriter::new(out.lock());
-    copy::archive(data, &mut out).map_err(|error| error.to_string())?;
-    out.flush().map_err(|error| error.to_string())
+    let written = copy::archive(data, &mut out);
+    let closed = |error: &std::io::Error| error.kind() == ErrorKind::BrokenPipe;
+    let cut = "the archive is not whole: whatever reads it has closed the pipe";
+    match (written, out.flush()) {
+        (Err(LogError::Io { source, .. }), _) if closed(&source) => Err(cut.to_owned()),
+        (Err(error), _) => Err(explain(&error)),
+        (Ok(()), Err(error)) if closed(&error) => Err(cut.to_owned()),
+        (Ok(()), Err(error)) => Err(format!("the archive can't be written: {error}")),
+        (Ok(()), Ok(())) => Ok(()),
+    }
 }
 
 /// What happened to an object with which people take part.

@@ -74,6 +74,9 @@ pub(super) struct Arguments {
         value_parser = clap::value_parser!(u16).range(30..=3650)
     )]
     prune_after: Option<u16>,
+    /// Seconds after a start until it is first looked for entries that may be removed.
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, hide = true)]
+    prune_first: u64,
     #[command(flatten)]
     anchoring: AnchorArguments,
     /// Write the entries of days that are over as Parquet, for query engines: into the folder
@@ -225,6 +228,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         days,
         data: arguments.data_dir.clone(),
         log: dir.clone(),
+        first: Duration::from_secs(arguments.prune_first),
     });
     // Terms of one log rise, also where the lease was deleted.
     lease.first_term = memory.epoch().map_or(0, |epoch| epoch + 1);

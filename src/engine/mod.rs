@@ -25,6 +25,7 @@ mod flights;
 mod heartbeat;
 mod instance;
 mod intake;
+mod introduce;
 mod judge;
 mod lasting;
 mod limits;

@@ -53,6 +53,7 @@ impl Publishing {
             state: Arc::clone(&state),
             last: Instant::now(),
             kept: None,
+            unkept: None,
         };
         let thread = thread::Builder::new()
             .name("publisher".to_owned())
@@ -99,6 +100,8 @@ struct Worker {
     published: u64,
     last: Instant,
     kept: Option<(u64, Instant)>,
+    /// Why the last checkpoint could not be kept, which was said.
+    unkept: Option<String>,
 }
 
 impl Worker {
@@ -123,8 +126,17 @@ impl Worker {
             return;
         }
         match self.publisher.keep(Timestamp::now()) {
-            Ok(()) => self.kept = Some((self.published, Instant::now())),
-            Err(error) => tracing::error!(%error, "A checkpoint could not be kept"),
+            Ok(()) => {
+                self.kept = Some((self.published, Instant::now()));
+                self.unkept = None;
+            }
+            Err(error) => {
+                let problem = error.to_string();
+                if self.unkept.as_ref() != Some(&problem) {
+                    tracing::error!(%error, "A checkpoint could not be kept");
+                }
+                self.unkept = Some(problem);
+            }
         }
     }
 
@@ -140,10 +152,16 @@ impl Worker {
         match result {
             Ok(()) => {
                 self.published = end;
-                state.failure = None;
+                if state.failure.take().is_some() {
+                    tracing::info!("The log is published again");
+                }
             }
             Err(error) => {
-                tracing::error!(%error, "The log could not be published");
+                // A disk that stays full is told of once, not every ten seconds.
+                let told = state.failure.as_ref().map(ToString::to_string);
+                if told.is_none_or(|told| told != error.to_string()) {
+                    tracing::error!(%error, "The log could not be published");
+                }
                 state.failure = Some(Arc::new(error));
             }
         }

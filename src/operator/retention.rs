@@ -26,8 +26,6 @@ use crate::{
     period::Frame,
 };
 
-/// After a start other things are more urgent.
-const FIRST: Duration = Duration::from_mins(10);
 const DAILY: Duration = Duration::from_hours(24);
 
 /// What may be removed, and where.
@@ -39,6 +37,8 @@ pub struct Retention {
     pub data: PathBuf,
     /// The folder of the log in it that is written.
     pub log: PathBuf,
+    /// When to look first, after the start: other things are more urgent then.
+    pub first: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -74,11 +74,11 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub(super) const fn new(what: Option<Retention>) -> Self {
+    pub(super) fn new(what: Option<Retention>) -> Self {
         Self {
+            next: what.as_ref().map_or(Duration::MAX, |what| what.first),
             what,
             state: State::Idle,
-            next: FIRST,
         }
     }
 

@@ -1,6 +1,8 @@
 //! Takes in the log, entry by entry.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod said;
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
@@ -8,7 +10,6 @@ use super::{
     EntryId, Frame, LogCount, Sink,
     changes::PeriodChanges,
     clock::Clock,
-    definition::{Policy, Said, definitions},
     due::Occurrences,
     people::{Elsewhere, LogBegin, PolicyStep, Run},
     scopes::LeftOut,
@@ -19,8 +20,7 @@ use super::{
 };
 use crate::evidence::{
     Entry,
-    body::{self, Body, Heartbeat, Intent, Name, PolicyChange, Population, Transition},
-    words::{Change, End, Freshness},
+    body::{self, Body, Intent, Name},
 };
 
 /// Where the log is with regard to the period.
@@ -317,216 +317,5 @@ impl Account {
             to: moment.at,
             why: why.to_owned(),
         });
-    }
-
-    fn gap(&mut self, said: &body::Gap, at: Timestamp) {
-        let Some(closed) = self.blind.note(said, at) else {
-            return;
-        };
-        for track in self
-            .tracks
-            .iter_mut()
-            .filter(|track| track.concern.is(&said.scope))
-        {
-            track.hide(closed.from, closed.to);
-        }
-    }
-
-    fn policy(&mut self, said: &PolicyChange, moment: Moment, sink: &mut dyn Sink) {
-        if !self.frame.covers(&said.policy) {
-            return;
-        }
-        if self.phase != Phase::After {
-            let step = PolicyStep::new(moment.id, moment.at, said);
-            if self.phase == Phase::Within {
-                self.changes.push(step);
-            }
-        }
-        let policy = Policy::read(said);
-        let suspended = said.change == Change::Suspended
-            || policy.as_ref().is_some_and(|policy| policy.suspended);
-        let known: Vec<usize> = self
-            .index
-            .get(&said.policy)
-            .into_iter()
-            .flatten()
-            .map(|(_, at)| *at)
-            .collect();
-        let mut leave = |positions: &[usize], why: &str, end| {
-            for position in positions {
-                self.tracks[*position].leave(why, end, moment, &self.blind, sink);
-            }
-        };
-        if said.change == Change::Created {
-            // The log knows nothing of the one before: what lasted there is not known to last.
-            leave(&known, "the log before it was lost", End::Unobservable);
-        }
-        if said.change == Change::Deleted {
-            leave(&known, "the policy was deleted", End::PolicyDeleted);
-            return;
-        }
-        let Some(policy) = policy else {
-            if suspended {
-                leave(&known, "the policy was suspended", End::PolicySuspended);
-            }
-            return;
-        };
-        let is_on = |track: &Track| {
-            policy
-                .controls
-                .iter()
-                .any(|(id, ..)| **id == *track.control)
-        };
-        let (used, dropped): (Vec<usize>, Vec<usize>) = known
-            .iter()
-            .partition(|position| is_on(&self.tracks[**position]));
-        let mut leave = |positions: &[usize], why: &str, end| {
-            for position in positions {
-                self.tracks[*position].leave(why, end, moment, &self.blind, sink);
-            }
-        };
-        leave(
-            &dropped,
-            "no longer switched on in the policy",
-            End::DefinitionChanged,
-        );
-        if suspended {
-            leave(&used, "the policy was suspended", End::PolicySuspended);
-            return;
-        }
-        for (control, parameters, params_hash) in policy.controls {
-            let Some(position) = self.track(&said.policy, &control, moment) else {
-                continue;
-            };
-            let track = &mut self.tracks[position];
-            let defined = Said {
-                rule_version: None,
-                params_hash: Some(&params_hash),
-                scope_hash: Some(&policy.scope_hash),
-            };
-            track.define(&defined, moment);
-            if self.phase != Phase::After {
-                track.definition.parameters = Some(parameters);
-                track.definition.scope = Some(policy.scope.clone());
-            }
-        }
-    }
-
-    fn transition(&mut self, said: &Transition, moment: Moment, sink: &mut dyn Sink) {
-        for policy in &said.policies {
-            let Some(position) = self.track(policy, &said.control, moment) else {
-                continue;
-            };
-            let subject = self.subjects.id(&said.subject);
-            let track = &mut self.tracks[position];
-            if said.to.is_some() {
-                track.define(&said.into(), moment);
-            }
-            track.transition(said, &subject, moment, &self.blind, sink);
-            if said.to == Some(crate::verdict::Outcome::Pass) && self.phase != Phase::After {
-                self.occurrences.passed(&said.control, &subject, moment.at);
-            }
-        }
-    }
-
-    fn population(&mut self, said: &Population, moment: Moment, sink: &mut dyn Sink) {
-        for policy in &said.policies {
-            let Some(position) = self.track(policy, &said.control, moment) else {
-                continue;
-            };
-            let track = &mut self.tracks[position];
-            if !said.joined.is_empty() {
-                track.enter(moment);
-            }
-            let seen = track.seen(&self.blind);
-            for subject in &said.joined {
-                track.joined(&self.subjects.id(subject), moment);
-            }
-            for subject in &said.left {
-                track.left(&self.subjects.id(subject), moment, seen, sink);
-            }
-        }
-    }
-
-    fn heartbeat(&mut self, said: &Heartbeat, at: Timestamp) {
-        let unusable: BTreeSet<(&str, Freshness)> = said
-            .kinds
-            .iter()
-            .filter(|kind| !matches!(kind.state, Freshness::Synced | Freshness::Absent))
-            .map(|kind| (&*kind.kind, kind.state))
-            .collect();
-        let mut layout = std::mem::take(&mut self.layout);
-        layout.resize(said.controls.len(), None);
-        for (row, known) in said.controls.iter().zip(&mut layout) {
-            let fits =
-                |track: &Track| *track.policy == *row.policy && *track.control == *row.control;
-            if !known.is_some_and(|position| fits(&self.tracks[position])) {
-                let moment = Moment::of_none(at);
-                *known = self.track(&row.policy, &row.control, moment);
-            }
-            let Some(position) = *known else { continue };
-            let track = &mut self.tracks[position];
-            track.enter(Moment::of_none(at));
-            let hidden = unusable.iter().find(|(kind, _)| track.concern.reads(kind));
-            if let Some((kind, state)) = hidden {
-                track.hidden(kind, *state, at);
-                continue;
-            }
-            track.watch.beat(at);
-            track.reconcile(&row.by_outcome, at);
-        }
-        self.layout = layout;
-    }
-
-    fn intent(&mut self, said: &Intent, moment: Moment) {
-        for policy in &said.policies {
-            self.track(policy, &said.control, moment);
-        }
-        // What would be put back is in the log; the account needs only what was done.
-        let (before, after) = (None, None);
-        self.intents.insert(
-            (self.replica, said.id),
-            (
-                moment.at,
-                Intent {
-                    before,
-                    after,
-                    ..said.clone()
-                },
-            ),
-        );
-    }
-
-    fn outcome(&mut self, said: &body::ActionOutcome, at: Timestamp, sink: &mut dyn Sink) {
-        let Some((began, intent)) = self.intents.remove(&(self.replica, said.intent)) else {
-            return;
-        };
-        let mut concerns = false;
-        for policy in &intent.policies {
-            if let Some(position) = self.position(policy, &intent.control) {
-                self.tracks[position].remedied(said.result);
-                concerns = true;
-            }
-        }
-        if concerns && self.phase == Phase::Within {
-            sink.remedy(began, &intent, at, said);
-        }
-    }
-
-    fn scope(&mut self, said: &body::Scope, moment: Moment) {
-        for policy in &said.policies {
-            for (control, defined) in definitions(said) {
-                let Some(position) = self.track(policy, control, moment) else {
-                    continue;
-                };
-                self.tracks[position].define(&defined, moment);
-                if self.phase == Phase::After {
-                    continue;
-                }
-                self.tracks[position].included = Some(said.included);
-                let left_out = self.excluded.entry(position).or_default();
-                left_out.take(&said.excluded, moment.at, self.frame.from);
-            }
-        }
     }
 }

@@ -30,6 +30,7 @@ mod refusals;
 mod remedies;
 mod replicas;
 mod reports;
+mod retention;
 mod rights;
 mod rollout;
 mod schema;

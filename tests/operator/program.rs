@@ -109,6 +109,11 @@ impl Replica {
         self
     }
 
+    /// A folder of its own, which goes with it.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// The folder of its log.
     pub(crate) fn data(&self) -> &Path {
         &self.data

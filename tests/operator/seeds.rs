@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::program::{Program, Replica};
 use super::world::{POLICIES, World, backup_job, cron_jobs, eventually};
-use crate::harness::Dice;
+use crate::harness::{Dice, Faulty};
 
 /// Seeds of every run; `PROBITY_SEED=42` tries that one alone.
 const SEEDS: [u64; 3] = [1, 7, 23];
@@ -31,6 +31,8 @@ enum Step {
     Stall,
     /// The API server dies: watches and writes under way break.
     Restart,
+    /// For a while many answers are refusals, torn, or lost, and something drifts meanwhile.
+    Trouble,
 }
 
 /// An object that is kept up: how it should be, and how often somebody changed it.
@@ -46,6 +48,7 @@ struct Run<'a> {
     world: &'a World,
     dice: Dice,
     replica: Replica,
+    faulty: Faulty,
     program: Option<Program>,
     policies: Vec<Watched>,
     job: Watched,
@@ -74,6 +77,10 @@ impl<'a> Run<'a> {
         let job = watched(world, format!("{jobs}/nightly"));
         let started = Timestamp::now();
         let replica = Replica::new(world);
+        let user = world.administrator(replica.namespace());
+        let folder = replica.folder().to_owned();
+        let faulty = Faulty::start(&user, &folder, dice.0).unwrap();
+        let replica = replica.acting_as(faulty.kubeconfig().to_owned());
         let policy = world.policy(&json!({
             "mode": "Enforce", "scope": { "include": namespaces },
             "controls": { "netNamespaceDefaultDeny": {}, "backupScheduleActive": {} },
@@ -86,6 +93,7 @@ impl<'a> Run<'a> {
             world,
             dice,
             replica,
+            faulty,
             program,
             policies,
             job,
@@ -121,6 +129,12 @@ impl<'a> Run<'a> {
             Step::Restart => {
                 self.world.cluster.apiserver().kill();
                 self.world.cluster.restart_apiserver().unwrap();
+            }
+            Step::Trouble => {
+                self.faulty.spoil(40);
+                self.step(Step::Delete);
+                self.dice.moment(1500);
+                self.faulty.spoil(0);
             }
         }
         self.dice.moment(60);
@@ -314,6 +328,10 @@ fn plan(dice: &mut Dice) -> Vec<Step> {
     let mut steps: Vec<Step> = (0..STEPS).map(|_| dice.pick(&likely)).collect();
     let restart = usize::try_from(dice.roll(STEPS)).unwrap();
     steps.insert(restart, Step::Restart);
+    for _ in 0..3 {
+        let place = usize::try_from(dice.roll(STEPS)).unwrap();
+        steps.insert(place, Step::Trouble);
+    }
     steps
 }
 
@@ -324,6 +342,8 @@ fn run(world: &World, dice: Dice, steps: &[Step]) {
         run.step(*step);
     }
     run.converge(&policy);
+    println!("{} answers were spoilt", run.faulty.spoilt());
+    assert!(run.faulty.spoilt() > 0);
     let program = run.program.take().unwrap();
     assert!(program.stop().success());
     let lines = run.replica.log_lines();

@@ -125,10 +125,10 @@ mod tests {
 
     #[test]
     fn a_pipe_has_no_width_unless_it_is_asked_for() {
-        assert_eq!(width(false, None), None);
-        assert_eq!(width(false, Some("60")), Some(60));
-        assert_eq!(width(false, Some("5")), Some(NARROWEST));
-        assert_eq!(width(false, Some("nonsense")), None);
+        assert_eq!(columns(false, None), None);
+        assert_eq!(columns(false, Some("60")), Some(60));
+        assert_eq!(columns(false, Some("5")), Some(NARROWEST));
+        assert_eq!(columns(false, Some("nonsense")), None);
     }
 
     #[test]
@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(Style::plain(None).bold("a"), "a");
         let coloured = Style {
             colours: true,
-            width: None,
+            ..Style::plain(None)
         };
         assert_eq!(coloured.bold("a"), "\x1b[1ma\x1b[0m");
     }

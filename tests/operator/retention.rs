@@ -1,0 +1,96 @@
+//! What no audit period needs any more is removed by a running operator, and only that.
+
+use std::path::Path;
+
+use jiff::{SignedDuration, Timestamp};
+use probity::evidence::{Identity, Record, body::Stop, epochs, key::PrivateKey};
+use serde_json::{Value, json};
+
+use super::program::{Replica, output};
+use super::world::{eventually, turn};
+
+/// Entries that were written two years ago: more than two bundles of them.
+const OLD: usize = 600;
+
+/// Writes a log as the replica had begun it two years ago.
+fn write_old_log(data: &Path, cluster: &str, replica: &str) {
+    std::fs::create_dir_all(data).unwrap();
+    let key = PrivateKey::create(&data.join("key")).unwrap();
+    let identity = Identity { cluster, replica };
+    let then = Timestamp::now() - SignedDuration::from_hours(2 * 365 * 24);
+    let opened = epochs::open(data, identity, &key, &[], then).unwrap();
+    let record = |number| {
+        let stop = Stop {
+            reason: format!("entry {number}").into(),
+        };
+        Record::new(then, stop)
+    };
+    let records = (0..OLD).map(record).collect();
+    opened.log.append(records).wait().unwrap();
+    opened.log.close().unwrap();
+}
+
+fn period(name: &str, start: &str, end: &str) -> Value {
+    json!({
+        "apiVersion": "probity.dev/v1alpha1", "kind": "AuditPeriod", "metadata": { "name": name },
+        "spec": { "start": start, "end": end, "timeZone": "UTC", "criteria": ["CC6.1"] },
+    })
+}
+
+/// The day so many days ago.
+fn ago(days: i64) -> String {
+    let then = Timestamp::now() - SignedDuration::from_hours(24 * days);
+    then.to_string()[..10].to_owned()
+}
+
+#[test]
+fn entries_that_no_period_needs_are_removed_and_the_log_stays_whole() {
+    let world = turn();
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let system = world.get("/api/v1/namespaces/kube-system").unwrap();
+    let cluster = system["metadata"]["uid"].as_str().unwrap();
+    let replica = Replica::new(&world)
+        .logging_to(&data)
+        .with_args(&["--prune-after=30", "--prune-first=1"]);
+    write_old_log(
+        &data,
+        cluster,
+        &format!("{}.probity-0", replica.namespace()),
+    );
+    let periods = "/apis/probity.dev/v1alpha1/auditperiods";
+    // One that is long over, and one that goes on: what comes before it is needed by the first alone.
+    let names = ["old", "new"].map(|name| world.name(name));
+    world.create(periods, &period(&names[0], &ago(800), &ago(700)));
+    world.create(periods, &period(&names[1], &ago(20), &ago(-20)));
+    let log = epochs::list(&data).unwrap().remove(0);
+    let program = replica.start();
+    eventually("removed entries", || {
+        let pruned = std::fs::read_to_string(log.join("pruned"));
+        pruned.map_err(|error| format!("{error}: {}", replica.output()))
+    });
+    assert!(program.stop().success());
+    let path = data.display().to_string();
+    let found = output(&["verify", &path]);
+    assert_eq!(found.code, Some(0), "{}", found.stdout);
+    assert!(
+        found.stdout.contains("retention has removed"),
+        "{}",
+        found.stdout
+    );
+    let left = replica.log();
+    let old = left.iter().filter(|entry| entry["type"] == "stop");
+    assert!(old.count() <= OLD - 512 + 1, "{}", left.len());
+    let said = replica.said("pruned");
+    assert_eq!(said[0]["before"], 512);
+    let rule = said[0]["rule"].as_str().unwrap();
+    assert!(rule.contains(&names[0]), "{rule}");
+    // Nothing is left to remove: the next start removes nothing that the period that goes on needs.
+    let mut again = replica.start();
+    again.ready();
+    assert!(again.stop().success());
+    assert_eq!(replica.said("pruned").len(), 1);
+    for name in names {
+        world.delete(&format!("{periods}/{name}"));
+    }
+}
