@@ -1,5 +1,6 @@
 //! Two replicas of one operator.
 
+use super::evidence::evidence_log;
 use super::program::{Replica, output};
 use super::world::{eventually, turn};
 
@@ -19,6 +20,8 @@ fn when_the_leader_dies_the_other_replica_puts_drift_back_once() {
     follower.ready();
     world.settled(&policy);
     assert!(follower.metric("leader", &[]).abs() < 0.5);
+    // Whoever takes over writes down what is known of the log before.
+    world.becomes(&evidence_log(&first), |log| log["status"]["size"].is_u64());
     leader.kill();
     world.delete(&path);
     world.appears(&path);
