@@ -4,7 +4,10 @@ use std::{
     fs::{self, File},
     io::{self, BufRead, BufReader, BufWriter, Write},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use clap::Args;
@@ -266,7 +269,7 @@ fn write_keys(pack: &Pack<'_>, summary: &Summary) -> Result<(), Failure> {
 /// A folder beside the place where the pack is to be. Gone with this value, unless it was moved.
 struct Aside {
     folder: PathBuf,
-    settled: std::cell::Cell<bool>,
+    settled: AtomicBool,
 }
 
 impl Aside {
@@ -290,7 +293,7 @@ impl Aside {
         fs::create_dir(&folder).map_err(|error| problem(&folder, &error))?;
         Ok(Self {
             folder,
-            settled: std::cell::Cell::new(false),
+            settled: AtomicBool::new(false),
         })
     }
 
@@ -304,14 +307,14 @@ impl Aside {
         };
         sync(&self.folder).map_err(problem)?;
         fs::rename(&self.folder, out).map_err(problem)?;
-        self.settled.set(true);
+        self.settled.store(true, Ordering::Relaxed);
         Ok(())
     }
 }
 
 impl Drop for Aside {
     fn drop(&mut self) {
-        if !self.settled.get()
+        if !self.settled.load(Ordering::Relaxed)
             && let Err(error) = fs::remove_dir_all(&self.folder)
         {
             tracing::warn!(folder = %self.folder.display(), %error, "An unfinished pack was left behind");

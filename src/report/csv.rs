@@ -1,6 +1,6 @@
 //! CSV that spreadsheets can open without running what somebody named an object.
 
-use super::pack::{Pack, PackFile, ReportError};
+use super::pack::{Pack, PackFile, ReportError, Spool};
 
 /// A table in the making.
 pub(super) struct Table {
@@ -38,9 +38,9 @@ impl Table {
         self.file.put(self.line.as_bytes())
     }
 
-    /// The file without its end.
-    pub(super) fn into_file(self) -> PackFile {
-        self.file
+    /// The file as one that is not to stay.
+    pub(super) fn into_spool(self) -> Spool {
+        self.file.into_spool()
     }
 
     /// Ends the file.

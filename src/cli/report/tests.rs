@@ -1,17 +1,20 @@
 //! Packs on a disk: whole or not at all, and the same by both ways of reading.
 
+use std::sync::Mutex;
+
 use super::*;
 use crate::evidence::Body;
 
 /// A disk with room for so many bytes.
-struct Full<'a>(&'a Aside, std::rc::Rc<std::cell::Cell<usize>>);
+struct Full<'a>(&'a Aside, Arc<Mutex<usize>>);
 
-struct Limited(Box<dyn Write>, std::rc::Rc<std::cell::Cell<usize>>);
+struct Limited(Box<dyn Write>, Arc<Mutex<usize>>);
 
 impl Write for Limited {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let left = self.1.get().checked_sub(bytes.len());
-        self.1.set(left.ok_or(io::ErrorKind::StorageFull)?);
+        let mut room = self.1.lock().unwrap();
+        let left = room.checked_sub(bytes.len());
+        *room = left.ok_or(io::ErrorKind::StorageFull)?;
         self.0.write(bytes)
     }
     fn flush(&mut self) -> io::Result<()> {
@@ -57,7 +60,7 @@ fn a_pack_is_there_whole_or_not_at_all() {
     let out = folder.path().join("pack");
     for room in [0, 100, 2000, 8000] {
         let aside = Aside::beside(&out).unwrap();
-        let full = Full(&aside, std::rc::Rc::new(room.into()));
+        let full = Full(&aside, Arc::new(Mutex::new(room)));
         let copied = aside.folder.join(LOG);
         let sources = Sources {
             log: &log,
