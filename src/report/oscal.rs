@@ -107,9 +107,9 @@ fn lists(
         let deviation = deviation?;
         let comma: &[u8] = if position > 0 { b"," } else { b"" };
         file.put(comma)?;
-        let texts = Texts::of(&deviation);
-        file.put_json(&observation(ids, &operator, &deviation, &texts))?;
-        risks.put_json(comma, &risk(ids, &deviation, found), b"")?;
+        let texts = Texts::of(ids, &deviation);
+        file.put_json(&observation(&operator, &deviation, &texts))?;
+        risks.put_json(comma, &risk(ids, &deviation, &texts, found), b"")?;
     }
     file.put(b"],\"risks\":[")?;
     pack.move_into(risks, file)?;

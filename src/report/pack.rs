@@ -13,6 +13,10 @@ use sha2::{Digest, Sha256};
 pub trait Folder: Sync {
     /// A new file.
     fn create(&self, name: &str) -> io::Result<Box<dyn Write>>;
+    /// A new file that is read again and removed.
+    fn spool(&self, name: &str) -> io::Result<Box<dyn Write>> {
+        self.create(name)
+    }
     /// A file that was written.
     fn open(&self, name: &str) -> io::Result<Box<dyn BufRead>>;
     /// Removes a file.
@@ -58,7 +62,7 @@ impl<'a> Pack<'a> {
     /// A new file, buffered.
     pub fn file(&self, name: &str) -> Result<PackFile, ReportError> {
         Ok(PackFile {
-            file: self.spool(name)?,
+            file: Spool::new(name, self.folder.create(name))?,
             hash: Sha256::new(),
             json: Vec::new(),
         })
@@ -66,12 +70,7 @@ impl<'a> Pack<'a> {
 
     /// A new file that is not to stay.
     pub(super) fn spool(&self, name: &str) -> Result<Spool, ReportError> {
-        let inner = self.folder.create(name);
-        Ok(Spool {
-            name: name.to_owned(),
-            inner: inner.map_err(|source| failed(name, source))?,
-            json: Vec::new(),
-        })
+        Spool::new(name, self.folder.spool(name))
     }
 
     /// Ends a file that belongs to the pack.
@@ -213,6 +212,14 @@ pub(super) struct Spool {
 }
 
 impl Spool {
+    fn new(name: &str, created: io::Result<Box<dyn Write>>) -> Result<Self, ReportError> {
+        Ok(Self {
+            name: name.to_owned(),
+            inner: created.map_err(|source| failed(name, source))?,
+            json: Vec::new(),
+        })
+    }
+
     /// Writes some bytes.
     pub(super) fn put(&mut self, bytes: &[u8]) -> Result<(), ReportError> {
         let written = self.inner.write_all(bytes);

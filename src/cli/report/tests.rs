@@ -1,6 +1,9 @@
 //! Packs on a disk: whole or not at all, and the same by both ways of reading.
 
-use std::sync::Mutex;
+use std::{
+    io::{self, BufRead, Write},
+    sync::Mutex,
+};
 
 use super::*;
 use crate::evidence::Body;
@@ -258,4 +261,20 @@ fn a_key_that_is_none_is_named() {
         said.contains("openssl genpkey -algorithm ed25519"),
         "{said}"
     );
+}
+
+#[test]
+fn a_large_file_is_made_durable_while_it_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("pack");
+    let mut aside = Aside::beside(&out).unwrap();
+    let part = vec![7; 20 << 20];
+    let mut file = aside.create("of/large").unwrap();
+    for _ in 0..4 {
+        file.write_all(&part).unwrap();
+    }
+    file.flush().unwrap();
+    drop(file);
+    aside.settle(&out).unwrap();
+    assert_eq!(fs::read(out.join("of/large")).unwrap(), part.repeat(4));
 }
