@@ -5,6 +5,7 @@
 //! they come. Whatever looks otherwise is left to the plain way, which also says what is wrong.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod text;
 mod time;
 mod transition;
 
@@ -17,6 +18,7 @@ use serde::de::value::{CowStrDeserializer, MapAccessDeserializer};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use serde::{Deserialize, de::DeserializeOwned};
 
+use self::text::Plain;
 use self::transition::Spoken;
 pub(super) use self::transition::said;
 use super::body::{Body, ControlCounts, Counts, Heartbeat, KindFreshness, Population, Transition};
@@ -214,17 +216,17 @@ impl Decoder {
         controls.truncate(count);
         self.rows.truncate(count);
         let rest = at.rest()?;
-        ((1..=VERSION).contains(&rest.v) && rest.seq == seq && rest.kind == "heartbeat")
-            .then_some(())?;
+        let v = u32::try_from(rest.v).ok()?;
+        ((1..=VERSION).contains(&v) && rest.seq == seq).then_some(())?;
         Some(Entry {
-            v: rest.v,
+            v,
             seq,
             time: rest.time,
             body: Body::Heartbeat(Heartbeat {
                 subjects: rest.subjects,
                 by_outcome,
                 controls,
-                table_digest: rest.table_digest,
+                table_digest: rest.table_digest.to_owned(),
                 kinds: rest.kinds,
             }),
         })
@@ -239,17 +241,13 @@ fn put<T>(list: &mut Vec<T>, at: usize, item: T) {
 }
 
 /// What follows the rows of a heartbeat. With anything else it is read the plain way.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Rest {
+struct Rest<'a> {
     kinds: Vec<KindFreshness>,
     seq: u64,
     subjects: u64,
-    table_digest: String,
+    table_digest: &'a str,
     time: Timestamp,
-    #[serde(rename = "type")]
-    kind: String,
-    v: u32,
+    v: u64,
 }
 
 /// A place in the text of an entry.
@@ -275,10 +273,30 @@ impl<'a> Cursor<'a> {
         Some(value)
     }
 
-    /// The fields that follow. With a brace instead of the comma before them they are an object.
-    fn rest(&self) -> Option<Rest> {
-        let rest = self.bytes.get(self.at..)?.strip_prefix(b",")?;
-        serde_json::from_slice(&[b"{", rest].concat()).ok()
+    /// The fields that follow.
+    fn rest(&mut self) -> Option<Rest<'a>> {
+        self.passes(b",\"kinds\":").then_some(())?;
+        let kinds = if self.passes(b"[]") {
+            Vec::new()
+        } else {
+            self.value()?
+        };
+        let mut at = Plain::new(self.bytes.get(self.at..)?)?;
+        at.passes(",").then_some(())?;
+        let seq = at.named("\"seq\":", Plain::number)?;
+        let subjects = at.named("\"subjects\":", Plain::number)?;
+        let table_digest = at.named("\"tableDigest\":", Plain::text)?;
+        let time = at.named("\"time\":", Plain::time)?;
+        at.passes("\"type\":\"heartbeat\",\"v\":").then_some(())?;
+        let v = at.number()?;
+        (at.passes("}") && at.is_read()).then_some(Rest {
+            kinds,
+            seq,
+            subjects,
+            table_digest,
+            time,
+            v,
+        })
     }
 }
 

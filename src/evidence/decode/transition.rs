@@ -3,11 +3,8 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use jiff::Timestamp;
-use memchr::memchr;
-use serde::Deserialize;
-use serde::de::value::{BorrowedStrDeserializer, Error};
 
-use super::time::utc;
+use super::text::Plain;
 use crate::evidence::body::{SubjectRef, Transition, usual_cause, usual_strength};
 use crate::evidence::entry::{Entry, VERSION};
 use crate::evidence::words::{Cause, End};
@@ -27,7 +24,7 @@ pub(in crate::evidence) struct Spoken<'a> {
     owner: Option<&'a str>,
     params_hash: Option<&'a str>,
     /// From the first name to the end of the list.
-    policies: Text<'a>,
+    policies: Plain<'a>,
     reason: &'a str,
     rule_version: Option<u32>,
     scope_hash: Option<&'a str>,
@@ -47,41 +44,41 @@ struct Subject<'a> {
 
 /// Reads a transition; `None` if it does not look as it is written.
 pub(in crate::evidence) fn said(bytes: &[u8]) -> Option<Spoken<'_>> {
-    let mut at = Text::new(bytes)?;
+    let mut at = Plain::new(bytes)?;
     at.passes("{").then_some(())?;
     // In the order of the alphabet, which is that of the text.
     let said = Spoken {
-        cause: at.if_named("\"cause\":", Text::word)?,
-        control: at.named("\"control\":", Text::text)?,
-        deviation: at.if_named("\"deviation\":", Text::text)?,
-        ended: at.if_named("\"ended\":", Text::word)?,
-        from: at.if_named("\"from\":", Text::word)?,
-        message: at.if_named("\"message\":", Text::text)?,
-        opened: at.if_named("\"opened\":", Text::time)?,
-        owner: at.if_named("\"owner\":", Text::text)?,
-        params_hash: at.if_named("\"paramsHash\":", Text::text)?,
-        policies: at.named("\"policies\":", Text::texts)?,
-        reason: at.named("\"reason\":", Text::text)?,
+        cause: at.if_named("\"cause\":", Plain::word)?,
+        control: at.named("\"control\":", Plain::text)?,
+        deviation: at.if_named("\"deviation\":", Plain::text)?,
+        ended: at.if_named("\"ended\":", Plain::word)?,
+        from: at.if_named("\"from\":", Plain::word)?,
+        message: at.if_named("\"message\":", Plain::text)?,
+        opened: at.if_named("\"opened\":", Plain::time)?,
+        owner: at.if_named("\"owner\":", Plain::text)?,
+        params_hash: at.if_named("\"paramsHash\":", Plain::text)?,
+        policies: at.named("\"policies\":", Plain::texts)?,
+        reason: at.named("\"reason\":", Plain::text)?,
         rule_version: at.if_named("\"ruleVersion\":", |at| at.number()?.try_into().ok())?,
-        scope_hash: at.if_named("\"scopeHash\":", Text::text)?,
-        seq: at.named("\"seq\":", Text::number)?,
-        severity: at.named("\"severity\":", Text::word)?,
-        strength: at.if_named("\"strength\":", Text::word)?,
+        scope_hash: at.if_named("\"scopeHash\":", Plain::text)?,
+        seq: at.named("\"seq\":", Plain::number)?,
+        severity: at.named("\"severity\":", Plain::word)?,
+        strength: at.if_named("\"strength\":", Plain::word)?,
         subject: at.named("\"subject\":", subject)?,
-        time: at.named("\"time\":", Text::time)?,
-        to: at.if_named("\"to\":", Text::word)?,
+        time: at.named("\"time\":", Plain::time)?,
+        to: at.if_named("\"to\":", Plain::word)?,
     };
     at.passes("\"type\":\"transition\",\"v\":").then_some(())?;
     let is_latest = at.number()? == u64::from(VERSION);
-    (is_latest && at.passes("}") && at.0.is_empty()).then_some(said)
+    (is_latest && at.passes("}") && at.is_read()).then_some(said)
 }
 
-fn subject<'a>(at: &mut Text<'a>) -> Option<Subject<'a>> {
+fn subject<'a>(at: &mut Plain<'a>) -> Option<Subject<'a>> {
     at.passes("{").then_some(())?;
-    let group = at.named("\"group\":", Text::text)?;
-    let kind = at.named("\"kind\":", Text::text)?;
-    let name = at.named("\"name\":", Text::text)?;
-    let namespace = at.if_named("\"namespace\":", Text::text)?;
+    let group = at.named("\"group\":", Plain::text)?;
+    let kind = at.named("\"kind\":", Plain::text)?;
+    let name = at.named("\"name\":", Plain::text)?;
+    let namespace = at.if_named("\"namespace\":", Plain::text)?;
     at.passes("\"uid\":").then_some(())?;
     let uid = at.text()?;
     at.passes("}").then_some(Subject {
@@ -134,85 +131,5 @@ impl Spoken<'_> {
             time: self.time,
             body: said.into(),
         })
-    }
-}
-
-/// What of the text of an entry is still to be read. Nothing in it is escaped.
-#[derive(Clone, Copy)]
-struct Text<'a>(&'a str);
-
-impl<'a> Text<'a> {
-    /// `None` where something is escaped, or must not be there at all.
-    fn new(bytes: &'a [u8]) -> Option<Self> {
-        // Without a way out, so that it looks at many bytes at a time.
-        let is_odd = |byte: &u8| *byte == b'\\' || *byte < 0x20;
-        let odd = bytes.iter().fold(false, |odd, byte| odd | is_odd(byte));
-        (!odd).then_some(())?;
-        std::str::from_utf8(bytes).ok().map(Self)
-    }
-
-    /// Whether this comes next: then it is passed.
-    fn passes(&mut self, text: &str) -> bool {
-        let rest = self.0.strip_prefix(text);
-        self.0 = rest.unwrap_or(self.0);
-        rest.is_some()
-    }
-
-    /// The value of a field that must come next, and the comma behind it.
-    fn named<T>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
-        self.passes(name).then_some(())?;
-        let value = read(self)?;
-        self.passes(",").then_some(value)
-    }
-
-    /// The same of one that may be left out. The outer `None`: it stands there otherwise.
-    #[allow(clippy::option_option, reason = "the two mean different things")]
-    fn if_named<T>(
-        &mut self,
-        name: &str,
-        read: impl FnOnce(&mut Self) -> Option<T>,
-    ) -> Option<Option<T>> {
-        if !self.passes(name) {
-            return Some(None);
-        }
-        let value = read(self)?;
-        self.passes(",").then_some(Some(value))
-    }
-
-    fn text(&mut self) -> Option<&'a str> {
-        let rest = self.0.strip_prefix('"')?;
-        let (text, rest) = rest.split_at_checked(memchr(b'"', rest.as_bytes())?)?;
-        self.0 = rest.strip_prefix('"')?;
-        Some(text)
-    }
-
-    /// A list of texts. Returned is where the first one begins.
-    fn texts(&mut self) -> Option<Self> {
-        self.passes("[").then_some(())?;
-        let begin = *self;
-        let mut first = true;
-        while !self.passes("]") {
-            (std::mem::take(&mut first) || self.passes(",")).then_some(())?;
-            self.text()?;
-        }
-        Some(begin)
-    }
-
-    /// One of the words of a closed set.
-    fn word<T: Deserialize<'a>>(&mut self) -> Option<T> {
-        T::deserialize(BorrowedStrDeserializer::<Error>::new(self.text()?)).ok()
-    }
-
-    fn time(&mut self) -> Option<Timestamp> {
-        utc(self.text()?)
-    }
-
-    /// A number without sign, fraction and exponent.
-    fn number(&mut self) -> Option<u64> {
-        let length = self.0.bytes().position(|byte| !byte.is_ascii_digit())?;
-        let (digits, rest) = self.0.split_at_checked(length)?;
-        (length == 1 || !digits.starts_with('0')).then_some(())?;
-        self.0 = rest;
-        digits.parse().ok()
     }
 }
