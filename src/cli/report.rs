@@ -1,8 +1,9 @@
 //! `probity report`: the auditor pack of an audit period, from the log alone.
 
+mod aside;
+
 use std::{
-    fs::{self, File},
-    io::{self, BufRead, BufReader, BufWriter, Write},
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -10,6 +11,7 @@ use std::{
 use clap::Args;
 use jiff::Timestamp;
 
+use self::aside::Aside;
 use super::{
     Failure,
     evidence::{Wanted, wanted},
@@ -50,9 +52,6 @@ pub(super) struct Arguments {
     trust: TrustArguments,
 }
 
-/// Bytes that are written to a file at a time, or read.
-const BUFFER: usize = 64 * 1024;
-
 /// The folder of the log in a pack.
 const LOG: &str = "log";
 
@@ -86,7 +85,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool, Failure> {
     }
     let signer = signing_key.as_deref().map(signer).transpose()?;
     let trust = trust.read()?;
-    let aside = Aside::beside(out)?;
+    let mut aside = Aside::beside(out)?;
     let sources = Sources::of(logs, &aside.folder, &trust);
     let (summary, verified) = write(&aside, &wanted, &sources, signer)?;
     aside.settle(out)?;
@@ -283,105 +282,6 @@ fn write_keys(pack: &Pack<'_>, summary: &Summary) -> Result<(), Failure> {
             .map_err(|error| unwritten(&error))?;
     }
     Ok(())
-}
-
-/// A folder beside the place where the pack is to be. Gone with this value, unless it was moved.
-struct Aside {
-    folder: PathBuf,
-    settled: std::cell::Cell<bool>,
-}
-
-impl Aside {
-    fn beside(out: &Path) -> Result<Self, Failure> {
-        let problem = |folder: &Path, error: &io::Error| {
-            format!("the folder {} can't be made: {error}", folder.display())
-        };
-        let parent = match out.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        let name = out
-            .file_name()
-            .ok_or_else(|| format!("{} is no name for a folder", out.display()))?;
-        fs::create_dir_all(parent).map_err(|error| problem(parent, &error))?;
-        let folder = parent.join(format!(
-            ".{}.unfinished-{}",
-            name.display(),
-            std::process::id()
-        ));
-        fs::create_dir(&folder).map_err(|error| problem(&folder, &error))?;
-        Ok(Self {
-            folder,
-            settled: std::cell::Cell::new(false),
-        })
-    }
-
-    /// Makes all of it durable, and moves it into place.
-    fn settle(&self, out: &Path) -> Result<(), Failure> {
-        let problem = |error: io::Error| {
-            format!(
-                "the pack can't be moved to {}: {error}. Nothing was left behind",
-                out.display()
-            )
-        };
-        sync(&self.folder).map_err(problem)?;
-        fs::rename(&self.folder, out).map_err(problem)?;
-        self.settled.set(true);
-        Ok(())
-    }
-}
-
-impl Drop for Aside {
-    fn drop(&mut self) {
-        if !self.settled.get()
-            && let Err(error) = fs::remove_dir_all(&self.folder)
-        {
-            tracing::warn!(folder = %self.folder.display(), %error, "An unfinished pack was left behind");
-        }
-    }
-}
-
-/// Makes all files in a folder durable. A pack has tens of thousands, and a sync of each takes as long as all the rest: so
-/// it is one of their file system.
-#[cfg(target_os = "linux")]
-fn sync(folder: &Path) -> io::Result<()> {
-    Ok(rustix::fs::syncfs(File::open(folder)?)?)
-}
-
-/// Makes all files in a folder durable.
-#[cfg(not(target_os = "linux"))]
-fn sync(folder: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            sync(&entry.path())?;
-        } else {
-            File::open(entry.path())?.sync_all()?;
-        }
-    }
-    File::open(folder)?.sync_all()
-}
-
-impl Folder for Aside {
-    fn create(&self, name: &str) -> io::Result<Box<dyn Write>> {
-        let path = self.folder.join(name);
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        Ok(Box::new(BufWriter::with_capacity(
-            BUFFER,
-            File::create_new(path)?,
-        )))
-    }
-
-    fn open(&self, name: &str) -> io::Result<Box<dyn BufRead>> {
-        let file = File::open(self.folder.join(name))?;
-        Ok(Box::new(BufReader::with_capacity(BUFFER, file)))
-    }
-
-    fn remove(&self, name: &str) -> io::Result<()> {
-        fs::remove_file(self.folder.join(name))
-    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@
 //! <folder>/cluster=<uid>/day=<2026-01-31>/<replica>.<log>.<first>-<end>.parquet     created once, never changed
 //! ```
 //!
-//! A file holds consecutive entries of one day (UTC) of one log. It is written when the day is over.
+//! A file holds consecutive entries of one day (UTC) of one log, those of a control together, in whatever order. It is written
+//! when the day is over.
 
 mod check;
 mod columns;

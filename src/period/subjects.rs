@@ -1,7 +1,9 @@
 //! Subjects as a period tells them apart: by kind and name, as the engine does, each held once.
 
-use std::{cmp::Ordering, collections::BTreeSet, sync::Arc};
+use std::{cmp::Ordering, hash::BuildHasher as _, sync::Arc};
 
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::evidence::SubjectRef;
@@ -10,16 +12,21 @@ use crate::evidence::SubjectRef;
 #[derive(Debug, Clone)]
 pub struct SubjectId(Arc<SubjectRef>);
 
+/// What tells subjects apart.
+fn key(subject: &SubjectRef) -> (&str, &str, Option<&str>, &str) {
+    let SubjectRef {
+        group,
+        kind,
+        namespace,
+        name,
+        uid: _,
+    } = subject;
+    (group, kind, namespace.as_deref(), name)
+}
+
 impl SubjectId {
     fn key(&self) -> (&str, &str, Option<&str>, &str) {
-        let SubjectRef {
-            group,
-            kind,
-            namespace,
-            name,
-            uid: _,
-        } = &*self.0;
-        (group, kind, namespace.as_deref(), name)
+        key(&self.0)
     }
 
     /// The subject as entries name it.
@@ -30,7 +37,7 @@ impl SubjectId {
 
 impl PartialEq for SubjectId {
     fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
+        Arc::ptr_eq(&self.0, &other.0) || self.key() == other.key()
     }
 }
 
@@ -38,6 +45,9 @@ impl Eq for SubjectId {}
 
 impl Ord for SubjectId {
     fn cmp(&self, other: &Self) -> Ordering {
+        if Arc::ptr_eq(&self.0, &other.0) {
+            return Ordering::Equal;
+        }
         self.key().cmp(&other.key())
     }
 }
@@ -63,20 +73,29 @@ impl<'de> Deserialize<'de> for SubjectId {
 /// How few subjects are not worth a sweep.
 const FEW: usize = 1024;
 
-/// Every subject that somebody holds, once: many controls share a population.
+/// Every subject that somebody holds, once: many controls share a population. Nothing depends on their order here.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Subjects {
-    known: BTreeSet<SubjectId>,
+    known: HashTable<SubjectId>,
     sweep_at: usize,
+}
+
+/// The hash of what tells subjects apart; the same in every process.
+fn hash(subject: &SubjectRef) -> u64 {
+    FixedState::default().hash_one(key(subject))
 }
 
 impl Subjects {
     /// The subject that an entry names.
     pub(super) fn id(&mut self, subject: &SubjectRef) -> SubjectId {
-        let asked = SubjectId(Arc::new(subject.clone()));
-        if let Some(known) = self.known.get(&asked)
-            && (known.0.uid == subject.uid || subject.uid.is_empty())
-        {
+        let hashed = hash(subject);
+        let known = self
+            .known
+            .find_mut(hashed, |known| known.key() == key(subject));
+        if let Some(known) = known {
+            if known.0.uid != subject.uid && !subject.uid.is_empty() {
+                *known = SubjectId(Arc::new(subject.clone()));
+            }
             return known.clone();
         }
         if self.known.len() >= self.sweep_at {
@@ -84,7 +103,9 @@ impl Subjects {
             self.known.retain(|id| Arc::strong_count(&id.0) > 1);
             self.sweep_at = self.known.len() * 2 + FEW;
         }
-        self.known.replace(asked.clone());
-        asked
+        let new = SubjectId(Arc::new(subject.clone()));
+        let rehash = |known: &SubjectId| hash(&known.0);
+        self.known.insert_unique(hashed, new.clone(), rehash);
+        new
     }
 }

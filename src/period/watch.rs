@@ -20,6 +20,8 @@ pub(super) struct Watch {
     /// The last instant that is known to have been seen.
     seen: Option<Timestamp>,
     observed: Intervals,
+    /// What goes on: it is put there when something else begins. Nearly every heartbeat only makes it longer.
+    running: Option<(Timestamp, Timestamp)>,
 }
 
 impl Watch {
@@ -51,14 +53,29 @@ impl Watch {
     fn until(&mut self, at: Timestamp) -> bool {
         let last = self.last.filter(|last| at.duration_since(*last) <= SILENCE);
         if let Some(last) = last {
-            self.observed.insert(last, at);
+            self.looked(last, at);
         }
         last.is_some()
     }
 
+    fn looked(&mut self, from: Timestamp, to: Timestamp) {
+        match &mut self.running {
+            Some((begin, end)) if (*begin..=*end).contains(&from) => *end = to.max(*end),
+            running => {
+                if let Some((begin, end)) = running.replace((from, to)) {
+                    self.observed.insert(begin, end);
+                }
+            }
+        }
+    }
+
     /// When it was looked at between two times, whatever gaps say.
     pub(super) fn observed(&self, from: Timestamp, to: Timestamp) -> Intervals {
-        self.observed.within(from, to)
+        let mut observed = self.observed.within(from, to);
+        if let Some((begin, end)) = self.running {
+            observed.insert(begin.max(from), end.min(to));
+        }
+        observed
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 use self::tables::Tables;
 use super::{
     csv::Table,
-    pack::{Pack, PackFile, ReportError, failed},
+    pack::{Pack, ReportError, Spool, failed},
     people::{Responses, decision, spec, text},
     timeline::Timeline,
 };
@@ -36,7 +36,7 @@ pub(super) type Key = (String, String);
 pub struct Collector<'a> {
     pack: &'a Pack<'a>,
     frame: Frame,
-    spool: PackFile,
+    spool: Spool,
     populations: BTreeMap<String, Table>,
     tables: Tables,
     count: LogCount,
@@ -63,7 +63,7 @@ impl<'a> Collector<'a> {
         Ok(Self {
             pack,
             frame: frame.clone(),
-            spool: pack.file(SPOOL)?,
+            spool: pack.spool(SPOOL)?,
             populations: BTreeMap::new(),
             tables: Tables::new(pack)?,
             count: LogCount::default(),
@@ -261,7 +261,7 @@ impl<'a> Collector<'a> {
     /// Removes what was written: it is to be collected anew.
     pub fn abandon(self) -> Result<(), ReportError> {
         let tables = self.populations.into_values().chain(self.tables.all());
-        let files = tables.map(Table::into_file).chain([self.spool]);
+        let files = tables.map(Table::into_spool).chain([self.spool]);
         for file in files {
             self.pack.abandon(file)?;
         }

@@ -1,12 +1,53 @@
 //! CSV that spreadsheets can open without running what somebody named an object.
 
-use super::pack::{Pack, PackFile, ReportError};
+use std::fmt::{Display, Write as _};
+
+use super::pack::{Pack, PackFile, ReportError, Spool};
 
 /// A table in the making.
 pub(super) struct Table {
     file: PackFile,
     /// The row in the making.
     line: String,
+    /// The cell in the making.
+    shown: String,
+}
+
+/// A row in the making.
+pub(super) struct Row<'a> {
+    line: &'a mut String,
+    shown: &'a mut String,
+}
+
+impl Row<'_> {
+    /// A cell.
+    pub(super) fn text(&mut self, text: &str) {
+        put(self.line, text);
+    }
+
+    /// A cell with what a value looks like.
+    pub(super) fn shown(&mut self, value: impl Display) {
+        self.shown.clear();
+        let _ = write!(self.shown, "{value}"); // writing to a String can't fail
+        put(self.line, self.shown);
+    }
+
+    /// The same of one that may not be there.
+    pub(super) fn shown_if(&mut self, value: Option<impl Display>) {
+        match value {
+            Some(value) => self.shown(value),
+            None => self.text(""),
+        }
+    }
+}
+
+fn put(line: &mut String, text: &str) {
+    if is_plain(text) {
+        line.push_str(text);
+    } else {
+        line.push_str(&cell(text));
+    }
+    line.push(',');
 }
 
 impl Table {
@@ -15,6 +56,7 @@ impl Table {
         let mut table = Self {
             file: pack.file(name)?,
             line: String::new(),
+            shown: String::new(),
         };
         table.row(header)?;
         Ok(table)
@@ -22,25 +64,25 @@ impl Table {
 
     /// One row.
     pub(super) fn row(&mut self, cells: &[impl AsRef<str>]) -> Result<(), ReportError> {
+        self.cells(|row| cells.iter().for_each(|text| row.text(text.as_ref())))
+    }
+
+    /// One row, whose cells are written one after the other.
+    pub(super) fn cells(&mut self, write: impl FnOnce(&mut Row<'_>)) -> Result<(), ReportError> {
         self.line.clear();
-        for (position, text) in cells.iter().enumerate() {
-            if position > 0 {
-                self.line.push(',');
-            }
-            let text = text.as_ref();
-            if is_plain(text) {
-                self.line.push_str(text);
-            } else {
-                self.line.push_str(&cell(text));
-            }
-        }
+        write(&mut Row {
+            line: &mut self.line,
+            shown: &mut self.shown,
+        });
+        // Each cell has put its comma.
+        self.line.pop();
         self.line.push_str("\r\n");
         self.file.put(self.line.as_bytes())
     }
 
-    /// The file without its end.
-    pub(super) fn into_file(self) -> PackFile {
-        self.file
+    /// The file as one that is not to stay.
+    pub(super) fn into_spool(self) -> Spool {
+        self.file.into_spool()
     }
 
     /// Ends the file.

@@ -22,6 +22,7 @@ const VERSION: &str = "1.2.2";
 /// The namespace of our own properties.
 const NAMESPACE: &str = "https://probity.dev/ns/oscal";
 const PLAN: &str = "oscal/assessment-plan.json";
+const RISKS: &str = "oscal/risks.unfinished";
 
 /// Names by which things are known in every export of the same cluster and period.
 struct Ids(Uuid);
@@ -72,30 +73,10 @@ pub(super) fn write(
     file.put(open(head.to_string()).as_bytes())?;
     file.put(b",\"results\":[")?;
     file.put(open(result(&ids, summary).to_string()).as_bytes())?;
-    let each = |file: &mut PackFile,
-                name: &str,
-                put: &dyn Fn(&mut PackFile, &Deviation) -> Result<(), ReportError>|
-     -> Result<(), ReportError> {
-        if found.deviations == 0 {
-            return Ok(()); // an empty list is none
-        }
-        file.put(format!(",\"{name}\":[").as_bytes())?;
-        for (position, deviation) in found.deviations(pack)?.enumerate() {
-            if position > 0 {
-                file.put(b",")?;
-            }
-            put(file, &deviation?)?;
-        }
-        file.put(b"]")
-    };
-    let operator = ids.of("component", "operator");
-    each(&mut file, "observations", &|file, deviation| {
-        let texts = Texts::of(deviation);
-        file.put_json(&observation(&ids, &operator, deviation, &texts))
-    })?;
-    each(&mut file, "risks", &|file, deviation| {
-        file.put_json(&risk(&ids, deviation, found))
-    })?;
+    if found.deviations > 0 {
+        // An empty list is none.
+        lists(pack, &ids, found, &mut file)?;
+    }
     let findings = findings(&ids, summary);
     if !findings.is_empty() {
         file.put(b",\"findings\":")?;
@@ -109,6 +90,30 @@ pub(super) fn write(
     }] }))?;
     file.put(b"}}")?;
     pack.keep(file)
+}
+
+/// Writes an observation and a risk for each deviation. One list follows the other, and the deviations are read only once:
+/// meanwhile the risks are put aside.
+fn lists(
+    pack: &Pack<'_>,
+    ids: &Ids,
+    found: &Found,
+    file: &mut PackFile,
+) -> Result<(), ReportError> {
+    let operator = ids.of("component", "operator");
+    let mut risks = pack.spool(RISKS)?;
+    file.put(b",\"observations\":[")?;
+    for (position, deviation) in found.deviations(pack)?.enumerate() {
+        let deviation = deviation?;
+        let comma: &[u8] = if position > 0 { b"," } else { b"" };
+        file.put(comma)?;
+        let texts = Texts::of(ids, &deviation);
+        file.put_json(&observation(&operator, &deviation, &texts))?;
+        risks.put_json(comma, &risk(ids, &deviation, &texts, found), b"")?;
+    }
+    file.put(b"],\"risks\":[")?;
+    pack.move_into(risks, file)?;
+    file.put(b"]")
 }
 
 fn metadata(summary: &Summary, facts: &Facts, title: &str) -> Value {

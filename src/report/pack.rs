@@ -1,18 +1,22 @@
 //! The files of a pack, and their sums.
 
 use std::{
-    cell::RefCell,
     collections::BTreeMap,
     io::{self, BufRead, Write},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 /// Where the files of a pack lie. Names are relative, with `/` between folders.
-pub trait Folder {
+pub trait Folder: Sync {
     /// A new file.
     fn create(&self, name: &str) -> io::Result<Box<dyn Write>>;
+    /// A new file that is read again and removed.
+    fn spool(&self, name: &str) -> io::Result<Box<dyn Write>> {
+        self.create(name)
+    }
     /// A file that was written.
     fn open(&self, name: &str) -> io::Result<Box<dyn BufRead>>;
     /// Removes a file.
@@ -40,10 +44,10 @@ pub enum ReportError {
     },
 }
 
-/// A pack in the making: files with the sums of what was written.
+/// A pack in the making: files with the sums of what was written. Several threads may write files of it at a time.
 pub struct Pack<'a> {
     folder: &'a dyn Folder,
-    sums: RefCell<BTreeMap<String, String>>,
+    sums: Mutex<BTreeMap<String, String>>,
 }
 
 impl<'a> Pack<'a> {
@@ -51,39 +55,61 @@ impl<'a> Pack<'a> {
     pub fn new(folder: &'a dyn Folder) -> Self {
         Self {
             folder,
-            sums: RefCell::default(),
+            sums: Mutex::default(),
         }
     }
 
     /// A new file, buffered.
     pub fn file(&self, name: &str) -> Result<PackFile, ReportError> {
-        let inner = self
-            .folder
-            .create(name)
-            .map_err(|source| failed(name, source))?;
         Ok(PackFile {
-            name: name.to_owned(),
-            inner,
+            file: Spool::new(name, self.folder.create(name))?,
             hash: Sha256::new(),
             json: Vec::new(),
         })
     }
 
+    /// A new file that is not to stay.
+    pub(super) fn spool(&self, name: &str) -> Result<Spool, ReportError> {
+        Spool::new(name, self.folder.spool(name))
+    }
+
     /// Ends a file that belongs to the pack.
-    pub fn keep(&self, mut file: PackFile) -> Result<(), ReportError> {
-        file.inner
-            .flush()
-            .map_err(|source| failed(&file.name, source))?;
-        let sum = crate::engine::hex(&file.hash.finalize());
-        self.sums.borrow_mut().insert(file.name, sum);
+    pub fn keep(&self, file: PackFile) -> Result<(), ReportError> {
+        let PackFile { file, hash, .. } = file;
+        let name = file.name.clone();
+        file.end()?;
+        let sum = crate::engine::hex(&hash.finalize());
+        self.known().insert(name, sum);
         Ok(())
     }
 
+    fn known(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        // Each sum goes in at once; a panic elsewhere leaves none by half.
+        self.sums.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Removes a file that is not complete.
-    pub(super) fn abandon(&self, file: PackFile) -> Result<(), ReportError> {
+    pub(super) fn abandon(&self, file: Spool) -> Result<(), ReportError> {
         let name = file.name.clone();
         file.end()?;
         self.remove(&name)
+    }
+
+    /// Writes all of one that was spooled to the end of a file, and removes it.
+    pub(super) fn move_into(&self, spooled: Spool, file: &mut PackFile) -> Result<(), ReportError> {
+        let name = spooled.name.clone();
+        spooled.end()?;
+        let explain = |source| failed(&name, source);
+        let mut from = self.folder.open(&name).map_err(explain)?;
+        loop {
+            let bytes = from.fill_buf().map_err(explain)?;
+            if bytes.is_empty() {
+                return self.remove(&name);
+            }
+            file.put(bytes)?;
+            let length = bytes.len();
+            from.consume(length);
+        }
     }
 
     /// A whole file.
@@ -117,7 +143,7 @@ impl<'a> Pack<'a> {
 
     /// What was written so far: names and SHA-256.
     pub fn written(&self) -> BTreeMap<String, String> {
-        self.sums.borrow().clone()
+        self.known().clone()
     }
 
     /// Writes `SHA256SUMS`, as `sha256sum --check` reads it.
@@ -147,8 +173,7 @@ impl Lines {
 
 /// A file of a pack.
 pub struct PackFile {
-    name: String,
-    inner: Box<dyn Write>,
+    file: Spool,
     hash: Sha256,
     /// The value that is being written.
     json: Vec<u8>,
@@ -158,16 +183,12 @@ impl PackFile {
     /// Writes some bytes.
     pub fn put(&mut self, bytes: &[u8]) -> Result<(), ReportError> {
         self.hash.update(bytes);
-        self.inner
-            .write_all(bytes)
-            .map_err(|source| failed(&self.name, source))
+        self.file.put(bytes)
     }
 
-    /// Ends a file that is not to stay.
-    pub(super) fn end(mut self) -> Result<(), ReportError> {
-        self.inner
-            .flush()
-            .map_err(|source| failed(&self.name, source))
+    /// The file without its sum: it is not to stay.
+    pub(super) fn into_spool(self) -> Spool {
+        self.file
     }
 
     /// Writes a value as JSON.
@@ -175,10 +196,58 @@ impl PackFile {
         let mut json = std::mem::take(&mut self.json);
         json.clear();
         let written = serde_json::to_writer(&mut json, value);
-        written.map_err(|error| failed(&self.name, error.into()))?;
+        written.map_err(|error| failed(&self.file.name, error.into()))?;
         self.put(&json)?;
         self.json = json;
         Ok(())
+    }
+}
+
+/// A file that is read again, and not to stay: nobody asks for its sum.
+pub(super) struct Spool {
+    name: String,
+    inner: Box<dyn Write>,
+    /// The value that is being written.
+    json: Vec<u8>,
+}
+
+impl Spool {
+    fn new(name: &str, created: io::Result<Box<dyn Write>>) -> Result<Self, ReportError> {
+        Ok(Self {
+            name: name.to_owned(),
+            inner: created.map_err(|source| failed(name, source))?,
+            json: Vec::new(),
+        })
+    }
+
+    /// Writes some bytes.
+    pub(super) fn put(&mut self, bytes: &[u8]) -> Result<(), ReportError> {
+        let written = self.inner.write_all(bytes);
+        written.map_err(|source| failed(&self.name, source))
+    }
+
+    /// Writes a value as JSON, with something before and after it.
+    pub(super) fn put_json(
+        &mut self,
+        before: &[u8],
+        value: &impl Serialize,
+        after: &[u8],
+    ) -> Result<(), ReportError> {
+        let mut json = std::mem::take(&mut self.json);
+        json.clear();
+        json.extend_from_slice(before);
+        let written = serde_json::to_writer(&mut json, value);
+        written.map_err(|error| failed(&self.name, error.into()))?;
+        json.extend_from_slice(after);
+        self.put(&json)?;
+        self.json = json;
+        Ok(())
+    }
+
+    /// Ends it.
+    pub(super) fn end(mut self) -> Result<(), ReportError> {
+        let written = self.inner.flush();
+        written.map_err(|source| failed(&self.name, source))
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{
     Facts,
     collect::Found,
-    csv::Table,
+    csv::{Row, Table},
     ocsf,
     pack::{Pack, ReportError},
     people::Response,
@@ -349,69 +349,59 @@ pub(super) fn deviations(pack: &Pack<'_>, found: &Found) -> Result<(), ReportErr
     let mut findings = pack.file("ocsf/findings.jsonl")?;
     for deviation in found.deviations(pack)? {
         let deviation = deviation?;
-        table.row(&deviation_cells(
-            &deviation,
-            found.responses.of(&deviation.id),
-        ))?;
+        let responses = found.responses.of(&deviation.id);
+        table.cells(|row| cells_of(row, &deviation, responses))?;
         ocsf::write(&deviation, &mut findings)?;
     }
     pack.keep(findings)?;
     table.close(pack)
 }
 
-fn deviation_cells(deviation: &Deviation, responses: &[Response]) -> Vec<String> {
+fn cells_of(row: &mut Row<'_>, deviation: &Deviation, responses: &[Response]) {
     let said = deviation.subject.subject();
-    let time = |at: Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
-    let seconds = |took: Option<SignedDuration>| {
-        took.map(|took| took.as_secs().to_string())
-            .unwrap_or_default()
-    };
-    let last = responses.last();
-    let of =
-        |field: fn(&Response) -> &String| last.map(|last| field(last).clone()).unwrap_or_default();
+    let seconds = |took: Option<SignedDuration>| took.map(|took| took.as_secs());
     let lasted = deviation
         .closed
         .map(|closed| closed.duration_since(deviation.opened));
-    vec![
-        deviation.id.clone(),
-        deviation.control.to_string(),
-        deviation.policy.to_string(),
-        said.kind.to_string(),
-        said.namespace.as_deref().unwrap_or_default().to_owned(),
-        said.name.to_string(),
-        said.uid.to_string(),
-        deviation.owner.as_deref().unwrap_or_default().to_owned(),
-        deviation.severity.to_string(),
-        deviation
-            .opened_after
-            .map_or_else(|| "before observation".to_owned(), |at| at.to_string()),
-        deviation.opened.to_string(),
-        time(deviation.closed_after),
-        time(deviation.closed),
-        seconds(lasted),
-        seconds(deviation.detection()),
-        seconds(deviation.remediation()),
-        deviation
-            .ended
-            .map(|end| end.to_string())
-            .unwrap_or_default(),
-        deviation.is_drift().to_string(),
-        deviation.cause.to_string(),
-        deviation.reason.clone(),
-        deviation.message.clone(),
-        deviation.opened_by.to_string(),
-        deviation
-            .closed_by
-            .map(|entry| entry.to_string())
-            .unwrap_or_default(),
-        responses.len().to_string(),
-        time(last.map(|last| last.at)),
-        of(|said| &said.who),
-        of(|said| &said.cause),
-        of(|said| &said.impact),
-        of(|said| &said.action),
-        of(|said| &said.owner),
-        of(|said| &said.ticket),
-        of(|said| &said.risk),
-    ]
+    row.text(&deviation.id);
+    row.text(&deviation.control);
+    row.text(&deviation.policy);
+    row.text(&said.kind);
+    row.text(said.namespace.as_deref().unwrap_or_default());
+    row.text(&said.name);
+    row.text(&said.uid);
+    row.text(deviation.owner.as_deref().unwrap_or_default());
+    row.shown(deviation.severity);
+    match deviation.opened_after {
+        Some(at) => row.shown(at),
+        None => row.text("before observation"),
+    }
+    row.shown(deviation.opened);
+    row.shown_if(deviation.closed_after);
+    row.shown_if(deviation.closed);
+    row.shown_if(seconds(lasted));
+    row.shown_if(seconds(deviation.detection()));
+    row.shown_if(seconds(deviation.remediation()));
+    row.shown_if(deviation.ended);
+    row.shown(deviation.is_drift());
+    row.shown(deviation.cause);
+    row.text(&deviation.reason);
+    row.text(&deviation.message);
+    row.shown(deviation.opened_by);
+    row.shown_if(deviation.closed_by);
+    row.shown(responses.len());
+    let last = responses.last();
+    row.shown_if(last.map(|last| last.at));
+    let fields: [fn(&Response) -> &String; 7] = [
+        |said| &said.who,
+        |said| &said.cause,
+        |said| &said.impact,
+        |said| &said.action,
+        |said| &said.owner,
+        |said| &said.ticket,
+        |said| &said.risk,
+    ];
+    for field in fields {
+        row.text(last.map_or("", |last| field(last)));
+    }
 }

@@ -4,7 +4,7 @@
     reason = "the names are ours"
 )]
 
-use std::{cell::Cell, collections::BTreeMap, rc::Rc};
+use std::{collections::BTreeMap, sync::Mutex};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -228,11 +228,11 @@ fn no_conclusion_is_drawn_for_the_auditor() {
 fn a_full_disk_at_any_place_is_an_error() {
     let folder = Memory::default();
     pack(&folder).unwrap();
-    let size: usize = folder.files.borrow().values().map(Vec::len).sum();
+    let size: usize = folder.files.lock().unwrap().values().map(Vec::len).sum();
     for part in 0..60 {
         let room = size * part / 61;
         let full = Memory {
-            room: Some(Rc::new(Cell::new(room))),
+            room: Some(Arc::new(Mutex::new(room))),
             ..Memory::default()
         };
         let error = pack(&full).expect_err("there is no room");

@@ -1,17 +1,23 @@
 //! Packs on a disk: whole or not at all, and the same by both ways of reading.
 
+use std::{
+    io::{self, BufRead, Write},
+    sync::Mutex,
+};
+
 use super::*;
 use crate::evidence::Body;
 
 /// A disk with room for so many bytes.
-struct Full<'a>(&'a Aside, std::rc::Rc<std::cell::Cell<usize>>);
+struct Full<'a>(&'a Aside, Arc<Mutex<usize>>);
 
-struct Limited(Box<dyn Write>, std::rc::Rc<std::cell::Cell<usize>>);
+struct Limited(Box<dyn Write>, Arc<Mutex<usize>>);
 
 impl Write for Limited {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let left = self.1.get().checked_sub(bytes.len());
-        self.1.set(left.ok_or(io::ErrorKind::StorageFull)?);
+        let mut room = self.1.lock().unwrap();
+        let left = room.checked_sub(bytes.len());
+        *room = left.ok_or(io::ErrorKind::StorageFull)?;
         self.0.write(bytes)
     }
     fn flush(&mut self) -> io::Result<()> {
@@ -63,7 +69,7 @@ fn a_pack_is_there_whole_or_not_at_all() {
     let out = folder.path().join("pack");
     for room in [0, 100, 2000, 8000] {
         let aside = Aside::beside(&out).unwrap();
-        let full = Full(&aside, std::rc::Rc::new(room.into()));
+        let full = Full(&aside, Arc::new(Mutex::new(room)));
         let trust = Trust::default();
         let sources = Sources::of(logs(&log), &aside.folder, &trust);
         let problem = write(&full, &wanted, &sources, None).unwrap_err();
@@ -255,4 +261,20 @@ fn a_key_that_is_none_is_named() {
         said.contains("openssl genpkey -algorithm ed25519"),
         "{said}"
     );
+}
+
+#[test]
+fn a_large_file_is_made_durable_while_it_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("pack");
+    let mut aside = Aside::beside(&out).unwrap();
+    let part = vec![7; 20 << 20];
+    let mut file = aside.create("of/large").unwrap();
+    for _ in 0..4 {
+        file.write_all(&part).unwrap();
+    }
+    file.flush().unwrap();
+    drop(file);
+    aside.settle(&out).unwrap();
+    assert_eq!(fs::read(out.join("of/large")).unwrap(), part.repeat(4));
 }

@@ -1,5 +1,6 @@
 //! Proves the rows of a file against the log that it was made from.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +11,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 
 use super::columns::{COLUMNS, Cell, Row};
+use super::write::RUN;
 use super::{Seen, day, path};
 use crate::evidence::error::{At, LogError};
 use crate::evidence::raw::RawEntries;
@@ -62,8 +64,8 @@ pub fn check(
         Ok(rows) => rows,
         Err(error) => return Ok(Err(format!("it can't be read: {error}"))),
     };
-    let (origin, first) = match rows.begin() {
-        Ok(begin) => begin,
+    let origin = match rows.origin() {
+        Ok(origin) => origin,
         Err(why) => return Ok(Err(why)),
     };
     let Some(log) = find(&origin) else {
@@ -71,46 +73,30 @@ pub fn check(
             "its log {origin} is not here, or was not verified"
         )));
     };
-    let mut entries = RawEntries::open(&log.dir, first.max(log.first))?;
-    let (mut seen, mut of, mut end) = (Seen::default(), None, first);
-    for found in rows.cells() {
-        let found = match found {
-            Ok(found) => found,
-            Err(error) => return Ok(Err(format!("row {} can't be read: {error}", end - first))),
-        };
-        if end < log.first {
-            end += 1;
-            continue;
-        }
-        let entry = entries
-            .next()
-            .transpose()?
-            .filter(|entry| entry.seq == end && end < log.size);
-        let Some(entry) = entry else {
-            return Ok(Err(format!(
-                "row {}: the log has no signed entry {end}",
-                end - first
-            )));
-        };
-        let row = Row::of(&origin, entry.seq, &entry.bytes)?;
-        if let Some(why) = difference(&row, &found) {
-            return Ok(Err(format!("row {}, entry {end}: {why}", end - first)));
-        }
-        if *of.get_or_insert(day(row.time)) != day(row.time) {
-            return Ok(Err(format!(
-                "row {}, entry {end}: it is of another day",
-                end - first
-            )));
-        }
-        count(&row, &mut seen);
-        end += 1;
+    // What the name claims is compared with the rows at the end.
+    let Some(first) = first_of(file) else {
+        return Ok(Err(format!(
+            "its name is not that of entries of {origin}: rows or the file were moved"
+        )));
+    };
+    let mut proof = Proof {
+        entries: RawEntries::open(&log.dir, first.max(log.first))?,
+        log: &log,
+        origin: &origin,
+        end: first,
+        day: None,
+        seen: Seen::default(),
+    };
+    if let Err(why) = proof.all(&rows)? {
+        return Ok(Err(why));
     }
+    let Proof { end, day, seen, .. } = proof;
     if end == first {
         return Ok(Err("it has no rows".to_owned()));
     }
     let span = Span { origin, first, end };
-    if !is_named(&span, of, folder, file) {
-        let day = of.map_or_else(String::new, |day| format!(" on {day}"));
+    if !is_named(&span, day, folder, file) {
+        let day = day.map_or_else(String::new, |day| format!(" on {day}"));
         return Ok(Err(format!(
             "its name is not that of entries {first} to {} of {}{day}: rows or the file were moved",
             end - 1,
@@ -120,9 +106,94 @@ pub fn check(
     Ok(Ok(Checked {
         unproved: end.min(log.first).saturating_sub(first),
         span,
-        day: of,
+        day,
         seen,
     }))
+}
+
+/// The first entry of a file, as its name says it.
+fn first_of(file: &Path) -> Option<u64> {
+    let (_, span) = file.file_stem()?.to_str()?.rsplit_once('.')?;
+    span.split_once('-')?.0.parse().ok()
+}
+
+/// Rows that are compared with the entries of their log, one after the other.
+struct Proof<'a> {
+    log: &'a Signed,
+    origin: &'a str,
+    entries: RawEntries,
+    /// The entry whose row is next.
+    end: u64,
+    day: Option<Date>,
+    seen: Seen,
+}
+
+impl Proof<'_> {
+    /// Compares all rows of a file. They come in runs, each in an order of its own: a row waits until it is its turn.
+    fn all(&mut self, rows: &Rows) -> Result<Result<(), String>, LogError> {
+        let mut waiting = BTreeMap::new();
+        for (at, found) in rows.cells().enumerate() {
+            let found = match found {
+                Ok(found) => found,
+                Err(error) => return Ok(Err(format!("row {at} can't be read: {error}"))),
+            };
+            let Some(seq) = seq_of(&found) else {
+                return Ok(Err(format!("row {at}: its seq is no number of an entry")));
+            };
+            if seq < self.end || waiting.insert(seq, (at, found)).is_some() {
+                return Ok(Err(format!(
+                    "row {at}: its seq is that of entry {seq}, which has another row or is none of this file"
+                )));
+            }
+            while let Some((at, found)) = waiting.remove(&self.end) {
+                if let Err(why) = self.one(at, &found)? {
+                    return Ok(Err(why));
+                }
+            }
+            if waiting.len() > RUN {
+                break;
+            }
+        }
+        Ok(match waiting.keys().next() {
+            Some(_) => Err(format!("no row has the seq of entry {}", self.end)),
+            None => Ok(()),
+        })
+    }
+
+    /// Compares the row of the next entry.
+    fn one(&mut self, at: usize, found: &[Cell]) -> Result<Result<(), String>, LogError> {
+        let seq = self.end;
+        self.end += 1;
+        if seq < self.log.first {
+            return Ok(Ok(()));
+        }
+        let entry = self
+            .entries
+            .next()
+            .transpose()?
+            .filter(|entry| entry.seq == seq && seq < self.log.size);
+        let Some(entry) = entry else {
+            return Ok(Err(format!("row {at}: the log has no signed entry {seq}")));
+        };
+        let row = Row::of(self.origin, entry.seq, &entry.bytes)?;
+        if let Some(why) = difference(&row, found) {
+            return Ok(Err(format!("row {at}, entry {seq}: {why}")));
+        }
+        if *self.day.get_or_insert(day(row.time)) != day(row.time) {
+            return Ok(Err(format!("row {at}, entry {seq}: it is of another day")));
+        }
+        count(&row, &mut self.seen);
+        Ok(Ok(()))
+    }
+}
+
+/// The number of the entry that a row is of.
+fn seq_of(row: &[Cell]) -> Option<u64> {
+    let at = COLUMNS.iter().position(|column| column.name == "seq")?;
+    match row.get(at)? {
+        Cell::Number(seq) => u64::try_from(*seq).ok(),
+        _ => None,
+    }
 }
 
 /// Whether a file has the name that follows from what it has. Of a day that nothing proves, any will do.
@@ -165,21 +236,15 @@ impl Rows {
         SerializedFileReader::new(file).map(Self)
     }
 
-    /// The log and number of the first row.
-    fn begin(&self) -> Result<(String, u64), String> {
+    /// The log of the first row: each row is compared with an entry of that.
+    fn origin(&self) -> Result<String, String> {
         let first = self.cells().next();
         let first = first
             .ok_or("it has no rows")?
             .map_err(|error| error.to_string())?;
-        let at = |name: &str| {
-            let at = COLUMNS.iter().position(|column| column.name == name)?;
-            first.get(at).cloned()
-        };
-        match (at("log"), at("seq")) {
-            (Some(Cell::Word(origin)), Some(Cell::Number(seq))) => {
-                let seq = u64::try_from(seq).map_err(|_| "its first number is negative")?;
-                Ok((origin, seq))
-            }
+        let at = COLUMNS.iter().position(|column| column.name == "log");
+        match at.and_then(|at| first.get(at)) {
+            Some(Cell::Word(origin)) => Ok(origin.to_string()),
             _ => Err("it has other columns".to_owned()),
         }
     }
@@ -214,8 +279,8 @@ fn cell(field: &Field) -> Option<Cell> {
         Field::Null => Cell::Null,
         Field::Long(value) => Cell::Number(*value),
         Field::TimestampMicros(value) => Cell::Time(*value),
-        Field::Str(word) => Cell::Word(word.clone()),
-        Field::Bytes(bytes) => Cell::Hash(bytes.data().try_into().ok()?),
+        Field::Str(word) => Cell::Word(word.as_str().into()),
+        Field::Bytes(bytes) => Cell::Hash(Box::new(bytes.data().try_into().ok()?)),
         _ => return None,
     })
 }

@@ -11,15 +11,15 @@ use crate::evidence::body::{usual_cause, usual_strength};
 use crate::evidence::error::LogError;
 use crate::evidence::merkle;
 
-/// A value.
+/// A value. Small, for tens of thousands of rows are held at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Cell {
     Null,
     Number(i64),
     /// Microseconds since 1970.
     Time(i64),
-    Hash([u8; 32]),
-    Word(String),
+    Hash(Box<[u8; 32]>),
+    Word(Arc<str>),
 }
 
 /// What a column holds.
@@ -124,15 +124,15 @@ impl Column {
         let found = self.from.iter().find_map(|path| entry.pointer(path));
         let Some(found) = found.filter(|found| !found.is_null()) else {
             return match (kind, self.name) {
-                ("transition", "strength") => Cell::Word(usual_strength().as_str().to_owned()),
-                ("transition", "cause") => Cell::Word(usual_cause().as_str().to_owned()),
+                ("transition", "strength") => Cell::Word(usual_strength().as_str().into()),
+                ("transition", "cause") => Cell::Word(usual_cause().as_str().into()),
                 _ => Cell::Null,
             };
         };
         match self.kind {
             Kind::Number => found.as_i64().map_or(Cell::Null, Cell::Number),
             Kind::Time => time(found).map_or(Cell::Null, |time| Cell::Time(time.as_microsecond())),
-            Kind::Word => Cell::Word(word(found)),
+            Kind::Word => Cell::Word(word(found).into()),
             Kind::Hash => Cell::Null,
         }
     }
@@ -177,6 +177,7 @@ pub(super) fn schema() -> Result<Arc<Type>, parquet::errors::ParquetError> {
 }
 
 /// An entry as a row.
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Row {
     pub(super) seq: u64,
     pub(super) time: Timestamp,
@@ -196,10 +197,10 @@ impl Row {
         let kind = kind.ok_or_else(|| wrong("it has no type".to_owned()))?;
         let cells = COLUMNS.iter().map(|column| match column.name {
             "seq" => Cell::Number(i64::try_from(seq).unwrap_or(i64::MAX)),
-            "leaf" => Cell::Hash(merkle::leaf(entry)),
-            "log" => Cell::Word(log.to_owned()),
+            "leaf" => Cell::Hash(Box::new(merkle::leaf(entry))),
+            "log" => Cell::Word(log.into()),
             "time" => Cell::Time(time.as_microsecond()),
-            "type" => Cell::Word(kind.to_owned()),
+            "type" => Cell::Word(kind.into()),
             _ => column.value(&value, kind),
         });
         let cells = cells.collect();

@@ -1,7 +1,17 @@
 use super::super::samples;
 use super::super::storage::Disk;
-use super::super::{Body, Identity, Record, body::Stop, epochs, key::PrivateKey};
+use super::super::{
+    Body, Identity, Record,
+    body::{Stop, Transition},
+    epochs,
+    key::PrivateKey,
+};
 use super::*;
+use parquet::data_type::ByteArray;
+use parquet::file::reader::{FileReader as _, SerializedFileReader};
+use parquet::file::statistics::Statistics;
+use parquet::file::writer::SerializedFileWriter;
+use std::sync::Arc;
 
 const IDENTITY: Identity<'_> = Identity {
     cluster: "c-1",
@@ -145,8 +155,8 @@ fn a_row_that_says_something_else_is_named() {
                 *cell = match cell {
                     columns::Cell::Number(value) => columns::Cell::Number(*value + 1),
                     columns::Cell::Time(value) => columns::Cell::Time(*value + 1),
-                    columns::Cell::Hash(_) => columns::Cell::Hash([9; 32]),
-                    _ => columns::Cell::Word("else".to_owned()),
+                    columns::Cell::Hash(_) => columns::Cell::Hash(Box::new([9; 32])),
+                    _ => columns::Cell::Word("else".into()),
                 };
             }
             file.push(row).unwrap();
@@ -155,12 +165,95 @@ fn a_row_that_says_something_else_is_named() {
             continue; // none of these entries has such a value
         };
         let path = file.finish().unwrap();
+        // A number that is changed is that of the next entry, which has a row already.
+        let changed = changed + u64::from(column.name == "seq");
         let why = check(&index, &path, &find).unwrap().unwrap_err();
         assert!(
             why.contains(&format!("entry {changed}")) && why.contains(column.name),
             "{why}"
         );
     }
+}
+
+#[test]
+fn rows_of_a_control_lie_together_and_a_file_in_the_order_of_the_log_is_proved_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    fs::create_dir(&data).unwrap();
+    let key = PrivateKey::create(&data.join("key")).unwrap();
+    let opened = epochs::open(&data, IDENTITY, &key, &[], samples::time(0)).unwrap();
+    let said = (0..20_000).map(|n: i64| {
+        let said = Transition {
+            control: format!("control-{:02}", n % 40).into(),
+            ..samples::transition()
+        };
+        Record::new(samples::time(n), said)
+    });
+    opened.log.append(said.collect()).wait().unwrap();
+    let head = opened.log.close().unwrap().unwrap().checkpoint;
+    let (dir, origin, size) = (opened.dir, head.origin, head.size);
+    let find = |name: &str| {
+        (name == origin).then(|| Signed {
+            dir: dir.clone(),
+            first: 0,
+            size,
+        })
+    };
+    let index = folder.path().join("parquet");
+    let [file] = &bring_up(&dir, &index, today(9)).unwrap()[..] else {
+        panic!("a day is a file")
+    };
+    let checked = check(&index, file, &find).unwrap().unwrap();
+    assert_eq!(checked.seen.entries, size);
+    let at = columns::COLUMNS
+        .iter()
+        .position(|column| column.name == "control");
+    let read = SerializedFileReader::new(fs::File::open(file).unwrap()).unwrap();
+    let groups = read.metadata().row_groups().iter();
+    let spans: Vec<(String, String)> = groups
+        .map(|group| match group.column(at.unwrap()).statistics() {
+            Some(Statistics::ByteArray(of)) => {
+                let word = |bytes: Option<&ByteArray>| bytes.unwrap().as_utf8().unwrap().to_owned();
+                (word(of.min_opt()), word(of.max_opt()))
+            }
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert!(spans.len() > 1 && spans.is_sorted(), "{spans:?}");
+    let alike = |pair: &[(String, String)]| pair[0].1 <= pair[1].0;
+    assert!(spans.windows(2).all(alike), "{spans:?}");
+
+    // As it was written once.
+    let rows: Vec<Row> = RawEntries::open(&dir, 0)
+        .unwrap()
+        .map(|entry| entry.map(|entry| Row::of(&origin, entry.seq, &entry.bytes).unwrap()))
+        .collect::<Result<_, _>>()
+        .unwrap();
+    let write = |rows: &[Row]| {
+        let to = fs::File::create(file).unwrap();
+        let schema = columns::schema().unwrap();
+        let mut writer = SerializedFileWriter::new(to, schema, Arc::default()).unwrap();
+        for group in rows.chunks(16_384) {
+            write::write_group(&mut writer, group).unwrap();
+        }
+        writer.close().unwrap();
+        check(&index, file, &find)
+            .unwrap()
+            .map(|checked| checked.seen)
+    };
+    assert_eq!(write(&rows), Ok(checked.seen));
+    let missing = [&rows[..7], &rows[8..]].map(|some| some.iter().cloned());
+    let missing: Vec<Row> = missing.into_iter().flatten().collect();
+    assert_eq!(
+        write(&missing).unwrap_err(),
+        "no row has the seq of entry 7"
+    );
+    let twice: Vec<Row> = rows[..9].iter().chain(&rows[8..9]).cloned().collect();
+    assert!(
+        write(&twice)
+            .unwrap_err()
+            .contains("entry 8, which has another row")
+    );
 }
 
 #[test]

@@ -1,5 +1,11 @@
-//! Writes files of the index, a group of rows at a time, so that a long day needs no more memory than a short one.
+//! Writes files of the index, a run of rows at a time, so that a long day needs no more memory than a short one.
+//!
+//! Whoever asks for a control should not have to read the others: so the rows of a run are in the order of their controls,
+//! and in groups of which an engine reads only those that may have what it looks for. DuckDB unpacks all pages of a group
+//! that it reads (`ColumnReader::ApplyPendingSkips` in its `extension/parquet/column_reader.cpp`), so groups are small; and it
+//! reads what a file says of each of its groups before any of them, so they are few.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,8 +25,17 @@ use crate::evidence::error::{At, LogError};
 use crate::evidence::sealed::corrupt;
 use crate::evidence::storage::{self, Disk, Storage};
 
-/// Rows that are held before they are written.
-const GROUP: usize = 16_384;
+/// Rows of a run: they are held before they are written. A day of most clusters is one run.
+pub(super) const RUN: usize = 4 * GROUP;
+
+/// Rows of a group.
+const GROUP: usize = 8192;
+
+/// Columns by which groups are left out. Of the others each group has about everything.
+const SEARCHED: [&str; 5] = ["seq", "time", "type", "control", "outcome"];
+
+/// Columns whose words are about all different: a list of them would be read first, and is as long as they are.
+const VARIED: [&str; 3] = ["subject_name", "subject_uid", "deviation"];
 
 /// A file that is written.
 pub(super) struct File {
@@ -32,6 +47,8 @@ pub(super) struct File {
     unfinished: PathBuf,
     writer: SerializedFileWriter<fs::File>,
     rows: Vec<Row>,
+    /// The words in these rows: most are there many times.
+    words: HashSet<Arc<str>>,
 }
 
 impl File {
@@ -56,23 +73,42 @@ impl File {
             writer: writer.map_err(|error| failed(&unfinished, error))?,
             unfinished,
             rows: Vec::new(),
+            words: HashSet::new(),
         })
     }
 
     /// Adds the next row.
-    pub(super) fn push(&mut self, row: Row) -> Result<(), LogError> {
+    pub(super) fn push(&mut self, mut row: Row) -> Result<(), LogError> {
         self.end = row.seq + 1;
+        for cell in &mut row.cells {
+            if let Cell::Word(word) = cell {
+                match self.words.get(word) {
+                    Some(known) => *word = Arc::clone(known),
+                    None => {
+                        self.words.insert(Arc::clone(word));
+                    }
+                }
+            }
+        }
         self.rows.push(row);
-        if self.rows.len() == GROUP {
+        if self.rows.len() == RUN {
             self.write()?;
         }
         Ok(())
     }
 
     fn write(&mut self) -> Result<(), LogError> {
-        let rows = std::mem::take(&mut self.rows);
-        let written = write_group(&mut self.writer, &rows);
-        written.map_err(|error| failed(&self.unfinished, error))
+        let mut rows = std::mem::take(&mut self.rows);
+        self.words.clear();
+        rows.sort_by_cached_key(|row| {
+            let [kind, control] = ["type", "control"].map(|name| row.word(name).to_owned());
+            (kind, control, row.seq)
+        });
+        for group in rows.chunks(GROUP) {
+            let written = write_group(&mut self.writer, group);
+            written.map_err(|error| failed(&self.unfinished, error))?;
+        }
+        Ok(())
     }
 
     /// Puts the whole file under its name.
@@ -117,16 +153,25 @@ fn properties() -> WriterProperties {
                 .set_column_compression(path.clone(), Compression::UNCOMPRESSED)
                 .set_column_statistics_enabled(path.clone(), EnabledStatistics::None)
                 .set_column_dictionary_enabled(path, false);
-        } else if matches!(column.kind, Kind::Number | Kind::Time) {
+            continue;
+        }
+        if matches!(column.kind, Kind::Number | Kind::Time) {
             properties = properties
                 .set_column_dictionary_enabled(path.clone(), false)
-                .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
+                .set_column_encoding(path.clone(), Encoding::DELTA_BINARY_PACKED);
+        }
+        if VARIED.contains(&column.name) {
+            properties = properties.set_column_dictionary_enabled(path.clone(), false);
+        }
+        if !SEARCHED.contains(&column.name) {
+            properties = properties.set_column_statistics_enabled(path, EnabledStatistics::None);
         }
     }
     properties.build()
 }
 
-fn write_group(
+/// Writes some rows as one group.
+pub(super) fn write_group(
     writer: &mut SerializedFileWriter<fs::File>,
     rows: &[Row],
 ) -> Result<(), ParquetError> {
@@ -178,7 +223,7 @@ fn write_column<'a>(
         Kind::Word => {
             let values: Vec<ByteArray> = cells
                 .filter_map(|cell| match cell {
-                    Cell::Word(word) => Some(word.as_str().into()),
+                    Cell::Word(word) => Some((&**word).into()),
                     _ => None,
                 })
                 .collect();

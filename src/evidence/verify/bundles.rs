@@ -7,6 +7,7 @@ use std::thread;
 use super::facts::{self, Fact};
 use super::report::Problem;
 use crate::evidence::decode::Decoder;
+use crate::evidence::entry::Entry;
 use crate::evidence::merkle::{Hash, leaf};
 use crate::evidence::sealed::{self, TileFiles};
 use crate::evidence::tile::{self, Of, Tile};
@@ -21,7 +22,15 @@ pub(super) struct Checked {
     pub(super) facts: Vec<Fact>,
     pub(super) problems: Vec<Problem>,
     /// The entries themselves, where somebody wants to hear them.
-    pub(super) bundle: Option<Vec<u8>>,
+    pub(super) heard: Option<Heard>,
+}
+
+/// The entries of a bundle, for somebody to hear.
+#[derive(Default)]
+pub(super) struct Heard {
+    pub(super) bytes: Vec<u8>,
+    /// Those that were read already, by their place.
+    pub(super) read: Vec<Option<Entry>>,
 }
 
 /// What to read.
@@ -96,7 +105,9 @@ impl Span<'_> {
         let mut checked = match sealed::read_beginning(self.dir, tile) {
             Ok(Some(bundle)) => {
                 let mut checked = self.entries(tile, &bundle, &claimed, decoder);
-                checked.bundle = self.heard.then_some(bundle.bytes);
+                if let Some(heard) = &mut checked.heard {
+                    heard.bytes = bundle.bytes;
+                }
                 checked
             }
             Ok(None) => {
@@ -131,7 +142,7 @@ impl Span<'_> {
             leaves: Vec::with_capacity(width),
             facts: Vec::with_capacity(width),
             problems: Vec::new(),
-            bundle: None,
+            heard: self.heard.then(Heard::default),
         };
         let (mut seq, mut offset) = (tile.index * tile::BUNDLE, 0);
         for entry in tile::entries(&bundle.bytes) {
@@ -148,12 +159,23 @@ impl Span<'_> {
                 let problem = self.problem(Some(seq), &bundle.path, Some(offset), what);
                 checked.problems.push(problem);
             }
-            match facts::read_with(decoder, seq, bytes) {
+            let (fact, whole) = match checked
+                .heard
+                .as_ref()
+                .and_then(|_| facts::whole(seq, bytes))
+            {
+                Some((fact, entry)) => (Ok(fact), Some(entry)),
+                None => (facts::read_with(decoder, seq, bytes), None),
+            };
+            match fact {
                 Ok(fact) => checked.facts.push(fact),
                 Err(what) => {
                     let problem = self.problem(Some(seq), &bundle.path, Some(offset), what);
                     checked.problems.push(problem);
                 }
+            }
+            if let Some(heard) = &mut checked.heard {
+                heard.read.push(whole);
             }
             checked.leaves.push(hash);
             seq += 1;
@@ -178,7 +200,7 @@ fn unread(leaves: Vec<Hash>, problem: Problem) -> Checked {
         leaves,
         facts: Vec::new(),
         problems: vec![problem],
-        bundle: None,
+        heard: None,
     }
 }
 

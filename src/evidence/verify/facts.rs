@@ -10,7 +10,8 @@ use serde::de::IgnoredAny;
 
 use crate::evidence::blob::BlobRef;
 use crate::evidence::body::{Body, Content};
-use crate::evidence::decode::{Decoder, TRANSITION, version_of};
+use crate::evidence::decode::{Decoder, TRANSITION, direct, said, version_of};
+use crate::evidence::entry::{Entry, VERSION};
 use crate::evidence::error::LogError;
 use crate::evidence::words::{Cause, End};
 use crate::verdict::{Outcome, Severity, Strength};
@@ -101,6 +102,14 @@ pub(super) fn read(seq: u64, bytes: &[u8]) -> Result<Fact, String> {
 
 /// The same, after others: of a heartbeat only what differs from the one before is read.
 pub(super) fn read_with(decoder: &mut Decoder, seq: u64, bytes: &[u8]) -> Result<Fact, String> {
+    if let Some(said) = said(bytes).filter(|said| said.seq == seq) {
+        return Ok(Fact {
+            seq,
+            time: said.time,
+            says: Says::Other,
+            blobs: Vec::new(),
+        });
+    }
     if let Some(version) = version_of(bytes, TRANSITION) {
         let said: Transition<'_> =
             serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
@@ -135,6 +144,21 @@ pub(super) fn read_with(decoder: &mut Decoder, seq: u64, bytes: &[u8]) -> Result
     })
 }
 
+/// The same of a transition with all that it says, for somebody who wants to hear it: so it is read only once. `None` leaves
+/// it to [`read_with`], which also knows what is wrong.
+pub(super) fn whole(seq: u64, bytes: &[u8]) -> Option<(Fact, Entry)> {
+    // What the first version may not leave out is there by default in the types.
+    let is_latest = version_of(bytes, TRANSITION)? == VERSION;
+    let entry = is_latest.then(|| direct(bytes)).flatten()?;
+    let fact = Fact {
+        seq,
+        time: entry.time,
+        says: Says::Other,
+        blobs: Vec::new(),
+    };
+    (entry.seq == seq).then_some((fact, entry))
+}
+
 /// The blobs to which a body refers.
 fn blobs(body: &Body) -> Vec<BlobRef> {
     let content = |content: &Content| match content {
@@ -160,6 +184,12 @@ mod tests {
             let bytes = encode(&record, 9).unwrap().bytes;
             let fact = read(9, &bytes).unwrap();
             assert_eq!(fact.time, samples::time(3));
+            if let Some((same, entry)) = whole(9, &bytes) {
+                assert_eq!((&same, &entry.body), (&fact, &body));
+            }
+            let is_transition = body.kind() == "transition";
+            assert_eq!(whole(9, &bytes).is_some(), is_transition);
+            assert!(whole(8, &bytes).is_none(), "another place");
             match fact.says {
                 Says::Other => {
                     let quiet = ["transition", "heartbeat", "population"];
@@ -192,7 +222,9 @@ mod tests {
         let lacks = |text: &str, field: &str| {
             let without = text.replace(&format!("\"{field}\":"), "\"x\":");
             assert_ne!(without, text, "{field}");
-            read(0, without.as_bytes()).is_err()
+            let refused = read(0, without.as_bytes()).is_err();
+            assert!(!refused || whole(0, without.as_bytes()).is_none());
+            refused
         };
         assert!(read(0, first.as_bytes()).is_ok());
         for field in always {

@@ -43,8 +43,8 @@ impl<'a> Hearing<'a> {
         self.listener = None;
     }
 
-    /// Tells an entry, unless it was told before.
-    pub(super) fn tell(&mut self, dir: &Path, seq: u64, bytes: &[u8]) {
+    /// Tells an entry, unless it was told before. Whoever has read it gives it too; it refers to no blob.
+    pub(super) fn tell(&mut self, dir: &Path, seq: u64, bytes: &[u8], read: Option<&Entry>) {
         let Some(listener) = &mut self.listener else {
             return;
         };
@@ -52,7 +52,9 @@ impl<'a> Hearing<'a> {
             return;
         }
         self.next = seq + 1;
-        if whole(&mut self.decoder, dir, seq, bytes, listener).is_err() {
+        if let Some(entry) = read {
+            listener(entry);
+        } else if whole(&mut self.decoder, dir, seq, bytes, listener).is_err() {
             self.give_up(); // verifying says what is wrong
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::path::Path;
 
-use super::bundles::{Checked, Span, below};
+use super::bundles::{Checked, Heard, Span, below};
 use super::facts::{self, Fact};
 use super::heads::Heads;
 use super::hearing::Hearing;
@@ -220,7 +220,7 @@ impl Log<'_, '_> {
                 match facts::read(entry.seq, &entry.bytes) {
                     Ok(fact) if is_in_tree => {
                         self.recall(&fact);
-                        self.hearing.tell(self.dir, entry.seq, &entry.bytes);
+                        self.hearing.tell(self.dir, entry.seq, &entry.bytes, None);
                     }
                     Ok(_) => {
                         let what = "this entry, which is carried, is not the one whose hash is in the tree";
@@ -290,10 +290,12 @@ impl Log<'_, '_> {
         for fact in &checked.facts {
             self.tell(fact);
         }
-        let entries = checked.bundle.as_deref().map(tile::entries);
-        let entries = entries.into_iter().flatten().map_while(Result::ok);
-        for (seq, entry) in (first..).zip(entries) {
-            self.hearing.tell(self.dir, seq, entry);
+        let Some(Heard { bytes, read }) = checked.heard else {
+            return;
+        };
+        let entries = tile::entries(&bytes).map_while(Result::ok);
+        for (seq, (entry, read)) in (first..).zip(entries.zip(read)) {
+            self.hearing.tell(self.dir, seq, entry, read.as_ref());
         }
     }
 
@@ -436,7 +438,7 @@ impl Log<'_, '_> {
         self.report.unsigned += 1;
         match facts::read(seq, bytes) {
             // What nothing signs explains nothing of what is signed.
-            Ok(_) => self.hearing.tell(self.dir, seq, bytes),
+            Ok(_) => self.hearing.tell(self.dir, seq, bytes, None),
             Err(what) => self.problem(Some(seq), &self.dir.join(segment::WAL), what),
         }
     }

@@ -59,9 +59,11 @@ impl Track {
         if self.windows.is_none() {
             return;
         }
-        let mut judged = by_outcome.iter();
-        self.judged |= judged.any(|(outcome, count)| *outcome != Outcome::Unknown && *count > 0);
-        let counted: u64 = by_outcome.values().sum();
+        let mut counted = 0;
+        for (outcome, count) in by_outcome {
+            self.judged |= *outcome != Outcome::Unknown && *count > 0;
+            counted += count;
+        }
         let known = self.population();
         self.reconciliation.compared += 1;
         if known != counted {

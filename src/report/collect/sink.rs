@@ -16,10 +16,7 @@ impl Sink for Collector<'_> {
         self.timeline(&deviation.control, &deviation.policy)
             .failed(deviation.opened, until);
         self.show(deviation);
-        let written = self
-            .spool
-            .put_json(deviation)
-            .and_then(|()| self.spool.put(b"\n"));
+        let written = self.spool.put_json(b"", deviation, b"\n");
         self.keep(written);
     }
 

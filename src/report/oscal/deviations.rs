@@ -17,7 +17,7 @@ pub(super) struct Observation<'a> {
     props: [Property<'a>; 3],
     relevant_evidence: [Evidence; 1],
     title: String,
-    uuid: String,
+    uuid: &'a str,
 }
 
 #[derive(Serialize)]
@@ -48,7 +48,7 @@ struct Evidence {
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Risk<'a> {
     description: &'a str,
-    related_observations: [Related; 1],
+    related_observations: [Related<'a>; 1],
     #[serde(rename = "risk-log", skip_serializing_if = "Option::is_none")]
     log: Option<Entries>,
     statement: String,
@@ -59,8 +59,8 @@ pub(super) struct Risk<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
-struct Related {
-    observation_uuid: String,
+struct Related<'a> {
+    observation_uuid: &'a str,
 }
 
 #[derive(Serialize)]
@@ -75,25 +75,26 @@ struct LogEntry {
     uuid: String,
 }
 
-/// Texts that an observation borrows.
+/// Texts that an observation and its risk borrow.
 pub(super) struct Texts {
     asset: String,
     after: String,
+    observation: String,
 }
 
 impl Texts {
-    pub(super) fn of(deviation: &Deviation) -> Self {
+    pub(super) fn of(ids: &Ids, deviation: &Deviation) -> Self {
         let after = deviation.opened_after;
         Self {
             asset: crate::period::item_id(deviation.subject.subject()),
             after: after.map_or_else(|| "before observation".to_owned(), |at| at.to_string()),
+            observation: ids.deviation("observation", deviation),
         }
     }
 }
 
 /// A deviation as it was seen. `operator` is the uuid of what saw it.
 pub(super) fn observation<'a>(
-    ids: &Ids,
     operator: &'a str,
     deviation: &'a Deviation,
     texts: &'a Texts,
@@ -122,17 +123,22 @@ pub(super) fn observation<'a>(
             description: format!("Entry {} of the evidence log", deviation.opened_by),
         }],
         title: format!("{} failed", deviation.control),
-        uuid: ids.deviation("observation", deviation),
+        uuid: &texts.observation,
     }
 }
 
 /// What a deviation means, and what management said of it.
-pub(super) fn risk<'a>(ids: &Ids, deviation: &'a Deviation, found: &Found) -> Risk<'a> {
+pub(super) fn risk<'a>(
+    ids: &Ids,
+    deviation: &'a Deviation,
+    texts: &'a Texts,
+    found: &Found,
+) -> Risk<'a> {
     let entries = log(ids, deviation, found);
     Risk {
         description: words(&deviation.message, &deviation.reason),
         related_observations: [Related {
-            observation_uuid: ids.deviation("observation", deviation),
+            observation_uuid: &texts.observation,
         }],
         log: (!entries.is_empty()).then_some(Entries { entries }),
         statement: format!(

@@ -1,10 +1,9 @@
 //! A log with a bit of everything, and the pack that is made of it.
 
 use std::{
-    cell::{Cell, RefCell},
     collections::BTreeMap,
     io::{self, BufRead, Write},
-    rc::Rc,
+    sync::{Arc, Mutex},
 };
 
 use jiff::{SignedDuration, Timestamp};
@@ -28,8 +27,8 @@ pub(super) const CONTROL: &str = "enc-ingress-tls";
 /// Files in memory, and how much room there is.
 #[derive(Clone, Default)]
 pub(super) struct Memory {
-    pub(super) files: Rc<RefCell<BTreeMap<String, Vec<u8>>>>,
-    pub(super) room: Option<Rc<Cell<usize>>>,
+    pub(super) files: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
+    pub(super) room: Option<Arc<Mutex<usize>>>,
 }
 
 struct Writer(Memory, String);
@@ -37,14 +36,14 @@ struct Writer(Memory, String);
 impl Write for Writer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if let Some(room) = &self.0.room {
-            if bytes.len() > room.get() {
-                return Err(io::Error::from(io::ErrorKind::StorageFull));
-            }
-            room.set(room.get() - bytes.len());
+            let mut room = room.lock().unwrap();
+            let left = room.checked_sub(bytes.len());
+            *room = left.ok_or(io::ErrorKind::StorageFull)?;
         }
         self.0
             .files
-            .borrow_mut()
+            .lock()
+            .unwrap()
             .get_mut(&self.1)
             .unwrap()
             .extend(bytes);
@@ -60,7 +59,8 @@ impl Folder for Memory {
     fn create(&self, name: &str) -> io::Result<Box<dyn Write>> {
         assert!(
             self.files
-                .borrow_mut()
+                .lock()
+                .unwrap()
                 .insert(name.to_owned(), Vec::new())
                 .is_none(),
             "{name} twice"
@@ -69,11 +69,13 @@ impl Folder for Memory {
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn BufRead>> {
-        Ok(Box::new(io::Cursor::new(self.files.borrow()[name].clone())))
+        Ok(Box::new(io::Cursor::new(
+            self.files.lock().unwrap()[name].clone(),
+        )))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        self.files.borrow_mut().remove(name);
+        self.files.lock().unwrap().remove(name);
         Ok(())
     }
 }
@@ -297,7 +299,7 @@ pub(super) fn pack(folder: &Memory) -> Result<crate::period::Summary, ReportErro
 pub(super) fn made() -> BTreeMap<String, String> {
     let folder = Memory::default();
     pack(&folder).unwrap();
-    let files = folder.files.borrow().clone();
+    let files = folder.files.lock().unwrap().clone();
     files
         .into_iter()
         .map(|(name, bytes)| (name, String::from_utf8(bytes).unwrap()))
