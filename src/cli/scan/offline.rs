@@ -85,18 +85,16 @@ const BESIDE: [Kind; 10] = [
     Kind::CronJob,
 ];
 
-/// Older versions of an API, and the group by which Calico's own API server serves its objects, in which objects look as in
-/// the one that is read. A server converts; files are taken as they are.
-const ALIKE: [(Kind, &str); 11] = [
-    (Kind::CalicoNetworkPolicy, "projectcalico.org/v3"),
-    (Kind::CalicoGlobalNetworkPolicy, "projectcalico.org/v3"),
-    (Kind::FelixConfiguration, "projectcalico.org/v3"),
+/// Older versions of an API, in which objects look as in the one that is read. A server converts;
+/// files are taken as they are.
+const ALIKE: [(Kind, &str); 9] = [
     (Kind::Gateway, "gateway.networking.k8s.io/v1beta1"),
     (Kind::HttpRoute, "gateway.networking.k8s.io/v1beta1"),
     (Kind::GrpcRoute, "gateway.networking.k8s.io/v1alpha2"),
     (Kind::TlsRoute, "gateway.networking.k8s.io/v1alpha2"),
     (Kind::TlsRoute, "gateway.networking.k8s.io/v1alpha3"),
     (Kind::PeerAuthentication, "security.istio.io/v1beta1"),
+    (Kind::IstioAuthorization, "security.istio.io/v1beta1"),
     (Kind::DestinationRule, "networking.istio.io/v1beta1"),
     (Kind::DestinationRule, "networking.istio.io/v1alpha3"),
 ];

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{manifests::Place, offline::Declared};
 use crate::{
     cli::output::fix::fix,
-    controls::{Control, Info, Subject, Verdict},
+    controls::{Control, Info, Subject, SubjectKind, Verdict, encryption::NOT_LOOKED_YET},
     engine::Findings,
     verdict::{Counts, Outcome, Severity, Strength},
 };
@@ -108,7 +108,13 @@ impl Judged {
             return judged;
         }
         let findings = &mut judged.findings;
-        findings.retain(|finding| declared.declares(&finding.subject));
+        // How API servers run is no matter of files.
+        let of_files = |finding: &Finding| match finding.subject.kind {
+            SubjectKind::ApiServer => false,
+            SubjectKind::Cluster => finding.reason != NOT_LOOKED_YET,
+            _ => declared.declares(&finding.subject),
+        };
+        findings.retain(of_files);
         for finding in findings {
             finding.place = declared.place(&finding.subject).cloned();
         }

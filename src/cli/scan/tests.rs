@@ -83,7 +83,7 @@ fn a_control_whose_subjects_no_file_holds_has_nothing_to_judge() {
         (idle, &*why),
         (
             Outcome::NotApplicable,
-            "no file holds an Ingress or Gateway"
+            "no file holds an Ingress, Gateway, ListenerSet or XListenerSet"
         )
     );
     let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: { name: shop }\n---\n";

@@ -185,7 +185,7 @@ fn calico_is_read_as_people_write_it_and_as_it_lies_in_the_cluster() {
         );
         let report = scanned(&policy, true);
         let (isolated, _) = outcome(&report, "net-pod-ingress-isolated");
-        assert_eq!(isolated, Outcome::Unknown, "{version}");
+        assert_eq!(isolated, Outcome::Pass, "{version}");
         let felix = format!(
             "{WEB}---\napiVersion: {version}\nkind: FelixConfiguration\n\
              metadata: {{ name: default }}\nspec: {{ wireguardEnabled: true }}\n"

@@ -59,8 +59,11 @@ impl<'a> Class<'a> {
 }
 
 /// The hosts that an Ingress serves; an empty one is every other host. A default backend serves
-/// those, also beside rules; only these controllers take it for a fallback within its hosts, or
-/// ignore it (`createServers` of ingress-nginx, `loadConfigurationFromIngresses` of Traefik).
+/// those, also beside rules; only these controllers take it for a fallback within its hosts
+/// (`createServers` of ingress-nginx; `generateNginxCfg` in nginx/kubernetes-ingress,
+/// `internal/configs/ingress.go`, which gives each host without a rule for `/` one), or ignore it
+/// (`loadConfigurationFromIngresses` in traefik/traefik, `pkg/provider/kubernetes/ingress`, which
+/// reads it where there are no rules).
 pub(super) fn served<'a>(class: Class<'_>, ingress: &'a Ingress) -> Vec<&'a str> {
     let mut hosts: Vec<&str> = ingress.hosts.iter().map(|host| &**host).collect();
     let by_rules_only = matches!(
@@ -113,6 +116,8 @@ pub(super) fn certified(class: Class<'_>, annotations: &Labels) -> bool {
             Some(ports) => ports.is_ok_and(|ports| ports.https),
         },
         Controller::AppGateway => has("appgw.ingress.kubernetes.io/appgw-ssl-certificate"),
+        // Google manages none for the inside.
+        Controller::Gke if class.name == Some("gce-internal") => has(PRE_SHARED),
         Controller::Gke => gke_certified(has),
         // GKE serves Ingresses that name no class at all.
         Controller::Unknown if class.name.is_none() => gke_certified(has),
@@ -120,11 +125,16 @@ pub(super) fn certified(class: Class<'_>, annotations: &Labels) -> bool {
     }
 }
 
+/// Several of these may be there at once, and the certificates of all are served; none goes before
+/// another (GKE's guide "Use multiple SSL certificates in HTTPS load balancing with Ingress"). The
+/// certificate map that Gateways may name is not read of an Ingress (`pkg/annotations/ingress.go` of
+/// kubernetes/ingress-gce).
 fn gke_certified(has: impl Fn(&'static str) -> bool) -> bool {
-    has("networking.gke.io/managed-certificates")
-        || has("networking.gke.io/certmap")
-        || has("ingress.gcp.kubernetes.io/pre-shared-cert")
+    has("networking.gke.io/managed-certificates") || has(PRE_SHARED)
 }
+
+/// Annotation with the names of certificates that somebody put into the project.
+const PRE_SHARED: &str = "ingress.gcp.kubernetes.io/pre-shared-cert";
 
 /// Whether the controller hands TLS through to the pods.
 pub(super) fn passthrough(class: Class<'_>, annotations: &Labels) -> bool {

@@ -275,6 +275,12 @@ fn clouds_take_certificates_by_annotation() {
             json!({ gke: "cert", "networking.gke.io/v1beta1.FrontendConfig": "f" }),
             "RedirectNotVisible",
         ),
+        // Of an Ingress, nobody reads the map that a Gateway may name.
+        (
+            "networking.gke.io/ingress-controller",
+            json!({ "networking.gke.io/certmap": "m", "kubernetes.io/ingress.allow-http": "false" }),
+            "HostWithoutTls",
+        ),
         (
             "azure/application-gateway",
             json!({ app: "cert", "appgw.ingress.kubernetes.io/ssl-redirect": "true" }),
@@ -546,4 +552,38 @@ fn another_object_of_that_name_is_not_touched() {
     world.delete(Kind::Ingress, "shop", "web");
     world.put(Kind::Ingress, ingress(&["a.example"], json!(null)));
     assert_eq!(world.only(&control).remedy, None);
+}
+
+#[test]
+fn gke_manages_no_certificates_for_the_inside() {
+    for (class, annotation, wanted) in [
+        (
+            "gce",
+            "networking.gke.io/managed-certificates",
+            "TlsDeclared",
+        ),
+        (
+            "gce",
+            "ingress.gcp.kubernetes.io/pre-shared-cert",
+            "TlsDeclared",
+        ),
+        (
+            "gce-internal",
+            "networking.gke.io/managed-certificates",
+            "HostWithoutTls",
+        ),
+        (
+            "gce-internal",
+            "ingress.gcp.kubernetes.io/pre-shared-cert",
+            "TlsDeclared",
+        ),
+    ] {
+        let annotations = json!({
+            "kubernetes.io/ingress.class": class, annotation: "c",
+            "kubernetes.io/ingress.allow-http": "false",
+        });
+        let mut object = annotated(ingress(&["a.example"], json!(null)), annotations);
+        object["spec"]["ingressClassName"] = Value::Null;
+        assert_eq!(reason(World::new(), object), wanted, "{class} {annotation}");
+    }
 }

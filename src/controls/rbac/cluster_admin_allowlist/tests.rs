@@ -339,3 +339,62 @@ fn too_many_people_are_a_finding_on_the_cluster() {
     let outcome = world.outcomes(&control)["Cluster cluster"];
     assert_eq!(outcome, (Outcome::Fail, "TooManyHumanAdministrators"));
 }
+
+#[test]
+fn what_the_api_server_allows_beside_bindings_is_told() {
+    use crate::{
+        analysis::rights::spot,
+        engine::{AccessAnswer, AccessLook},
+    };
+    let everything = |question: &spot::Question| question.is_everything();
+    let secrets = |question: &spot::Question| question.to_string() == "probity:nobody list secrets";
+    type Asked<'a> = &'a dyn Fn(&spot::Question) -> bool;
+    let nothing = |_: &spot::Question| false;
+    let cases: [(Asked<'_>, bool, Option<&str>, (Outcome, &str)); 5] = [
+        (
+            &nothing,
+            false,
+            None,
+            (Outcome::Pass, "FewHumanAdministrators"),
+        ),
+        (
+            &secrets,
+            false,
+            None,
+            (Outcome::Unknown, "RightsBesideRbac"),
+        ),
+        (
+            &everything,
+            false,
+            None,
+            (Outcome::Fail, "ClusterAdminBesideRbac"),
+        ),
+        // What a binding gives is judged by the binding.
+        (
+            &everything,
+            true,
+            None,
+            (Outcome::Pass, "FewHumanAdministrators"),
+        ),
+        (
+            &everything,
+            false,
+            Some("busy"),
+            (Outcome::Pass, "FewHumanAdministrators"),
+        ),
+    ];
+    for (allowed, expected, trouble, wanted) in cases {
+        let answers = spot::questions().map(|question| AccessAnswer {
+            question,
+            expected: expected && allowed(&question),
+            allowed: trouble.map_or(Ok(allowed(&question)), |why| Err(why.to_owned())),
+        });
+        let mut world = fresh_cluster(37);
+        world.observed.access = Some(AccessLook {
+            at: world.now,
+            answers: answers.collect(),
+        });
+        let outcomes = world.outcomes(&ClusterAdminAllowlist::default());
+        assert_eq!(outcomes["Cluster cluster"], wanted);
+    }
+}
