@@ -323,7 +323,7 @@ pub struct Looks {
     pub all_known: bool,
     /// Version of the server that we talk to, such as `v1.37.2+k3s1`.
     pub version: Option<String>,
-    /// What OpenShift is to encrypt with: `spec.encryption.type` of its `APIServer`; empty means
+    /// What `OpenShift` is to encrypt with: `spec.encryption.type` of its `APIServer`; empty means
     /// `identity`. `None` where there is no such object, or where it can't be read.
     pub openshift: Option<String>,
     /// What was seen, by address.

@@ -53,9 +53,10 @@ async fn may_ask(client: &Client) -> Result<(), String> {
     let all: Api<SelfSubjectAccessReview> = Api::all(client.clone());
     let answer = within(all.create(&PostParams::default(), &review)).await;
     let status = answer.map_err(|error| error.to_string())?.status;
-    match status.is_some_and(|status| status.allowed) {
-        true => Ok(()),
-        false => Err("the right to create SubjectAccessReviews is not granted".to_owned()),
+    if status.is_some_and(|status| status.allowed) {
+        Ok(())
+    } else {
+        Err("the right to create SubjectAccessReviews is not granted".to_owned())
     }
 }
 

@@ -161,8 +161,8 @@ fn side(rules: Vec<WireRule<'_>>, ingress: bool, interner: &mut Interner) -> Cal
             "Log" => {}
             "Deny" => side.denies = true,
             "Allow" => match rule.allows(ingress, interner) {
-                Some(rule) => allowed.extend(rule),
-                None => side.unclear = true,
+                Ok(rule) => allowed.extend(rule),
+                Err(Unclear) => side.unclear = true,
             },
             // It leaves the traffic to who comes next, which may allow it.
             _ => side.unclear = true,
@@ -172,10 +172,13 @@ fn side(rules: Vec<WireRule<'_>>, ingress: bool, interner: &mut Interner) -> Cal
     side
 }
 
+/// What a rule allows can't be said.
+struct Unclear;
+
 impl WireRule<'_> {
     /// What it allows of the protocols that a network policy can tell apart: nothing where it is
-    /// about others. `None` where that can't be said.
-    fn allows(self, ingress: bool, interner: &mut Interner) -> Option<Option<Rule>> {
+    /// about others.
+    fn allows(self, ingress: bool, interner: &mut Interner) -> Result<Option<Rule>, Unclear> {
         let (source, destination) = (
             self.source.unwrap_or_default(),
             self.destination.unwrap_or_default(),
@@ -191,13 +194,13 @@ impl WireRule<'_> {
             || source.is_special()
             || destination.is_special()
         {
-            return None;
+            return Err(Unclear);
         }
         let protocols = match self.protocol {
             None => PROTOCOLS.to_vec(),
             Some(protocol) => match known(&protocol)? {
                 Some(protocol) => vec![protocol],
-                None => return Some(None),
+                None => return Ok(None),
             },
         };
         let (peer, own) = if ingress {
@@ -208,7 +211,7 @@ impl WireRule<'_> {
         // Ports of the client, and addresses of the pod itself, make it narrower: how far is not
         // worked out.
         if own.nets.is_some() || source.ports.is_some() {
-            return None;
+            return Err(Unclear);
         }
         let ports = match &destination.ports {
             None if protocols.len() == PROTOCOLS.len() => Vec::new(),
@@ -216,43 +219,39 @@ impl WireRule<'_> {
             Some(ports) => {
                 let ports: Option<Vec<_>> =
                     ports.iter().map(|port| range(port, interner)).collect();
-                ranges(&protocols, &ports?, interner)
+                ranges(&protocols, &ports.ok_or(Unclear)?, interner)
             }
         };
         let nets = peer.nets.as_ref();
         let peers: Option<Vec<Peer>> = nets.into_iter().flatten().map(|net| block(net)).collect();
-        let peers = peers?;
+        let peers = peers.ok_or(Unclear)?;
         // An empty list of addresses is none at all; no peer means everybody.
         if nets.is_some() && peers.is_empty() {
-            return None;
+            return Err(Unclear);
         }
-        Some(Some(Rule {
+        Ok(Some(Rule {
             peers: peers.into(),
             ports: ports.into(),
         }))
     }
 }
 
-/// A protocol that a network policy can tell apart; `Some(None)` for one that carries no ports.
-fn known(protocol: &IntOrString<'_>) -> Option<Option<&'static str>> {
+/// A protocol that a network policy can tell apart; `None` for one that carries no ports.
+fn known(protocol: &IntOrString<'_>) -> Result<Option<&'static str>, Unclear> {
     let name = match protocol {
         IntOrString::Int(6) => "TCP",
         IntOrString::Int(17) => "UDP",
         IntOrString::Int(132) => "SCTP",
         IntOrString::Int(1 | 58) => "ICMP",
-        IntOrString::Int(_) => return None,
+        IntOrString::Int(_) => return Err(Unclear),
         IntOrString::String(name) => name,
     };
-    let of_ports = PROTOCOLS
-        .into_iter()
-        .find(|known| name.eq_ignore_ascii_case(known));
-    match of_ports {
-        Some(known) => Some(Some(known)),
-        None if name.eq_ignore_ascii_case("ICMP") || name.eq_ignore_ascii_case("ICMPv6") => {
-            Some(None)
-        }
-        None => None,
+    let same = |known: &&str| name.eq_ignore_ascii_case(known);
+    let of_ports = PROTOCOLS.into_iter().find(same);
+    if of_ports.is_none() && !["ICMP", "ICMPv6"].iter().any(same) {
+        return Err(Unclear);
     }
+    Ok(of_ports)
 }
 
 fn ranges(protocols: &[&str], ports: &[Ports], interner: &mut Interner) -> Vec<PortRange> {

@@ -101,7 +101,7 @@ pub struct ApiServers {
     pub all_known: bool,
     /// Version of the server that we talk to.
     pub version: Option<String>,
-    /// What OpenShift is to encrypt with; see [`Looks::openshift`].
+    /// What `OpenShift` is to encrypt with; see [`Looks::openshift`].
     pub openshift: Option<String>,
     /// Each of them, by address.
     pub replicas: BTreeMap<Sym, Replica>,

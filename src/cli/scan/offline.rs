@@ -5,7 +5,7 @@
 //! reads it is judged as if there were none, and stands where the control says that none could make
 //! it otherwise; else it is `Unknown`. A control whose subjects are all of it has nothing to judge.
 //! What files never hold (pods of controllers, nodes, volumes), and tools that no file uses, are
-//! not there. What an object names and no file declares is taken to exist, and nothing else is
+//! not there; but for controls of backups, which read claims through pods, controllers run theirs. What an object names and no file declares is taken to exist, and nothing else is
 //! known of it: namespaces, service accounts, roles. Kubernetes' own roles, bindings and accounts
 //! are in every cluster, and known. What a role grants of which just the name is
 //! known matters where a verdict is another one if it grants nothing and if it grants everything:
@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 mod named;
 mod own;
+mod pods;
 
 pub(super) use self::named::Grants;
 use super::{
@@ -275,8 +276,8 @@ impl Declared {
     }
 
     /// Tells an engine what there is, and has it judged. Roles of which nobody can tell what they
-    /// grant, grant `unclear`.
-    pub(super) fn feed(&self, pass: &mut Pass, complete: bool, unclear: Grants) {
+    /// grant, grant `unclear`. The pods that controllers are to run are there where they are `made`.
+    pub(super) fn feed(&self, pass: &mut Pass, complete: bool, unclear: Grants, made: bool) {
         let observed = pass.engine.observed_mut();
         observed.server_minor = self.minor;
         observed.cilium = Some(self.cilium(complete));
@@ -294,6 +295,9 @@ impl Declared {
             let mut items: Vec<Value> = of_kind.cloned().collect();
             if matches!(kind, Kind::ClusterRole | Kind::Role) {
                 self.assume(kind, unclear, &mut items);
+            }
+            if kind == Kind::Pod && made {
+                items.extend(self.pods_to_be());
             }
             let page = json!({ "items": items }).to_string();
             pass.apply(Event::Page(kind, page.into()));

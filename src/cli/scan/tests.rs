@@ -16,7 +16,7 @@ fn scanned(text: &str, complete: bool) -> Report {
         line.push("--complete");
     }
     let arguments = parse(&line);
-    files(&arguments, policies(&[]).unwrap()).unwrap()
+    files(&arguments, &policies(&[]).unwrap()).unwrap()
 }
 
 fn parse(line: &[&str]) -> Arguments {

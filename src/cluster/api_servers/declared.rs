@@ -1,5 +1,5 @@
 //! What is declared of API servers elsewhere than in themselves: in the mirrors of their static pods,
-//! by kubeadm, and by OpenShift.
+//! by kubeadm, and by `OpenShift`.
 //!
 //! Rights: `list` on pods, and `get` on the `ConfigMap` `kubeadm-config`, in `kube-system`; `get` on
 //! `apiservers.config.openshift.io`.
@@ -148,7 +148,7 @@ fn of_kubeadm(map: &ConfigMap) -> Option<Flags> {
     })
 }
 
-/// What OpenShift is to encrypt with, where it is OpenShift.
+/// What `OpenShift` is to encrypt with, where it is `OpenShift`.
 pub(super) async fn openshift(client: &Client) -> Option<String> {
     let kind = GroupVersionKind::gvk("config.openshift.io", "v1", "APIServer");
     let resource = ApiResource::from_gvk_with_plural(&kind, "apiservers");

@@ -64,7 +64,7 @@ impl Provider {
 }
 
 impl Provider {
-    /// The provider that OpenShift uses for a type of encryption (openshift/api,
+    /// The provider that `OpenShift` uses for a type of encryption (openshift/api,
     /// `config/v1/types_apiserver.go`).
     fn of_openshift(encryption: &str) -> Option<Self> {
         match encryption {
@@ -133,7 +133,7 @@ impl SecretsProviderStrength {
                  are found as enc-secrets-at-rest-active finds them.",
     };
 
-    /// By what was used; where nobody can tell, what OpenShift is to use fails if it is too weak.
+    /// By what was used; where nobody can tell, what `OpenShift` is to use fails if it is too weak.
     /// That it is strong enough proves nothing of what is.
     fn replica(&self, context: &Context<'_>, address: &str, replica: &Replica) -> Verdict {
         let verdict = self.by_use(context, address, replica);

@@ -124,7 +124,7 @@ pub(in crate::controls) fn at_rest(
     }
 }
 
-/// Whether it is declared that nothing is encrypted: no flag names a configuration, or OpenShift is
+/// Whether it is declared that nothing is encrypted: no flag names a configuration, or `OpenShift` is
 /// to store everything as it is, which it is unless told otherwise (openshift/api,
 /// `config/v1/types_apiserver.go`).
 fn declares_none(context: &Context<'_>, replica: &Replica) -> bool {

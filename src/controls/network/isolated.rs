@@ -25,9 +25,9 @@ use crate::{
 /// Who enforces network policies, and so which kinds of them count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Engine {
-    /// Whoever enforces NetworkPolicies.
+    /// Whoever enforces `NetworkPolicies`.
     NetworkPolicy,
-    /// Whoever enforces ClusterNetworkPolicies and their predecessors.
+    /// Whoever enforces `ClusterNetworkPolicies` and their predecessors.
     ClusterNetworkPolicy,
     /// Cilium, with policies of its own.
     Cilium,

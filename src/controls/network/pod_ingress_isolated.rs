@@ -28,12 +28,12 @@ pub struct PodIngressIsolated {
     #[schemars(length(max = 4))]
     pub engines: Vec<Engine>,
 
-    /// Let AuthorizationPolicies of Istio isolate, where all live pods run its proxy. They hold at
+    /// Let `AuthorizationPolicies` of Istio isolate, where all live pods run its proxy. They hold at
     /// the proxy, not in the network: who gets around it is not stopped.
     #[serde(default)]
     pub accept_mesh_authz: bool,
 
-    /// The root namespace of Istio, whose AuthorizationPolicies are about all namespaces.
+    /// The root namespace of Istio, whose `AuthorizationPolicies` are about all namespaces.
     #[serde(default = "istio_system")]
     #[schemars(length(min = 1, max = 63))]
     pub istio_root_namespace: String,

@@ -112,9 +112,9 @@ struct Reader<'t, 'i> {
 impl<'t> Reader<'t, '_> {
     fn take(&mut self, token: &str) -> bool {
         let rest = self.rest.trim_start();
-        let taken = rest.strip_prefix(token);
-        self.rest = taken.unwrap_or(rest);
-        taken.is_some()
+        let after = rest.strip_prefix(token);
+        self.rest = after.unwrap_or(rest);
+        after.is_some()
     }
 
     fn any(&mut self) -> Option<Expression> {

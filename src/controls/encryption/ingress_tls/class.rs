@@ -93,6 +93,10 @@ fn default(inventory: &Inventory) -> Option<&str> {
 fn controller(name: &str) -> Controller {
     match name {
         "k8s.io/ingress-nginx" => Controller::IngressNginx,
+        // AKS runs it for its add-on (Azure/aks-app-routing-operator, `pkg/manifests`).
+        _ if name.starts_with("webapprouting.kubernetes.azure.com/nginx") => {
+            Controller::IngressNginx
+        }
         "nginx.org/ingress-controller" => Controller::F5Nginx,
         "traefik.io/ingress-controller" => Controller::Traefik,
         "haproxy-ingress.github.io/controller" => Controller::HaproxyIngress,
@@ -116,6 +120,8 @@ pub(super) fn certified(class: Class<'_>, annotations: &Labels) -> bool {
             Some(ports) => ports.is_ok_and(|ports| ports.https),
         },
         Controller::AppGateway => has("appgw.ingress.kubernetes.io/appgw-ssl-certificate"),
+        // It has one issued for the hosts of each rule.
+        Controller::Traefik => has(RESOLVER),
         // Google manages none for the inside.
         Controller::Gke if class.name == Some("gce-internal") => has(PRE_SHARED),
         Controller::Gke => gke_certified(has),
@@ -251,9 +257,17 @@ fn gke(annotations: &Labels) -> Redirect {
     }
 }
 
+/// Annotation that names who issues certificates for a router of Traefik; with it, as with
+/// `router.tls`, the router is for TLS only (`loadRouter` in traefik/traefik,
+/// `pkg/provider/kubernetes/ingress`).
+const RESOLVER: &str = "traefik.ingress.kubernetes.io/router.tls.certresolver";
+
 fn traefik(annotations: &Labels) -> Redirect {
     // A router that is TLS only, or bound to entry points that are, answers no plain HTTP.
-    if switch(annotations, "traefik.ingress.kubernetes.io/router.tls") == Some(true) {
+    let resolved = annotations
+        .get(RESOLVER)
+        .is_some_and(|name| !name.is_empty());
+    if resolved || switch(annotations, "traefik.ingress.kubernetes.io/router.tls") == Some(true) {
         return Redirect::Proven;
     }
     let points = annotations.get("traefik.ingress.kubernetes.io/router.entrypoints");

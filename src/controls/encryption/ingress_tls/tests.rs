@@ -286,6 +286,16 @@ fn clouds_take_certificates_by_annotation() {
             json!({ app: "cert", "appgw.ingress.kubernetes.io/ssl-redirect": "true" }),
             "TlsDeclared",
         ),
+        (
+            "traefik.io/ingress-controller",
+            json!({ "traefik.ingress.kubernetes.io/router.tls.certresolver": "le" }),
+            "TlsDeclared",
+        ),
+        (
+            "traefik.io/ingress-controller",
+            json!({ "traefik.ingress.kubernetes.io/router.tls": "true" }),
+            "HostWithoutTls",
+        ),
         // The annotation of another controller means nothing.
         (NGINX, json!({ arn: "arn:x" }), "HostWithoutTls"),
     ] {

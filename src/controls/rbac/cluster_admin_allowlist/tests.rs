@@ -346,44 +346,23 @@ fn what_the_api_server_allows_beside_bindings_is_told() {
         analysis::rights::spot,
         engine::{AccessAnswer, AccessLook},
     };
-    let everything = |question: &spot::Question| question.is_everything();
-    let secrets = |question: &spot::Question| question.to_string() == "probity:nobody list secrets";
-    type Asked<'a> = &'a dyn Fn(&spot::Question) -> bool;
-    let nothing = |_: &spot::Question| false;
-    let cases: [(Asked<'_>, bool, Option<&str>, (Outcome, &str)); 5] = [
+    let few = (Outcome::Pass, "FewHumanAdministrators");
+    let secrets = "probity:nobody list secrets";
+    let everything = "probity:nobody * *";
+    for (allowed, expected, trouble, wanted) in [
+        ("", false, None, few),
+        (secrets, false, None, (Outcome::Unknown, "RightsBesideRbac")),
         (
-            &nothing,
-            false,
-            None,
-            (Outcome::Pass, "FewHumanAdministrators"),
-        ),
-        (
-            &secrets,
-            false,
-            None,
-            (Outcome::Unknown, "RightsBesideRbac"),
-        ),
-        (
-            &everything,
+            everything,
             false,
             None,
             (Outcome::Fail, "ClusterAdminBesideRbac"),
         ),
         // What a binding gives is judged by the binding.
-        (
-            &everything,
-            true,
-            None,
-            (Outcome::Pass, "FewHumanAdministrators"),
-        ),
-        (
-            &everything,
-            false,
-            Some("busy"),
-            (Outcome::Pass, "FewHumanAdministrators"),
-        ),
-    ];
-    for (allowed, expected, trouble, wanted) in cases {
+        (everything, true, None, few),
+        (everything, false, Some("busy"), few),
+    ] {
+        let allowed = |question: &spot::Question| question.to_string() == allowed;
         let answers = spot::questions().map(|question| AccessAnswer {
             question,
             expected: expected && allowed(&question),
