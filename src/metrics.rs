@@ -53,6 +53,7 @@ pub struct Metrics {
     watch_staleness: GaugeVec,
     watch_available: IntGaugeVec,
     watch_gaps: IntCounterVec,
+    access_checks: IntCounterVec,
     evidence_entries: IntCounter,
     evidence_failing: IntGauge,
     evidence_size: IntGauge,
@@ -123,6 +124,9 @@ impl Metrics {
                 }
                 Measure::Gap { kind } => {
                     self.watch_gaps.with_label_values(&[kind.info().kind]).inc();
+                }
+                Measure::AccessCheck { result } => {
+                    self.access_checks.with_label_values(&[*result]).inc();
                 }
             }
         }

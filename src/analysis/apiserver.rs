@@ -32,7 +32,24 @@ const KEY_STATUS: &str = "apiserver_envelope_encryption_key_id_hash_status_last_
 const KEY_USED: &str = "apiserver_envelope_encryption_key_id_hash_last_timestamp_seconds";
 const KEY_INVALID: &str = "apiserver_envelope_encryption_invalid_key_id_from_status_total";
 const KMS_CALLS: &str = "apiserver_envelope_encryption_kms_operations_latency_seconds_count";
-const WANTED: [&str; 8] = [
+/// Tokens from Secrets that were used: in all, and of those that people made and that were made for
+/// each account until 1.24. Kubernetes has them in `pkg/serviceaccount/metrics.go`, without labels, so
+/// that a server shows them from its start, as zero.
+const LEGACY: [(&str, LegacyToken); 3] = [
+    ("serviceaccount_legacy_tokens_total", LegacyToken::Any),
+    (
+        "serviceaccount_legacy_manual_token_uses_total",
+        LegacyToken::Manual,
+    ),
+    (
+        "serviceaccount_legacy_auto_token_uses_total",
+        LegacyToken::Generated,
+    ),
+];
+const WANTED: [&str; 11] = [
+    LEGACY[0].0,
+    LEGACY[1].0,
+    LEGACY[2].0,
     OPERATIONS,
     START,
     CONFIG,
@@ -70,6 +87,17 @@ pub struct Operation {
     pub prefix: String,
 }
 
+/// A token of a service account that lies in a Secret and never ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LegacyToken {
+    /// Any of them.
+    Any,
+    /// One for which somebody made a Secret.
+    Manual,
+    /// One that the cluster made for its account.
+    Generated,
+}
+
 /// The numbers of one scrape that matter here.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Reading {
@@ -89,6 +117,8 @@ pub struct Reading {
     pub kms: BTreeMap<String, KmsReading>,
     /// Ids by which the server calls itself, as hashes: one, where it tells.
     pub ids: BTreeSet<String>,
+    /// Uses of tokens from Secrets.
+    pub legacy: BTreeMap<LegacyToken, f64>,
 }
 
 /// What one scrape tells of a KMS provider.
@@ -119,6 +149,7 @@ impl Reading {
         // A cheap look first: scrapes have hundreds of thousands of lines.
         if !line.starts_with("apiserver_e")
             && !line.starts_with("apiserver_storage_t")
+            && !line.starts_with("serviceaccount_legacy_")
             && !line.starts_with(START)
         {
             return;
@@ -147,7 +178,10 @@ impl Reading {
                 Some("failure") => self.reload_failed = moment(number),
                 _ => {}
             },
-            _ => self.kms(&sample, number),
+            name => match LEGACY.iter().find(|(series, _)| *series == name) {
+                Some((_, token)) => *self.legacy.entry(*token).or_default() += number,
+                None => self.kms(&sample, number),
+            },
         }
     }
 
@@ -224,13 +258,55 @@ pub enum KmsHealth {
     NotSeen(String),
 }
 
+/// Flags of an API server, and who told of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flags {
+    /// By name, without dashes.
+    pub values: BTreeMap<String, String>,
+    /// Who told.
+    pub source: FlagSource,
+}
+
+/// Who tells of flags, the best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FlagSource {
+    /// The server, at `/flagz`: all of them.
+    Flagz,
+    /// The mirror of its static pod: all that are set.
+    StaticPod,
+    /// What kubeadm was told, which a hand may have changed since.
+    Kubeadm,
+}
+
+impl FlagSource {
+    /// In the words of a verdict.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Flagz => "by /flagz",
+            Self::StaticPod => "by its static pod",
+            Self::Kubeadm => "by ConfigMap kube-system/kubeadm-config",
+        }
+    }
+}
+
+impl Flags {
+    /// Whether a flag is certainly not set, or set to nothing.
+    pub fn is_unset(&self, name: &str) -> bool {
+        match (self.values.get(name), self.source) {
+            (Some(value), FlagSource::Flagz | FlagSource::StaticPod) => value.is_empty(),
+            (None, FlagSource::StaticPod) => true,
+            (_, FlagSource::Kubeadm) | (None, FlagSource::Flagz) => false,
+        }
+    }
+}
+
 /// One look at one API server.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Look {
     /// Its metrics, or why they can't be read.
     pub metrics: Result<Reading, String>,
-    /// Its flags by name without dashes, or why they can't be read.
-    pub flags: Result<BTreeMap<String, String>, String>,
+    /// Its flags, or why they can't be read.
+    pub flags: Result<Flags, String>,
     /// What it says of KMS providers.
     pub kms: KmsHealth,
     /// What it shows to TLS clients, or why there was no handshake; `None` where none was tried.
@@ -247,6 +323,9 @@ pub struct Looks {
     pub all_known: bool,
     /// Version of the server that we talk to, such as `v1.37.2+k3s1`.
     pub version: Option<String>,
+    /// What `OpenShift` is to encrypt with: `spec.encryption.type` of its `APIServer`; empty means
+    /// `identity`. `None` where there is no such object, or where it can't be read.
+    pub openshift: Option<String>,
     /// What was seen, by address.
     pub replicas: BTreeMap<Sym, Look>,
 }

@@ -1,5 +1,6 @@
 //! Which Services lead to a workload's pods, and whether anything outside can reach them.
 
+use super::listeners::is_there;
 use crate::inventory::{
     Inventory, Kind, Object,
     core::{Service, Target},
@@ -68,11 +69,11 @@ pub fn exposed_by(inventory: &Inventory, namespace: &str, template: &Template) -
             let mut services = route.spec.services.iter();
             // A route without a Gateway that exists leads nowhere.
             services.any(|(ns, service)| &**ns == namespace && service == name)
-                && route.spec.parents.iter().any(|parent| {
-                    inventory
-                        .meta(Kind::Gateway, &parent.namespace, &parent.gateway)
-                        .is_some()
-                })
+                && route
+                    .spec
+                    .parents
+                    .iter()
+                    .any(|parent| is_there(inventory, parent))
         })?;
         let meta = &route.meta;
         let kind = kind.info().kind;

@@ -26,7 +26,7 @@ use self::{
 };
 use super::{
     Analysis,
-    network::{Direction, Isolated},
+    network::{Direction, Isolated, calico_globals},
     rights::keyed::Keyed,
 };
 use crate::{
@@ -230,6 +230,8 @@ impl Analysis for Isolation {
         Kind::CiliumClusterwideNetworkPolicy,
         Kind::CalicoNetworkPolicy,
         Kind::CalicoGlobalNetworkPolicy,
+        Kind::CalicoV3NetworkPolicy,
+        Kind::CalicoV3GlobalNetworkPolicy,
     ];
 
     fn note(&mut self, inventory: &Inventory, change: &Change) {
@@ -245,7 +247,7 @@ impl Analysis for Isolation {
                 self.changed.policies.insert(key);
                 self.changed.spaces.insert(change.namespace.clone());
             }
-            Kind::CiliumNetworkPolicy | Kind::CalicoNetworkPolicy => {
+            Kind::CiliumNetworkPolicy | Kind::CalicoNetworkPolicy | Kind::CalicoV3NetworkPolicy => {
                 self.changed.others.insert(change.namespace.clone());
                 self.changed.spaces.insert(change.namespace.clone());
             }
@@ -306,7 +308,10 @@ fn has_other_policies(inventory: &Inventory) -> bool {
         && tables.admin_network_policies.is_empty()
         && tables.baseline_admin_network_policies.is_empty()
         && tables.cilium_network_policies.is_empty()
-        && tables.cilium_clusterwide_network_policies.is_empty())
+        && tables.cilium_clusterwide_network_policies.is_empty()
+        && tables.calico_network_policies.is_empty()
+        && tables.calico_v3_network_policies.is_empty()
+        && calico_globals(inventory).next().is_none())
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ pub mod escalation;
 pub mod exposition;
 pub mod exposure;
 pub mod isolation;
+pub mod listeners;
 pub mod meshed;
 pub mod network;
 pub mod on_node;

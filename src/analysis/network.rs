@@ -4,7 +4,7 @@
 //! Admin tier ─ Accept, Deny ─► decided
 //!     │ Pass, or no rule matches
 //!     ▼
-//! policies of the namespace (NetworkPolicy, Cilium): does one isolate the pods?
+//! policies of the namespace (NetworkPolicy, Cilium, Calico): does one isolate the pods?
 //!     │ no                     └─ yes ─► the union of what they allow, and nothing else
 //!     ▼
 //! Baseline tier ─ Accept, Deny ─► decided; else allowed
@@ -13,6 +13,7 @@
 //! [`Applying`] collects what applies to the pods of a template in one direction; its
 //! [`Segment`]s say what it comes to, by port. What can't be judged is a [`Doubt`], never a guess.
 
+mod calico;
 mod gather;
 mod segment;
 
@@ -20,6 +21,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    calico::{KINDS as CALICO, global as calico_globals},
     gather::{Isolated, isolation},
     segment::{Everyone, Segment, Who, addresses},
 };
@@ -92,7 +94,7 @@ pub struct Applying<'a> {
     pub namespace: &'a str,
     /// Policies that isolate the pods: nothing passes but what is allowed.
     pub isolating: Vec<Policy<'a>>,
-    /// What policies of the namespace, and Cilium's, allow.
+    /// What policies of the namespace, Cilium's and Calico's, allow.
     pub grants: Vec<Grant<'a>>,
     /// Blocks that Cilium denies, whatever is allowed, on every port.
     pub denied: Vec<&'a Peer>,
@@ -120,6 +122,18 @@ pub struct Doubt {
 }
 
 impl Applying<'_> {
+    /// What is left of it where policies of other kinds are not enforced.
+    #[must_use]
+    pub fn only(mut self, enforced: impl Fn(Kind) -> bool) -> Self {
+        self.isolating.retain(|policy| enforced(policy.kind));
+        self.grants.retain(|grant| enforced(grant.policy.kind));
+        self.denied.retain(|_| enforced(Kind::CiliumNetworkPolicy));
+        self.admin.retain(|step| enforced(step.policy.kind));
+        self.baseline.retain(|step| enforced(step.policy.kind));
+        self.doubts.retain(|doubt| enforced(doubt.kind));
+        self
+    }
+
     /// Whether a policy isolates the pods.
     pub fn is_isolated(&self) -> bool {
         !self.isolating.is_empty()

@@ -15,6 +15,7 @@ pub mod listing;
 pub mod power;
 mod query;
 pub mod request;
+pub mod spot;
 #[cfg(test)]
 mod tests;
 

@@ -207,6 +207,13 @@ pub(super) fn text(entry: &Entry) -> String {
             if said.passed { "passed" } else { "failed" },
             after_colon(&said.message)
         ),
+        Body::EncryptionConfig(said) => format!(
+            "API server {} encrypts by {} instead of {}, since {:.0} at the latest",
+            said.server,
+            said.to,
+            said.from.as_deref().unwrap_or("what was not known"),
+            said.since
+        ),
         Body::Exception(said)
         | Body::Attestation(said)
         | Body::Review(said)

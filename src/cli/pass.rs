@@ -152,7 +152,8 @@ impl Pass {
                 most: usize::from(SecretsAtRestActive::default().max_replicas),
             };
             let (client, config) = (&connection.client, &connection.config);
-            let looks = api_servers::look(client, config, &which, true).await;
+            // Few commands look, and all would be larger for it.
+            let looks = Box::pin(api_servers::look(client, config, &which, true)).await;
             self.apply(Event::Found(Finding::ApiServers(looks)));
         }
         if needed.contains(&Observation::CiliumConfig) {

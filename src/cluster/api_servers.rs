@@ -1,7 +1,10 @@
 //! What each API server tells of itself: metrics, flags, the health of KMS providers, TLS.
 //!
 //! Rights: `get` on the non-resource URLs `/metrics`, `/flagz` and `/readyz/kms-provider…` (role
-//! `system:monitoring`), and `list` on `EndpointSlice`s in namespace `default`.
+//! `system:monitoring`), `list` on `EndpointSlice`s in namespace `default`, and what
+//! [`declared`] reads.
+
+mod declared;
 
 use std::collections::BTreeMap;
 
@@ -14,7 +17,7 @@ use super::{
     tls,
 };
 use crate::analysis::{
-    apiserver::{KmsHealth, Look, Looks, Reading},
+    apiserver::{FlagSource, Flags, KmsHealth, Look, Looks, Reading},
     tls::{Shown, Target},
 };
 
@@ -54,8 +57,10 @@ pub async fn look(client: &Client, config: &Config, which: &Which, handshakes: b
         };
         replicas.insert(servers::address(url).into(), look);
     }
+    declared::complete(client, &mut replicas).await;
     let version = within(client.apiserver_version()).await.ok();
     Looks {
+        openshift: declared::openshift(client).await,
         at: Timestamp::now(),
         all_known: servers.all,
         version: version.map(|info| info.git_version),
@@ -96,7 +101,7 @@ struct Flagz {
 }
 
 /// The flags. The API is young: both of its versions are tried.
-async fn flags(client: &Client) -> Result<BTreeMap<String, String>, String> {
+async fn flags(client: &Client) -> Result<Flags, String> {
     let mut why = String::new();
     for version in ["v1beta1", "v1alpha1"] {
         let accept = format!("application/json;as=Flagz;v={version};g=config.k8s.io");
@@ -104,7 +109,10 @@ async fn flags(client: &Client) -> Result<BTreeMap<String, String>, String> {
             Ok(text) => {
                 let flagz: Result<Flagz, _> = serde_json::from_str(&text);
                 return flagz
-                    .map(|flagz| flagz.flags)
+                    .map(|Flagz { flags: values }| Flags {
+                        values,
+                        source: FlagSource::Flagz,
+                    })
                     .map_err(|error| format!("/flagz can't be decoded: {error}"));
             }
             Err(Refusal {

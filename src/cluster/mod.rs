@@ -23,6 +23,7 @@
 //! Nothing here judges an object. What arrives is handed on as bytes; what the engine decides to write comes back as
 //! calls. So the rest of the program is tested without a server.
 
+pub mod access_checks;
 pub mod anchors;
 pub mod api_servers;
 pub mod apply;

@@ -211,6 +211,8 @@ pub enum Observation {
     OwnRights,
     /// Our own CRDs, policies, rights and image.
     Guardrails,
+    /// What the API server says about a few rights.
+    AccessChecks,
 }
 
 impl Observation {
@@ -242,6 +244,7 @@ impl Observation {
             Self::SelfAudit => "SelfAudit",
             Self::OwnRights => "OwnRights",
             Self::Guardrails => "Guardrails",
+            Self::AccessChecks => "AccessChecks",
         }
     }
 
@@ -254,7 +257,9 @@ impl Observation {
             }
             Self::ApiServerFacts => {
                 "Reads `/metrics`, `/flagz` and `/readyz/kms-provider…` of each API server, and \
-                 begins TLS handshakes with it."
+                 begins TLS handshakes with it. Reads the static pods of those that don't show \
+                 their flags, kubeadm's ConfigMap `kubeadm-config`, and OpenShift's APIServer \
+                 `cluster`."
             }
             Self::TlsHandshakes => {
                 "Where a policy sets `handshake`, begins TLS handshakes with the addresses of \
@@ -291,6 +296,10 @@ impl Observation {
             Self::ServerClock => "Reads `/version`, for the time of the answer.",
             Self::SelfAudit => "Reads the evidence log.",
             Self::OwnRights => "Takes note of what the API server refuses to its watches.",
+            Self::AccessChecks => {
+                "Where the chart sets `accessChecks.enabled`, asks the API server once a day, by \
+                 eighteen `SubjectAccessReview`s, what strangers may do."
+            }
             Self::Guardrails => {
                 "Reads, by name and once a minute, Probity's own CRDs, ValidatingAdmissionPolicies, roles, \
                  their bindings, and StatefulSet."
@@ -521,6 +530,13 @@ pub trait Control: std::fmt::Debug + Send + Sync {
     fn affected(&self, derived: Derived, subject: &Subject) -> Touched {
         let _ = derived;
         Touched::Subject(subject.clone())
+    }
+
+    /// Which subjects become uncertain when something that the control observes was looked at
+    /// again. It is asked only about [`Info::observes`].
+    fn noticed(&self, observation: Observation) -> Touched {
+        let _ = observation;
+        Touched::All
     }
 
     /// Calls `found` with each subject in `namespace`, or with all of them where it is `None`.

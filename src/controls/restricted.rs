@@ -46,6 +46,9 @@ pub(in crate::controls) const fn adds_up(kind: Kind) -> bool {
     matches!(kind, Kind::ValidatingWebhook | Kind::MutatingWebhook)
 }
 
+/// Why holders of cluster-admin are not judged by others than `rbac-cluster-admin-allowlist`.
+pub const HOLDS_CLUSTER_ADMIN: &str = "HoldsClusterAdmin";
+
 /// A right that an identity holds.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::controls) struct Held<'a> {
@@ -389,7 +392,7 @@ trait Judge: Restricted + Sized {
             return named.then(|| {
                 if admin {
                     Verdict::not_applicable(
-                        "HoldsClusterAdmin",
+                        HOLDS_CLUSTER_ADMIN,
                         "holds cluster-admin, which rbac-cluster-admin-allowlist judges",
                     )
                 } else {

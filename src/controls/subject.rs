@@ -50,7 +50,8 @@ pub enum SubjectKind {
     Group,
     /// One replica of the API server.
     ApiServer,
-    /// A listener of a Gateway, named `gateway/listener`.
+    /// A listener of a Gateway, named `gateway/listener`, or of a set that adds some to one, named
+    /// `listenerset/set/listener`.
     Listener,
     /// A class of volumes that are backed up alike.
     BackupClass,

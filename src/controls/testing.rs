@@ -127,7 +127,7 @@ impl World {
         verdicts
     }
 
-    fn context<'a>(
+    pub(crate) fn context<'a>(
         &'a self,
         control: &dyn Control,
         kept: Option<&'a Kept>,

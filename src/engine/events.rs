@@ -248,6 +248,8 @@ pub enum Measure {
     },
     /// A watch sent something unreadable, or had missed something.
     Gap { kind: Kind },
+    /// The API server was asked whether somebody may do something, and agrees or not.
+    AccessCheck { result: &'static str },
 }
 
 /// Series of one control of one policy.

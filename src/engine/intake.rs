@@ -157,21 +157,51 @@ impl Engine {
         }));
     }
 
-    pub(super) fn found(&mut self, finding: Finding) {
+    pub(super) fn found(&mut self, mut finding: Finding) {
         let observation = finding.observation();
+        if let Finding::Access(look) = &mut finding {
+            self.compare(look);
+        }
         self.observed.take(finding);
+        if observation == Observation::ApiServerFacts {
+            self.say_encryption_configs();
+        }
         self.wake_observers(observation);
+    }
+
+    /// Says which encryption configuration each API server uses, where the log knows another one or
+    /// none: a change to production, whoever made it.
+    pub(super) fn say_encryption_configs(&mut self) {
+        let replicas = self.observed.api_servers.replicas.iter();
+        let said: Vec<Body> = replicas
+            .filter_map(|(server, replica)| {
+                let (_, reading) = replica.reading.as_ref()?;
+                let to = reading.config.clone()?;
+                let before = self.memory.lasting.config(server);
+                (before != Some(to.as_str())).then(|| {
+                    Some(Body::EncryptionConfig(body::EncryptionConfig {
+                        server: server.clone(),
+                        from: before.map(str::to_owned),
+                        to,
+                        since: replica.configured()?,
+                    }))
+                })?
+            })
+            .collect();
+        for body in said {
+            self.say(body);
+        }
     }
 
     /// Has the verdicts that rest on an observation judged again.
     pub(super) fn wake_observers(&mut self, observation: Observation) {
         let rules = self.rules.iter();
-        let observing: Vec<RuleId> = rules
+        let observing: Vec<(RuleId, Touched)> = rules
             .filter(|(_, rule)| rule.control.info().observes.contains(&observation))
-            .map(|(id, _)| *id)
+            .map(|(id, rule)| (*id, rule.control.noticed(observation)))
             .collect();
-        for id in observing {
-            self.dirty(id, Touched::All, Cause::Object);
+        for (id, touched) in observing {
+            self.dirty(id, touched, Cause::Object);
         }
     }
 

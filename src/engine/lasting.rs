@@ -1,10 +1,10 @@
-//! What the log says has begun and not ended: gaps and pauses. A term says only what is news to it.
+//! What the log says has begun and not ended: gaps, pauses, encryption configurations. A term says only what is news to it.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::evidence::body::{Body, Gap};
+use crate::evidence::body::{Body, Gap, Name};
 
 /// What has begun and not ended, as far as the log knows.
 #[derive(Debug, Default)]
@@ -13,6 +13,8 @@ pub(super) struct Lasting {
     gaps: BTreeMap<String, Gap>,
     /// Until when what is paused.
     pauses: BTreeMap<String, Timestamp>,
+    /// Hashes of the encryption configurations that API servers use, by address.
+    configs: BTreeMap<Name, String>,
 }
 
 impl Lasting {
@@ -31,8 +33,16 @@ impl Lasting {
                     None => self.pauses.remove(&pause.target),
                 };
             }
+            Body::EncryptionConfig(said) => {
+                self.configs.insert(said.server.clone(), said.to.clone());
+            }
             _ => {}
         }
+    }
+
+    /// The hash of the encryption configuration that the log has an API server use.
+    pub(super) fn config(&self, server: &str) -> Option<&str> {
+        self.configs.get(server).map(String::as_str)
     }
 
     /// The gap of a scope that has not ended.

@@ -133,6 +133,7 @@ impl Memory {
             | Body::Heartbeat(_)
             | Body::Gap(_)
             | Body::Pause(_)
+            | Body::EncryptionConfig(_)
             | Body::Exception(_)
             | Body::Attestation(_)
             | Body::Review(_)

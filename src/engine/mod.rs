@@ -14,6 +14,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod absorb;
+mod access;
 mod act;
 mod changes;
 mod conditions;
@@ -74,6 +75,7 @@ use self::{
 pub(crate) use crate::evidence::blob::hex;
 
 pub use self::{
+    access::{AccessAnswer, AccessLook},
     changes::{Approval, Changed},
     drill::{DrillCall, DrillWrite, Spot},
     events::{

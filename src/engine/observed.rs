@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Changed, PeopleSaid};
+use super::{AccessLook, Changed, PeopleSaid};
 use crate::{
     analysis::{
         apiserver::{ApiServers, Looks},
@@ -44,6 +44,8 @@ pub struct Observed {
     pub clock: Option<ClockLook>,
     /// The last check of the evidence log; `None` until there was one.
     pub self_audit: Option<SelfAudit>,
+    /// What the API server says about rights; `None` until it was asked.
+    pub access: Option<AccessLook>,
     /// Our own guardrails; `None` until somebody looked.
     pub guardrails: Option<Guardrails>,
     /// Minor version of the API server, from `/version`; `None` until the shell has read it.
@@ -66,6 +68,7 @@ impl Observed {
             Finding::RepositoryPasswords(found) => self.repository_passwords = Some(found),
             Finding::Clock(look) => self.clock = Some(look),
             Finding::SelfAudit(audit) => self.self_audit = Some(audit),
+            Finding::Access(look) => self.access = Some(look),
             Finding::Guardrails(look) => self.guardrails = Some(look),
         }
     }
@@ -122,6 +125,8 @@ pub enum Finding {
     Clock(ClockLook),
     /// In the evidence log.
     SelfAudit(SelfAudit),
+    /// By asking the API server about rights.
+    Access(AccessLook),
     /// In the place of our own guardrails.
     Guardrails(Guardrails),
 }
@@ -139,6 +144,7 @@ impl Finding {
             Self::RepositoryPasswords(_) => Observation::RepositoryPassword,
             Self::Clock(_) => Observation::ServerClock,
             Self::SelfAudit(_) => Observation::SelfAudit,
+            Self::Access(_) => Observation::AccessChecks,
             Self::Guardrails(_) => Observation::Guardrails,
         }
     }

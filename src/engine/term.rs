@@ -71,6 +71,7 @@ impl Engine {
         self.introduce_people(now);
         self.people.policies_untold = true;
         self.say_what_lasts(now);
+        self.say_encryption_configs();
         let ids: Vec<u32> = self.instances.keys().copied().collect();
         for id in ids {
             self.introduce(id, now);

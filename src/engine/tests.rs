@@ -15,6 +15,7 @@ use crate::{
 mod backups;
 mod baselines;
 mod carried;
+mod configs;
 mod definitions;
 mod drills;
 mod enforcing;

@@ -313,6 +313,21 @@ pub struct Gap {
     pub cause: String,
 }
 
+/// Which encryption configuration an API server uses, where the log knew of none or of another one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EncryptionConfig {
+    /// Address of the API server.
+    pub server: Name,
+    /// Hash of the configuration that it used before; none where it is seen for the first time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Hash of the configuration that it uses, as the server itself shows it.
+    pub to: String,
+    /// When it was in use at the latest.
+    pub since: Timestamp,
+}
+
 /// An entry that is too large for a frame: what it says is in a blob. Readers put it back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -357,6 +372,8 @@ pub enum Body {
     Pause(Pause),
     /// See [`Drill`].
     Drill(Drill),
+    /// See [`EncryptionConfig`].
+    EncryptionConfig(EncryptionConfig),
     /// A `ControlException` or `ClusterControlException`; see [`ObjectChange`].
     Exception(ObjectChange),
     /// An `Attestation`; see [`ObjectChange`].
@@ -400,6 +417,7 @@ impl Body {
             Self::Contended(_) => "contended",
             Self::Pause(_) => "pause",
             Self::Drill(_) => "drill",
+            Self::EncryptionConfig(_) => "encryptionConfig",
             Self::Exception(_) => "exception",
             Self::Attestation(_) => "attestation",
             Self::Review(_) => "review",
@@ -496,6 +514,7 @@ into_body!(
     Contended(Contended),
     Pause(Pause),
     Drill(Drill),
+    EncryptionConfig(EncryptionConfig),
     Scope(Scope),
     Export(Export),
     Epoch(Epoch),

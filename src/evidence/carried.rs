@@ -91,6 +91,7 @@ impl Carried {
                 } = subject;
                 self.last(seq, &["kept", &said.control, group, kind, namespace, name]);
             }
+            Body::EncryptionConfig(said) => self.last(seq, &["encryptionConfig", &said.server]),
             Body::Drill(said) => self.last(seq, &["drill", &said.control, &said.namespace]),
             Body::Scope(said) => {
                 // One entry tells of many controls, of which each may be told of anew by itself.

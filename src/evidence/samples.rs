@@ -4,9 +4,10 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::body::{
-    ActionOutcome, Anchored, Body, Brake, CameBack, Contended, ControlCounts, Drill, Epoch,
-    Excluded, Export, Gap, Heartbeat, Intent, Kept, KeyChange, KindFreshness, ObjectChange, Pause,
-    PolicyChange, Population, Position, Pruned, Scope, Start, Stop, SubjectRef, Term, Transition,
+    ActionOutcome, Anchored, Body, Brake, CameBack, Contended, ControlCounts, Drill,
+    EncryptionConfig, Epoch, Excluded, Export, Gap, Heartbeat, Intent, Kept, KeyChange,
+    KindFreshness, ObjectChange, Pause, PolicyChange, Population, Position, Pruned, Scope, Start,
+    Stop, SubjectRef, Term, Transition,
 };
 use super::words::{Action, ActionResult, BrakeState, Cause, Change, End, Freshness, Step};
 use crate::verdict::{Outcome, Severity, Strength};
@@ -212,6 +213,13 @@ pub(super) fn bodies() -> Vec<Body> {
         }
         .into(),
         drill().into(),
+        EncryptionConfig {
+            server: "10.0.0.1:6443".into(),
+            from: Some("sha256:aa".to_owned()),
+            to: "sha256:bb".to_owned(),
+            since: time(0),
+        }
+        .into(),
         Body::Exception(change("ControlException", Step::Approved)),
         Body::Attestation(change("Attestation", Step::Created)),
         Body::Review(change("AccessReview", Step::Decided)),

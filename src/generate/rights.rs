@@ -85,15 +85,25 @@ impl Rights {
     }
 }
 
+/// What is asked for beside a kind: Calico's API server lets those list policies that may read their
+/// tiers, and the policies of these (Calico's guide "Configure RBAC for tiered policies").
+const fn beside(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::CalicoV3NetworkPolicy => &["tiers", "tier.networkpolicies"],
+        Kind::CalicoV3GlobalNetworkPolicy => &["tiers", "tier.globalnetworkpolicies"],
+        _ => &[],
+    }
+}
+
 /// As few rules as possible that grant these rights and no others.
 pub(super) fn rules(rights: impl Iterator<Item = (Kind, &'static str)>) -> Vec<Rule> {
     let mut verbs: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
     for (kind, verb) in rights {
         let info = kind.info();
-        verbs
-            .entry((info.group, info.plural))
-            .or_default()
-            .insert(verb);
+        let beside = beside(kind).iter().map(|plural| (info.group, *plural));
+        for resource in std::iter::once((info.group, info.plural)).chain(beside) {
+            verbs.entry(resource).or_default().insert(verb);
+        }
     }
     let mut merged: BTreeMap<(&str, Vec<&str>), Vec<&str>> = BTreeMap::new();
     for ((group, plural), verbs) in verbs {

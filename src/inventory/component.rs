@@ -53,6 +53,11 @@ const SWITCHES: [&str; 4] = [
     "peer-client-cert-auth",
 ];
 
+/// Whether a control reads a flag.
+pub fn reads(flag: &str) -> bool {
+    FLAGS.contains(&flag)
+}
+
 /// The flag that an environment variable of etcd sets, as `ETCD_CERT_FILE` does `cert-file`, if a
 /// control reads it.
 pub fn of_variable(name: &str) -> Option<&'static str> {
@@ -102,7 +107,7 @@ pub fn flags<'a>(
             let next = next.filter(|_| !SWITCHES.contains(&flag));
             (flag, next.copied().unwrap_or("true"))
         });
-        if FLAGS.contains(&name) {
+        if reads(name) {
             flags.push((interner.string(name), interner.string(value)));
         }
     }

@@ -87,6 +87,9 @@ pub const INTERNAL_ANNOTATIONS: [(&str, &str); 14] = [
     ),
 ];
 
+/// The whole object once more, as kubectl last sent it.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
 /// A port of the pods that a Service leads to.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Target {
@@ -182,7 +185,15 @@ impl Projection for Service {
     }
 
     fn project(wire: WireService<'_>, interner: &mut Interner) -> Projected<Self> {
-        let meta = Self::meta(wire.metadata, interner)?;
+        let kind = wire.spec.as_ref().and_then(|spec| spec.kind.as_deref());
+        // There are few load balancers, and policies may name annotations of theirs.
+        let keeps = match kind {
+            Some("LoadBalancer") => |key: &str| key != LAST_APPLIED,
+            _ => Self::keeps_annotation,
+        };
+        let meta = wire
+            .metadata
+            .project(interner, Self::OWNED_PATHS, Self::keeps_label, keeps)?;
         let spec = wire.spec.unwrap_or_default();
         let outside = spec.outside(interner);
         let selector = spec.selector.filter(|selector| !selector.0.is_empty());

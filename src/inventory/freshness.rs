@@ -72,6 +72,17 @@ impl Availability {
     }
 }
 
+/// The kind as which objects are kept that an API server beside the cluster's own serves as `kind`:
+/// where that one does not answer, or lets nobody read, the kept ones tell the same.
+const fn kept_as(kind: Kind) -> Option<Kind> {
+    match kind {
+        Kind::FelixV3Configuration => Some(Kind::FelixConfiguration),
+        Kind::CalicoV3NetworkPolicy => Some(Kind::CalicoNetworkPolicy),
+        Kind::CalicoV3GlobalNetworkPolicy => Some(Kind::CalicoGlobalNetworkPolicy),
+        _ => None,
+    }
+}
+
 /// Freshness of all kinds.
 #[derive(Debug, Default)]
 pub struct Freshness {
@@ -88,6 +99,20 @@ struct State {
 impl Freshness {
     /// Whether `kind` can be judged.
     pub fn of(&self, kind: Kind) -> &Availability {
+        let own = self.raw(kind);
+        let known_otherwise =
+            || kept_as(kind).is_some_and(|kept| *self.raw(kept) == Availability::Synced);
+        let untold = matches!(
+            own,
+            Availability::Forbidden(_) | Availability::Stale | Availability::Broken(_)
+        );
+        if untold && known_otherwise() {
+            return &Availability::Absent;
+        }
+        own
+    }
+
+    fn raw(&self, kind: Kind) -> &Availability {
         self.kinds
             .get(&kind)
             .map_or(&Availability::Unwatched, |state| &state.availability)
@@ -183,6 +208,20 @@ mod tests {
     #[test]
     fn what_nobody_watches_is_not_usable() {
         assert!(!Freshness::default().of(Kind::Pod).is_usable());
+    }
+
+    #[test]
+    fn what_another_server_does_not_tell_is_known_by_what_is_kept() {
+        let (served, kept) = (Kind::CalicoV3NetworkPolicy, Kind::CalicoNetworkPolicy);
+        let mut freshness = Freshness::default();
+        freshness.set(served, Availability::Forbidden("no tier".to_owned()), T0);
+        assert!(!freshness.of(served).is_usable());
+        freshness.set(kept, Availability::Absent, T0);
+        assert!(!freshness.of(served).is_usable());
+        freshness.set(kept, Availability::Synced, T0);
+        assert_eq!(*freshness.of(served), Availability::Absent);
+        freshness.set(kept, Availability::Stale, T0);
+        assert!(!freshness.of(served).is_usable());
     }
 
     #[test]

@@ -9,8 +9,8 @@ pub(super) use self::certificate::Condition;
 pub use self::{
     certificate::Certificate,
     gateway::{
-        CERTIFICATE_MAP, Gateway, ISTIO_SERVICE_TYPE, Listener, ListenerTls, Parent, Route,
-        RoutesFrom,
+        CERTIFICATE_MAP, Gateway, ISTIO_SERVICE_TYPE, Listener, ListenerSet, ListenerTls, Parent,
+        Route, RoutesFrom,
     },
 };
 use super::{

@@ -119,17 +119,18 @@ macro_rules! kinds {
 }
 
 use super::{
+    calico::CalicoPolicy,
     cilium::CiliumPolicy,
     cnpg::{Database, DatabaseBackup, ObjectStore, ScheduledBackup},
     config_map::ConfigMap,
     core::{Crd, Service},
     etcd::EtcdSnapshotFile,
-    ingress::{Certificate, Gateway, Ingress, IngressClass, Route},
+    ingress::{Certificate, Gateway, Ingress, IngressClass, ListenerSet, Route},
     k8up::{K8upRun, K8upSchedule, K8upSnapshot},
     longhorn::{BackupTarget, LonghornBackup, LonghornVolume, RecurringJob},
     mesh::{
-        DestinationRule, FelixConfiguration, LinkerdAuthorization, LinkerdServer,
-        PeerAuthentication,
+        DestinationRule, FelixConfiguration, IstioAuthorization, LinkerdAuthorization,
+        LinkerdServer, PeerAuthentication,
     },
     migration::Migration,
     namespace::Namespace,
@@ -139,8 +140,8 @@ use super::{
     signing::SigningRequest,
     storage::{Claim, SnapshotClass, SnapshotContent, StorageClass, Volume, VolumeSnapshot},
     table::Table,
-    tiers::{ForeignPolicy, TierPolicy},
-    trust::{ApiService, Webhooks},
+    tiers::TierPolicy,
+    trust::{ApiService, Monitor, Webhooks},
     velero::{Backup, Location, Repository, Restore, Schedule, SnapshotLocation, VolumeBackup},
     workload::{CronJob, Job, Pod, Workload},
 };
@@ -178,19 +179,27 @@ kinds! {
     BaselineAdminNetworkPolicy baseline_admin_network_policies: TierPolicy = "policy.networking.k8s.io" "v1alpha1" "baselineadminnetworkpolicies" "BaselineAdminNetworkPolicy" Cluster Neighbour;
     CiliumNetworkPolicy cilium_network_policies: CiliumPolicy = "cilium.io" "v2" "ciliumnetworkpolicies" "CiliumNetworkPolicy" Namespaced Neighbour;
     CiliumClusterwideNetworkPolicy cilium_clusterwide_network_policies: CiliumPolicy = "cilium.io" "v2" "ciliumclusterwidenetworkpolicies" "CiliumClusterwideNetworkPolicy" Cluster Neighbour;
-    CalicoNetworkPolicy calico_network_policies: ForeignPolicy = "crd.projectcalico.org" "v1" "networkpolicies" "NetworkPolicy" Namespaced Neighbour;
-    CalicoGlobalNetworkPolicy calico_global_network_policies: ForeignPolicy = "crd.projectcalico.org" "v1" "globalnetworkpolicies" "GlobalNetworkPolicy" Cluster Neighbour;
+    CalicoNetworkPolicy calico_network_policies: CalicoPolicy = "crd.projectcalico.org" "v1" "networkpolicies" "NetworkPolicy" Namespaced Neighbour;
+    CalicoGlobalNetworkPolicy calico_global_network_policies: CalicoPolicy = "crd.projectcalico.org" "v1" "globalnetworkpolicies" "GlobalNetworkPolicy" Cluster Neighbour;
+    CalicoV3NetworkPolicy calico_v3_network_policies: CalicoPolicy = "projectcalico.org" "v3" "networkpolicies" "NetworkPolicy" Namespaced Neighbour;
+    CalicoV3GlobalNetworkPolicy calico_v3_global_network_policies: CalicoPolicy = "projectcalico.org" "v3" "globalnetworkpolicies" "GlobalNetworkPolicy" Cluster Neighbour;
     Gateway gateways: Gateway = "gateway.networking.k8s.io" "v1" "gateways" "Gateway" Namespaced Neighbour;
+    ListenerSet listener_sets: ListenerSet = "gateway.networking.k8s.io" "v1" "listenersets" "ListenerSet" Namespaced Neighbour;
+    XListenerSet x_listener_sets: ListenerSet = "gateway.networking.x-k8s.io" "v1alpha1" "xlistenersets" "XListenerSet" Namespaced Neighbour;
     HttpRoute http_routes: Route = "gateway.networking.k8s.io" "v1" "httproutes" "HTTPRoute" Namespaced Neighbour;
     GrpcRoute grpc_routes: Route = "gateway.networking.k8s.io" "v1" "grpcroutes" "GRPCRoute" Namespaced Neighbour;
     TlsRoute tls_routes: Route = "gateway.networking.k8s.io" "v1" "tlsroutes" "TLSRoute" Namespaced Neighbour;
     Migration migrations: Migration = "storagemigration.k8s.io" "v1" "storageversionmigrations" "StorageVersionMigration" Cluster Neighbour;
     MigrationBeta beta_migrations: Migration = "storagemigration.k8s.io" "v1beta1" "storageversionmigrations" "StorageVersionMigration" Cluster Neighbour;
     PeerAuthentication peer_authentications: PeerAuthentication = "security.istio.io" "v1" "peerauthentications" "PeerAuthentication" Namespaced Neighbour;
+    IstioAuthorization istio_authorizations: IstioAuthorization = "security.istio.io" "v1" "authorizationpolicies" "AuthorizationPolicy" Namespaced Neighbour;
     DestinationRule destination_rules: DestinationRule = "networking.istio.io" "v1" "destinationrules" "DestinationRule" Namespaced Neighbour;
     LinkerdServer linkerd_servers: LinkerdServer = "policy.linkerd.io" "v1beta3" "servers" "Server" Namespaced Neighbour;
     LinkerdAuthorization linkerd_authorizations: LinkerdAuthorization = "policy.linkerd.io" "v1alpha1" "authorizationpolicies" "AuthorizationPolicy" Namespaced Neighbour;
     FelixConfiguration felix_configurations: FelixConfiguration = "crd.projectcalico.org" "v1" "felixconfigurations" "FelixConfiguration" Cluster Neighbour;
+    FelixV3Configuration felix_v3_configurations: FelixConfiguration = "projectcalico.org" "v3" "felixconfigurations" "FelixConfiguration" Cluster Neighbour;
+    ServiceMonitor service_monitors: Monitor = "monitoring.coreos.com" "v1" "servicemonitors" "ServiceMonitor" Namespaced Neighbour;
+    PodMonitor pod_monitors: Monitor = "monitoring.coreos.com" "v1" "podmonitors" "PodMonitor" Namespaced Neighbour;
     Certificate certificates: Certificate = "cert-manager.io" "v1" "certificates" "Certificate" Namespaced Neighbour;
     VolumeSnapshot volume_snapshots: VolumeSnapshot = "snapshot.storage.k8s.io" "v1" "volumesnapshots" "VolumeSnapshot" Namespaced Neighbour;
     SnapshotContent snapshot_contents: SnapshotContent = "snapshot.storage.k8s.io" "v1" "volumesnapshotcontents" "VolumeSnapshotContent" Cluster Neighbour;

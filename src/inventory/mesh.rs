@@ -1,7 +1,11 @@
 //! Service meshes and encrypting networks: Istio, Linkerd and Calico.
 
+mod authorization;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
+
+pub use self::authorization::IstioAuthorization;
 
 use super::{
     Projected, Projection,

@@ -11,6 +11,7 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod calico;
 pub mod cilium;
 pub mod cnpg;
 pub mod component;

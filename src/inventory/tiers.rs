@@ -59,10 +59,6 @@ pub struct TierRule {
     pub rule: Rule,
 }
 
-/// A policy of a tool whose rules we do not judge: that it is there is all we know.
-#[derive(Debug, PartialEq, Eq)]
-pub struct ForeignPolicy;
-
 /// The object on the wire.
 #[derive(Debug, Deserialize)]
 pub struct Wire<'a> {
@@ -403,25 +399,6 @@ impl OldPort<'_> {
             ports: range,
         });
         Ok(())
-    }
-}
-
-/// The object on the wire.
-#[derive(Debug, Deserialize)]
-pub struct WireForeign<'a> {
-    #[serde(borrow)]
-    metadata: WireMeta<'a>,
-}
-
-impl Projection for ForeignPolicy {
-    type Wire<'a> = WireForeign<'a>;
-
-    fn keeps_label(_: &str) -> bool {
-        false
-    }
-
-    fn project(wire: WireForeign<'_>, interner: &mut Interner) -> Projected<Self> {
-        Ok((Self::meta(wire.metadata, interner)?, Self))
     }
 }
 

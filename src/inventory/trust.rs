@@ -1,5 +1,5 @@
 //! Whom the API server calls, and whose certificates it trusts for that: admission webhooks and
-//! aggregated APIs.
+//! aggregated APIs. And whether Prometheus checks those of what it scrapes.
 
 use k8s_openapi::ByteString;
 use serde::Deserialize;
@@ -42,6 +42,13 @@ pub struct ApiService {
     pub insecure: bool,
     /// The authorities that its certificate is checked against.
     pub bundle: Bundle,
+}
+
+/// A `ServiceMonitor` or `PodMonitor` of the Prometheus operator.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Monitor {
+    /// Whether one of its scrapes checks no certificate.
+    pub insecure: bool,
 }
 
 /// Annotations by which tools are asked to fill a bundle in.
@@ -163,5 +170,49 @@ impl Projection for ApiService {
             bundle: bundle(spec.ca_bundle),
         };
         Ok((meta, api))
+    }
+}
+
+/// The object on the wire. The two kinds call their endpoints differently (prometheus-operator,
+/// `pkg/apis/monitoring/v1`).
+#[derive(Debug, Deserialize)]
+pub struct WireMonitor<'a> {
+    #[serde(borrow)]
+    metadata: WireMeta<'a>,
+    spec: Option<MonitorSpec>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct MonitorSpec {
+    endpoints: Option<Vec<Endpoint>>,
+    pod_metrics_endpoints: Option<Vec<Endpoint>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Endpoint {
+    tls_config: Option<TlsConfig>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TlsConfig {
+    insecure_skip_verify: Option<bool>,
+}
+
+impl Projection for Monitor {
+    type Wire<'a> = WireMonitor<'a>;
+
+    fn project(wire: WireMonitor<'_>, interner: &mut Interner) -> Projected<Self> {
+        let meta = Self::meta(wire.metadata, interner)?;
+        let spec = wire.spec.unwrap_or_default();
+        let lists = [spec.endpoints, spec.pod_metrics_endpoints];
+        let mut endpoints = lists.into_iter().flatten().flatten();
+        let insecure = endpoints.any(|endpoint| {
+            let tls = endpoint.tls_config;
+            tls.is_some_and(|tls| tls.insecure_skip_verify == Some(true))
+        });
+        Ok((meta, Self { insecure }))
     }
 }

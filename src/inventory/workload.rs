@@ -202,16 +202,29 @@ struct WireCronJobStatus<'a> {
     last_successful_time: Option<Str<'a>>,
 }
 
+/// Labels that the API server gives the pods of a Job: its name, and its uid.
+pub const JOB_LABELS: [&str; 4] = [
+    "batch.kubernetes.io/job-name",
+    "job-name",
+    "batch.kubernetes.io/controller-uid",
+    "controller-uid",
+];
+
+/// The value of such a label where the job is one of many: none that a selector could name.
+pub const SOME_JOB: &str = "*";
+
 impl WireWorkloadSpec<'_> {
     /// Gives the pods of a Job the labels that the API server puts into its template when it is
-    /// created (`generateSelector` of its strategy): manifests lack them.
-    fn label_as_job(&mut self, name: &str) {
+    /// created (`generateSelector` in kubernetes/kubernetes, `pkg/registry/batch/job/strategy.go`):
+    /// manifests lack them, and so do the templates of `CronJob`s.
+    fn label_as_job(&mut self, name: &str, uid: &str) {
         if self.manual_selector == Some(true) {
             return;
         }
         if let Some(template) = &mut self.template {
-            template.add_label("batch.kubernetes.io/job-name", name);
-            template.add_label("job-name", name);
+            for (key, value) in JOB_LABELS.into_iter().zip([name, name, uid, uid]) {
+                template.add_label(key, value);
+            }
         }
     }
 }
@@ -251,7 +264,7 @@ impl Projection for Job {
         let holds = |kind| condition(conditions, kind) == Some(true);
         let mut spec = wire.spec;
         if let Some(spec) = &mut spec {
-            spec.label_as_job(&meta.name);
+            spec.label_as_job(&meta.name, &meta.uid.to_string());
         }
         let pods = spec.as_ref().and_then(|spec| spec.template.as_ref());
         let claims = pods.into_iter().flat_map(WireTemplate::claims);
@@ -339,8 +352,12 @@ impl Projection for CronJob {
     fn project(wire: WireCronJob<'_>, interner: &mut Interner) -> Projected<Self> {
         let meta = Self::meta(wire.metadata, interner)?;
         let status = wire.status.as_ref();
+        let mut spec = wire.spec.job_template.and_then(|job| job.spec);
+        if let Some(spec) = &mut spec {
+            spec.label_as_job(SOME_JOB, SOME_JOB);
+        }
         let job = Self {
-            template: template(wire.spec.job_template.and_then(|job| job.spec), interner),
+            template: template(spec, interner),
             schedule: interner.string(&wire.spec.schedule),
             time_zone: wire.spec.time_zone.map(|zone| interner.string(&zone)),
             suspended: wire.spec.suspend == Some(true),

@@ -198,6 +198,11 @@ impl Metrics {
                 "Times that a watch had missed something or sent what can't be read.",
                 &["kind"],
             )?,
+            access_checks: count(
+                "access_checks_total",
+                "Questions about rights to the API server, by whether its answer is that of RBAC.",
+                &["result"],
+            )?,
             evidence_entries,
             evidence_failing: one(
                 "evidence_failing",

@@ -204,6 +204,7 @@ impl Account {
             | Body::Pause(_)
             | Body::Export(_)
             | Body::Drill(_)
+            | Body::EncryptionConfig(_)
             | Body::KeyChange(_)
             | Body::Spilled(_) => {}
         }

@@ -15,7 +15,8 @@ use crate::harness::{Group, ensure};
 const NAMESPACE: &str = "probity-system";
 
 /// Switches everything on that is off by default and touches what is rendered.
-const EVERYTHING: [&str; 24] = [
+const EVERYTHING: [&str; 25] = [
+    "accessChecks.enabled=true",
     "replicas=2",
     "image.digest=sha256:0000000000000000000000000000000000000000000000000000000000000000",
     "enforcement.encryption=true",

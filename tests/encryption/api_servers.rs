@@ -126,8 +126,8 @@ fn each_server_tells_of_itself() {
         assert!((0..3600).contains(&age), "{age}");
         hashes.insert(reading.config.clone().unwrap(), address);
         let flags = look.flags.as_ref().unwrap();
-        assert!(flags["encryption-provider-config"].ends_with("encryption.yaml"));
-        assert!(flags.contains_key("tls-min-version"));
+        assert!(flags.values["encryption-provider-config"].ends_with("encryption.yaml"));
+        assert!(flags.values.contains_key("tls-min-version"));
         // With automatic reload the check is there, and has nothing to complain about.
         assert_eq!(look.kms, KmsHealth::Healthy);
         let shown = look.tls.as_ref().unwrap().as_ref().unwrap();

@@ -122,7 +122,17 @@ fn declared_reads() -> BTreeSet<String> {
     ];
     let guards = guards.map(|resource| format!("get {resource}"));
     let logs = ["create probity.dev/evidencelogs".to_owned()];
+    // Calico's API server lists policies to those who may read their tiers.
+    let tiers = [
+        "tiers",
+        "tier.networkpolicies",
+        "tier.globalnetworkpolicies",
+    ];
+    let tiers = tiers.into_iter().flat_map(|resource| {
+        ["get", "list", "watch"].map(|verb| format!("{verb} projectcalico.org/{resource}"))
+    });
     rights
+        .chain(tiers)
         .chain(own)
         .chain(events)
         .chain(logs)

@@ -13,3 +13,4 @@ mod random;
 mod reviews;
 mod server;
 mod shrink;
+mod spot;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{KmsReading, Look, Looks, Operation, Reading};
+use super::{KmsReading, LegacyToken, Look, Looks, Operation, Reading};
 use crate::inventory::Sym;
 
 /// Changes of the configuration, or of a key, that are remembered.
@@ -86,6 +86,8 @@ pub struct Replica {
     configs: Vec<Change>,
     /// KMS providers over time.
     pub kms: BTreeMap<String, Kms>,
+    /// Uses of tokens from Secrets over time.
+    pub legacy: BTreeMap<LegacyToken, Counter>,
     /// Ids by which whoever answers called itself, with the last time.
     ids: BTreeMap<String, Timestamp>,
 }
@@ -99,6 +101,8 @@ pub struct ApiServers {
     pub all_known: bool,
     /// Version of the server that we talk to.
     pub version: Option<String>,
+    /// What `OpenShift` is to encrypt with; see [`Looks::openshift`].
+    pub openshift: Option<String>,
     /// Each of them, by address.
     pub replicas: BTreeMap<Sym, Replica>,
 }
@@ -110,8 +114,10 @@ impl ApiServers {
             at,
             all_known,
             version,
+            openshift,
             replicas,
         } = looks;
+        self.openshift = openshift;
         self.at = Some(at);
         self.version = version.or(self.version.take());
         self.replicas
@@ -138,6 +144,7 @@ impl Replica {
             operations: BTreeMap::new(),
             configs: Vec::new(),
             kms: BTreeMap::new(),
+            legacy: BTreeMap::new(),
             ids: BTreeMap::new(),
         };
         replica.take(look, at);
@@ -183,6 +190,10 @@ impl Replica {
                 from,
                 at,
             );
+        }
+        for (token, uses) in &reading.legacy {
+            let counter = self.legacy.entry(*token).or_insert_with(Counter::none);
+            count(counter, *uses, same_process, from, at);
         }
         if !same_process {
             // Series that are not there any more begin again from nothing.

@@ -24,6 +24,7 @@ fn take(servers: &mut ApiServers, moment: &str, metrics: Result<Reading, String>
         at: at(moment),
         all_known: true,
         version: None,
+        openshift: None,
         replicas: [(
             Sym::from("a"),
             Look {
@@ -282,6 +283,7 @@ fn servers_that_are_gone_are_forgotten() {
         at: at("2026-06-01T01:05:00Z"),
         all_known: true,
         version: None,
+        openshift: None,
         replicas: BTreeMap::new(),
     });
     assert!(servers.replicas.is_empty());

@@ -1,6 +1,6 @@
 //! Which policies apply to the pods of a template.
 
-use super::{Applying, Direction, Doubt, Grant, Policy, Step};
+use super::{Applying, Direction, Doubt, Grant, Policy, Step, calico};
 use crate::inventory::{
     Inventory, Kind, Object,
     cilium::{CiliumPolicy, Section, Side},
@@ -94,7 +94,7 @@ impl<'a> Applying<'a> {
         applying.network_policies(inventory, &template.labels);
         applying.cilium(inventory, &template.labels);
         applying.tiers(inventory, &template.labels);
-        applying.calico(inventory);
+        applying.calico(inventory, template);
         applying
     }
 
@@ -261,25 +261,6 @@ impl<'a> Applying<'a> {
             denies: true,
         });
     }
-
-    /// Policies of a tool that we don't judge. (What can't be decoded is the engine's business: it
-    /// makes every verdict that might rest on it `Unknown`.)
-    fn calico(&mut self, inventory: &Inventory) {
-        let tables = &inventory.tables;
-        let own = tables
-            .calico_network_policies
-            .in_namespace(self.namespace)
-            .next();
-        if own.is_some() || !tables.calico_global_network_policies.is_empty() {
-            self.doubts.push(Doubt {
-                kind: Kind::CalicoGlobalNetworkPolicy,
-                what: "Calico's own policies are not judged, and some may apply".to_owned(),
-                isolates: true,
-                opens: true,
-                denies: true,
-            });
-        }
-    }
 }
 
 /// Policies of the tiers, of every API that brings some.
@@ -307,7 +288,7 @@ fn denies_all(rule: &Rule) -> bool {
     rule.is_every_port() && whole(true) && whole(false)
 }
 
-const fn of<P>(kind: Kind, object: &Object<P>) -> Policy<'_> {
+pub(super) const fn of<P>(kind: Kind, object: &Object<P>) -> Policy<'_> {
     Policy {
         kind,
         meta: &object.meta,
@@ -335,6 +316,9 @@ impl Policy<'_> {
             })
         };
         match self.kind {
+            kind if calico::KINDS.contains(&kind) => {
+                calico::selects_every_pod(inventory, kind, namespace, name)
+            }
             Kind::NetworkPolicy => {
                 let policy = tables.network_policies.get(namespace, name);
                 policy.is_some_and(|policy| policy.spec.pods.is_empty())

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     api::{ControlPolicy, Mode},
-    controls::REGISTRY,
+    controls::{Family, REGISTRY},
     engine::Event,
     generate,
     verdict::{Outcome, Severity},
@@ -133,7 +133,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let report = if arguments.files.is_empty() {
         cluster(&arguments, policies).await?
     } else {
-        files(&arguments, policies)?
+        files(&arguments, &policies)?
     };
     match arguments.output {
         Format::Table => {
@@ -255,22 +255,35 @@ async fn cluster(arguments: &Arguments, policies: Vec<ControlPolicy>) -> Result<
     })
 }
 
-fn files(arguments: &Arguments, policies: Vec<ControlPolicy>) -> Result<Report, Failure> {
+fn files(arguments: &Arguments, policies: &[ControlPolicy]) -> Result<Report, Failure> {
     let read = manifests::read(&arguments.files)?;
     let (files, complete) = (read.files, arguments.complete);
     let namespace = arguments.namespace.as_deref().unwrap_or("default");
     let declared = Declared::new(read, namespace, complete, Timestamp::now());
-    let judge = |policies, unclear| -> Result<Vec<Judged>, Failure> {
-        let mut pass = pass(policies)?;
-        declared.feed(&mut pass, complete, unclear);
+    let judge = |unclear, made| -> Result<Vec<Judged>, Failure> {
+        let mut pass = pass(policies.to_vec())?;
+        declared.feed(&mut pass, complete, unclear, made);
         let found = pass.engine.findings().into_iter();
         Ok(found
             .map(|found| Judged::of_files(found, &declared, complete))
             .collect())
     };
-    let mut controls = judge(policies.clone(), Grants::Nothing)?;
+    // Backups read claims through pods; of all else controllers tell by their templates, and what
+    // admission would make of their pods nobody knows.
+    let judge = |unclear| -> Result<Vec<Judged>, Failure> {
+        let mut controls = judge(unclear, false)?;
+        if declared.mounts_claims() {
+            for (judged, other) in controls.iter_mut().zip(judge(unclear, true)?) {
+                if judged.info.family == Family::Backup {
+                    *judged = other;
+                }
+            }
+        }
+        Ok(controls)
+    };
+    let mut controls = judge(Grants::Nothing)?;
     if let Some(why) = declared.unclear_roles() {
-        let others = judge(policies, Grants::Everything)?;
+        let others = judge(Grants::Everything)?;
         for (judged, other) in controls.iter_mut().zip(&others) {
             judged.doubt(other, &why);
         }

@@ -5,7 +5,7 @@
 //! reads it is judged as if there were none, and stands where the control says that none could make
 //! it otherwise; else it is `Unknown`. A control whose subjects are all of it has nothing to judge.
 //! What files never hold (pods of controllers, nodes, volumes), and tools that no file uses, are
-//! not there. What an object names and no file declares is taken to exist, and nothing else is
+//! not there; but for controls of backups, which read claims through pods, controllers run theirs. What an object names and no file declares is taken to exist, and nothing else is
 //! known of it: namespaces, service accounts, roles. Kubernetes' own roles, bindings and accounts
 //! are in every cluster, and known. What a role grants of which just the name is
 //! known matters where a verdict is another one if it grants nothing and if it grants everything:
@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 mod named;
 mod own;
+mod pods;
 
 pub(super) use self::named::Grants;
 use super::{
@@ -85,18 +86,16 @@ const BESIDE: [Kind; 10] = [
     Kind::CronJob,
 ];
 
-/// Older versions of an API, and the group by which Calico's own API server serves its objects, in which objects look as in
-/// the one that is read. A server converts; files are taken as they are.
-const ALIKE: [(Kind, &str); 11] = [
-    (Kind::CalicoNetworkPolicy, "projectcalico.org/v3"),
-    (Kind::CalicoGlobalNetworkPolicy, "projectcalico.org/v3"),
-    (Kind::FelixConfiguration, "projectcalico.org/v3"),
+/// Older versions of an API, in which objects look as in the one that is read. A server converts;
+/// files are taken as they are.
+const ALIKE: [(Kind, &str); 9] = [
     (Kind::Gateway, "gateway.networking.k8s.io/v1beta1"),
     (Kind::HttpRoute, "gateway.networking.k8s.io/v1beta1"),
     (Kind::GrpcRoute, "gateway.networking.k8s.io/v1alpha2"),
     (Kind::TlsRoute, "gateway.networking.k8s.io/v1alpha2"),
     (Kind::TlsRoute, "gateway.networking.k8s.io/v1alpha3"),
     (Kind::PeerAuthentication, "security.istio.io/v1beta1"),
+    (Kind::IstioAuthorization, "security.istio.io/v1beta1"),
     (Kind::DestinationRule, "networking.istio.io/v1beta1"),
     (Kind::DestinationRule, "networking.istio.io/v1alpha3"),
 ];
@@ -277,8 +276,8 @@ impl Declared {
     }
 
     /// Tells an engine what there is, and has it judged. Roles of which nobody can tell what they
-    /// grant, grant `unclear`.
-    pub(super) fn feed(&self, pass: &mut Pass, complete: bool, unclear: Grants) {
+    /// grant, grant `unclear`. The pods that controllers are to run are there where they are `made`.
+    pub(super) fn feed(&self, pass: &mut Pass, complete: bool, unclear: Grants, made: bool) {
         let observed = pass.engine.observed_mut();
         observed.server_minor = self.minor;
         observed.cilium = Some(self.cilium(complete));
@@ -296,6 +295,9 @@ impl Declared {
             let mut items: Vec<Value> = of_kind.cloned().collect();
             if matches!(kind, Kind::ClusterRole | Kind::Role) {
                 self.assume(kind, unclear, &mut items);
+            }
+            if kind == Kind::Pod && made {
+                items.extend(self.pods_to_be());
             }
             let page = json!({ "items": items }).to_string();
             pass.apply(Event::Page(kind, page.into()));

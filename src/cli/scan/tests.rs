@@ -16,7 +16,7 @@ fn scanned(text: &str, complete: bool) -> Report {
         line.push("--complete");
     }
     let arguments = parse(&line);
-    files(&arguments, policies(&[]).unwrap()).unwrap()
+    files(&arguments, &policies(&[]).unwrap()).unwrap()
 }
 
 fn parse(line: &[&str]) -> Arguments {
@@ -83,7 +83,7 @@ fn a_control_whose_subjects_no_file_holds_has_nothing_to_judge() {
         (idle, &*why),
         (
             Outcome::NotApplicable,
-            "no file holds an Ingress or Gateway"
+            "no file holds an Ingress, Gateway, ListenerSet or XListenerSet"
         )
     );
     let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: { name: shop }\n---\n";

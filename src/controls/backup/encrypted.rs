@@ -70,8 +70,8 @@ impl Encrypted {
                Azure) encrypts everything; a Barman store by `data.encryption` and \
                `wal.encryption`, or its provider; a K8up backend by restic, which always \
                encrypts, with a password that the Schedule names; a Longhorn BackupTarget in that \
-               every volume with backups there is encrypted. Endpoints with http:// \
-               fail.",
+               every volume with backups there is encrypted. Endpoints (`s3Url`, and \
+               `storageAccountURI` of Azure) with http:// fail.",
         why: "Whoever gets at the bucket has all data of all namespaces at once.",
         fix: "Nothing is written: encryption is chosen with the bucket and its key.",
         by_hand: "Set `kmsKeyId` (or `data.encryption` and `wal.encryption`), use https://, encrypt Longhorn volumes by their storage \
@@ -81,7 +81,8 @@ impl Encrypted {
         limits: "What a provider does by default is taken from its documentation, Declared, and is \
                  a complementary control of the service organisation. A service that is only \
                  compatible with S3 may ignore the header that asks for encryption: Unknown, \
-                 unless a key is named, which it must know. Volume snapshots lie beside the volume \
+                 unless a key is named, which it must know. So is what lies behind a \
+                 `storageAccountURI` that is none of Azure's own. Volume snapshots lie beside the volume \
                  and are encrypted as it is. Backups as files and moved snapshots are encrypted by \
                  kopia besides, with the password that `backup-repo-secret-not-default` judges; \
                  manifests are not. Where the endpoint of a Longhorn target is in a Secret, its \

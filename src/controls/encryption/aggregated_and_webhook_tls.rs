@@ -3,7 +3,8 @@
 use crate::{
     controls::prelude::*,
     inventory::{
-        trust::{ApiService, Webhooks},
+        Table,
+        trust::{ApiService, Monitor, Webhooks},
         velero::Location,
         wire::go_bool,
     },
@@ -31,18 +32,22 @@ impl AggregatedAndWebhookTls {
         criteria: &["CC6.7"],
         severity: Severity::Medium,
         strength: Strength::Declared,
-        rule_version: 2,
+        rule_version: 3,
         reads: &[
             Kind::ValidatingWebhook,
             Kind::MutatingWebhook,
             Kind::ApiService,
             Kind::VeleroLocation,
+            Kind::ServiceMonitor,
+            Kind::PodMonitor,
         ],
         subjects: &[
             Kind::ValidatingWebhook,
             Kind::MutatingWebhook,
             Kind::ApiService,
             Kind::VeleroLocation,
+            Kind::ServiceMonitor,
+            Kind::PodMonitor,
         ],
         derives: &[],
         observes: &[],
@@ -61,8 +66,8 @@ impl AggregatedAndWebhookTls {
         limits: "Many installations of metrics-server skip the check: cover them by a \
                  ClusterControlException with an end, rather than by `allow`. Webhooks can't skip \
                  it; whether their caBundle is any good is judged by enc-certificates-valid. \
-                 `insecureSkipVerify` of ServiceMonitors and PodMonitors, which is about metrics, \
-                 is not read.",
+                 A ServiceMonitor or PodMonitor with `insecureSkipVerify` is listed as not \
+                 applicable: it is about metrics, which Prometheus reads, and fails nobody.",
     };
 
     /// The verdict on an object that this control would fail.
@@ -104,6 +109,16 @@ impl AggregatedAndWebhookTls {
         self.unless_allowed(&format!("{namespace}/{name}"), failure)
     }
 
+    /// For information: it is Prometheus that is told anything here, not the API server.
+    fn monitor(monitor: &Monitor) -> Option<Verdict> {
+        monitor.insecure.then(|| {
+            Verdict::not_applicable(
+                "ScrapeNotVerified",
+                "insecureSkipVerify: anybody may answer in place of what Prometheus scrapes",
+            )
+        })
+    }
+
     fn webhooks(&self, object: &Object<Webhooks>) -> Verdict {
         let hooks = object.spec.hooks.iter();
         let mut plain = hooks.filter(|hook| {
@@ -119,6 +134,14 @@ impl AggregatedAndWebhookTls {
             .propose("Write a URL that begins with https://.");
         self.unless_allowed(&object.meta.name, failure)
     }
+}
+
+/// What Prometheus is told to scrape.
+const fn monitors(inventory: &Inventory) -> [(Kind, &Table<Monitor>); 2] {
+    [
+        (Kind::ServiceMonitor, &inventory.tables.service_monitors),
+        (Kind::PodMonitor, &inventory.tables.pod_monitors),
+    ]
 }
 
 impl Control for AggregatedAndWebhookTls {
@@ -143,6 +166,13 @@ impl Control for AggregatedAndWebhookTls {
         let locations = &context.inventory.tables.velero_locations;
         subject::objects(Kind::VeleroLocation, locations, namespace, found);
         super::callees(context.inventory, namespace, found);
+        for (kind, monitors) in monitors(context.inventory) {
+            monitors.within(namespace, |monitor| {
+                if monitor.spec.insecure {
+                    found(Subject::of(kind, &monitor.meta));
+                }
+            });
+        }
     }
 
     fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {
@@ -158,6 +188,12 @@ impl Control for AggregatedAndWebhookTls {
                 Some(self.webhooks(tables.validating_webhooks.get("", name)?))
             }
             Kind::MutatingWebhook => Some(self.webhooks(tables.mutating_webhooks.get("", name)?)),
+            kind @ (Kind::ServiceMonitor | Kind::PodMonitor) => {
+                let all = monitors(context.inventory);
+                let (_, table) = all.into_iter().find(|(known, _)| *known == kind)?;
+                let monitor = table.get(subject.object_namespace(), name)?;
+                Self::monitor(&monitor.spec)
+            }
             _ => None,
         }
     }
@@ -241,6 +277,29 @@ mod tests {
             allow: vec!["velero/default".to_owned()],
         };
         assert_eq!(lax().only(&allowing).reason, "AllowedByPolicy");
+    }
+
+    #[test]
+    fn a_scrape_that_checks_nothing_is_told_and_fails_nobody() {
+        for (kind, field) in [
+            (Kind::ServiceMonitor, "endpoints"),
+            (Kind::PodMonitor, "podMetricsEndpoints"),
+        ] {
+            let monitor = |tls: Value| {
+                let endpoints = json!([{ "port": "http" }, { "port": "https", "tlsConfig": tls }]);
+                let object = json!({
+                    "metadata": { "name": "m", "namespace": "shop" }, "spec": { field: endpoints },
+                });
+                let mut world = World::new().namespace("shop").with(kind, object);
+                world.outcomes(&AggregatedAndWebhookTls::default())
+            };
+            assert!(monitor(json!({})).is_empty());
+            assert!(monitor(Value::Null).is_empty());
+            assert!(monitor(json!({ "insecureSkipVerify": false })).is_empty());
+            let told = monitor(json!({ "insecureSkipVerify": true }));
+            let told: Vec<_> = told.into_values().collect();
+            assert_eq!(told, [(Outcome::NotApplicable, "ScrapeNotVerified")]);
+        }
     }
 
     #[test]

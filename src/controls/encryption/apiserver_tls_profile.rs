@@ -89,8 +89,8 @@ impl ApiserverTlsProfile {
         limits: "Where a load balancer ends TLS, its profile is what is seen. Old versions are \
                  offered by a bare first message, which the server's log shows as a failed \
                  handshake, at most once an hour. Where no handshake is possible the flag \
-                 `tls-min-version` is reported if the server shows it, and the verdict is \
-                 Unknown. Cipher suites are not judged: Go's own choice for TLS 1.2 and later \
+                 `tls-min-version` is reported if the server shows it, or its static pod, or \
+                 kubeadm's ConfigMap, and the verdict is Unknown. Cipher suites are not judged: Go's own choice for TLS 1.2 and later \
                  holds unless `tls-cipher-suites` names worse ones.",
     };
 
@@ -129,12 +129,17 @@ impl ApiserverTlsProfile {
 
 fn unseen(replica: &Replica, why: &str) -> Verdict {
     let flags = replica.look.flags.as_ref().ok();
-    let flag = flags.and_then(|flags| flags.get("tls-min-version"));
-    let said = match flag.map(String::as_str) {
-        None => String::new(),
-        Some("") => "; its flag leaves the choice to Go, which takes 1.2 and later".to_owned(),
-        Some(version) => format!("; its flag says {version}"),
-    };
+    let said = flags.and_then(|flags| {
+        let (flag, source) = ("tls-min-version", flags.source.as_str());
+        if flags.is_unset(flag) {
+            return Some(format!(
+                "; {source}, its flag leaves the choice to Go, which takes 1.2 and later"
+            ));
+        }
+        let version = flags.values.get(flag)?;
+        Some(format!("; {source}, its flag says {version}"))
+    });
+    let said = said.unwrap_or_default();
     Verdict::unknown("NoHandshake", format!("{why}{said}"))
 }
 
@@ -166,7 +171,11 @@ mod tests {
     use super::super::testing::{look_at, shown};
     use super::*;
     use crate::{
-        analysis::{certificates::Certificate, tls::Shown},
+        analysis::{
+            apiserver::{FlagSource, Flags},
+            certificates::Certificate,
+            tls::Shown,
+        },
         controls::testing::World,
     };
 
@@ -241,7 +250,10 @@ mod tests {
     fn without_a_handshake_the_flag_is_told() {
         let mut look = shown(Err("refused".to_owned()));
         let flags = [("tls-min-version".to_owned(), "VersionTLS12".to_owned())];
-        look.flags = Ok(flags.into());
+        look.flags = Ok(Flags {
+            values: flags.into(),
+            source: FlagSource::Kubeadm,
+        });
         let mut world = World::new();
         look_at(&mut world, "2027-06-01T12:00:00Z", &[look]);
         let verdict = world.only(&ApiserverTlsProfile::default());
@@ -250,7 +262,9 @@ mod tests {
             (Outcome::Unknown, "NoHandshake")
         );
         assert!(
-            verdict.message.contains("VersionTLS12"),
+            verdict
+                .message
+                .contains("kubeadm-config, its flag says VersionTLS12"),
             "{}",
             verdict.message
         );

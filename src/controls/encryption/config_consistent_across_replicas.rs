@@ -63,7 +63,8 @@ impl ConfigConsistentAcrossReplicas {
                  from most fail, all of them where there is no majority. The hash is shown since \
                  Kubernetes 1.34. Not applicable where nothing is encrypted: \
                  enc-secrets-at-rest-active says so. Each change of the hash is a change to \
-                 production, and the message of the verdict shows it.",
+                 production: the message of the verdict shows it, and an entry \
+                 `encryptionConfig` of the log is about it alone.",
     };
 
     fn replica(&self, context: &Context<'_>, address: &str, replica: &Replica) -> Verdict {

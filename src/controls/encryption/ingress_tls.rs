@@ -13,6 +13,7 @@ use self::class::{Class, Redirect, served};
 pub use self::handshake::{HANDSHAKE_INTERVAL, handshake_targets};
 use super::MinVersion;
 use crate::{
+    analysis::listeners::holders,
     controls::prelude::*,
     inventory::ingress::{Ingress, Tls},
 };
@@ -124,17 +125,24 @@ impl IngressTls {
         criteria: &["CC6.6", "CC6.7"],
         severity: Severity::High,
         strength: Strength::Operating,
-        rule_version: 2,
+        rule_version: 3,
         reads: &[
             Kind::Namespace,
             Kind::Ingress,
             Kind::IngressClass,
             Kind::Gateway,
+            Kind::ListenerSet,
+            Kind::XListenerSet,
             Kind::HttpRoute,
             Kind::GrpcRoute,
             Kind::Certificate,
         ],
-        subjects: &[Kind::Ingress, Kind::Gateway],
+        subjects: &[
+            Kind::Ingress,
+            Kind::Gateway,
+            Kind::ListenerSet,
+            Kind::XListenerSet,
+        ],
         derives: &[],
         observes: &[Observation::TlsHandshakes],
         writes: &[Write::patch(Kind::Ingress)],
@@ -169,7 +177,8 @@ impl IngressTls {
                  Middlewares) are not read either: where they decide, the verdict is Unknown, or \
                  name the class in `controllersTerminatingUpstream`. The redirect that nginx and \
                  HAProxy make by default can be switched off globally. Attachments are computed \
-                 from specs, of HTTPRoutes and GRPCRoutes. Ingresses with the label of an ACME solver, \
+                 from specs, of HTTPRoutes and GRPCRoutes. A listener of a ListenerSet is named \
+                 `listenerset/SET/LISTENER`, and not applicable where its Gateway takes none. Ingresses with the label of an ACME solver, \
                  which anyone may set, are not judged.",
     };
 
@@ -459,20 +468,11 @@ impl Control for IngressTls {
                 &object.meta.name,
             ));
         }
-        for gateway in inventory
-            .tables
-            .gateways
-            .iter()
-            .filter(|o| wanted(&o.meta.namespace))
-        {
-            for listener in &gateway.spec.listeners {
-                found(Subject {
-                    namespace: gateway.meta.namespace.clone(),
-                    kind: SubjectKind::Listener,
-                    name: format!("{}/{}", gateway.meta.name, listener.name).into(),
-                });
+        holders(inventory, namespace, &mut |holder| {
+            for listener in holder.listeners {
+                found(listener::subject(&holder, listener));
             }
-        }
+        });
     }
 
     fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {

@@ -14,10 +14,10 @@ mod secrets_no_plaintext_reads;
 mod secrets_provider_strength;
 mod secrets_reencrypted;
 mod served;
-mod servers;
+pub(in crate::controls) mod servers;
 #[cfg(test)]
-mod testing;
-mod time;
+pub(in crate::controls) mod testing;
+pub(in crate::controls) mod time;
 
 pub use self::{
     aggregated_and_webhook_tls::AggregatedAndWebhookTls,
@@ -33,6 +33,7 @@ pub use self::{
     secrets_no_plaintext_reads::SecretsNoPlaintextReads,
     secrets_provider_strength::{Provider, SecretsProviderStrength},
     secrets_reencrypted::SecretsReencrypted,
+    servers::NOT_LOOKED_YET,
 };
 use crate::{controls::prelude::*, controls::subject::objects};
 

@@ -98,6 +98,7 @@ impl PodTraffic {
             Kind::LinkerdServer,
             Kind::LinkerdAuthorization,
             Kind::FelixConfiguration,
+            Kind::FelixV3Configuration,
         ],
         subjects: &workloads::KINDS,
         derives: &[Derived::Meshed],
@@ -199,7 +200,9 @@ impl Control for PodTraffic {
             Kind::PeerAuthentication if *change.namespace == *self.istio_root_namespace => {
                 Touched::All
             }
-            Kind::DestinationRule | Kind::FelixConfiguration => Touched::All,
+            Kind::DestinationRule | Kind::FelixConfiguration | Kind::FelixV3Configuration => {
+                Touched::All
+            }
             Kind::Namespace => Touched::Namespace(change.name.clone()),
             Kind::PeerAuthentication
             | Kind::Service

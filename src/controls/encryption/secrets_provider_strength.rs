@@ -63,6 +63,19 @@ impl Provider {
     }
 }
 
+impl Provider {
+    /// The provider that `OpenShift` uses for a type of encryption (openshift/api,
+    /// `config/v1/types_apiserver.go`).
+    fn of_openshift(encryption: &str) -> Option<Self> {
+        match encryption {
+            "aescbc" => Some(Self::AesCbc),
+            "aesgcm" => Some(Self::AesGcm),
+            "KMS" => Some(Self::KmsV2),
+            _ => None,
+        }
+    }
+}
+
 fn strong() -> Vec<Provider> {
     vec![Provider::KmsV2, Provider::Secretbox, Provider::AesGcm]
 }
@@ -95,7 +108,7 @@ impl SecretsProviderStrength {
         criteria: &["CC6.1"],
         severity: Severity::High,
         strength: Strength::Operating,
-        rule_version: 1,
+        rule_version: 2,
         reads: &[],
         subjects: &[],
         derives: &[],
@@ -115,11 +128,33 @@ impl SecretsProviderStrength {
                  secretbox and AES keep their keys on the control plane's disks, which the message \
                  notes: whoever gets the disk gets the keys. k3s and OpenShift use aescbc by \
                  default: to accept it, add it to `accepted` and set `severity: Medium`. A \
-                 resource of which nothing was stored within the window is Unknown. API servers \
+                 resource of which nothing was stored within the window is Unknown, unless OpenShift's \
+                 APIServer object names a type of encryption that is not accepted. API servers \
                  are found as enc-secrets-at-rest-active finds them.",
     };
 
+    /// By what was used; where nobody can tell, what `OpenShift` is to use fails if it is too weak.
+    /// That it is strong enough proves nothing of what is.
     fn replica(&self, context: &Context<'_>, address: &str, replica: &Replica) -> Verdict {
+        let verdict = self.by_use(context, address, replica);
+        let declared = context.observed.api_servers.openshift.as_deref();
+        match declared.and_then(Provider::of_openshift) {
+            Some(provider)
+                if verdict.outcome == Outcome::Unknown && !self.accepted.contains(&provider) =>
+            {
+                let message = format!(
+                    "APIServer cluster of OpenShift has encryption type {}, which is not accepted",
+                    declared.unwrap_or_default()
+                );
+                Verdict::fail(Strength::Declared, "ProviderNotAccepted", message).propose(
+                    "Set spec.encryption.type to aesgcm; OpenShift writes everything anew.",
+                )
+            }
+            _ => verdict,
+        }
+    }
+
+    fn by_use(&self, context: &Context<'_>, address: &str, replica: &Replica) -> Verdict {
         if let Some(verdict) = unless_encrypted(&at_rest(context, address, replica)) {
             return verdict;
         }
@@ -230,8 +265,14 @@ impl Control for SecretsProviderStrength {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{OLD, encrypted, look_at, metrics, operations, started};
+    use std::collections::BTreeMap;
+
     use super::*;
-    use crate::{controls::testing::World, engine::CanaryRun};
+    use crate::{
+        analysis::apiserver::{FlagSource, Flags},
+        controls::testing::World,
+        engine::CanaryRun,
+    };
 
     const NOON: &str = "2026-06-01T12:00:00Z";
 
@@ -369,6 +410,47 @@ mod tests {
         let mut world = encrypted(1);
         look_at(&mut world, NOON, &[metrics(OLD)]);
         assert_eq!(judged(&mut world), (Outcome::Unknown, "CountersTooOld"));
+    }
+
+    #[test]
+    fn what_openshift_is_to_use_fails_where_it_is_too_weak_and_proves_nothing_else() {
+        for (encryption, wanted) in [
+            ("aescbc", (Outcome::Fail, "ProviderNotAccepted")),
+            ("aesgcm", (Outcome::Unknown, "EncryptionNotSeen")),
+            ("KMS", (Outcome::Unknown, "EncryptionNotSeen")),
+            ("tomorrow", (Outcome::Unknown, "EncryptionNotSeen")),
+            ("identity", (Outcome::NotApplicable, "NothingEncrypted")),
+            ("", (Outcome::NotApplicable, "NothingEncrypted")),
+        ] {
+            let mut world = stored_through(&[]);
+            world.observed.api_servers.openshift = Some(encryption.to_owned());
+            assert_eq!(judged(&mut world), wanted, "{encryption}");
+        }
+        // What was counted says more.
+        let mut world = stored_through(&["k8s:enc:secretbox:v1:"]);
+        world.observed.api_servers.openshift = Some("aescbc".to_owned());
+        assert_eq!(judged(&mut world), (Outcome::Pass, "ProvidersAccepted"));
+    }
+
+    #[test]
+    fn a_server_that_is_given_no_configuration_encrypts_nothing() {
+        let flag = |value: &str| [("encryption-provider-config".to_owned(), value.to_owned())];
+        let none = BTreeMap::new;
+        let nothing = (Outcome::NotApplicable, "NothingEncrypted");
+        let not_seen = (Outcome::Unknown, "EncryptionNotSeen");
+        for (values, source, wanted) in [
+            (flag("").into(), FlagSource::Flagz, nothing),
+            (none(), FlagSource::StaticPod, nothing),
+            (flag("/e.yaml").into(), FlagSource::StaticPod, not_seen),
+            (none(), FlagSource::Flagz, not_seen),
+            (none(), FlagSource::Kubeadm, not_seen),
+        ] {
+            let mut look = metrics(&started("2026-06-01T06:00:00Z"));
+            look.flags = Ok(Flags { values, source });
+            let mut world = World::new();
+            look_at(&mut world, NOON, &[look]);
+            assert_eq!(judged(&mut world), wanted, "{source:?}");
+        }
     }
 
     #[test]

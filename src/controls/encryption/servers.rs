@@ -10,10 +10,13 @@ use crate::{
 };
 
 /// What was seen is believed so long: three looks.
-pub(super) const BELIEVED: SignedDuration = SignedDuration::from_mins(16);
+pub(in crate::controls) const BELIEVED: SignedDuration = SignedDuration::from_mins(16);
+
+/// Why nothing is known of API servers at first.
+pub const NOT_LOOKED_YET: &str = "NotLookedYet";
 
 /// Calls `found` with each API server, and with the cluster where not all of them are known.
-pub(super) fn population(
+pub(in crate::controls) fn population(
     context: &Context<'_>,
     namespace: Option<&str>,
     found: &mut dyn FnMut(Subject),
@@ -31,7 +34,7 @@ pub(super) fn population(
 }
 
 /// Judges one API server by `rule`, or the cluster for those that are not known.
-pub(super) fn judge(
+pub(in crate::controls) fn judge(
     context: &Context<'_>,
     subject: &Subject,
     rule: impl FnOnce(&Replica) -> Verdict,
@@ -45,10 +48,10 @@ pub(super) fn judge(
 }
 
 /// The verdict on the cluster where not all API servers are known.
-pub(super) fn incomplete(context: &Context<'_>) -> Option<Verdict> {
+pub(in crate::controls) fn incomplete(context: &Context<'_>) -> Option<Verdict> {
     let servers = &context.observed.api_servers;
     if servers.at.is_none() {
-        let verdict = Verdict::unknown("NotLookedYet", "the API servers were not looked at yet");
+        let verdict = Verdict::unknown(NOT_LOOKED_YET, "the API servers were not looked at yet");
         return Some(verdict.recheck(later(context.now, SignedDuration::from_mins(1))));
     }
     if servers.all_known && !servers.replicas.is_empty() {
@@ -68,7 +71,7 @@ pub(super) fn incomplete(context: &Context<'_>) -> Option<Verdict> {
 }
 
 /// The metrics of a server that are still believed, or the verdict where there are none.
-pub(super) fn reading<'a>(
+pub(in crate::controls) fn reading<'a>(
     context: &Context<'_>,
     replica: &'a Replica,
 ) -> Result<(Timestamp, &'a Reading), Verdict> {
@@ -84,13 +87,13 @@ pub(super) fn reading<'a>(
 }
 
 /// When a verdict that rests on a reading is no longer believed.
-pub(super) fn expiry(at: Timestamp) -> Timestamp {
+pub(in crate::controls) fn expiry(at: Timestamp) -> Timestamp {
     after(at, BELIEVED)
 }
 
 /// How Secrets are stored, as far as is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum AtRest {
+pub(in crate::controls) enum AtRest {
     /// Encrypted.
     Encrypted,
     /// As they are.
@@ -100,7 +103,11 @@ pub(super) enum AtRest {
 }
 
 /// How a server stores Secrets: by the canary, else by what it counted.
-pub(super) fn at_rest(context: &Context<'_>, address: &str, replica: &Replica) -> AtRest {
+pub(in crate::controls) fn at_rest(
+    context: &Context<'_>,
+    address: &str,
+    replica: &Replica,
+) -> AtRest {
     let canary = context.observed.canary.as_ref();
     match canary.and_then(|run| run.replicas.get(address)) {
         Some(Canary::Encrypted(_)) => return AtRest::Encrypted,
@@ -112,12 +119,26 @@ pub(super) fn at_rest(context: &Context<'_>, address: &str, replica: &Replica) -
     match latest {
         Some((prefix, _)) if prefix.starts_with(ENCRYPTED) => AtRest::Encrypted,
         Some(_) => AtRest::Plain,
+        None if declares_none(context, replica) => AtRest::Plain,
         None => AtRest::NotSeen,
     }
 }
 
+/// Whether it is declared that nothing is encrypted: no flag names a configuration, or `OpenShift` is
+/// to store everything as it is, which it is unless told otherwise (openshift/api,
+/// `config/v1/types_apiserver.go`).
+fn declares_none(context: &Context<'_>, replica: &Replica) -> bool {
+    let declared = context.observed.api_servers.openshift.as_deref();
+    let flags = replica.look.flags.as_ref().ok();
+    match declared {
+        // Its operator passes a configuration file rather than flags.
+        Some(encryption) => matches!(encryption, "" | "identity"),
+        None => flags.is_some_and(|flags| flags.is_unset("encryption-provider-config")),
+    }
+}
+
 /// The verdict where Secrets are not known to be encrypted: one cause, one finding.
-pub(super) fn unless_encrypted(at_rest: &AtRest) -> Option<Verdict> {
+pub(in crate::controls) fn unless_encrypted(at_rest: &AtRest) -> Option<Verdict> {
     match at_rest {
         AtRest::Encrypted => None,
         AtRest::Plain => Some(Verdict::not_applicable(
@@ -133,7 +154,7 @@ pub(super) fn unless_encrypted(at_rest: &AtRest) -> Option<Verdict> {
 
 /// Providers that something of a resource was stored through after a moment, and when last. Of
 /// the prefixes of nested providers only those say something that begin with [`ENCRYPTED`].
-pub(super) fn stored<'a>(
+pub(in crate::controls) fn stored<'a>(
     replica: &'a Replica,
     resource: &'a str,
     after: Timestamp,

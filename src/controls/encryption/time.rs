@@ -5,12 +5,12 @@ use jiff::{SignedDuration, Timestamp};
 use crate::api::Period;
 
 /// The length of a period.
-pub(super) fn span(period: &Period) -> SignedDuration {
+pub(in crate::controls) fn span(period: &Period) -> SignedDuration {
     SignedDuration::try_from(period.duration()).unwrap_or(SignedDuration::MAX)
 }
 
 /// `time` and `length` later.
-pub(super) fn later(time: Timestamp, length: SignedDuration) -> Timestamp {
+pub(in crate::controls) fn later(time: Timestamp, length: SignedDuration) -> Timestamp {
     let end = if length.is_negative() {
         Timestamp::MIN
     } else {
@@ -20,6 +20,6 @@ pub(super) fn later(time: Timestamp, length: SignedDuration) -> Timestamp {
 }
 
 /// The first moment that is more than `length` after `time`.
-pub(super) fn after(time: Timestamp, length: SignedDuration) -> Timestamp {
+pub(in crate::controls) fn after(time: Timestamp, length: SignedDuration) -> Timestamp {
     later(later(time, length), SignedDuration::from_millis(1))
 }

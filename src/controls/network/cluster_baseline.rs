@@ -2,8 +2,10 @@
 
 use super::common::list;
 use crate::{
+    analysis::network::calico_globals,
     controls::prelude::*,
     inventory::{
+        calico::Expression,
         network_policy::{Peer, Rule},
         selector::Selector,
         tiers::{Act, TierPolicy, TierRule},
@@ -26,7 +28,7 @@ impl ClusterBaseline {
         criteria: &["CC6.1"],
         severity: Severity::Low,
         strength: Strength::Declared,
-        rule_version: 2,
+        rule_version: 3,
         reads: &[
             Kind::Crd,
             Kind::ClusterNetworkPolicy,
@@ -34,6 +36,7 @@ impl ClusterBaseline {
             Kind::BaselineAdminNetworkPolicy,
             Kind::CiliumClusterwideNetworkPolicy,
             Kind::CalicoGlobalNetworkPolicy,
+            Kind::CalicoV3GlobalNetworkPolicy,
         ],
         subjects: &[],
         derives: &[],
@@ -41,12 +44,13 @@ impl ClusterBaseline {
         writes: &[],
         scope: ScopeUse::Ignored,
         what: "Where a CRD for policies of the whole cluster is installed (ClusterNetworkPolicy, \
-               AdminNetworkPolicy, BaselineAdminNetworkPolicy or \
-               CiliumClusterwideNetworkPolicy), or there is one, one such policy denies in one \
+               AdminNetworkPolicy, BaselineAdminNetworkPolicy, \
+               CiliumClusterwideNetworkPolicy or Calico's GlobalNetworkPolicy), or there is one, one such policy denies in one \
                direction: a rule of a tier whose subject is all pods of all namespaces denies every \
                port to all namespaces, to all addresses, or to all namespaces but those that it \
                excludes by label (other tenants), and no rule before it accepts them; or a section \
-               of Cilium that selects all pods isolates them, and none allows everyone every port. \
+               of Cilium that selects all pods isolates them, and none allows everyone every port; or a \
+               GlobalNetworkPolicy of Calico's default tier does. \
                It must not be refused by its controller: condition `Accepted`, where there is one, \
                is not `False`.",
         why: "Policies of namespaces are made and unmade by those who own them. Only a policy of \
@@ -60,18 +64,20 @@ impl ClusterBaseline {
                  system namespaces out of its subject is not one for all: write the deny for all, \
                  and before it what those need. What other policies of a tier accept first is judged \
                  by the other controls. What a CiliumClusterwideNetworkPolicy allows in ways that \
-                 are not judged makes it Unknown. Calico's GlobalNetworkPolicies are not judged: with them and without \
-                 another policy that passes, the verdict is Unknown.",
+                 are not judged makes it Unknown, and so does a GlobalNetworkPolicy of Calico that \
+                 selects pods or namespaces, is of another tier, or allows by selectors, where no \
+                 other policy passes.",
     };
 }
 
 /// Plural and group of the CRDs of such policies.
-const CRDS: [&str; 5] = [
+const CRDS: [&str; 6] = [
     "clusternetworkpolicies.policy.networking.k8s.io",
     "adminnetworkpolicies.policy.networking.k8s.io",
     "baselineadminnetworkpolicies.policy.networking.k8s.io",
     "ciliumclusterwidenetworkpolicies.cilium.io",
     "globalnetworkpolicies.crd.projectcalico.org",
+    "globalnetworkpolicies.projectcalico.org",
 ];
 
 fn has_policies(inventory: &Inventory) -> bool {
@@ -80,7 +86,7 @@ fn has_policies(inventory: &Inventory) -> bool {
         && tables.admin_network_policies.is_empty()
         && tables.baseline_admin_network_policies.is_empty()
         && tables.cilium_clusterwide_network_policies.is_empty()
-        && tables.calico_global_network_policies.is_empty())
+        && calico_globals(inventory).next().is_none())
 }
 
 /// What there is.
@@ -113,10 +119,38 @@ impl Found {
             }
         }
         found.cilium(inventory);
-        if !tables.calico_global_network_policies.is_empty() {
-            found.unclear = Some("Calico's GlobalNetworkPolicies are not judged".to_owned());
-        }
+        found.calico(inventory);
         found
+    }
+
+    /// Calico's policies of the default tier for all pods: what those allow they allow together.
+    fn calico(&mut self, inventory: &Inventory) {
+        let mut denying: [Vec<String>; 2] = Default::default();
+        let mut open = [false, false];
+        for (kind, object) in calico_globals(inventory) {
+            let spec = &object.spec;
+            let name = format!("{} {}", kind.info().kind, object.meta.name);
+            let everything = Some(Expression::All);
+            let everyone = spec.pods == everything && spec.namespaces == everything;
+            if !everyone || !spec.default_tier {
+                let what = format!("whom {name} denies what is not worked out");
+                self.unclear.get_or_insert(what);
+                continue;
+            }
+            for (place, side) in [&spec.ingress, &spec.egress].into_iter().enumerate() {
+                let Some(side) = side.as_ref().filter(|_| !spec.hosts_only) else {
+                    continue;
+                };
+                open[place] |= side.rules.iter().any(|rule| is_whole(rule, false));
+                if side.unclear {
+                    let what = format!("not all that {name} allows can be judged");
+                    self.unclear.get_or_insert(what);
+                } else {
+                    denying[place].push(name.clone());
+                }
+            }
+        }
+        self.add(denying, open);
     }
 
     /// Cilium's policies for all pods: what they allow they allow together.
@@ -144,6 +178,10 @@ impl Found {
                 }
             }
         }
+        self.add(denying, open);
+    }
+
+    fn add(&mut self, denying: [Vec<String>; 2], open: [bool; 2]) {
         for (names, open) in denying.into_iter().zip(open) {
             let names = names.into_iter().filter(|_| !open);
             let new: Vec<_> = names.filter(|name| !self.denying.contains(name)).collect();

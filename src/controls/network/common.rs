@@ -11,7 +11,11 @@ use crate::{
         prelude::*,
         workloads::{self, Held},
     },
-    inventory::{meta::Labels, tiers::Act},
+    inventory::{
+        meta::Labels,
+        tiers::Act,
+        workload::{JOB_LABELS, SOME_JOB},
+    },
 };
 
 /// Which subjects a change of an object makes uncertain that the analysis knows nothing about.
@@ -154,7 +158,13 @@ pub(super) fn denied_in_part(applying: &Applying<'_>) -> Option<String> {
 /// A label set as a podSelector, and as people write it. Labels that tools put on everything
 /// they install say little about one workload, but they do no harm.
 pub(super) fn pod_selector(labels: &Labels) -> (Value, String) {
-    let pairs: Vec<_> = labels.iter().take(8).collect();
+    // Those of one job alone say nothing of the next, unless there are no others.
+    let lasting = labels.iter().filter(|(key, _)| !JOB_LABELS.contains(key));
+    let mut pairs: Vec<_> = lasting.take(8).collect();
+    if pairs.is_empty() {
+        let named = labels.iter();
+        pairs.extend(named.filter(|(key, value)| *key == JOB_LABELS[0] && *value != SOME_JOB));
+    }
     let words: Vec<_> = pairs
         .iter()
         .map(|(key, value)| format!("{key}={value}"))

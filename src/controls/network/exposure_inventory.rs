@@ -4,7 +4,7 @@ mod entry;
 
 use self::entry::{Entry, Reach};
 use crate::{
-    analysis::Derived,
+    analysis::{Derived, listeners::SETS},
     controls::{prelude::*, workloads},
 };
 
@@ -26,6 +26,25 @@ pub struct ExposureInventory {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 253)))]
     pub internal_classes: Vec<String>,
+
+    /// Annotations by which load balancers of Services are internal, beside those of the clouds
+    /// that are known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub internal_annotations: Vec<InternalAnnotation>,
+}
+
+/// An annotation that makes the load balancer of a Service internal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct InternalAnnotation {
+    /// Its key.
+    #[schemars(length(min = 1, max = 317))]
+    pub key: String,
+
+    /// Its value, in whatever case.
+    #[schemars(length(min = 1, max = 253))]
+    pub value: String,
 }
 
 /// An entry point that may be public.
@@ -65,6 +84,7 @@ impl Default for ExposureInventory {
             approved: Vec::new(),
             require_source_ranges: true,
             internal_classes: Vec::new(),
+            internal_annotations: Vec::new(),
         }
     }
 }
@@ -98,6 +118,9 @@ impl ExposureInventory {
             Kind::Service,
             Kind::Ingress,
             Kind::Gateway,
+            Kind::ListenerSet,
+            Kind::XListenerSet,
+            Kind::Namespace,
             Kind::Deployment,
             Kind::StatefulSet,
             Kind::DaemonSet,
@@ -128,7 +151,7 @@ impl ExposureInventory {
                is approved: by the parameter `approved`, or by its label `probity.dev/exposure: \
                approved-public` with a reason in the annotation `probity.dev/exposure-reason`. \
                NodePorts and hostPorts need an approval (`approved-internal` is enough), a \
-               LoadBalancer that an annotation of the cloud or its class makes internal, or whose \
+               LoadBalancer that an annotation of the cloud (or of `internalAnnotations`) or its class makes internal, or whose \
                `loadBalancerSourceRanges` leave the internet out, needs none; nor does a waypoint or \
                a ClusterIP gateway of Istio, or a hostPort on a loopback address. externalIPs always \
                fail.",
@@ -145,7 +168,8 @@ impl ExposureInventory {
                  what is not known to be internal counts as public. Internal by default, as with \
                  some load balancer controllers, is not known. A LoadBalancer opens a port on each \
                  node as well unless `allocateLoadBalancerNodePorts` is false: the message says \
-                 so. A Service that a Gateway owns is judged by its Gateway. Whether a controller \
+                 so. A Service that a Gateway owns is judged by its Gateway, and so are the listeners \
+                 that ListenerSets add to it. Whether a controller \
                  serves an Ingress or a Gateway is not asked.",
     };
 
@@ -233,6 +257,10 @@ impl Control for ExposureInventory {
     }
 
     fn touched(&self, change: &Change) -> Touched {
+        // What adds listeners to a Gateway changes what that opens.
+        if SETS.contains(&change.kind) || change.kind == Kind::Namespace {
+            return Touched::All;
+        }
         Touched::Subject(Subject::object(
             change.kind,
             &change.namespace,
@@ -272,7 +300,7 @@ impl Control for ExposureInventory {
     }
 
     fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {
-        let entry = Entry::of(context, subject, &self.internal_classes)?;
+        let entry = Entry::of(context, subject, self)?;
         Some(self.rule(subject, &entry))
     }
 }

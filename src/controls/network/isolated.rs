@@ -19,12 +19,46 @@ use crate::{
         prelude::*,
         workloads::{self, Held},
     },
-    inventory::template::Template,
+    inventory::{mesh::IstioAuthorization, template::Template},
 };
+
+/// Who enforces network policies, and so which kinds of them count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Engine {
+    /// Whoever enforces `NetworkPolicies`.
+    NetworkPolicy,
+    /// Whoever enforces `ClusterNetworkPolicies` and their predecessors.
+    ClusterNetworkPolicy,
+    /// Cilium, with policies of its own.
+    Cilium,
+    /// Calico, with policies of its own.
+    Calico,
+}
+
+impl Engine {
+    /// Whether it enforces policies of a kind.
+    const fn enforces(self, kind: Kind) -> bool {
+        match kind {
+            Kind::NetworkPolicy => matches!(self, Self::NetworkPolicy),
+            Kind::CiliumNetworkPolicy | Kind::CiliumClusterwideNetworkPolicy => {
+                matches!(self, Self::Cilium)
+            }
+            Kind::CalicoNetworkPolicy
+            | Kind::CalicoGlobalNetworkPolicy
+            | Kind::CalicoV3NetworkPolicy
+            | Kind::CalicoV3GlobalNetworkPolicy => matches!(self, Self::Calico),
+            _ => matches!(self, Self::ClusterNetworkPolicy),
+        }
+    }
+}
 
 /// What a control of this rule asks for.
 pub(super) struct Rule<'a> {
+    /// Whose policies count; empty means everybody's.
+    pub(super) engines: &'a [Engine],
     pub(super) direction: Direction,
+    /// The root namespace of Istio, where what its proxies authorize counts.
+    pub(super) mesh_root: Option<&'a str>,
     pub(super) exempt: Option<&'a LabelSelector>,
     pub(super) accept_default_deny: bool,
     /// Name of the policy that we create.
@@ -35,10 +69,76 @@ impl Rule<'_> {
     pub(super) fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {
         let held = workloads::find(context.inventory, subject)?;
         let own = self.template(context, &held);
-        if own.outcome == Outcome::Fail {
-            return Some(own);
+        let verdict = if own.outcome == Outcome::Fail {
+            own
+        } else {
+            self.stray(context, &held, subject).unwrap_or(own)
+        };
+        if matches!(verdict.outcome, Outcome::Fail | Outcome::Unknown)
+            && let Some(policy) = self.authorized(context, &held, subject)
+        {
+            let message = format!(
+                "Istio's proxies let in only what policies such as {policy} allow, whatever the \
+                 network lets through"
+            );
+            return Some(Verdict::pass(
+                Strength::Effective,
+                "MeshAuthorizes",
+                message,
+            ));
         }
-        Some(self.stray(context, &held, subject).unwrap_or(own))
+        Some(verdict)
+    }
+
+    /// The `AuthorizationPolicy` of Istio by which the proxies of all live pods deny what none
+    /// allows. Policies of the root namespace are about every namespace.
+    fn authorized(
+        &self,
+        context: &Context<'_>,
+        held: &Held<'_>,
+        subject: &Subject,
+    ) -> Option<String> {
+        let root = self.mesh_root?;
+        let pods = context.analyses.meshed().pods(subject);
+        if pods.all == 0 || pods.istio + pods.ambient < pods.all {
+            return None;
+        }
+        let namespace = &*held.meta.namespace;
+        let table = &context.inventory.tables.istio_authorizations;
+        let own = table.in_namespace(namespace);
+        let all = own.chain(table.in_namespace(root).filter(|_| namespace != root));
+        let looks = context.analyses.isolation().looks(subject).iter();
+        let looks: Vec<&Template> = looks.map(|look| &**look).collect();
+        let selects = |policy: &IstioAuthorization, template: &Template| {
+            let mut labels = policy.pods.iter();
+            labels.all(|(key, value)| template.labels.get(key) == Some(value))
+        };
+        let allowing: Vec<_> = all
+            .filter(|policy| policy.spec.allows && !policy.spec.targets)
+            .filter(|policy| selects(&policy.spec, held.template))
+            .collect();
+        let open = allowing.iter().any(|policy| policy.spec.allows_all);
+        let everywhere = allowing
+            .into_iter()
+            .find(|policy| looks.iter().all(|look| selects(&policy.spec, look)))?;
+        let Meta {
+            namespace, name, ..
+        } = &everywhere.meta;
+        (!open).then(|| format!("AuthorizationPolicy {namespace}/{name}"))
+    }
+
+    fn counts(&self, kind: Kind) -> bool {
+        self.engines.is_empty() || self.engines.iter().any(|engine| engine.enforces(kind))
+    }
+
+    fn applying<'b>(
+        &self,
+        inventory: &'b Inventory,
+        namespace: &'b str,
+        template: &Template,
+    ) -> Applying<'b> {
+        let all = Applying::gather(inventory, namespace, template, self.direction);
+        all.only(|kind| self.counts(kind))
     }
 
     fn is_exempt(&self, template: &Template) -> bool {
@@ -54,8 +154,8 @@ impl Rule<'_> {
             let message = "exemptSelector selects its pods";
             return Verdict::not_applicable("ExemptBySelector", message);
         }
-        let (namespace, direction) = (&*held.meta.namespace, self.direction);
-        let applying = Applying::gather(context.inventory, namespace, held.template, direction);
+        let namespace = &*held.meta.namespace;
+        let applying = self.applying(context.inventory, namespace, held.template);
         if !applying.is_isolated() {
             if let Some(what) = applying.doubt(|doubt| doubt.isolates) {
                 return common::doubtful(what);
@@ -70,6 +170,10 @@ impl Rule<'_> {
 
     /// Live pods of the workload that lack what makes a policy select their template.
     fn stray(&self, context: &Context<'_>, held: &Held<'_>, subject: &Subject) -> Option<Verdict> {
+        if !self.engines.is_empty() {
+            // The analysis knows of all policies alike.
+            return self.stray_look(context, held, subject);
+        }
         let (inventory, namespace) = (context.inventory, &held.meta.namespace);
         let strays = context
             .analyses
@@ -81,17 +185,46 @@ impl Rule<'_> {
                 root.as_ref() == Some(subject) && !self.is_exempt(stray.template)
             })
             .max_by_key(|stray| stray.isolated)?;
-        let (_, labels) = pod_selector(&stray.template.labels);
-        let direction = self.direction.as_str();
-        if stray.isolated == Isolated::Unclear {
+        let unclear = stray.isolated == Isolated::Unclear;
+        Some(self.not_isolated(context, held, stray.template, unclear))
+    }
+
+    /// The same by the policies of some engines alone.
+    fn stray_look(
+        &self,
+        context: &Context<'_>,
+        held: &Held<'_>,
+        subject: &Subject,
+    ) -> Option<Verdict> {
+        let looks = context.analyses.isolation().looks(subject).iter();
+        let looks = looks.filter(|look| !look.host_network && !self.is_exempt(look));
+        let open = looks.filter_map(|look| {
+            let applying = self.applying(context.inventory, &held.meta.namespace, look);
+            let unclear = applying.doubt(|doubt| doubt.isolates).is_some();
+            (!applying.is_isolated()).then_some((unclear, look))
+        });
+        let (unclear, look) = open.min_by_key(|(unclear, _)| *unclear)?;
+        Some(self.not_isolated(context, held, look, unclear))
+    }
+
+    fn not_isolated(
+        &self,
+        context: &Context<'_>,
+        held: &Held<'_>,
+        look: &Template,
+        unclear: bool,
+    ) -> Verdict {
+        let (_, labels) = pod_selector(&look.labels);
+        if unclear {
             let what = format!("a policy may or may not select the live pods {labels}");
-            return Some(common::doubtful(&what));
+            return common::doubtful(&what);
         }
+        let direction = self.direction.as_str();
         let message = format!(
             "no policy isolates those of its live pods that are {labels} for {direction}, which is \
              not said of its template"
         );
-        Some(self.fail(context, held, "LivePodsNotIsolated", message))
+        self.fail(context, held, "LivePodsNotIsolated", message)
     }
 
     fn open(&self, applying: &Applying<'_>, held: &Held<'_>) -> String {
@@ -126,7 +259,11 @@ impl Rule<'_> {
             // What passed before was a policy of its own: it comes back as it was or not at all.
             replaces: false,
         };
-        let remedy = default_deny::remedy(context, &held.meta.namespace, &wanted);
+        // What nobody enforces helps nobody.
+        let remedy = self
+            .counts(Kind::NetworkPolicy)
+            .then(|| default_deny::remedy(context, &held.meta.namespace, &wanted))
+            .flatten();
         let mut verdict = Verdict::fail(Strength::Effective, reason, message);
         verdict.remedy = remedy.map(Box::new);
         verdict.propose(self.proposal(context.inventory, held))

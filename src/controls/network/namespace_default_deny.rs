@@ -64,6 +64,8 @@ impl NamespaceDefaultDeny {
             Kind::CiliumClusterwideNetworkPolicy,
             Kind::CalicoNetworkPolicy,
             Kind::CalicoGlobalNetworkPolicy,
+            Kind::CalicoV3NetworkPolicy,
+            Kind::CalicoV3GlobalNetworkPolicy,
         ],
         subjects: &[Kind::Namespace],
         derives: &[],

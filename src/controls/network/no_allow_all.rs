@@ -65,6 +65,8 @@ impl NoAllowAll {
             Kind::GrpcRoute,
             Kind::TlsRoute,
             Kind::Gateway,
+            Kind::ListenerSet,
+            Kind::XListenerSet,
         ],
         subjects: &workloads::KINDS,
         derives: &[Derived::Isolation],
@@ -74,7 +76,8 @@ impl NoAllowAll {
         what: "For each workload that a NetworkPolicy isolates, all policies that select its pods \
                together must not let everyone in. Everyone means any source (a rule without \
                `from`), a quarter or more of the public IPv4 or IPv6 addresses by union of the \
-               blocks, or all pods of all namespaces, however these are selected. On declared \
+               blocks (the IPv6 addresses by which NAT64 reaches IPv4 ones, 64:ff9b::/96, count as \
+               those), or all pods of all namespaces, however these are selected. On declared \
                ports (of a container, or the target of a Service) all namespaces are fine, and \
                anywhere is fine for an exposed workload.",
         why: "Policies add up: one rule that lets everyone in makes all others of the same pods \
@@ -93,9 +96,10 @@ impl NoAllowAll {
                  Private address blocks are not taken for the pods of the cluster. A workload is \
                  exposed as a whole: the port in question need not be the exposed one; an Ingress \
                  counts whether a controller serves it or not, an HTTPRoute if its Gateway \
-                 exists. ClusterNetworkPolicy, AdminNetworkPolicy and BaselineAdminNetworkPolicy \
+                 (or ListenerSet) exists. ClusterNetworkPolicy, AdminNetworkPolicy and BaselineAdminNetworkPolicy \
                  count, accepted or not; so do the rules of Cilium that mean the same to every reader. \
-                 Where other rules of Cilium, or any of Calico, may matter, the verdict is Unknown.",
+                 Where other rules of Cilium may matter, or rules of Calico by selectors or of tiers \
+                 of their own, the verdict is Unknown.",
     };
 
     fn rule(&self, context: &Context<'_>, held: &Held<'_>) -> Verdict {
@@ -302,7 +306,12 @@ impl Control for NoAllowAll {
     fn touched(&self, change: &Change) -> Touched {
         match change.kind {
             // Routes and Gateways reach Services across namespaces.
-            Kind::HttpRoute | Kind::GrpcRoute | Kind::TlsRoute | Kind::Gateway => Touched::All,
+            Kind::HttpRoute
+            | Kind::GrpcRoute
+            | Kind::TlsRoute
+            | Kind::Gateway
+            | Kind::ListenerSet
+            | Kind::XListenerSet => Touched::All,
             Kind::Service | Kind::Ingress => Touched::Namespace(change.namespace.clone()),
             _ => common::touched(change),
         }

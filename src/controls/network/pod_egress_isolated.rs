@@ -1,6 +1,9 @@
 //! `net-pod-egress-isolated`
 
-use super::{common, isolated};
+use super::{
+    common,
+    isolated::{self, Engine},
+};
 use crate::{
     analysis::{Derived, network::Direction},
     controls::{labels::LabelSelector, prelude::*, workloads},
@@ -19,6 +22,11 @@ pub struct PodEgressIsolated {
     /// Traffic that no policy allows stops at once, for every pod of the namespace.
     #[serde(default)]
     pub accept_default_deny: bool,
+
+    /// Whose policies count; all of which the cluster has some, where absent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4))]
+    pub engines: Vec<Engine>,
 }
 
 impl PodEgressIsolated {
@@ -60,7 +68,8 @@ impl PodEgressIsolated {
                  them makes the verdict Unknown unless another isolates the pods. Pods that share \
                  the network of their node are NotApplicable: see `net-host-network`. Cilium \
                  isolates by a section with a rule, even an empty one; `enableDefaultDeny` without \
-                 one is Unknown, and so is a workload that only a policy of Calico may isolate. A \
+                 one is Unknown, and so is a workload that only a policy of Calico may isolate which \
+                 is of a tier of its own, or selects pods by what is not seen. A \
                  tier isolates for egress if it denies every address (0.0.0.0/0 and ::/0) on every \
                  port. Connections to the API server, metadata, telemetry and name servers \
                  elsewhere are the first to break where egress is denied: allow them before.",
@@ -91,6 +100,8 @@ impl Control for PodEgressIsolated {
 
     fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {
         let rule = isolated::Rule {
+            engines: &self.engines,
+            mesh_root: None,
             direction: Direction::Egress,
             exempt: self.exempt_selector.as_ref(),
             accept_default_deny: self.accept_default_deny,

@@ -1,6 +1,9 @@
 //! `net-pod-ingress-isolated`
 
-use super::{common, isolated};
+use super::{
+    common,
+    isolated::{self, Engine},
+};
 use crate::{
     analysis::{Derived, network::Direction},
     controls::{labels::LabelSelector, prelude::*, workloads},
@@ -8,7 +11,7 @@ use crate::{
 
 /// Every workload is isolated for ingress: some policy selects its pods, so that only what a policy
 /// allows reaches them.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PodIngressIsolated {
     /// Pods, by label, that need not be isolated.
@@ -19,6 +22,37 @@ pub struct PodIngressIsolated {
     /// Traffic that no policy allows stops at once, for every pod of the namespace.
     #[serde(default)]
     pub accept_default_deny: bool,
+
+    /// Whose policies count; all of which the cluster has some, where absent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4))]
+    pub engines: Vec<Engine>,
+
+    /// Let `AuthorizationPolicies` of Istio isolate, where all live pods run its proxy. They hold at
+    /// the proxy, not in the network: who gets around it is not stopped.
+    #[serde(default)]
+    pub accept_mesh_authz: bool,
+
+    /// The root namespace of Istio, whose `AuthorizationPolicies` are about all namespaces.
+    #[serde(default = "istio_system")]
+    #[schemars(length(min = 1, max = 63))]
+    pub istio_root_namespace: String,
+}
+
+fn istio_system() -> String {
+    "istio-system".to_owned()
+}
+
+impl Default for PodIngressIsolated {
+    fn default() -> Self {
+        Self {
+            exempt_selector: None,
+            accept_default_deny: false,
+            engines: Vec::new(),
+            accept_mesh_authz: false,
+            istio_root_namespace: istio_system(),
+        }
+    }
 }
 
 impl PodIngressIsolated {
@@ -31,10 +65,19 @@ impl PodIngressIsolated {
         criteria: &["CC6.1", "CC6.6"],
         severity: Severity::High,
         strength: Strength::Effective,
-        rule_version: 2,
-        reads: &workloads::KINDS,
+        rule_version: 3,
+        reads: &[
+            Kind::Deployment,
+            Kind::StatefulSet,
+            Kind::DaemonSet,
+            Kind::CronJob,
+            Kind::Job,
+            Kind::ReplicaSet,
+            Kind::Pod,
+            Kind::IstioAuthorization,
+        ],
         subjects: &workloads::KINDS,
-        derives: &[Derived::Isolation],
+        derives: &[Derived::Isolation, Derived::Meshed],
         observes: &[],
         writes: &[
             Write::create(Kind::NetworkPolicy),
@@ -60,10 +103,15 @@ impl PodIngressIsolated {
                  them makes the verdict Unknown unless another isolates the pods. Pods that share \
                  the network of their node are NotApplicable: see `net-host-network`. Cilium \
                  isolates by a section with a rule, even an empty one; `enableDefaultDeny` without \
-                 one is Unknown, and so is a workload that only a policy of Calico may isolate. \
+                 one is Unknown, and so is a workload that only a policy of Calico may isolate which \
+                 is of a tier of its own, or selects pods by what is not seen. \
                  The Admin and Baseline tiers know only pods as sources of ingress: what they deny \
-                 leaves a pod open from outside the cluster, and does not isolate it. Rules of a \
-                 service mesh are not counted.",
+                 leaves a pod open from outside the cluster, and does not isolate it. Where the \
+                 CRDs of an engine are there that does not run, name those that do in `engines`. Rules of a \
+                 service mesh are not counted, but for AuthorizationPolicies of Istio with \
+                 `acceptMeshAuthz`: one that allows selects the pods, none that does allows \
+                 everything, and all live pods run its proxy. Ports that annotations keep from the \
+                 proxy are not seen.",
     };
 }
 
@@ -73,7 +121,16 @@ impl Control for PodIngressIsolated {
     }
 
     fn touched(&self, change: &Change) -> Touched {
-        common::touched(change)
+        if change.kind != Kind::IstioAuthorization {
+            return common::touched(change);
+        }
+        if !self.accept_mesh_authz {
+            Touched::Nothing
+        } else if *change.namespace == *self.istio_root_namespace {
+            Touched::All
+        } else {
+            Touched::Namespace(change.namespace.clone())
+        }
     }
 
     fn affected(&self, _: Derived, subject: &Subject) -> Touched {
@@ -91,6 +148,10 @@ impl Control for PodIngressIsolated {
 
     fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {
         let rule = isolated::Rule {
+            engines: &self.engines,
+            mesh_root: self
+                .accept_mesh_authz
+                .then_some(&*self.istio_root_namespace),
             direction: Direction::Ingress,
             exempt: self.exempt_selector.as_ref(),
             accept_default_deny: self.accept_default_deny,

@@ -10,6 +10,7 @@ use crate::{
         Derived,
         rbac::{accounts_of, cluster_admin_bindings, identity, is},
         rbac_defaults::{self, Trust},
+        rights::spot::Question,
     },
     controls::prelude::*,
     inventory::rbac::{Binding, Holder},
@@ -62,8 +63,8 @@ impl ClusterAdminAllowlist {
         family: Family::Rbac,
         criteria: &["CC6.1", "CC6.2", "CC6.3"],
         severity: Severity::Critical,
-        strength: Strength::Effective,
-        rule_version: 1,
+        strength: Strength::Operating,
+        rule_version: 2,
         reads: &[
             Kind::ClusterRole,
             Kind::ClusterRoleBinding,
@@ -72,14 +73,15 @@ impl ClusterAdminAllowlist {
         ],
         subjects: &[Kind::ServiceAccount],
         derives: &[Derived::Rights],
-        observes: &[],
+        observes: &[Observation::AccessChecks],
         writes: &[Write::delete(Kind::ClusterRoleBinding)],
         scope: ScopeUse::Ignored,
         what: "Each user, group and service account that a ClusterRoleBinding gives `*` verbs on \
                `*` resources of `*` groups, through any role name, aggregated roles included, is \
                the group `system:masters`, matches a platform preset by binding and subject, or \
                is in `allowedSubjects`, and its review is not overdue. No more than \
-               `maxHumanSubjects` users and groups are so allowed.",
+               `maxHumanSubjects` users and groups are so allowed. Where the API server is asked, it \
+               lets nobody do what no binding gives them.",
         why: "Who holds cluster-admin can read every secret, change every workload and switch \
               every other control off.",
         fix: "A ClusterRoleBinding none of whose subjects is allowed is deleted, after it was \
@@ -95,7 +97,10 @@ impl ClusterAdminAllowlist {
                  whose names begin with `system:` count as machines, every other group as one \
                  person: who is in a group, and who holds a certificate for `system:masters`, is \
                  not visible. Grants by other authorizers (EKS access entries, GKE IAM, Azure \
-                 RBAC, webhooks) are not visible either. All rights spelt out one by one are left \
+                 RBAC, webhooks) are not visible either, unless the API server may be asked: then a \
+                 stranger, a user of no name and the account `default` of namespace `default` are \
+                 asked about, and what they may do beside RBAC makes `Cluster/cluster` Unknown, or \
+                 fail where it is everything. Grants to anybody else stay unseen. All rights spelt out one by one are left \
                  to the other RBAC controls. AKS binds Entra groups by their ids: list those.",
     };
 
@@ -321,9 +326,39 @@ fn held<'a>(context: &Context<'a>, subject: &Subject) -> Held<'a> {
     Held { named, grants }
 }
 
+/// The verdict where the API server lets strangers do what no binding gives them.
+fn beside_rbac(context: &Context<'_>) -> Option<Verdict> {
+    let answers = &context.observed.access.as_ref()?.answers;
+    let more = answers
+        .iter()
+        .filter(|answer| answer.differs() && !answer.expected);
+    let more: Vec<_> = more.map(|answer| answer.question).collect();
+    let words: Vec<String> = more.iter().take(4).map(ToString::to_string).collect();
+    let words = words.join("; ");
+    if more.iter().any(Question::is_everything) {
+        let message = format!("the API server allows what no binding gives: {words}");
+        let verdict = Verdict::fail(Strength::Operating, "ClusterAdminBesideRbac", message);
+        return Some(verdict.propose(
+            "find who grants it: a webhook, an authorization configuration, or the access \
+             management of the platform",
+        ));
+    }
+    (!more.is_empty()).then(|| {
+        let message = format!(
+            "another authorizer grants what no binding does, so that bindings do not tell who may \
+             do what: {words}"
+        );
+        Verdict::unknown("RightsBesideRbac", message)
+    })
+}
+
 impl Control for ClusterAdminAllowlist {
     fn info(&self) -> &'static Info {
         &Self::INFO
+    }
+
+    fn noticed(&self, _: Observation) -> Touched {
+        Touched::Subject(Subject::named(SubjectKind::Cluster, "cluster"))
     }
 
     fn check(&self) -> Result<(), String> {
@@ -364,7 +399,15 @@ impl Control for ClusterAdminAllowlist {
 
     fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {
         match subject.kind {
-            SubjectKind::Cluster => Some(self.count(context.inventory)),
+            SubjectKind::Cluster => {
+                let count = self.count(context.inventory);
+                let more = || beside_rbac(context);
+                Some(if count.outcome == Outcome::Fail {
+                    count
+                } else {
+                    more().unwrap_or(count)
+                })
+            }
             _ => self.judge_identity(context, subject),
         }
     }

@@ -10,17 +10,37 @@ use crate::{
         rbac_defaults::Trust,
         rights::{self, Grant},
     },
-    controls::{prelude::*, workloads},
+    api::Period,
+    controls::{encryption::servers, prelude::*, workloads},
 };
 
-/// Accounts named `default` get no rights, and pods mount the token of an account only where that
-/// account has rights.
-#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+mod legacy;
+
+/// Accounts named `default` get no rights, pods mount the token of an account only where that
+/// account has rights, and nobody uses tokens that never end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceAccountsHygiene {
     /// Accept workloads that run as `default` and mount its token.
     #[serde(default)]
     pub default_sa_may_mount: bool,
+
+    /// How long nobody must have used a token from a Secret.
+    #[serde(default = "a_day")]
+    pub legacy_token_window: Period,
+}
+
+fn a_day() -> Period {
+    Period::hours(24)
+}
+
+impl Default for ServiceAccountsHygiene {
+    fn default() -> Self {
+        Self {
+            default_sa_may_mount: false,
+            legacy_token_window: a_day(),
+        }
+    }
 }
 
 impl ServiceAccountsHygiene {
@@ -28,12 +48,12 @@ impl ServiceAccountsHygiene {
     pub const INFO: Info = Info {
         id: "rbac-service-accounts-hygiene",
         field: "rbacServiceAccountsHygiene",
-        title: "Default accounts have no rights, and tokens without rights are not mounted",
+        title: "Default accounts have no rights, and no token is mounted or used that need not be",
         family: Family::Rbac,
         criteria: &["CC6.1", "CC6.3"],
         severity: Severity::Medium,
-        strength: Strength::Effective,
-        rule_version: 2,
+        strength: Strength::Operating,
+        rule_version: 3,
         reads: &[
             Kind::ServiceAccount,
             Kind::RoleBinding,
@@ -57,7 +77,7 @@ impl ServiceAccountsHygiene {
             Kind::Pod,
         ],
         derives: &[Derived::Rights],
-        observes: &[],
+        observes: &[Observation::ApiServerFacts],
         writes: &[Write::patch(Kind::ServiceAccount)],
         scope: ScopeUse::Ignored,
         what: "No binding but Kubernetes' own names a service account `default`. No workload \
@@ -65,24 +85,33 @@ impl ServiceAccountsHygiene {
                mounts the token of an account that has no rights beyond those that Kubernetes' own \
                bindings give to all accounts. A token is mounted by default; \
                `automountServiceAccountToken: false` on the account or in the pod template, which \
-               wins, prevents that; a projected token for the API server is mounted anyhow.",
+               wins, prevents that; a projected token for the API server is mounted anyhow. And no API \
+               server counted within `legacyTokenWindow` that somebody used a token from a Secret, \
+               by `serviceaccount_legacy_tokens_total`, `…_manual_token_uses_total` and \
+               `…_auto_token_uses_total`.",
         why: "A token that nobody needs helps only who breaks into the container, and rights of \
-              `default` belong to every pod whose author did not think of accounts.",
+              `default` belong to every pod whose author did not think of accounts. A token in a \
+              Secret never ends, and works from anywhere.",
         fix: "`automountServiceAccountToken: false` is set on the account `default` of a workload \
               that mounts its token by default, if that account has no rights. Pods that run keep \
               their token until they are replaced. Bindings and pod templates are never changed: \
               the command or the field is proposed.",
         by_hand: "Set `automountServiceAccountToken: false` in the pod template, or give the \
-                  workload an account of its own with just the rights that it needs.",
+                  workload an account of its own with just the rights that it needs. Secrets with \
+                  tokens that are used carry the label `kubernetes.io/legacy-token-last-used`: \
+                  give their users tokens by TokenRequest, and delete them.",
         prevention: "A ValidatingAdmissionPolicy can refuse pods that run as `default` with a \
                      token, and bindings that name `default`.",
         limits: "Subjects are workloads, judged by their template (also at zero replicas), bare \
-                 pods, and the accounts named `default`. A template that mounts a token by a \
+                 pods, the accounts named `default`, and the API servers. A template that mounts a token by a \
                  Secret of its own is not seen, nor is a sidecar that a webhook adds later. \
                  Projected tokens for other audiences, as meshes use, don't count. The mirror \
                  pods of static pods have no token. Whether a workload really uses its token is \
                  not visible: some prove by it who they are to something else than the API server. \
-                 The use of legacy tokens (`serviceaccount_legacy_…` metrics) is not judged here.",
+                 Whose token from a Secret was used, the counters don't tell; uses before Probity \
+                 first looked fail only where the server started within the window, and are \
+                 Unknown else, as is a server whose metrics can't be read. API servers are found \
+                 as enc-secrets-at-rest-active finds them.",
     };
 
     fn judge_account(context: &Context<'_>, subject: &Subject) -> Option<Verdict> {
@@ -214,6 +243,11 @@ impl Control for ServiceAccountsHygiene {
         &Self::INFO
     }
 
+    fn noticed(&self, _: Observation) -> Touched {
+        // Servers are in no namespace; no workload is another for what they tell.
+        Touched::Namespace("".into())
+    }
+
     fn touched(&self, change: &Change) -> Touched {
         match change.kind {
             // Whoever a binding affects, the analysis names.
@@ -245,13 +279,18 @@ impl Control for ServiceAccountsHygiene {
             }
         });
         workloads::each(context.inventory, namespace, found);
+        if namespace.is_none_or(str::is_empty) {
+            servers::population(context, None, found);
+        }
     }
 
     fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {
-        if subject.object_kind() == Some(Kind::ServiceAccount) {
-            Self::judge_account(context, subject)
-        } else {
-            self.judge_workload(context, subject)
+        match subject.kind {
+            SubjectKind::Object(Kind::ServiceAccount) => Self::judge_account(context, subject),
+            SubjectKind::Object(_) => self.judge_workload(context, subject),
+            _ => servers::judge(context, subject, |replica| {
+                self.judge_server(context, replica)
+            }),
         }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::syms;
 use crate::inventory::{
-    Projected, Projection,
+    Kind, Projected, Projection,
     intern::{Interner, Sym},
     meta::{Str, StrMap, WireMeta},
     selector::{Selector, WireSelector},
@@ -18,8 +18,19 @@ pub struct Gateway {
     pub class: Sym,
     /// Its listeners.
     pub listeners: Box<[Listener]>,
+    /// From which namespaces sets may add listeners.
+    pub sets_from: RoutesFrom,
     /// Where clients reach it, from its status.
     pub addresses: Box<[Sym]>,
+}
+
+/// A `ListenerSet`: listeners that are added to a Gateway.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ListenerSet {
+    /// Namespace and name of the Gateway.
+    pub gateway: (Sym, Sym),
+    /// The listeners.
+    pub listeners: Box<[Listener]>,
 }
 
 /// A listener of a Gateway.
@@ -29,7 +40,7 @@ pub struct Listener {
     pub name: Sym,
     /// `HTTP`, `HTTPS`, `TLS`, `TCP` or `UDP`.
     pub protocol: Sym,
-    /// Port.
+    /// Port; 0 where the controller chooses one.
     pub port: u16,
     /// Host name; `None` means all.
     pub hostname: Option<Sym>,
@@ -86,10 +97,12 @@ pub struct Route {
 /// What a route attaches to.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Parent {
-    /// Namespace of the Gateway.
+    /// `Gateway`, `ListenerSet` or `XListenerSet`.
+    pub kind: Kind,
+    /// Namespace of it.
     pub namespace: Sym,
-    /// Name of the Gateway.
-    pub gateway: Sym,
+    /// Name of it.
+    pub name: Sym,
     /// One listener by name; `None` means all that match.
     pub section: Option<Sym>,
     /// Listeners on one port; `None` means all that match.
@@ -119,11 +132,37 @@ struct GatewayAddress<'a> {
     value: Option<Str<'a>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct GatewaySpec<'a> {
     #[serde(borrow)]
     gateway_class_name: Option<Str<'a>>,
+    #[serde(borrow)]
+    listeners: Option<Vec<WireListener<'a>>>,
+    #[serde(borrow)]
+    allowed_listeners: Option<AllowedListeners<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct AllowedListeners<'a> {
+    #[serde(borrow)]
+    namespaces: Option<RouteNamespaces<'a>>,
+}
+
+/// The object on the wire.
+#[derive(Debug, Deserialize)]
+pub struct WireSet<'a> {
+    #[serde(borrow)]
+    metadata: WireMeta<'a>,
+    #[serde(borrow)]
+    spec: SetSpec<'a>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SetSpec<'a> {
+    #[serde(borrow)]
+    parent_ref: ParentRef<'a>,
     #[serde(borrow)]
     listeners: Option<Vec<WireListener<'a>>>,
 }
@@ -135,7 +174,7 @@ struct WireListener<'a> {
     name: Str<'a>,
     #[serde(borrow)]
     protocol: Str<'a>,
-    port: u16,
+    port: Option<u16>,
     #[serde(borrow)]
     hostname: Option<Str<'a>>,
     #[serde(borrow)]
@@ -186,45 +225,72 @@ impl Projection for Gateway {
 
     fn project(wire: WireGateway<'_>, interner: &mut Interner) -> Projected<Self> {
         let meta = Self::meta(wire.metadata, interner)?;
-        let (class, listeners) = wire.spec.map_or((None, None), |spec| {
-            (spec.gateway_class_name, spec.listeners)
-        });
-        let class = interner.string(class.as_deref().unwrap_or_default());
-        let listeners = listeners
-            .unwrap_or_default()
-            .into_iter()
-            .map(|l| listener(l, interner));
-        let listeners = listeners.collect::<Result<_, _>>()?;
+        let spec = wire.spec.unwrap_or_default();
+        let class = interner.string(spec.gateway_class_name.as_deref().unwrap_or_default());
+        // Nobody may add any unless it says so (GEP-1713).
+        let sets = spec.allowed_listeners.and_then(|sets| sets.namespaces);
         let addresses = wire.status.and_then(|status| status.addresses);
         let addresses = addresses.into_iter().flatten();
         let addresses = addresses.filter_map(|address| address.value);
         let gateway = Self {
             class,
-            listeners,
+            listeners: listeners(spec.listeners, interner)?,
+            sets_from: namespaces_from(sets, "None", interner)?,
             addresses: addresses.map(|value| interner.string(&value)).collect(),
         };
         Ok((meta, gateway))
     }
 }
 
+impl Projection for ListenerSet {
+    type Wire<'a> = WireSet<'a>;
+
+    fn project(wire: WireSet<'_>, interner: &mut Interner) -> Projected<Self> {
+        let meta = Self::meta(wire.metadata, interner)?;
+        let parent = wire.spec.parent_ref;
+        let namespace = parent.namespace.as_deref();
+        let namespace = namespace.map_or_else(|| meta.namespace.clone(), |ns| interner.string(ns));
+        let set = Self {
+            gateway: (namespace, interner.string(&parent.name)),
+            listeners: listeners(wire.spec.listeners, interner)?,
+        };
+        Ok((meta, set))
+    }
+}
+
+fn listeners(
+    wire: Option<Vec<WireListener<'_>>>,
+    interner: &mut Interner,
+) -> Result<Box<[Listener]>, &'static str> {
+    let listeners = wire.unwrap_or_default().into_iter();
+    listeners.map(|one| listener(one, interner)).collect()
+}
+
+/// Namespaces that are named; those of `absent` where none are.
+fn namespaces_from(
+    namespaces: Option<RouteNamespaces<'_>>,
+    absent: &'static str,
+    interner: &mut Interner,
+) -> Result<RoutesFrom, &'static str> {
+    let (from, selector) = namespaces.map_or((None, None), |named| (named.from, named.selector));
+    Ok(match from.as_deref().unwrap_or(absent) {
+        "Same" => RoutesFrom::Same,
+        "All" => RoutesFrom::All,
+        "None" => RoutesFrom::None,
+        "Selector" => RoutesFrom::Selector(selector.unwrap_or_default().project(interner)?),
+        _ => return Err("namespaces.from has an unknown value"),
+    })
+}
+
 fn listener(wire: WireListener<'_>, interner: &mut Interner) -> Result<Listener, &'static str> {
     let allowed = wire.allowed_routes;
     let (namespaces, kinds) = allowed.map_or((None, None), |a| (a.namespaces, a.kinds));
     let kinds = kinds.into_iter().flatten();
-    let from = match namespaces {
-        None => RoutesFrom::Same,
-        Some(RouteNamespaces { from, selector }) => match from.as_deref().unwrap_or("Same") {
-            "Same" => RoutesFrom::Same,
-            "All" => RoutesFrom::All,
-            "None" => RoutesFrom::None,
-            "Selector" => RoutesFrom::Selector(selector.unwrap_or_default().project(interner)?),
-            _ => return Err("allowedRoutes.namespaces.from has an unknown value"),
-        },
-    };
+    let from = namespaces_from(namespaces, "Same", interner)?;
     Ok(Listener {
         name: interner.string(&wire.name),
         protocol: interner.string(&wire.protocol),
-        port: wire.port,
+        port: wire.port.unwrap_or_default(),
         hostname: wire.hostname.map(|host| interner.string(&host)),
         tls: wire.tls.map(WireListenerTls::project),
         from,
@@ -353,6 +419,13 @@ impl RouteRule<'_> {
     }
 }
 
+/// The kind of what a route names as its parent, if it has listeners.
+fn kind(parent: &ParentRef<'_>) -> Option<Kind> {
+    let kinds = [Kind::Gateway, Kind::ListenerSet, Kind::XListenerSet];
+    let named = parent.kind.as_deref().unwrap_or("Gateway");
+    kinds.into_iter().find(|kind| kind.info().kind == named)
+}
+
 impl Projection for Route {
     type Wire<'a> = WireRoute<'a>;
 
@@ -364,12 +437,11 @@ impl Projection for Route {
             namespace.map_or_else(|| meta.namespace.clone(), |ns| interner.string(ns))
         };
         let parents = spec.parent_refs.unwrap_or_default();
-        let gateways = parents
-            .iter()
-            .filter(|p| p.kind.as_deref().is_none_or(|k| k == "Gateway"));
-        let parents = gateways.map(|parent| Parent {
+        let known = parents.iter().filter_map(|p| Some((kind(p)?, p)));
+        let parents = known.map(|(kind, parent)| Parent {
+            kind,
             namespace: own(parent.namespace.as_ref(), interner),
-            gateway: interner.string(&parent.name),
+            name: interner.string(&parent.name),
             section: parent
                 .section_name
                 .as_deref()

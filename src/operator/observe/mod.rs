@@ -1,5 +1,6 @@
 //! What is done beside watching: probes, and anti-entropy lists.
 
+mod access_checks;
 mod api_servers;
 mod canary;
 mod cilium;
@@ -38,6 +39,7 @@ pub(super) struct Observers {
     clock: Repeated,
     self_audit: Repeated,
     guardrails: Repeated,
+    access_checks: Repeated,
     entropy: entropy::Entropy,
     second: Duration,
 }
@@ -78,6 +80,10 @@ impl Observers {
                 }
                 Observation::ServerClock => clock::turn(&mut self.clock, turn),
                 Observation::Guardrails => guardrails::turn(&mut self.guardrails, turn),
+                // It asks the same of everybody's server: once is enough.
+                Observation::AccessChecks if turn.leads => {
+                    access_checks::turn(&mut self.access_checks, turn);
+                }
                 // A follower's log says nothing of what the leader's does.
                 Observation::SelfAudit if turn.leads => {
                     self_audit::turn(&mut self.self_audit, turn);
@@ -92,6 +98,7 @@ impl Observers {
                 | Observation::Changes
                 | Observation::OwnRights
                 | Observation::SelfAudit
+                | Observation::AccessChecks
                 | Observation::EncryptionCanary
                 | Observation::NetworkProbe => {}
             }

@@ -185,7 +185,7 @@ fn calico_is_read_as_people_write_it_and_as_it_lies_in_the_cluster() {
         );
         let report = scanned(&policy, true);
         let (isolated, _) = outcome(&report, "net-pod-ingress-isolated");
-        assert_eq!(isolated, Outcome::Unknown, "{version}");
+        assert_eq!(isolated, Outcome::Pass, "{version}");
         let felix = format!(
             "{WEB}---\napiVersion: {version}\nkind: FelixConfiguration\n\
              metadata: {{ name: default }}\nspec: {{ wireguardEnabled: true }}\n"
@@ -285,5 +285,62 @@ fn backups_in_the_clear_fail_whatever_is_backed_up() {
     for complete in [false, true] {
         let (said, why) = outcome(&scanned(text, complete), "backup-encrypted");
         assert_eq!(said, Outcome::Fail, "{why}");
+    }
+}
+
+#[test]
+fn claims_are_backed_up_through_the_pods_that_controllers_are_to_run() {
+    let workload = |kind: &str, spec: &str| {
+        format!(
+            "apiVersion: apps/v1\nkind: {kind}\nmetadata: {{ name: db, namespace: shop }}\n\
+             spec: {{ {spec} selector: {{ matchLabels: {{ app: db }} }},\n  template: {{ metadata: \
+             {{ labels: {{ app: db }} }}, spec: {{ containers: [], VOLUMES }} }} }}\n"
+        )
+    };
+    let named = "volumes: [{ name: d, persistentVolumeClaim: { claimName: data-db-0 } }]";
+    let rest = "---\napiVersion: v1\nkind: PersistentVolumeClaim\n\
+                metadata: { name: data-db-0, namespace: shop }\nstatus: { phase: Bound }\n\
+                ---\napiVersion: velero.io/v1\nkind: BackupStorageLocation\n\
+                metadata: { name: default, namespace: velero }\n\
+                spec: { provider: aws, default: true }\nstatus: { phase: Available }\n\
+                ---\napiVersion: velero.io/v1\nkind: Schedule\n\
+                metadata: { name: daily, namespace: velero }\n\
+                spec: { schedule: '0 3 * * *', template: { defaultVolumesToFsBackup: true } }\n\
+                status: { phase: Enabled }\n";
+    let templates = "volumeClaimTemplates: [{ metadata: { name: data } }],";
+    for (files, wanted) in [
+        (
+            workload("Deployment", "").replace("VOLUMES", named),
+            Outcome::Pass,
+        ),
+        (
+            workload("StatefulSet", templates).replace("VOLUMES", ""),
+            Outcome::Pass,
+        ),
+        (
+            workload("Deployment", "replicas: 0,").replace("VOLUMES", named),
+            Outcome::Fail,
+        ),
+        (
+            workload("Deployment", "").replace("VOLUMES", ""),
+            Outcome::Fail,
+        ),
+    ] {
+        let report = scanned(&format!("{files}{rest}"), true);
+        assert_eq!(outcome(&report, "backup-coverage").0, wanted, "{files}");
+    }
+}
+
+#[test]
+fn more_rights_excuse_nobody_who_fails_already() {
+    let binding = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\n\
+                   metadata: { name: b }\nroleRef: { apiGroup: rbac.authorization.k8s.io, kind: \
+                   ClusterRole, name: ROLE }\nsubjects: [{ apiGroup: rbac.authorization.k8s.io, \
+                   kind: Group, name: devs }]\n";
+    for (role, wanted) in [("edit", Outcome::Fail), ("view", Outcome::Unknown)] {
+        let report = scanned(&binding.replace("ROLE", role), true);
+        for id in ["rbac-secrets-read-restricted", "rbac-exec-restricted"] {
+            assert_eq!(outcome(&report, id).0, wanted, "{role} {id}");
+        }
     }
 }

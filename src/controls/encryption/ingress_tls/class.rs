@@ -59,8 +59,11 @@ impl<'a> Class<'a> {
 }
 
 /// The hosts that an Ingress serves; an empty one is every other host. A default backend serves
-/// those, also beside rules; only these controllers take it for a fallback within its hosts, or
-/// ignore it (`createServers` of ingress-nginx, `loadConfigurationFromIngresses` of Traefik).
+/// those, also beside rules; only these controllers take it for a fallback within its hosts
+/// (`createServers` of ingress-nginx; `generateNginxCfg` in nginx/kubernetes-ingress,
+/// `internal/configs/ingress.go`, which gives each host without a rule for `/` one), or ignore it
+/// (`loadConfigurationFromIngresses` in traefik/traefik, `pkg/provider/kubernetes/ingress`, which
+/// reads it where there are no rules).
 pub(super) fn served<'a>(class: Class<'_>, ingress: &'a Ingress) -> Vec<&'a str> {
     let mut hosts: Vec<&str> = ingress.hosts.iter().map(|host| &**host).collect();
     let by_rules_only = matches!(
@@ -90,6 +93,10 @@ fn default(inventory: &Inventory) -> Option<&str> {
 fn controller(name: &str) -> Controller {
     match name {
         "k8s.io/ingress-nginx" => Controller::IngressNginx,
+        // AKS runs it for its add-on (Azure/aks-app-routing-operator, `pkg/manifests`).
+        _ if name.starts_with("webapprouting.kubernetes.azure.com/nginx") => {
+            Controller::IngressNginx
+        }
         "nginx.org/ingress-controller" => Controller::F5Nginx,
         "traefik.io/ingress-controller" => Controller::Traefik,
         "haproxy-ingress.github.io/controller" => Controller::HaproxyIngress,
@@ -113,6 +120,10 @@ pub(super) fn certified(class: Class<'_>, annotations: &Labels) -> bool {
             Some(ports) => ports.is_ok_and(|ports| ports.https),
         },
         Controller::AppGateway => has("appgw.ingress.kubernetes.io/appgw-ssl-certificate"),
+        // It has one issued for the hosts of each rule.
+        Controller::Traefik => has(RESOLVER),
+        // Google manages none for the inside.
+        Controller::Gke if class.name == Some("gce-internal") => has(PRE_SHARED),
         Controller::Gke => gke_certified(has),
         // GKE serves Ingresses that name no class at all.
         Controller::Unknown if class.name.is_none() => gke_certified(has),
@@ -120,11 +131,16 @@ pub(super) fn certified(class: Class<'_>, annotations: &Labels) -> bool {
     }
 }
 
+/// Several of these may be there at once, and the certificates of all are served; none goes before
+/// another (GKE's guide "Use multiple SSL certificates in HTTPS load balancing with Ingress"). The
+/// certificate map that Gateways may name is not read of an Ingress (`pkg/annotations/ingress.go` of
+/// kubernetes/ingress-gce).
 fn gke_certified(has: impl Fn(&'static str) -> bool) -> bool {
-    has("networking.gke.io/managed-certificates")
-        || has("networking.gke.io/certmap")
-        || has("ingress.gcp.kubernetes.io/pre-shared-cert")
+    has("networking.gke.io/managed-certificates") || has(PRE_SHARED)
 }
+
+/// Annotation with the names of certificates that somebody put into the project.
+const PRE_SHARED: &str = "ingress.gcp.kubernetes.io/pre-shared-cert";
 
 /// Whether the controller hands TLS through to the pods.
 pub(super) fn passthrough(class: Class<'_>, annotations: &Labels) -> bool {
@@ -241,9 +257,17 @@ fn gke(annotations: &Labels) -> Redirect {
     }
 }
 
+/// Annotation that names who issues certificates for a router of Traefik; with it, as with
+/// `router.tls`, the router is for TLS only (`loadRouter` in traefik/traefik,
+/// `pkg/provider/kubernetes/ingress`).
+const RESOLVER: &str = "traefik.ingress.kubernetes.io/router.tls.certresolver";
+
 fn traefik(annotations: &Labels) -> Redirect {
     // A router that is TLS only, or bound to entry points that are, answers no plain HTTP.
-    if switch(annotations, "traefik.ingress.kubernetes.io/router.tls") == Some(true) {
+    let resolved = annotations
+        .get(RESOLVER)
+        .is_some_and(|name| !name.is_empty());
+    if resolved || switch(annotations, "traefik.ingress.kubernetes.io/router.tls") == Some(true) {
         return Redirect::Proven;
     }
     let points = annotations.get("traefik.ingress.kubernetes.io/router.entrypoints");

@@ -9,7 +9,10 @@ use jiff::SignedDuration;
 
 use super::{IngressTls, list, listener};
 use crate::{
-    analysis::tls::{Shown, Target},
+    analysis::{
+        listeners::{Holder, holders},
+        tls::{Shown, Target},
+    },
     controls::{
         encryption::{
             served::{certificate, ends, version},
@@ -17,7 +20,7 @@ use crate::{
         },
         prelude::*,
     },
-    inventory::ingress::{Gateway, Ingress, Listener},
+    inventory::ingress::{Ingress, Listener},
 };
 
 /// Time between two handshakes with an entry point.
@@ -38,9 +41,11 @@ pub fn handshake_targets(inventory: &Inventory) -> BTreeSet<Target> {
         .ingresses
         .iter()
         .flat_map(|object| of_ingress(&object.spec));
-    let listeners = tables.gateways.iter().flat_map(|gateway| {
-        let listeners = gateway.spec.listeners.iter();
-        listeners.flat_map(move |listener| of_listener(inventory, gateway, listener))
+    let mut listeners = Vec::new();
+    holders(inventory, None, &mut |holder| {
+        for listener in holder.listeners {
+            listeners.extend(of_listener(inventory, &holder, listener));
+        }
     });
     ingresses.chain(listeners).take(MOST).collect()
 }
@@ -50,11 +55,10 @@ fn of_ingress(ingress: &Ingress) -> Vec<Target> {
     targets(&ingress.addresses, 443, hosts.map(|host| &**host))
 }
 
-fn of_listener(
-    inventory: &Inventory,
-    gateway: &Object<Gateway>,
-    listener: &Listener,
-) -> Vec<Target> {
+fn of_listener(inventory: &Inventory, holder: &Holder<'_>, listener: &Listener) -> Vec<Target> {
+    let Some(gateway) = holder.gateway else {
+        return Vec::new();
+    };
     if !matches!(&*listener.protocol, "HTTPS" | "TLS") {
         return Vec::new();
     }
@@ -62,7 +66,7 @@ fn of_listener(
     if let Some(host) = &listener.hostname {
         return targets(addresses, listener.port, std::iter::once(&**host));
     }
-    let routes = listener::attached(inventory, gateway, listener);
+    let routes = listener::attached(inventory, holder, listener);
     let hosts = routes.flat_map(|(_, route)| route.spec.hostnames.iter().map(|host| &**host));
     targets(addresses, listener.port, hosts)
 }
@@ -97,10 +101,10 @@ pub(super) fn ingress(
 pub(super) fn listener(
     control: &IngressTls,
     context: &Context<'_>,
-    gateway: &Object<Gateway>,
+    holder: &Holder<'_>,
     listener: &Listener,
 ) -> Verdict {
-    let targets = of_listener(context.inventory, gateway, listener);
+    let targets = of_listener(context.inventory, holder, listener);
     judge(control, context, &targets)
 }
 

@@ -1,39 +1,47 @@
-//! Listeners of Gateways.
+//! Listeners of Gateways, and of the sets that add some to them.
 
 #[cfg(test)]
 mod tests;
 
 use super::{IngressTls, class, list};
 use crate::{
-    controls::{Context, Subject, Verdict},
+    analysis::listeners::{self, Holder, SETS, may_attach},
+    controls::{Context, Subject, SubjectKind, Verdict},
     inventory::{
         Inventory, Kind, Object,
-        ingress::{CERTIFICATE_MAP, Gateway, Listener, Route, RoutesFrom},
+        ingress::{CERTIFICATE_MAP, Gateway, Listener, Route},
     },
     verdict::{Outcome, Strength},
 };
 
-/// Judges a listener by the subject's name, `gateway/listener`.
+/// Judges a listener by the subject's name: `gateway/listener`, `listenerset/set/listener` or
+/// `xlistenerset/set/listener`.
 pub(super) fn judge(
     control: &IngressTls,
     context: &Context<'_>,
     subject: &Subject,
 ) -> Option<Verdict> {
-    let (gateway, name) = subject.name.split_once('/')?;
-    let gateway = context
-        .inventory
-        .tables
-        .gateways
-        .get(&subject.namespace, gateway)?;
-    let listener = gateway.spec.listeners.iter().find(|l| &*l.name == name)?;
+    let (kind, name) = SETS
+        .into_iter()
+        .find_map(|kind| Some((kind, subject.name.strip_prefix(prefix(kind))?)))
+        .unwrap_or((Kind::Gateway, &subject.name));
+    let (holder, name) = name.split_once('/')?;
+    let holder = listeners::holder(context.inventory, kind, &subject.namespace, holder)?;
+    let listener = holder.listeners.iter().find(|l| &*l.name == name)?;
+    let Some(gateway) = holder.gateway else {
+        return Some(Verdict::not_applicable(
+            "SetNotAttached",
+            "its Gateway is not there, or takes no listeners from its namespace",
+        ));
+    };
     Some(match &*listener.protocol {
         "HTTPS" | "TLS" => match encrypted(gateway, listener) {
             declared if control.handshake && declared.outcome == Outcome::Pass => {
-                super::handshake::listener(control, context, gateway, listener)
+                super::handshake::listener(control, context, &holder, listener)
             }
             declared => declared,
         },
-        "HTTP" => plain(control, context.inventory, gateway, listener),
+        "HTTP" => plain(control, context.inventory, &holder, listener),
         // Istio's own: HTTP/2 in the mutual TLS of the mesh, never without.
         "HBONE" => Verdict::pass(
             Strength::Declared,
@@ -49,6 +57,25 @@ pub(super) fn judge(
             format!("whether protocol {other} encrypts is not known"),
         ),
     })
+}
+
+/// What the names of listeners begin with that a set adds: those of a Gateway have one part less.
+const fn prefix(kind: Kind) -> &'static str {
+    match kind {
+        Kind::ListenerSet => "listenerset/",
+        Kind::XListenerSet => "xlistenerset/",
+        _ => "",
+    }
+}
+
+/// The subject that a listener is.
+pub(super) fn subject(holder: &Holder<'_>, listener: &Listener) -> Subject {
+    let (prefix, name) = (prefix(holder.kind), &holder.meta.name);
+    Subject {
+        namespace: holder.meta.namespace.clone(),
+        kind: SubjectKind::Listener,
+        name: format!("{prefix}{name}/{}", listener.name).into(),
+    }
 }
 
 fn encrypted(gateway: &Object<Gateway>, listener: &Listener) -> Verdict {
@@ -103,7 +130,7 @@ const ROUTES: [Kind; 2] = [Kind::HttpRoute, Kind::GrpcRoute];
 /// The routes of HTTP that attach to a listener, with their kinds.
 pub(super) fn attached<'a>(
     inventory: &'a Inventory,
-    gateway: &'a Object<Gateway>,
+    holder: &'a Holder<'a>,
     listener: &'a Listener,
 ) -> impl Iterator<Item = (Kind, &'a Object<Route>)> {
     let tables = &inventory.tables;
@@ -112,7 +139,7 @@ pub(super) fn attached<'a>(
     let grpc = tables.grpc_routes.iter();
     let all = http.chain(grpc.map(|route| (Kind::GrpcRoute, route)));
     let all = all.filter(move |(kind, route)| !route.meta.deleting && takes(listener, *kind));
-    all.filter(move |(_, route)| attaches(inventory, route, gateway, listener))
+    all.filter(move |(_, route)| attaches(inventory, route, holder, listener))
 }
 
 /// Whether a listener takes routes of a kind.
@@ -125,10 +152,10 @@ fn takes(listener: &Listener, kind: Kind) -> bool {
 fn plain(
     control: &IngressTls,
     inventory: &Inventory,
-    gateway: &Object<Gateway>,
+    holder: &Holder<'_>,
     listener: &Listener,
 ) -> Verdict {
-    let attached = || attached(inventory, gateway, listener);
+    let attached = || attached(inventory, holder, listener);
     let serving: Vec<String> = attached()
         .filter(|(_, route)| !route.spec.redirects_only && !class::is_solver(&route.meta.labels))
         .filter(|(_, route)| !only_allowed(control, &route.spec, listener))
@@ -154,12 +181,7 @@ fn plain(
         names.map(move |(namespace, name)| (kind, namespace, name))
     });
     let unread = unread.find(|(_, namespace, _)| {
-        may_attach(
-            inventory,
-            namespace,
-            &gateway.meta.namespace,
-            &listener.from,
-        )
+        may_attach(inventory, namespace, &holder.meta.namespace, &listener.from)
     });
     if let Some((kind, namespace, name)) = unread {
         let kind = kind.info().kind;
@@ -182,12 +204,13 @@ fn plain(
 fn attaches(
     inventory: &Inventory,
     route: &Object<Route>,
-    gateway: &Object<Gateway>,
+    holder: &Holder<'_>,
     listener: &Listener,
 ) -> bool {
     let is_parent = route.spec.parents.iter().any(|parent| {
-        parent.namespace == gateway.meta.namespace
-            && parent.gateway == gateway.meta.name
+        parent.kind == holder.kind
+            && parent.namespace == holder.meta.namespace
+            && parent.name == holder.meta.name
             && parent
                 .section
                 .as_ref()
@@ -198,25 +221,13 @@ fn attaches(
         && may_attach(
             inventory,
             &route.meta.namespace,
-            &gateway.meta.namespace,
+            &holder.meta.namespace,
             &listener.from,
         )
         && listener.hostname.as_ref().is_none_or(|own| {
             let mut names = route.spec.hostnames.iter();
             route.spec.hostnames.is_empty() || names.any(|name| intersects(own, name))
         })
-}
-
-fn may_attach(inventory: &Inventory, route: &str, gateway: &str, from: &RoutesFrom) -> bool {
-    match from {
-        RoutesFrom::Same => route == gateway,
-        RoutesFrom::All => true,
-        RoutesFrom::None => false,
-        // A namespace that is not known yet counts: what is not read must not make a listener pass.
-        RoutesFrom::Selector(selector) => inventory
-            .meta(Kind::Namespace, "", route)
-            .is_none_or(|meta| selector.matches(&meta.labels)),
-    }
 }
 
 /// Whether every host that a route serves on this listener may stay plain.

@@ -3,6 +3,8 @@
     reason = "literals read better without a borrow each"
 )]
 
+mod clouds;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -236,60 +238,6 @@ fn redirects_depend_on_the_class() {
     let mut world = served_by("example.com/own");
     world.put(Kind::Ingress, ingress(&["a.example"], tls(&["a.example"])));
     assert_eq!(world.only(&lax).outcome, Outcome::Pass);
-}
-
-#[test]
-fn clouds_take_certificates_by_annotation() {
-    let alb = "ingress.k8s.aws/alb";
-    let arn = "alb.ingress.kubernetes.io/certificate-arn";
-    let ports = "alb.ingress.kubernetes.io/listen-ports";
-    let both = r#"[{"HTTP":80},{"HTTPS":443}]"#;
-    let gke = "networking.gke.io/managed-certificates";
-    let app = "appgw.ingress.kubernetes.io/appgw-ssl-certificate";
-    for (controller, annotations, wanted) in [
-        (alb, json!({ arn: "arn:x" }), "TlsDeclared"),
-        (alb, json!({}), "HostWithoutTls"),
-        (alb, json!({ arn: "arn:x", ports: both }), NO_REDIRECT),
-        (
-            alb,
-            json!({ arn: "arn:x", ports: r#"[{"HTTP":80}]"# }),
-            "HostWithoutTls",
-        ),
-        (
-            alb,
-            json!({ arn: "arn:x", ports: both, "alb.ingress.kubernetes.io/ssl-redirect": "443" }),
-            "TlsDeclared",
-        ),
-        (
-            "networking.gke.io/ingress-controller",
-            json!({ gke: "cert", "kubernetes.io/ingress.allow-http": "false" }),
-            "TlsDeclared",
-        ),
-        (
-            "networking.gke.io/ingress-controller",
-            json!({ gke: "cert" }),
-            NO_REDIRECT,
-        ),
-        (
-            "networking.gke.io/ingress-controller",
-            json!({ gke: "cert", "networking.gke.io/v1beta1.FrontendConfig": "f" }),
-            "RedirectNotVisible",
-        ),
-        (
-            "azure/application-gateway",
-            json!({ app: "cert", "appgw.ingress.kubernetes.io/ssl-redirect": "true" }),
-            "TlsDeclared",
-        ),
-        // The annotation of another controller means nothing.
-        (NGINX, json!({ arn: "arn:x" }), "HostWithoutTls"),
-    ] {
-        let object = annotated(ingress(&["a.example"], json!(null)), annotations.clone());
-        assert_eq!(
-            reason(served_by(controller), object),
-            wanted,
-            "{controller} {annotations}"
-        );
-    }
 }
 
 #[test]

@@ -49,6 +49,7 @@ struct Driver {
 }
 
 const DRIVERS: [Driver; 32] = [
+    // A key encrypts, whatever `encrypted` says (`CreateDisk` in aws-ebs-csi-driver, `pkg/cloud`).
     driver(
         "ebs.csi.aws.com",
         Told::Exactly("encrypted", "true"),

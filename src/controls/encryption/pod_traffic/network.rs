@@ -1,6 +1,10 @@
 //! Encryption by the network between nodes.
 
-use crate::{controls::prelude::*, engine::Cilium};
+use crate::{
+    controls::prelude::*,
+    engine::Cilium,
+    inventory::{Table, mesh::FelixConfiguration},
+};
 
 /// Whether the network encrypts between nodes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,9 +31,19 @@ pub(super) fn between_nodes(context: &Context<'_>) -> Network {
     }
 }
 
-/// Whether Calico encrypts: by default, and no node is told otherwise.
+/// Whether Calico encrypts: by default, and no node is told otherwise. Its configuration lies in one
+/// of two groups, or is kept in one and served in the other.
 fn calico(inventory: &Inventory) -> bool {
-    let felix = &inventory.tables.felix_configurations;
+    let tables = &inventory.tables;
+    let mut all = [
+        &tables.felix_configurations,
+        &tables.felix_v3_configurations,
+    ]
+    .into_iter();
+    all.any(encrypts)
+}
+
+fn encrypts(felix: &Table<FelixConfiguration>) -> bool {
     let default = felix.get("", "default");
     default.is_some_and(|default| default.spec.wireguard == Some(true))
         && felix

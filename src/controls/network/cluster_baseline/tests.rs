@@ -202,3 +202,36 @@ fn cilium_counts_and_calico_is_not_judged() {
     let world = installed(CRDS[4]).with(Kind::CalicoGlobalNetworkPolicy, calico());
     assert_eq!(judge(world).outcome, Outcome::Unknown);
 }
+
+#[test]
+fn a_policy_of_calico_for_all_pods_denies_what_none_allows() {
+    let allow = |source: Value| json!([{ "action": "Allow", "source": source }]);
+    for (spec, reason) in [
+        (json!({}), "ClusterDenies"),
+        (json!({ "types": ["Egress"] }), "ClusterDenies"),
+        (
+            json!({ "ingress": allow(json!({ "nets": ["10.0.0.0/8"] })) }),
+            "ClusterDenies",
+        ),
+        (json!({ "ingress": allow(json!({})) }), "NoClusterDenial"),
+        (
+            json!({ "ingress": allow(json!({ "nets": ["0.0.0.0/0"] })) }),
+            "NoClusterDenial",
+        ),
+        (
+            json!({ "ingress": allow(json!({ "selector": "all()" })) }),
+            "PoliciesNotJudged",
+        ),
+        (json!({ "selector": "app == 'a'" }), "PoliciesNotJudged"),
+        (json!({ "preDNAT": true }), "NoClusterDenial"),
+    ] {
+        for kind in [
+            Kind::CalicoGlobalNetworkPolicy,
+            Kind::CalicoV3GlobalNetworkPolicy,
+        ] {
+            let policy = json!({ "metadata": { "name": "default.p" }, "spec": spec });
+            let world = World::new().with(kind, policy);
+            assert_eq!(judge(world).reason, reason, "{spec}");
+        }
+    }
+}

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use super::ExposureInventory;
 use crate::{
-    analysis::addresses::Addresses,
+    analysis::{addresses::Addresses, listeners},
     controls::{prelude::*, workloads},
     inventory::{
         core::{INTERNAL_ANNOTATIONS, Outside},
-        ingress::{Gateway, ISTIO_SERVICE_TYPE, Ingress},
+        ingress::{Gateway, ISTIO_SERVICE_TYPE, Ingress, Listener},
     },
 };
 
@@ -76,16 +77,16 @@ impl<'a> Entry<'a> {
     pub(super) fn of(
         context: &Context<'a>,
         subject: &Subject,
-        internal: &[String],
+        control: &ExposureInventory,
     ) -> Option<Self> {
-        let inventory = context.inventory;
+        let (inventory, internal) = (context.inventory, &*control.internal_classes);
         let tables = &inventory.tables;
         let (namespace, name) = (subject.object_namespace(), &*subject.name);
         match subject.object_kind()? {
             Kind::Service => {
                 let object = tables.services.get(namespace, name)?;
                 let outside = object.spec.outside.as_deref()?;
-                Some(service(&object.meta, outside, internal))
+                Some(service(&object.meta, outside, control))
             }
             Kind::Ingress => {
                 let object = tables.ingresses.get(namespace, name)?;
@@ -93,7 +94,8 @@ impl<'a> Entry<'a> {
             }
             Kind::Gateway => {
                 let object = tables.gateways.get(namespace, name)?;
-                Some(gateway(&object.meta, &object.spec, internal))
+                let added = listeners::added(inventory, object);
+                Some(gateway(&object.meta, &object.spec, added, internal))
             }
             _ => {
                 let held = workloads::find(inventory, subject)?;
@@ -141,7 +143,7 @@ fn has_annotation(meta: &Meta, known: &[(&str, &str)]) -> bool {
     })
 }
 
-fn service<'a>(meta: &'a Meta, outside: &Outside, internal: &[String]) -> Entry<'a> {
+fn service<'a>(meta: &'a Meta, outside: &Outside, control: &ExposureInventory) -> Entry<'a> {
     let ports = outside.ports.to_vec();
     let at = words(&ports);
     let kind = &*outside.kind;
@@ -168,7 +170,12 @@ fn service<'a>(meta: &'a Meta, outside: &Outside, internal: &[String]) -> Entry<
         ""
     };
     let class = outside.class.as_deref();
-    if is_internal(class, internal) || has_annotation(meta, &INTERNAL_ANNOTATIONS) {
+    let own = &control.internal_annotations;
+    let own: Vec<_> = own.iter().map(|own| (&*own.key, &*own.value)).collect();
+    if is_internal(class, &control.internal_classes)
+        || has_annotation(meta, &INTERNAL_ANNOTATIONS)
+        || has_annotation(meta, &own)
+    {
         let what = format!("an internal load balancer leads to {at}{nodes}");
         return entry(Reach::Internal, what);
     }
@@ -216,12 +223,14 @@ fn ingress<'a>(meta: &'a Meta, ingress: &Ingress, internal: &[String]) -> Entry<
     }
 }
 
-fn gateway<'a>(meta: &'a Meta, gateway: &Gateway, internal: &[String]) -> Entry<'a> {
-    let mut ports: Vec<u16> = gateway
-        .listeners
-        .iter()
-        .map(|listener| listener.port)
-        .collect();
+fn gateway<'a>(
+    meta: &'a Meta,
+    gateway: &'a Gateway,
+    added: impl Iterator<Item = &'a Listener>,
+    internal: &[String],
+) -> Entry<'a> {
+    let listeners = gateway.listeners.iter().chain(added);
+    let mut ports: Vec<u16> = listeners.map(|listener| listener.port).collect();
     ports.sort_unstable();
     ports.dedup();
     let listed = internal.iter().any(|known| **known == *gateway.class);

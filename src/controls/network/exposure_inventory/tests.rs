@@ -327,3 +327,29 @@ fn a_host_port_is_an_entry_point() {
         Outcome::Pass
     );
 }
+
+#[test]
+fn a_policy_may_name_an_annotation_that_makes_load_balancers_internal() {
+    let balancer = |value: &str| {
+        let object = json!({
+            "metadata": {
+                "name": "lb", "namespace": "shop",
+                "annotations": { "lb.example.com/visibility": value },
+            },
+            "spec": { "type": "LoadBalancer", "ports": [{ "port": 443 }] },
+        });
+        World::new().namespace("shop").with(Kind::Service, object)
+    };
+    let control = ExposureInventory {
+        internal_annotations: vec![InternalAnnotation {
+            key: "lb.example.com/visibility".to_owned(),
+            value: "private".to_owned(),
+        }],
+        ..ExposureInventory::default()
+    };
+    assert_eq!(balancer("Private").only(&control).reason, "Internal");
+    let public = balancer("public").only(&control);
+    assert_eq!(public.reason, "PublicNotApproved");
+    let unnamed = balancer("private").only(&ExposureInventory::default());
+    assert_eq!(unnamed.reason, "PublicNotApproved");
+}

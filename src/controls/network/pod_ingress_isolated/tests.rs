@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::controls::{
     Kept,
-    network::fixtures::{calico, cilium, deployment, ingress, live, policy, shop, tier},
+    network::fixtures::{calico, cilium, deployment, ingress, live, live_pod, policy, shop, tier},
     testing::World,
 };
 
@@ -271,4 +271,143 @@ fn a_job_of_a_manifest_has_the_labels_that_the_server_gives_it() {
         let outcomes = world.outcomes(&PodIngressIsolated::default());
         assert_eq!(outcomes["Job shop/j"].1, reason, "{label} {manual}");
     }
+}
+
+#[test]
+fn only_policies_of_the_engines_that_are_named_count() {
+    use super::super::isolated::Engine::{Calico, Cilium, ClusterNetworkPolicy, NetworkPolicy};
+    let cilium = json!({
+        "metadata": { "name": "c", "namespace": "shop" },
+        "spec": { "endpointSelector": {}, "ingress": [{}] },
+    });
+    let mut world = shop().with(Kind::CiliumNetworkPolicy, cilium);
+    live(&mut world, &json!({ "app": "web" }));
+    for (engines, reason) in [
+        (vec![], "Isolated"),
+        (vec![Cilium], "Isolated"),
+        (vec![NetworkPolicy, Cilium], "Isolated"),
+        (vec![NetworkPolicy], "WorkloadNotIsolated"),
+        (
+            vec![NetworkPolicy, ClusterNetworkPolicy, Calico],
+            "WorkloadNotIsolated",
+        ),
+    ] {
+        let control = PodIngressIsolated {
+            engines: engines.clone(),
+            accept_default_deny: true,
+            ..PodIngressIsolated::default()
+        };
+        let verdict = world.only(&control);
+        assert_eq!(verdict.reason, reason, "{engines:?}");
+        let helps = verdict.outcome == Outcome::Fail && engines.contains(&NetworkPolicy);
+        assert_eq!(verdict.remedy.is_some(), helps, "{engines:?}");
+    }
+    // Live pods with other labels are judged by the same engines.
+    let web = json!({ "podSelector": { "matchLabels": { "app": "web" } } });
+    world.put(Kind::NetworkPolicy, policy("p", &web));
+    live(&mut world, &json!({ "app": "web", "debug": "1" }));
+    let control = PodIngressIsolated {
+        engines: vec![NetworkPolicy],
+        ..PodIngressIsolated::default()
+    };
+    assert_eq!(world.only(&control).reason, "Isolated");
+    live(&mut world, &json!({ "app": "other" }));
+    assert_eq!(world.only(&control).reason, "LivePodsNotIsolated");
+    assert_eq!(only(&mut world).reason, "Isolated");
+}
+
+#[test]
+fn pods_of_a_cron_job_have_the_labels_of_some_job() {
+    let selector = |operator: &str, values: &Value| {
+        json!({ "podSelector": { "matchExpressions": [
+            { "key": "batch.kubernetes.io/job-name", "operator": operator, "values": values },
+        ] } })
+    };
+    for (spec, reason) in [
+        (selector("Exists", &json!([])), "Isolated"),
+        (selector("NotIn", &json!(["j"])), "Isolated"),
+        (selector("DoesNotExist", &json!([])), "WorkloadNotIsolated"),
+        // Each job has a name of its own.
+        (selector("In", &json!(["j"])), "WorkloadNotIsolated"),
+    ] {
+        let job = json!({
+            "metadata": { "name": "j", "namespace": "shop" },
+            "spec": { "schedule": "@daily", "jobTemplate": { "spec": { "template": {
+                "metadata": { "labels": { "app": "j" } }, "spec": {},
+            } } } },
+        });
+        let mut world = shop()
+            .with(Kind::CronJob, job)
+            .with(Kind::NetworkPolicy, policy("p", &spec));
+        let verdict = world.judge(&PodIngressIsolated::default());
+        let verdict = &verdict["CronJob shop/j"];
+        assert_eq!(verdict.reason, reason, "{spec}");
+        let proposal = verdict.proposal.as_deref().unwrap_or_default();
+        assert!(!proposal.contains("job-name"), "{proposal}");
+    }
+}
+
+#[test]
+fn proxies_of_istio_isolate_where_a_policy_accepts_that() {
+    let allow = |extra: Value| {
+        let mut spec = json!({ "rules": [{ "from": [{ "source": { "namespaces": ["a"] } }] }] });
+        crate::controls::testing::merge(&mut spec, &extra);
+        spec
+    };
+    let accepting = || PodIngressIsolated {
+        accept_mesh_authz: true,
+        ..PodIngressIsolated::default()
+    };
+    for (namespace, spec, proxied, reason) in [
+        ("shop", allow(json!({})), true, "MeshAuthorizes"),
+        ("istio-system", allow(json!({})), true, "MeshAuthorizes"),
+        // Allows nothing at all.
+        ("shop", json!({}), true, "MeshAuthorizes"),
+        (
+            "shop",
+            allow(json!({ "selector": { "matchLabels": { "app": "web" } } })),
+            true,
+            "MeshAuthorizes",
+        ),
+        (
+            "shop",
+            allow(json!({ "selector": { "matchLabels": { "app": "api" } } })),
+            true,
+            "WorkloadNotIsolated",
+        ),
+        (
+            "shop",
+            allow(json!({ "action": "DENY" })),
+            true,
+            "WorkloadNotIsolated",
+        ),
+        (
+            "shop",
+            allow(json!({ "rules": [{}] })),
+            true,
+            "WorkloadNotIsolated",
+        ),
+        (
+            "shop",
+            allow(json!({ "targetRefs": [{ "kind": "Gateway", "name": "g" }] })),
+            true,
+            "WorkloadNotIsolated",
+        ),
+        ("other", allow(json!({})), true, "WorkloadNotIsolated"),
+        ("shop", allow(json!({})), false, "WorkloadNotIsolated"),
+    ] {
+        let shown = spec.to_string();
+        let policy = json!({ "metadata": { "name": "p", "namespace": namespace }, "spec": spec });
+        let mut world = shop().with(Kind::IstioAuthorization, policy);
+        let container = if proxied { "istio-proxy" } else { "web" };
+        let spec = json!({ "containers": [{ "name": container }] });
+        live_pod(&mut world, &json!({ "app": "web" }), &spec);
+        let verdict = world.only(&accepting());
+        assert_eq!(verdict.reason, reason, "{namespace} {shown} {proxied}");
+        assert_eq!(only(&mut world).reason, "WorkloadNotIsolated");
+    }
+    // Nobody runs a proxy where no pod runs.
+    let policy = json!({ "metadata": { "name": "p", "namespace": "shop" }, "spec": {} });
+    let mut world = shop().with(Kind::IstioAuthorization, policy);
+    assert_eq!(world.only(&accepting()).reason, "WorkloadNotIsolated");
 }

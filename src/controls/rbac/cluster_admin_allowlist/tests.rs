@@ -339,3 +339,41 @@ fn too_many_people_are_a_finding_on_the_cluster() {
     let outcome = world.outcomes(&control)["Cluster cluster"];
     assert_eq!(outcome, (Outcome::Fail, "TooManyHumanAdministrators"));
 }
+
+#[test]
+fn what_the_api_server_allows_beside_bindings_is_told() {
+    use crate::{
+        analysis::rights::spot,
+        engine::{AccessAnswer, AccessLook},
+    };
+    let few = (Outcome::Pass, "FewHumanAdministrators");
+    let secrets = "probity:nobody list secrets";
+    let everything = "probity:nobody * *";
+    for (allowed, expected, trouble, wanted) in [
+        ("", false, None, few),
+        (secrets, false, None, (Outcome::Unknown, "RightsBesideRbac")),
+        (
+            everything,
+            false,
+            None,
+            (Outcome::Fail, "ClusterAdminBesideRbac"),
+        ),
+        // What a binding gives is judged by the binding.
+        (everything, true, None, few),
+        (everything, false, Some("busy"), few),
+    ] {
+        let allowed = |question: &spot::Question| question.to_string() == allowed;
+        let answers = spot::questions().map(|question| AccessAnswer {
+            question,
+            expected: expected && allowed(&question),
+            allowed: trouble.map_or(Ok(allowed(&question)), |why| Err(why.to_owned())),
+        });
+        let mut world = fresh_cluster(37);
+        world.observed.access = Some(AccessLook {
+            at: world.now,
+            answers: answers.collect(),
+        });
+        let outcomes = world.outcomes(&ClusterAdminAllowlist::default());
+        assert_eq!(outcomes["Cluster cluster"], wanted);
+    }
+}

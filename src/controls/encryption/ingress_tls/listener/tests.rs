@@ -262,3 +262,64 @@ fn routes_of_grpc_count_like_those_of_http() {
     });
     assert_eq!(judge(http(), broken).reason, "RouteNotReadable");
 }
+
+/// A set of one listener for a Gateway that lets sets in from these namespaces, and its routes.
+fn set(kind: Kind, from: &str, listener: Value, routes: &[Value]) -> (Outcome, &'static str) {
+    let mut edge = gateway(json!({ "name": "l", "protocol": "HTTP", "port": 80 }));
+    edge["spec"]["allowedListeners"] = json!({ "namespaces": { "from": from } });
+    if from.is_empty() {
+        edge["spec"]["allowedListeners"] = Value::Null;
+    }
+    let mut world = World::new().namespace("shop").namespace("other");
+    world.put(Kind::Gateway, edge);
+    let object = json!({
+        "metadata": { "name": "more", "namespace": "other" },
+        "spec": { "parentRef": to_edge(), "listeners": [listener] },
+    });
+    world.put(kind, object);
+    for route in routes {
+        world.put(Kind::HttpRoute, route.clone());
+    }
+    let outcomes = world.outcomes(&IngressTls::default());
+    assert_eq!(outcomes.len(), 2);
+    assert_eq!(outcomes["Listener shop/edge/l"].1, "NoRoutes");
+    let name = kind.info().kind.to_ascii_lowercase();
+    outcomes[&format!("Listener other/{name}/more/l")]
+}
+
+#[test]
+fn listeners_that_a_set_adds_are_judged_where_the_gateway_takes_them() {
+    use Outcome::{Fail, NotApplicable, Pass};
+    let https = |tls: Value| json!({ "name": "l", "protocol": "HTTPS", "port": 443, "tls": tls });
+    let certificate = || https(json!({ "certificateRefs": [{ "name": "c" }] }));
+    for kind in [Kind::ListenerSet, Kind::XListenerSet] {
+        let judged = |from, listener| set(kind, from, listener, &[]);
+        assert_eq!(judged("All", certificate()), (Pass, "TlsDeclared"));
+        assert_eq!(
+            judged("All", https(Value::Null)),
+            (Fail, "ListenerWithoutCertificate")
+        );
+        // By default a Gateway takes none.
+        for from in ["Same", "None", ""] {
+            let left = (NotApplicable, "SetNotAttached");
+            assert_eq!(judged(from, https(Value::Null)), left, "{from}");
+        }
+        // Its routes name the set; those that name the Gateway attach to the Gateway alone.
+        let named = kind.info().kind;
+        let parent = json!({ "kind": named, "name": "more", "namespace": "other" });
+        let open = json!({ "name": "l", "protocol": "HTTP", "port": 80,
+            "allowedRoutes": { "namespaces": { "from": "All" } } });
+        let plain = set(
+            kind,
+            "All",
+            open.clone(),
+            &[route(parent.clone(), json!({}))],
+        );
+        assert_eq!(plain, (Fail, "PlainHttpRoute"));
+        let redirecting = [route(parent, redirect("https"))];
+        assert_eq!(
+            set(kind, "All", open, &redirecting),
+            (Pass, "RedirectsOnly")
+        );
+    }
+}
