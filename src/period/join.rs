@@ -29,7 +29,8 @@ use crate::{
     evidence::{
         Entry,
         body::{
-            Body, Content, Gap, Heartbeat, Name, ObjectChange, PolicyChange, Population, Transition,
+            Body, Content, EncryptionConfig, Gap, Heartbeat, Name, ObjectChange, PolicyChange,
+            Population, Transition,
         },
         words::{Cause, Change, End},
     },
@@ -65,6 +66,8 @@ struct State {
     objects: Objects,
     /// Gaps that have not ended, by scope.
     gaps: BTreeMap<String, Gap>,
+    /// Hash of the encryption configuration of each API server.
+    configs: BTreeMap<Name, String>,
 }
 
 impl State {
@@ -95,6 +98,7 @@ impl Joiner {
             Body::PolicyChange(said) => self.policy(source, said),
             Body::Heartbeat(said) => self.heartbeat(source, said),
             Body::Gap(said) => self.gap(source, said),
+            Body::EncryptionConfig(said) => self.config(said),
             Body::Exception(said) => self.object(source, said, Body::Exception),
             Body::Attestation(said) => self.object(source, said, Body::Attestation),
             Body::Review(said) => self.object(source, said, Body::Review),
@@ -297,6 +301,18 @@ impl Joiner {
         }
         self.joint.gap(&said);
         vec![Body::Gap(said)]
+    }
+
+    fn config(&mut self, mut said: EncryptionConfig) -> Vec<Body> {
+        let known = self
+            .joint
+            .configs
+            .insert(said.server.clone(), said.to.clone());
+        if known.as_ref() == Some(&said.to) {
+            return Vec::new();
+        }
+        said.from = known;
+        vec![Body::EncryptionConfig(said)]
     }
 
     /// With the first heartbeat that lists a control, its log has told all that it had to tell of it.

@@ -292,3 +292,33 @@ fn what_a_replica_did_not_see_while_another_led_is_no_gap() {
         ]
     );
 }
+
+#[test]
+fn an_encryption_configuration_is_new_once() {
+    let config = |from: Option<&str>, to: &str| {
+        Body::EncryptionConfig(EncryptionConfig {
+            server: "https://10.0.0.1".into(),
+            from: from.map(str::to_owned),
+            to: to.to_owned(),
+            since: at(0),
+        })
+    };
+    let told = told(vec![
+        (0, term(1)),
+        (0, config(None, "a")),
+        (1, term(2)),
+        (1, config(None, "a")),
+        (1, config(Some("a"), "b")),
+        (0, term(3)),
+        (0, config(Some("a"), "b")),
+        (0, config(Some("b"), "a")),
+    ]);
+    assert_eq!(
+        told,
+        [
+            config(None, "a"),
+            config(Some("a"), "b"),
+            config(Some("b"), "a")
+        ]
+    );
+}
