@@ -120,7 +120,11 @@ fn declared_reads() -> BTreeSet<String> {
         "admissionregistration.k8s.io/validatingadmissionpolicies",
         "admissionregistration.k8s.io/validatingadmissionpolicybindings",
     ];
-    let guards = guards.map(|resource| format!("get {resource}"));
+    // What OpenShift is to encrypt with, by name as well.
+    let guards = guards
+        .into_iter()
+        .chain(["config.openshift.io/apiservers"])
+        .map(|resource| format!("get {resource}"));
     let logs = ["create probity.dev/evidencelogs".to_owned()];
     // Calico's API server lists policies to those who may read their tiers.
     let tiers = [

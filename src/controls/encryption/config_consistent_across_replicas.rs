@@ -43,7 +43,7 @@ impl ConfigConsistentAcrossReplicas {
         criteria: &["CC6.1", "CC7.1"],
         severity: Severity::High,
         strength: Strength::Operating,
-        rule_version: 1,
+        rule_version: 2,
         reads: &[],
         subjects: &[],
         derives: &[],

@@ -64,7 +64,7 @@ impl KmsHealthyAndRotated {
         criteria: &["CC6.1"],
         severity: Severity::High,
         strength: Strength::Operating,
-        rule_version: 1,
+        rule_version: 2,
         reads: &[],
         subjects: &[],
         derives: &[],

@@ -82,7 +82,7 @@ impl PodTraffic {
         criteria: &["CC6.1", "CC6.7"],
         severity: Severity::Medium,
         strength: Strength::Effective,
-        rule_version: 2,
+        rule_version: 3,
         reads: &[
             Kind::Namespace,
             Kind::Service,

@@ -51,7 +51,7 @@ impl SecretsNoPlaintextReads {
         criteria: &["CC6.1", "C1.1"],
         severity: Severity::High,
         strength: Strength::Operating,
-        rule_version: 1,
+        rule_version: 2,
         reads: &[Kind::Migration, Kind::MigrationBeta],
         subjects: &[],
         derives: &[],

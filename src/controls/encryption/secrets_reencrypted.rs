@@ -73,7 +73,7 @@ impl SecretsReencrypted {
         criteria: &["CC6.1"],
         severity: Severity::Medium,
         strength: Strength::Effective,
-        rule_version: 1,
+        rule_version: 2,
         reads: &[Kind::Migration, Kind::MigrationBeta],
         subjects: &[],
         derives: &[],

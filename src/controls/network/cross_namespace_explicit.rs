@@ -80,7 +80,7 @@ impl CrossNamespaceExplicit {
         criteria: &["CC6.1"],
         severity: Severity::Medium,
         strength: Strength::Effective,
-        rule_version: 2,
+        rule_version: 3,
         reads: &workloads::KINDS,
         subjects: &workloads::KINDS,
         derives: &[Derived::Isolation],

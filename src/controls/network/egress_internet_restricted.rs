@@ -45,7 +45,7 @@ impl EgressInternetRestricted {
         criteria: &["CC6.6", "CC6.7", "P6.1"],
         severity: Severity::Medium,
         strength: Strength::Effective,
-        rule_version: 2,
+        rule_version: 3,
         reads: &workloads::KINDS,
         subjects: &workloads::KINDS,
         derives: &[Derived::Isolation],

@@ -113,7 +113,7 @@ impl ExposureInventory {
         criteria: &["CC6.6"],
         severity: Severity::High,
         strength: Strength::Declared,
-        rule_version: 3,
+        rule_version: 4,
         reads: &[
             Kind::Service,
             Kind::Ingress,

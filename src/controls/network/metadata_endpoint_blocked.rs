@@ -58,7 +58,7 @@ impl MetadataEndpointBlocked {
         criteria: &["CC6.1"],
         severity: Severity::High,
         strength: Strength::Effective,
-        rule_version: 3,
+        rule_version: 4,
         reads: &workloads::KINDS,
         subjects: &workloads::KINDS,
         derives: &[Derived::Isolation],

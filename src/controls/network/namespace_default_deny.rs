@@ -52,7 +52,7 @@ impl NamespaceDefaultDeny {
         criteria: &["CC6.1", "CC6.6"],
         severity: Severity::Medium,
         strength: Strength::Effective,
-        rule_version: 2,
+        rule_version: 3,
         reads: &[
             Kind::Namespace,
             Kind::NetworkPolicy,
@@ -93,8 +93,9 @@ impl NamespaceDefaultDeny {
                  it. `podSelector: {}` with `ingress: [{}]` is allow-all, and counts as none. The \
                  Admin and Baseline tiers know only pods as sources: their denial of ingress leaves \
                  pods open from outside the cluster, and counts as none; of egress it counts if it \
-                 denies every address. Where Calico has policies of its own, a namespace without a \
-                 NetworkPolicy that denies is Unknown.",
+                 denies every address. A policy of Calico's default tier that selects all pods of the \
+                 namespace and allows nothing counts; one of another tier, or that selects by what \
+                 is not seen, makes a namespace that has no other Unknown.",
     };
 
     /// What makes the pods of a namespace isolated by default.
@@ -161,7 +162,11 @@ impl Other {
         let applying = Applying::gather(inventory, namespace, &nobody, direction);
         let allows = |policy: &Policy<'_>| {
             let mut grants = applying.grants.iter();
+            // A rule that can't be judged allows something all the same.
+            let about = format!("{policy} ");
+            let mut doubts = applying.doubts.iter().filter(|doubt| doubt.opens);
             grants.any(|grant| grant.policy == *policy)
+                || doubts.any(|doubt| doubt.what.starts_with(&about))
         };
         let mut isolating = applying.isolating.iter();
         let denies = isolating.find(|policy| {
@@ -376,6 +381,10 @@ mod tests {
         let some = json!({ "ingress": [{}], "endpointSelector": { "matchLabels": { "a": "b" } } });
         let open = json!({ "ingress": [{ "fromEntities": ["cluster"] }] });
         let (cnp, clusterwide) = (Kind::CiliumNetworkPolicy, Kind::ClusterNetworkPolicy);
+        let default_tier = |egress: Value| {
+            let spec = json!({ "types": ["Egress"], "egress": egress });
+            json!({ "metadata": { "name": "default.deny" }, "spec": spec })
+        };
         for (kind, object, direction, outcome_wanted) in [
             (cnp, cilium(&closed), Direction::Ingress, Outcome::Pass),
             (cnp, cilium(&closed), Direction::Egress, Outcome::Fail),
@@ -404,6 +413,29 @@ mod tests {
                 calico(),
                 Direction::Ingress,
                 Outcome::Unknown,
+            ),
+            (
+                Kind::CalicoGlobalNetworkPolicy,
+                default_tier(json!([])),
+                Direction::Egress,
+                Outcome::Pass,
+            ),
+            // What a rule allows that can't be judged, it allows all the same.
+            (
+                Kind::CalicoGlobalNetworkPolicy,
+                default_tier(
+                    json!([{ "action": "Allow", "destination": { "selector": "a == 'b'" } }]),
+                ),
+                Direction::Egress,
+                Outcome::Fail,
+            ),
+            (
+                cnp,
+                cilium(&json!({ "ingress": [
+                    { "fromEndpoints": [{ "matchLabels": { "reserved:x": "" } }] },
+                ] })),
+                Direction::Ingress,
+                Outcome::Fail,
             ),
             // A policy for one pod is no default, whatever that pod is.
             (

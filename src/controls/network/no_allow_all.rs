@@ -50,7 +50,7 @@ impl NoAllowAll {
         criteria: &["CC6.1", "CC6.6"],
         severity: Severity::High,
         strength: Strength::Effective,
-        rule_version: 3,
+        rule_version: 4,
         reads: &[
             Kind::Deployment,
             Kind::StatefulSet,

@@ -39,7 +39,7 @@ impl PodEgressIsolated {
         criteria: &["CC6.6", "CC6.7"],
         severity: Severity::Medium,
         strength: Strength::Effective,
-        rule_version: 2,
+        rule_version: 3,
         reads: &workloads::KINDS,
         subjects: &workloads::KINDS,
         derives: &[Derived::Isolation],

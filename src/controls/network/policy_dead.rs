@@ -39,7 +39,7 @@ impl PolicyDead {
         criteria: &["CC7.1"],
         severity: Severity::Low,
         strength: Strength::Effective,
-        rule_version: 1,
+        rule_version: 2,
         reads: &[Kind::NetworkPolicy],
         subjects: &[Kind::NetworkPolicy],
         derives: &[Derived::Isolation],
