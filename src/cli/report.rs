@@ -164,12 +164,11 @@ fn write(
     for (data, replica) in sources.logs.folders() {
         copy_log(&pack, data, replica)?;
     }
-    let (found, taken) = match sources.copied.only() {
-        Some(copy) => check_and_take(&pack, wanted, sources, copy)?,
-        None => {
-            let found = sources.copied.verified(sources.trust)?;
-            (found, take(&pack, wanted, sources)?)
-        }
+    let (found, taken) = if let Some(copy) = sources.copied.only() {
+        check_and_take(&pack, wanted, sources, copy)?
+    } else {
+        let found = sources.copied.verified(sources.trust)?;
+        (found, take(&pack, wanted, sources)?)
     };
     let Taken {
         mut collector,

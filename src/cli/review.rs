@@ -59,25 +59,26 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let PeopleObject::Review(object) = parse(PeopleKind::Review, &found)? else {
         return Err(format!("{name} is no AccessReview"));
     };
-    if let Some(review) = object
-        .status
-        .as_ref()
-        .and_then(|status| status.review.as_ref())
-    {
-        if arguments.keep_others {
+    let status = object.status.as_ref();
+    let review = status.and_then(|status| status.review.as_ref());
+    let observed = match review {
+        Some(review) if arguments.keep_others => {
             return Err(format!(
                 "AccessReview {name} is reviewed by {} already: that stands",
                 review.by
             ));
         }
+        Some(_) => None,
+        None => Some(frozen(&object)?),
+    };
+    let rows = rows(&arguments, &object, client).await?;
+    let Some(observed) = observed else {
         print!(
             "{}",
-            decided(review, &rows(&arguments, &object, client).await?)
+            review.map_or_else(String::new, |review| decided(review, &rows))
         );
         return Ok(());
-    }
-    let observed = frozen(&object)?;
-    let rows = rows(&arguments, &object, client).await?;
+    };
     let sha256 = observed.sha256.clone().unwrap_or_default();
     let same = digest(&rows)? == sha256;
     for row in &rows {

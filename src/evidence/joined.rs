@@ -230,16 +230,16 @@ mod tests {
     use super::*;
     use crate::evidence::body::{Epoch, Stop, Term};
 
-    fn entry(second: i64, body: Body) -> Result<Entry, Infallible> {
-        Ok(Entry {
+    fn entry(second: i64, body: Body) -> Entry {
+        Entry {
             v: 2,
             seq: 0,
             time: Timestamp::from_second(second).unwrap(),
             body,
-        })
+        }
     }
 
-    fn term(second: i64, epoch: u64) -> Result<Entry, Infallible> {
+    fn term(second: i64, epoch: u64) -> Entry {
         let said = Term {
             holder: "p".into(),
             epoch,
@@ -250,14 +250,14 @@ mod tests {
     }
 
     /// Something that is said while a replica leads.
-    fn word(second: i64, text: &'static str) -> Result<Entry, Infallible> {
+    fn word(second: i64, text: &'static str) -> Entry {
         let said = Stop {
             reason: text.into(),
         };
         entry(second, said.into())
     }
 
-    fn begun(second: i64) -> Result<Entry, Infallible> {
+    fn begun(second: i64) -> Entry {
         let said = Epoch {
             origin: String::new(),
             key: String::new(),
@@ -268,9 +268,13 @@ mod tests {
         entry(second, said.into())
     }
 
-    fn joined(logs: Vec<Vec<Result<Entry, Infallible>>>) -> (String, Vec<u64>) {
-        let logs = logs.into_iter().map(Vec::into_iter).collect();
-        let mut joined = Joined::new(logs).unwrap();
+    fn read(logs: Vec<Vec<Entry>>) -> Joined<impl Iterator<Item = Result<Entry, Infallible>>> {
+        let logs = logs.into_iter().map(|log| log.into_iter().map(Ok));
+        Joined::new(logs.collect()).unwrap()
+    }
+
+    fn joined(logs: Vec<Vec<Entry>>) -> (String, Vec<u64>) {
+        let mut joined = read(logs);
         let said: Vec<String> = joined
             .by_ref()
             .map(|item| {
@@ -307,7 +311,7 @@ mod tests {
         let a = vec![begun(0), term(10, 1), word(20, "a")];
         let b = vec![begun(5)];
         assert_eq!(joined(vec![b, a]).0, "1e 1t1 1a 0e");
-        let none: Vec<Vec<Result<Entry, Infallible>>> = Vec::new();
+        let none: Vec<Vec<Entry>> = Vec::new();
         assert_eq!(joined(none).0, "");
     }
 
@@ -329,11 +333,7 @@ mod tests {
         let beat = |second| entry(second, crate::evidence::samples::heartbeat().into());
         let a = vec![beat(10), term(30, 3), word(40, "c")];
         let b = vec![beat(20), term(50, 4), word(60, "d")];
-        let logs = vec![a.into_iter(), b.into_iter()];
-        let order: Vec<usize> = Joined::new(logs)
-            .unwrap()
-            .map(|item| item.unwrap().0)
-            .collect();
+        let order: Vec<usize> = read(vec![a, b]).map(|item| item.unwrap().0).collect();
         assert_eq!(order, [0, 1, 0, 0, 1, 1]);
     }
 }

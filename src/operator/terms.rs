@@ -35,9 +35,10 @@ impl Operator {
         self.reports.forget();
         self.metrics.leading(is.is_some());
         self.term = term;
-        match is {
-            Some(term) => self.begin_term(term, now),
-            None => tracing::warn!("This replica leads no longer"),
+        if let Some(term) = is {
+            self.begin_term(term, now);
+        } else {
+            tracing::warn!("This replica leads no longer");
         }
         true
     }

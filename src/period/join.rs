@@ -99,14 +99,14 @@ impl Joiner {
             Body::Heartbeat(said) => self.heartbeat(source, said),
             Body::Gap(said) => self.gap(source, said),
             Body::EncryptionConfig(said) => self.config(said),
-            Body::Exception(said) => self.object(source, said, Body::Exception),
-            Body::Attestation(said) => self.object(source, said, Body::Attestation),
-            Body::Review(said) => self.object(source, said, Body::Review),
+            Body::Exception(said) => self.object(source, &said, Body::Exception),
+            Body::Attestation(said) => self.object(source, &said, Body::Attestation),
+            Body::Review(said) => self.object(source, &said, Body::Review),
             Body::Response(said) => {
                 let said = self.response(said);
-                self.object(source, said, Body::Response)
+                self.object(source, &said, Body::Response)
             }
-            Body::Period(said) => self.object(source, said, Body::Period),
+            Body::Period(said) => self.object(source, &said, Body::Period),
             other => vec![other],
         };
         self.last = self.last.max(Some(time));
@@ -266,11 +266,11 @@ impl Joiner {
     fn object(
         &mut self,
         source: usize,
-        said: ObjectChange,
+        said: &ObjectChange,
         body: fn(ObjectChange) -> Body,
     ) -> Vec<Body> {
-        self.own.entry(source).or_default().objects.take(&said);
-        let news = self.joint.objects.news(&said);
+        self.own.entry(source).or_default().objects.take(said);
+        let news = self.joint.objects.news(said);
         if let Some(news) = &news {
             self.joint.objects.take(news);
         }
@@ -409,8 +409,8 @@ impl Joiner {
 
 /// That a subject is found otherwise than the replica before had said.
 fn turn(key: &Key, subject: &SubjectId, known: Option<&Row>, row: &Row) -> Transition {
-    let told = [Some(row), known].into_iter().flatten();
-    let told = told.filter_map(|row| row.said.as_deref()).next();
+    let mut told = [Some(row), known].into_iter().flatten();
+    let told = told.find_map(|row| row.said.as_deref());
     let base = Transition {
         policies: vec![key.0.clone()],
         control: key.1.to_string().into(),

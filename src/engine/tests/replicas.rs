@@ -50,7 +50,7 @@ fn spec(number: usize) -> Value {
 
 /// One cluster, seen by two replicas that take turns and by one that leads all the time.
 struct World {
-    turns: [Drive; 2],
+    turns: Vec<Drive>,
     alone: Drive,
     leader: usize,
     term: u64,
@@ -61,10 +61,9 @@ struct World {
 impl World {
     fn new() -> Self {
         let mut world = Self {
-            turns: [
-                Drive::with_memory(Memory::default()),
-                Drive::with_memory(Memory::default()),
-            ],
+            turns: (0..2)
+                .map(|_| Drive::with_memory(Memory::default()))
+                .collect(),
             alone: Drive::with_memory(Memory::default()),
             leader: 0,
             term: 1,
@@ -97,14 +96,14 @@ impl World {
             Step::Namespace(number) => {
                 let name = name(number);
                 let is_there = self.alone.objects.contains_key(&key(&name, ""));
-                self.each(|drive| match is_there {
-                    true => {
-                        if drive.objects.contains_key(&key("deny", &name)) {
-                            drive.delete(Kind::NetworkPolicy, &name, "deny");
-                        }
-                        drive.delete(Kind::Namespace, "", &name);
+                self.each(|drive| {
+                    if !is_there {
+                        return drive.namespace(&name);
                     }
-                    false => drive.namespace(&name),
+                    if drive.objects.contains_key(&key("deny", &name)) {
+                        drive.delete(Kind::NetworkPolicy, &name, "deny");
+                    }
+                    drive.delete(Kind::Namespace, "", &name);
                 });
             }
             Step::Deny(number) => {
@@ -179,7 +178,7 @@ fn of_one(drive: &Drive, now: Timestamp) -> (Summary, Vec<Found>) {
     (summary, sink.0)
 }
 
-fn of_two(drives: &[Drive; 2], now: Timestamp) -> (Summary, Vec<Found>) {
+fn of_two(drives: &[Drive], now: Timestamp) -> (Summary, Vec<Found>) {
     let (mut account, mut sink) = (Account::new(frame()), Deviations::default());
     let logs = drives.iter().map(|drive| {
         let entries = entries(drive).into_iter();
