@@ -190,7 +190,7 @@ async fn command(command: Command) -> Result<ExitCode, (Failure, ExitCode)> {
         Command::Status(arguments) => status::run(arguments).await,
         Command::Approve(arguments) => approve::run(arguments, DecisionVerdict::Approved).await,
         Command::Reject(arguments) => approve::run(arguments, DecisionVerdict::Rejected).await,
-        Command::Review(arguments) => review::run(arguments).await,
+        Command::Review(arguments) => Box::pin(review::run(arguments)).await,
         Command::Log(arguments) => return judged(log::run(&arguments).map(|()| true)),
         Command::NewKey(arguments) => new_key::run(&arguments),
         Command::Prove(arguments) => return judged(prove::run(&arguments).map(|()| true)),
@@ -198,7 +198,7 @@ async fn command(command: Command) -> Result<ExitCode, (Failure, ExitCode)> {
         Command::Report(arguments) => return judged(report::run(&arguments)),
         Command::Sample(arguments) => return judged(sample::run(&arguments)),
         Command::Controls(arguments) => controls::run(&arguments),
-        Command::Explain(arguments) => explain::run(arguments).await,
+        Command::Explain(arguments) => Box::pin(explain::run(arguments)).await,
         Command::Crds => crds::run(),
         Command::Baseline => {
             baseline::run();
