@@ -416,8 +416,11 @@ impl Operator {
                 .turn(&self.journal, &self.connection, &self.sender, now.mono);
             self.index.turn(&self.sender, now.mono);
             self.anchors.measure(&self.metrics, now.wall);
-            self.keeper
-                .turn(&self.journal, &self.connection, &self.sender, now);
+            // Only whoever leads writes into its log.
+            if self.engine.leading() {
+                self.keeper
+                    .turn(&self.journal, &self.connection, &self.sender, now);
+            }
             self.periods.turn(&self.engine, &self.sender, leads, now);
             if let Some(published) = self.journal.published() {
                 self.metrics.published(published.checkpoint.size, now.wall);

@@ -10,8 +10,11 @@ use serde::Serialize;
 
 use super::{Failure, evidence::pretty, log};
 use crate::evidence::{
-    Body, Entry, LogError, RawEntries, epochs, note::VerifierKey, proof::Proof, prove,
-    verify::Trust,
+    Body, Entry, LogError, RawEntries, epochs,
+    note::VerifierKey,
+    proof::Proof,
+    prove,
+    verify::{Trust, unpacked},
 };
 use crate::words::many;
 
@@ -23,7 +26,7 @@ const ID_LENGTH: usize = 16;
 pub(super) struct Arguments {
     /// Number of an entry, or id of a deviation: then it is the entry that opened it.
     entry: String,
-    /// Folder of the evidence log.
+    /// Data folder with the evidence log, an auditor pack, or a tar archive of one.
     #[arg(
         long = "log",
         value_name = "DIR",
@@ -48,7 +51,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             arguments.log.display()
         )
     };
-    let mut logs = epochs::list(&arguments.log).map_err(|error| explain(&error))?;
+    let found = unpacked(&arguments.log).map_err(|error| explain(&error))?;
+    let folders = found.paths().iter().map(|folder| epochs::list(folder));
+    let logs: Result<Vec<Vec<PathBuf>>, LogError> = folders.collect();
+    let mut logs = logs.map_err(|error| explain(&error))?.concat();
     if let Some(name) = &arguments.of {
         logs.retain(|dir| dir.ends_with(name));
     }
@@ -57,6 +63,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let number = wanted.parse().ok().filter(|_| wanted.len() != ID_LENGTH);
     let (dir, seq) = match (number, logs.last()) {
         (_, None) => return Err(explain(&"it holds no such log")),
+        (Some(_), Some(_)) if found.paths().len() > 1 && logs.len() > 1 => {
+            return Err(format!(
+                "{} holds the logs of several replicas, and each has an entry of this number: name the folder of one",
+                arguments.log.display()
+            ));
+        }
         (Some(seq), Some(latest)) => (latest.clone(), seq),
         (None, Some(_)) => opened(&logs, wanted)
             .map_err(|error| explain(&error))?

@@ -16,16 +16,22 @@ use crate::{
 };
 
 /// Asks each question, with what is expected, one after the other. Where the right to ask is not
-/// there, none is asked.
+/// there, none is asked; where that can't be told, none is answered.
 pub async fn look(client: &Client, questions: Vec<(Question, bool)>) -> AccessLook {
     let mut answers = Vec::new();
-    if let Err(why) = may_ask(client).await {
-        tracing::debug!(why, "the API server is not asked about rights");
+    let may_ask = may_ask(client).await;
+    if may_ask == Ok(false) {
+        tracing::debug!(
+            "The right to create SubjectAccessReviews is not granted: none is asked for"
+        );
         let at = Timestamp::now();
         return AccessLook { at, answers };
     }
     for (question, expected) in questions {
-        let allowed = ask(client, &question).await;
+        let allowed = match &may_ask {
+            Ok(_) => ask(client, &question).await,
+            Err(why) => Err(why.clone()),
+        };
         answers.push(AccessAnswer {
             question,
             expected,
@@ -37,7 +43,7 @@ pub async fn look(client: &Client, questions: Vec<(Question, bool)>) -> AccessLo
 }
 
 /// Whether reviews may be created: everybody who has logged in may ask that of itself.
-async fn may_ask(client: &Client) -> Result<(), String> {
+async fn may_ask(client: &Client) -> Result<bool, String> {
     let review = SelfSubjectAccessReview {
         spec: SelfSubjectAccessReviewSpec {
             resource_attributes: Some(ResourceAttributes {
@@ -53,11 +59,7 @@ async fn may_ask(client: &Client) -> Result<(), String> {
     let all: Api<SelfSubjectAccessReview> = Api::all(client.clone());
     let answer = within(all.create(&PostParams::default(), &review)).await;
     let status = answer.map_err(|error| error.to_string())?.status;
-    if status.is_some_and(|status| status.allowed) {
-        Ok(())
-    } else {
-        Err("the right to create SubjectAccessReviews is not granted".to_owned())
-    }
+    Ok(status.is_some_and(|status| status.allowed))
 }
 
 async fn ask(client: &Client, question: &Question) -> Result<bool, String> {

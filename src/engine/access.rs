@@ -17,6 +17,28 @@ pub struct AccessLook {
     pub answers: Vec<AccessAnswer>,
 }
 
+impl AccessLook {
+    /// The same, with what was answered in the look before where this one has no answer: that the API server could not be
+    /// asked mends nothing.
+    #[must_use]
+    pub fn after(mut self, before: Option<Self>) -> Self {
+        for answer in self
+            .answers
+            .iter_mut()
+            .filter(|answer| answer.allowed.is_err())
+        {
+            let known = before.iter().flat_map(|look| &look.answers);
+            let known = known.filter(|known| {
+                known.question == answer.question && known.expected == answer.expected
+            });
+            if let Some(known) = known.last() {
+                answer.allowed.clone_from(&known.allowed);
+            }
+        }
+        self
+    }
+}
+
 /// What the API server said about one question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessAnswer {
@@ -66,5 +88,35 @@ impl Engine {
             };
             self.out.measures.push(Measure::AccessCheck { result });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_asked_again_stays_as_it_was_answered() {
+        let question = spot::questions().next().unwrap();
+        let look = |allowed: Result<bool, &str>| AccessLook {
+            at: Timestamp::UNIX_EPOCH,
+            answers: vec![AccessAnswer {
+                question,
+                expected: false,
+                allowed: allowed.map_err(str::to_owned),
+            }],
+        };
+        let found = look(Ok(true));
+        assert_eq!(look(Err("timeout")).after(Some(found.clone())), found);
+        assert_eq!(look(Ok(false)).after(Some(found.clone())), look(Ok(false)));
+        let none = AccessLook {
+            answers: Vec::new(),
+            ..found.clone()
+        };
+        assert_eq!(
+            none.clone().after(Some(found)),
+            none,
+            "the right was taken away"
+        );
     }
 }

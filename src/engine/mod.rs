@@ -258,7 +258,8 @@ impl Engine {
             .collect()
     }
 
-    const fn leading(&self) -> bool {
+    /// Whether a term has begun and not ended.
+    pub const fn leading(&self) -> bool {
         self.leading
     }
 

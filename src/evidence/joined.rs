@@ -16,7 +16,9 @@ use super::entry::Entry;
 
 /// Clocks of nodes differ by less than this. Terms in the other order by more than that were counted anew: their `Lease` was
 /// deleted.
-const SKEW: SignedDuration = SignedDuration::from_hours(1);
+pub(super) const SKEW: SignedDuration = SignedDuration::from_hours(1);
+/// A replica writes a few entries before it leads. Of a log with more, what follows is read in its place by time.
+const MOST_AHEAD: usize = 4096;
 
 /// The entries of several replicas' logs, each with the number of the replica: its place in what was given.
 pub struct Joined<I> {
@@ -26,6 +28,8 @@ pub struct Joined<I> {
     /// Which replica led each term that was read, since terms are counted as they are now.
     terms: BTreeMap<u64, usize>,
     disputed: Vec<u64>,
+    /// Terms that do not follow the one before by number.
+    anew: Vec<(u64, Timestamp)>,
     failed: bool,
 }
 
@@ -36,6 +40,9 @@ struct Source<I> {
     ahead: VecDeque<Entry>,
     /// The term that begins next; `None` where these logs end without another one.
     next: Option<Begin>,
+    /// The last term of these logs, and how often their numbers have begun again.
+    last: Option<u64>,
+    counts: usize,
 }
 
 /// How a term begins.
@@ -44,6 +51,8 @@ struct Begin {
     /// Its number, if an entry says one.
     term: Option<u64>,
     at: Timestamp,
+    /// How often numbers have begun again in the logs of this replica.
+    count: usize,
 }
 
 impl Begin {
@@ -51,7 +60,8 @@ impl Begin {
     fn is_before(self, other: Self) -> bool {
         let by_time = self.at < other.at;
         match (self.term, other.term) {
-            (Some(term), Some(others)) if term != others => {
+            // Numbers that were counted anew say nothing of those before.
+            (Some(term), Some(others)) if term != others && self.count == other.count => {
                 let apart = self.at.duration_since(other.at).abs() > SKEW;
                 if apart { by_time } else { term < others }
             }
@@ -72,6 +82,8 @@ where
                 entries,
                 ahead: VecDeque::new(),
                 next: None,
+                last: None,
+                counts: 0,
             };
             source.look_ahead(None)?;
             sources.push(source);
@@ -81,6 +93,7 @@ where
             current: None,
             terms: BTreeMap::new(),
             disputed: Vec::new(),
+            anew: Vec::new(),
             failed: false,
         })
     }
@@ -88,6 +101,12 @@ where
     /// Terms of which two replicas say that they led them.
     pub fn disputed(&self) -> &[u64] {
         &self.disputed
+    }
+
+    /// Terms with a lower number than one before them, and when they began: their `Lease` was made anew, or somebody claims to
+    /// have led then.
+    pub fn anew(&self) -> &[(u64, Timestamp)] {
+        &self.anew
     }
 
     /// What the entries come from.
@@ -110,9 +129,10 @@ where
                 return Ok(Some((at, entry)));
             }
             match source.entries.next().transpose()? {
-                Some(entry) if begins(&entry.body) => {
-                    source.look_ahead(Some(entry))?;
-                    self.current = None;
+                Some(entry) if ends(&entry.body) => {
+                    if source.look_beyond(entry)? {
+                        self.current = None;
+                    }
                 }
                 Some(entry) => return Ok(Some((at, entry))),
                 None => {
@@ -138,17 +158,15 @@ where
     }
 
     fn note_term(&mut self, source: usize) {
-        let Some(term) = self.sources[source].next.and_then(|next| next.term) else {
+        let begin = self.sources[source].next;
+        let Some((term, at)) = begin.and_then(|begin| Some((begin.term?, begin.at))) else {
             return;
         };
         // Where they are counted anew, each number comes once more.
-        if self
-            .terms
-            .keys()
-            .next_back()
-            .is_some_and(|last| term < *last)
-        {
+        let last = self.terms.keys().next_back();
+        if last.is_some_and(|last| term < *last) {
             self.terms.clear();
+            self.anew.push((term, at));
         }
         let led = *self.terms.entry(term).or_insert(source);
         if led != source && !self.disputed.contains(&term) {
@@ -167,22 +185,49 @@ impl<I, E> Source<I>
 where
     I: Iterator<Item = Result<Entry, E>>,
 {
+    /// Reads on behind an entry with which a term may end; returns whether it did. What is removed is said in a term, and
+    /// older programs said it also between terms.
+    fn look_beyond(&mut self, entry: Entry) -> Result<bool, E> {
+        let mut entry = entry;
+        while matches!(entry.body, Body::Pruned(_)) {
+            self.ahead.push_back(entry);
+            match self.entries.next().transpose()? {
+                Some(next) => entry = next,
+                None => {
+                    self.next = None;
+                    return Ok(true);
+                }
+            }
+        }
+        if ends(&entry.body) {
+            self.look_ahead(Some(entry))?;
+            return Ok(true);
+        }
+        self.ahead.push_back(entry);
+        Ok(false)
+    }
+
     /// Reads up to the entry that begins the next term.
     fn look_ahead(&mut self, first: Option<Entry>) -> Result<(), E> {
         self.next = None;
         self.ahead.extend(first);
         loop {
             if let Some(last) = self.ahead.back()
-                && !is_before_terms(&last.body)
+                && (!is_before_terms(&last.body) || self.ahead.len() > MOST_AHEAD)
             {
                 let term = match &last.body {
                     Body::Term(said) => Some(said.epoch),
                     // Of logs whose beginning retention has removed, the term is not known.
                     _ => None,
                 };
+                if term.is_some_and(|term| self.last.is_some_and(|last| term < last)) {
+                    self.counts += 1;
+                }
+                self.last = term.or(self.last);
                 self.next = Some(Begin {
                     term,
                     at: last.time,
+                    count: self.counts,
                 });
                 return Ok(());
             }
@@ -210,16 +255,19 @@ where
     }
 }
 
-/// Whether an entry ends the term before it.
-const fn begins(body: &Body) -> bool {
-    matches!(body, Body::Epoch(_) | Body::Start(_) | Body::Term(_))
+/// Whether an entry ends the term before it, if nothing of the same term follows.
+const fn ends(body: &Body) -> bool {
+    matches!(
+        body,
+        Body::Epoch(_) | Body::Start(_) | Body::Term(_) | Body::KeyChange(_) | Body::Pruned(_)
+    )
 }
 
 /// Whether an entry is one that a replica writes before it leads.
 const fn is_before_terms(body: &Body) -> bool {
     matches!(
         body,
-        Body::Epoch(_) | Body::Start(_) | Body::Stop(_) | Body::KeyChange(_)
+        Body::Epoch(_) | Body::Start(_) | Body::Stop(_) | Body::KeyChange(_) | Body::Pruned(_)
     )
 }
 
@@ -228,7 +276,7 @@ mod tests {
     use std::convert::Infallible;
 
     use super::*;
-    use crate::evidence::body::{Epoch, Stop, Term};
+    use crate::evidence::body::{Epoch, Export, KeyChange, Pruned, Term};
 
     fn entry(second: i64, body: Body) -> Entry {
         Entry {
@@ -251,8 +299,10 @@ mod tests {
 
     /// Something that is said while a replica leads.
     fn word(second: i64, text: &'static str) -> Entry {
-        let said = Stop {
-            reason: text.into(),
+        let said = Export {
+            of: text.to_owned(),
+            digest: String::new(),
+            who: None,
         };
         entry(second, said.into())
     }
@@ -281,7 +331,9 @@ mod tests {
                 let (source, entry) = item.unwrap();
                 match entry.body {
                     Body::Term(said) => format!("{source}t{}", said.epoch),
-                    Body::Stop(said) => format!("{source}{}", said.reason),
+                    Body::Export(said) => format!("{source}{}", said.of),
+                    Body::KeyChange(_) => format!("{source}k"),
+                    Body::Pruned(_) => format!("{source}p"),
                     Body::Epoch(_) => format!("{source}e"),
                     other => panic!("{other:?}"),
                 }
@@ -335,5 +387,55 @@ mod tests {
         let b = vec![beat(20), term(50, 4), word(60, "d")];
         let order: Vec<usize> = read(vec![a, b]).map(|item| item.unwrap().0).collect();
         assert_eq!(order, [0, 1, 0, 0, 1, 1]);
+    }
+
+    #[test]
+    fn a_key_that_changes_and_entries_that_go_while_another_leads_wait_for_their_next_term() {
+        let key = |second| {
+            let said = KeyChange {
+                old: String::new(),
+                new: String::new(),
+            };
+            entry(second, said.into())
+        };
+        let pruned = |second| {
+            let said = Pruned {
+                before: 0,
+                until: Timestamp::UNIX_EPOCH,
+                rule: String::new(),
+                carried: None,
+            };
+            entry(second, said.into())
+        };
+        let a = vec![
+            begun(0),
+            term(10, 1),
+            word(15, "a"),
+            pruned(16),
+            word(20, "b"),
+            pruned(500),
+            pruned(600),
+            key(700),
+            begun(700),
+            term(900, 3),
+            word(910, "e"),
+            pruned(920),
+        ];
+        let b = vec![begun(5), term(100, 2), word(800, "c")];
+        let (said, _) = joined(vec![a, b]);
+        assert_eq!(said, "0e 0t1 0a 0p 0b 1e 1t2 1c 0p 0p 0k 0e 0t3 0e 0p");
+    }
+
+    #[test]
+    fn a_count_that_begins_again_is_told_by_time_at_once() {
+        let a = vec![
+            begun(0),
+            term(10, 7),
+            word(20, "a"),
+            term(1900, 1),
+            word(9000, "c"),
+        ];
+        let b = vec![begun(0), term(1300, 8), word(1800, "b")];
+        assert_eq!(joined(vec![a, b]).0, "0e 0t7 0a 1e 1t8 1b 0t1 0c");
     }
 }

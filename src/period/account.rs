@@ -49,6 +49,8 @@ pub struct Account {
     last_term: Option<u64>,
     /// Terms that they lack.
     pub(super) elsewhere: Vec<Elsewhere>,
+    /// Until when retention has removed entries of some log: terms before may have been in it.
+    pub(super) pruned: Option<Timestamp>,
     /// By replica and id: each counts its own.
     intents: BTreeMap<(usize, u64), (Timestamp, Intent)>,
     pub(super) occurrences: Occurrences,
@@ -89,6 +91,7 @@ impl Account {
             interruptions: Vec::new(),
             last_term: None,
             elsewhere: Vec::new(),
+            pruned: None,
             intents: BTreeMap::new(),
             occurrences: Occurrences::default(),
             range: LogRange::default(),
@@ -123,10 +126,12 @@ impl Account {
     /// The same, of a log that is joined with others: each replica has a number, and a clock of its own.
     pub fn take_of(&mut self, replica: usize, entry: &Entry, sink: &mut dyn Sink) {
         if replica != self.replica {
-            self.settle(sink);
+            for known in self.clock.change(entry.time) {
+                self.dated(&known.entry, known.at, known.ahead, sink);
+            }
+            self.clock.changed(entry.time);
             self.replica = replica;
             self.log_count.turn_to(replica);
-            self.clock.change();
         }
         self.take(entry, sink);
     }
@@ -192,7 +197,10 @@ impl Account {
                     .take(moment.id, moment.at, said, &self.frame);
             }
             // What of them still matters came before.
-            Body::Pruned(said) => self.range.removed = self.range.removed.max(said.before),
+            Body::Pruned(said) => {
+                self.range.removed = self.range.removed.max(said.before);
+                self.pruned = self.pruned.max(Some(said.until));
+            }
             Body::Kept(_)
             | Body::Attestation(_)
             | Body::Review(_)

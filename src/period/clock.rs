@@ -10,6 +10,8 @@ use crate::evidence::Entry;
 const JUMP: SignedDuration = SignedDuration::from_hours(1);
 /// It is believed when so many entries have followed without the clock being set back.
 const BELIEVED: usize = 1000;
+/// Clocks of two nodes that differ by more are worth being told.
+const APART: SignedDuration = SignedDuration::from_mins(1);
 /// Steps that are listed.
 const MOST_STEPS: usize = 100;
 
@@ -97,9 +99,21 @@ impl Clock {
         known.collect()
     }
 
-    /// The next entry has the time of another clock.
-    pub(super) const fn change(&mut self) {
-        self.raw = None;
+    /// The next entry, of this time, is of another clock. Returns the entries that are held: if they are far behind it, this
+    /// clock had run ahead.
+    pub(super) fn change(&mut self, next: Timestamp) -> Vec<Dated> {
+        let ahead = |last: &Entry| last.time.duration_since(next) > JUMP;
+        if self.held.last().is_some_and(ahead) {
+            self.wrong()
+        } else {
+            self.release()
+        }
+    }
+
+    /// What is held is known. Clocks of nodes differ a little; if the next one is further behind, time stands still until it
+    /// is reached, as when one was set back.
+    pub(super) fn changed(&mut self, next: Timestamp) {
+        self.raw = self.at.filter(|at| at.duration_since(next) > APART);
     }
 
     /// What is held was written while the clock ran ahead.

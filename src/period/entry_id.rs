@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use crate::evidence::{Body, Entry};
 
-/// An entry: the log, counted from 1 in the order in which they began, and its number in it. Written as `1/52`.
+/// An entry: the log, counted from 1 in the order in which they are read, and its number in it. Written as `1/52`.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId {
     /// The log.

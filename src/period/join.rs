@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use self::{
     objects::Objects,
@@ -28,6 +29,7 @@ use crate::{
     api::PeopleKind,
     evidence::{
         Entry,
+        blob::hex,
         body::{
             Body, Content, EncryptionConfig, Gap, Heartbeat, Name, ObjectChange, PolicyChange,
             Population, Transition,
@@ -96,7 +98,7 @@ impl Joiner {
             Body::Transition(said) => self.transition(source, &said),
             Body::Population(said) => self.population(source, &said),
             Body::PolicyChange(said) => self.policy(source, said),
-            Body::Heartbeat(said) => self.heartbeat(source, said),
+            Body::Heartbeat(said) => self.heartbeat(source, time, said),
             Body::Gap(said) => self.gap(source, said),
             Body::EncryptionConfig(said) => self.config(said),
             Body::Exception(said) => self.object(source, &said, Body::Exception),
@@ -109,7 +111,7 @@ impl Joiner {
             Body::Period(said) => self.object(source, &said, Body::Period),
             other => vec![other],
         };
-        self.last = self.last.max(Some(time));
+        self.last = Some(time);
         let said = if said.is_empty() {
             vec![nothing()]
         } else {
@@ -122,7 +124,7 @@ impl Joiner {
     /// Another replica leads: gaps of which it knows nothing are over, as far as anybody can tell.
     fn hand_over(&mut self, source: usize, time: Timestamp, bodies: &mut Vec<Body>) {
         self.leader = Some(source);
-        self.handed_over = self.last;
+        self.handed_over = self.last.map(|last| last.min(time));
         self.settled.clear();
         self.beaten = false;
         let own = self.own.entry(source).or_default();
@@ -316,7 +318,7 @@ impl Joiner {
     }
 
     /// With the first heartbeat that lists a control, its log has told all that it had to tell of it.
-    fn heartbeat(&mut self, source: usize, said: Heartbeat) -> Vec<Body> {
+    fn heartbeat(&mut self, source: usize, time: Timestamp, said: Heartbeat) -> Vec<Body> {
         let mut bodies = Vec::new();
         if !std::mem::replace(&mut self.beaten, true) {
             self.settle_objects(source, &mut bodies);
@@ -324,7 +326,7 @@ impl Joiner {
         for row in &said.controls {
             let key: Key = (row.policy.clone(), row.control.as_ref().into());
             if !self.settled.contains(&key) {
-                self.settle(source, &key, &mut bodies);
+                self.settle(source, &key, time, &mut bodies);
                 self.settled.insert(key);
             }
         }
@@ -361,7 +363,7 @@ impl Joiner {
     }
 
     /// What differs between what all know of a control and what this replica does.
-    fn settle(&mut self, source: usize, key: &Key, bodies: &mut Vec<Body>) {
+    fn settle(&mut self, source: usize, key: &Key, time: Timestamp, bodies: &mut Vec<Body>) {
         let own = self.own.entry(source).or_default();
         let (mut joined, mut left, mut turns) = (Vec::new(), Vec::new(), Vec::new());
         for (subject, row) in own.table.of(key) {
@@ -371,7 +373,14 @@ impl Joiner {
             }
             let before = known.map_or(Outcome::Pass, |known| known.outcome);
             if before != row.outcome {
-                turns.push((subject.clone(), turn(key, subject, known, row)));
+                let mut said = turn(key, subject, known, row);
+                // What this log has held open all along had ended for all: that it fails again is another deviation.
+                if let Some(own) = &mut said.deviation {
+                    let again = another(own, time);
+                    self.same
+                        .insert(std::mem::replace(own, again.clone()), again);
+                }
+                turns.push((subject.clone(), said));
             } else if let (Some(open), Some(other)) = (
                 known.and_then(|known| known.deviation.as_ref()),
                 &row.deviation,
@@ -438,6 +447,12 @@ fn turn(key: &Key, subject: &SubjectId, known: Option<&Row>, row: &Row) -> Trans
         },
         None => base,
     }
+}
+
+/// The id of a deviation that opens while the log that tells of it has known it under `id` since before.
+fn another(id: &str, opened: Timestamp) -> String {
+    let digest = Sha256::digest(format!("{id} {opened}"));
+    hex(&digest[..8])
 }
 
 /// How a deviation ended of which the log that says what is so now knew nothing.

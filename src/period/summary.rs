@@ -246,6 +246,10 @@ impl Account {
         for track in &mut self.tracks {
             track.finish(sink);
         }
+        // Terms whose entries retention has removed may have been in these logs.
+        let pruned = self.pruned.filter(|_| self.logs.len() > 1);
+        self.elsewhere
+            .retain(|led| pruned.is_none_or(|pruned| led.to > pruned));
         self.elsewhere
             .retain(|led| led.to > from && led.from.is_none_or(|begin| begin < to));
         let mut warnings = self.warnings(over);

@@ -124,23 +124,25 @@ fn find(folder: &Path, given: &Path) -> Result<Vec<PathBuf>, LogError> {
     {
         return Ok(vec![data]);
     }
-    let mut level = vec![folder.to_owned()];
+    let (mut level, mut logs) = (vec![folder.to_owned()], Vec::new());
     for _ in 0..DEPTH {
         level = level.iter().flat_map(|folder| inside(folder)).collect();
-        let logs = level.iter().filter(|folder| {
-            let is_copy = folder.join("tile").is_dir()
-                && (folder.join("checkpoint").exists() || folder.join("checkpoints").is_dir());
-            folder.join(EPOCHS).is_dir() || is_copy
-        });
-        let logs: Vec<PathBuf> = logs.cloned().collect();
-        if !logs.is_empty() {
-            return Ok(logs);
-        }
+        logs.extend(level.extract_if(.., |folder| holds_log(folder)));
+    }
+    if !logs.is_empty() {
+        return Ok(logs);
     }
     Err(LogError::NoLog {
         path: given.to_owned(),
         reason: "holds no evidence log: name the data folder of Probity, a pack, or an archive of one of them".to_owned(),
     })
+}
+
+/// Whether a folder is a data folder, or the copy of one log.
+fn holds_log(folder: &Path) -> bool {
+    let is_copy = folder.join("tile").is_dir()
+        && (folder.join("checkpoint").exists() || folder.join("checkpoints").is_dir());
+    folder.join(EPOCHS).is_dir() || is_copy
 }
 
 /// Folders in a folder, but for links and what is hidden. What can't be listed holds none that could be checked.

@@ -2,9 +2,12 @@
 //! another.
 
 use std::convert::Infallible;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
+
+use jiff::Timestamp;
 
 use super::{LogReport, Problem, Report, Trust, verify_and_hear};
+use crate::evidence::joined::SKEW;
 use crate::evidence::{Body, Entry, Joined, LogError, body::Anchored, epochs};
 
 /// The logs of one replica.
@@ -21,25 +24,40 @@ pub struct Replica {
 }
 
 impl Replica {
-    /// Whose logs are in a folder, by what they say; `None` where they don't.
+    /// Whose logs are in a folder, by what they say; `None` where they don't, or say different things.
     pub fn of(folder: &Path) -> Result<Option<Self>, LogError> {
+        let mut found: Option<Self> = None;
         for dir in epochs::list(folder)? {
             let Some(origin) = epochs::origin(&dir)? else {
                 continue;
             };
-            let Some((logs, _)) = origin.rsplit_once('/') else {
-                continue;
+            let Some(replica) = Self::named(&origin, folder) else {
+                return Ok(None);
             };
-            let mut parts = logs.rsplit('/');
-            let (name, cluster) = (parts.next(), parts.next());
-            return Ok(Some(Self {
-                logs: format!("{logs}/"),
-                name: name.unwrap_or_default().to_owned(),
-                cluster: cluster.unwrap_or_default().to_owned(),
-                folder: folder.to_owned(),
-            }));
+            if found
+                .as_ref()
+                .is_some_and(|found| found.logs != replica.logs)
+            {
+                return Ok(None);
+            }
+            found = Some(replica);
         }
-        Ok(None)
+        Ok(found)
+    }
+
+    /// By the name of one of its logs. A name comes from a stranger, and becomes that of a folder.
+    fn named(origin: &str, folder: &Path) -> Option<Self> {
+        let (logs, _) = origin.rsplit_once('/')?;
+        let (before, name) = logs.rsplit_once('/')?;
+        let (_, cluster) = before.rsplit_once('/')?;
+        let mut parts = Path::new(name).components();
+        let is_name = matches!(parts.next(), Some(Component::Normal(part)) if part == name);
+        (is_name && parts.next().is_none()).then(|| Self {
+            logs: format!("{logs}/"),
+            name: name.to_owned(),
+            cluster: cluster.to_owned(),
+            folder: folder.to_owned(),
+        })
     }
 
     fn has(&self, head: &Anchored) -> bool {
@@ -59,10 +77,18 @@ pub fn verify_replicas(
     let mut terms = Vec::new();
     for replica in replicas {
         let trust = trust_in(replica, trust);
-        let mut said = Vec::new();
-        let mut listener = |entry: &Entry| {
-            if matches!(entry.body, Body::Term(_)) {
-                said.push(entry.clone());
+        let mut said: Vec<Led> = Vec::new();
+        let mut listener = |entry: &Entry| match &entry.body {
+            Body::Term(_) => said.push(Led {
+                term: entry.clone(),
+                last: entry.time,
+            }),
+            // A replica writes these without leading, too.
+            Body::Epoch(_) | Body::Start(_) | Body::KeyChange(_) | Body::Pruned(_) => {}
+            _ => {
+                if let Some(led) = said.last_mut() {
+                    led.last = led.last.max(entry.time);
+                }
             }
         };
         let (mut found, _) = verify_and_hear(&replica.folder, &trust, progress, &mut listener)?;
@@ -76,6 +102,7 @@ pub fn verify_replicas(
         terms.push(said);
     }
     compare_heads(&mut report, replicas, &terms)?;
+    compare_times(&mut report, replicas, &terms);
     compare_terms(&mut report, replicas, terms);
     let known = |anchor: &&Anchored| !replicas.iter().any(|replica| replica.has(anchor));
     let strangers = Trust {
@@ -85,6 +112,14 @@ pub fn verify_replicas(
     report.compare_missing(&strangers);
     report.conclude(trust);
     Ok(report)
+}
+
+/// A term that a replica led.
+struct Led {
+    /// The entry that begins it.
+    term: Entry,
+    /// When it last said something in it.
+    last: Timestamp,
 }
 
 /// What is known of the logs of one replica.
@@ -100,15 +135,19 @@ fn trust_in(replica: &Replica, trust: &Trust) -> Trust {
 fn compare_heads(
     report: &mut Report,
     replicas: &[Replica],
-    terms: &[Vec<Entry>],
+    terms: &[Vec<Led>],
 ) -> Result<(), LogError> {
     for (who, said) in replicas.iter().zip(terms) {
-        for entry in said {
-            let Body::Term(term) = &entry.body else {
+        for led in said {
+            let Body::Term(term) = &led.term.body else {
                 continue;
             };
             let Some(head) = &term.before else { continue };
             let Some(of) = replicas.iter().find(|replica| replica.has(head)) else {
+                report.remarks.push(format!(
+                    "when {} began to lead in term {}, it followed {}, which is not here",
+                    who.name, term.epoch, head.origin
+                ));
                 continue;
             };
             let Some(what) = contradiction(report, of, head)? else {
@@ -164,11 +203,40 @@ fn log_of<'a>(report: &'a mut Report, origin: &str, logs: &str) -> Option<&'a mu
     report.logs.get_mut(at)
 }
 
+/// Nobody went on leading when another one did, as far as clocks of nodes tell.
+fn compare_times(report: &mut Report, replicas: &[Replica], terms: &[Vec<Led>]) {
+    let all = replicas.iter().zip(terms);
+    let all = all.flat_map(|(who, said)| said.iter().map(move |led| (who, led)));
+    let mut all: Vec<(&Replica, &Led)> = all.collect();
+    all.sort_by_key(|(_, led)| led.term.time);
+    for pair in all.windows(2) {
+        let [(who, led), (next, began)] = pair else {
+            continue;
+        };
+        let over = led.last.duration_since(began.term.time);
+        if who.name != next.name && over > SKEW {
+            let what = format!(
+                "it went on leading until {}, and {} had begun to lead at {}",
+                led.last, next.name, began.term.time
+            );
+            let problem = Problem {
+                entry: None,
+                file: Path::new(&who.name).to_owned(),
+                byte: None,
+                what,
+            };
+            if let Some(log) = log_of(report, &who.logs, &who.logs) {
+                log.add(problem);
+            }
+        }
+    }
+}
+
 /// No term was led twice.
-fn compare_terms(report: &mut Report, replicas: &[Replica], terms: Vec<Vec<Entry>>) {
+fn compare_terms(report: &mut Report, replicas: &[Replica], terms: Vec<Vec<Led>>) {
     let logs = terms.into_iter().map(|said| {
         let said = said.into_iter();
-        said.map(Ok::<_, Infallible>)
+        said.map(|led| Ok::<_, Infallible>(led.term))
     });
     let Ok(mut joined) = Joined::new(logs.collect());
     joined.by_ref().for_each(drop);
@@ -183,5 +251,10 @@ fn compare_terms(report: &mut Report, replicas: &[Replica], terms: Vec<Vec<Entry
         if let Some(log) = report.logs.last_mut() {
             log.add(problem);
         }
+    }
+    for (term, at) in joined.anew() {
+        report.remarks.push(format!(
+            "terms are counted anew from {term}, which began at {at}: their Lease was made anew, or a clock was wrong by more than an hour"
+        ));
     }
 }

@@ -41,6 +41,9 @@ impl Objects {
         }
         if matches!(said.step, Step::Created | Step::Changed) {
             known.changed = said.clone();
+            // What was decided about it was decided about something else.
+            let decisions = [Step::Approved, Step::Rejected, Step::Decided];
+            known.steps.retain(|step, _| !decisions.contains(step));
         } else {
             known.steps.insert(said.step, word(said));
         }

@@ -80,6 +80,8 @@ impl Table {
             deviation,
             said,
         };
+        // Another object of this name is another subject.
+        rows.remove(&subject);
         rows.insert(subject, row);
     }
 

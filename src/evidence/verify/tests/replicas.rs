@@ -89,3 +89,50 @@ fn a_term_that_two_say_they_led_is_found() {
         "{said}"
     );
 }
+
+#[test]
+fn who_goes_on_leading_when_another_does_is_found() {
+    let made = made(4);
+    // It took over ten minutes after the first one began, and that one says something a day later.
+    let second = taken_over(&made, 2);
+    let log = open(made.data(), 0);
+    let late = Record::new(at(24 * 3600), samples::transition());
+    let gap = Gap {
+        scope: "all".to_owned(),
+        from: at(180),
+        to: Some(at(24 * 3600)),
+        cause: "the process did not run".to_owned(),
+    };
+    let gap = Record::new(at(24 * 3600), Body::Gap(gap));
+    log.append(vec![gap, late]).wait().unwrap();
+    log.close().unwrap();
+    let said = found(&made, &second);
+    assert!(
+        said.contains("probity-0: it went on leading until"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_folder_of_two_replicas_and_names_that_lead_elsewhere_are_nobodys() {
+    let made = made(1);
+    let second = taken_over(&made, 2);
+    let other = epochs::list(second.path()).unwrap().remove(0);
+    let beside = made.log().with_file_name("20300101T000000Z");
+    fs::rename(other, beside).unwrap();
+    assert_eq!(Replica::of(made.data()).unwrap(), None);
+    for name in ["..", ".", "", "a\\..\\b/.."] {
+        let folder = tempfile::tempdir().unwrap();
+        let key = PrivateKey::create(&folder.path().join("key")).unwrap();
+        let origin = format!("probity.dev/c-1/{name}/20260101T000000Z");
+        let dir = folder.path().join("epochs/20260101T000000Z");
+        fs::create_dir_all(&dir).unwrap();
+        let (mut store, _) = Store::open(&dir).unwrap();
+        store.append(&made.entries()[..1]).unwrap();
+        store.sync().unwrap();
+        let signer = key.signer(&origin).unwrap();
+        let mut publisher = Publisher::open(&dir, Box::new(Disk), signer).unwrap();
+        publisher.publish(store.next_seq()).unwrap();
+        assert_eq!(Replica::of(folder.path()).unwrap(), None, "{name}");
+    }
+}
