@@ -192,24 +192,41 @@ fn failures() -> Row {
 
 fn over_time() -> Row {
     let was_bad = r#"max by (cluster, policy, control) (max_over_time(probity_control_outcome{outcome=~"Fail|Unknown"}[$__range] @ end())) > 0"#;
-    let share = format!(
+    let by_family = format!(
         "sum by (family) ({}) / sum by (family) ({})",
         of_families(&outcome("Pass")),
         of_families(&applicable())
     );
+    let by_criterion = format!(
+        "{} / {}",
+        by_criterion(&outcome("Pass")),
+        by_criterion(&applicable())
+    );
+    let shares = |title, description, expr: String, legend| Panel {
+        title,
+        description,
+        size: (12, 9),
+        view: View::Lines,
+        unit: Unit::Share,
+        steps: NEUTRAL,
+        queries: vec![query(expr, legend)],
+        page: PAGE,
+    };
     Row {
         title: "Over the chosen range",
         panels: vec![
-            Panel {
-                title: "Satisfied by family",
-                description: "Share of the controls that were satisfied.",
-                size: (24, 8),
-                view: View::Lines,
-                unit: Unit::Share,
-                steps: NEUTRAL,
-                queries: vec![query(share, "{{family}}")],
-                page: PAGE,
-            },
+            shares(
+                "Satisfied by criterion, over time",
+                "Trust Services Criteria: of the controls that support each, the share that was satisfied.",
+                by_criterion,
+                "{{criterion}}",
+            ),
+            shares(
+                "Satisfied by family, over time",
+                "Of the controls of each family, the share that was satisfied.",
+                by_family,
+                "{{family}}",
+            ),
             Panel {
                 title: "Controls that were not satisfied all the time",
                 description: "Outcome over time of every control that failed or was unknown at some time of the chosen range. A blank is time in which nobody looked.",
