@@ -1,8 +1,9 @@
 //! How commands reach the cluster: kubectl's arguments, and what to do where that fails.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
+use jiff::SignedDuration;
 
 use super::Failure;
 use crate::cluster::client::{self, Choice, Connection, ServerVersion};
@@ -32,6 +33,20 @@ pub(super) struct Connect {
     /// Bearer token, instead of the user's credentials.
     #[arg(long, value_name = "TOKEN", hide_env_values = true)]
     token: Option<String>,
+    /// File with a client certificate, instead of the user's credentials.
+    #[arg(
+        long = "client-certificate",
+        value_name = "FILE",
+        requires = "client_key"
+    )]
+    client_certificate: Option<PathBuf>,
+    /// File with the key of the client certificate.
+    #[arg(
+        long = "client-key",
+        value_name = "FILE",
+        requires = "client_certificate"
+    )]
+    client_key: Option<PathBuf>,
     /// User to impersonate.
     #[arg(long = "as", value_name = "NAME")]
     impersonate: Option<String>,
@@ -50,6 +65,19 @@ pub(super) struct Connect {
     /// Take any server's certificate: whoever stands between can read and change everything.
     #[arg(long = "insecure-skip-tls-verify", conflicts_with = "authority")]
     insecure: bool,
+    /// Give up a request that is not answered for so long, such as 2s; 0 for never sooner than Probity does, which is 5s, or
+    /// 1m for a page of a list.
+    #[arg(long = "request-timeout", value_name = "TIME", value_parser = timeout)]
+    timeout: Option<Duration>,
+}
+
+/// A time as kubectl takes it: with units, or a number of seconds. Source: `ParseTimeout` of client-go's tools/clientcmd.
+fn timeout(text: &str) -> Result<Duration, String> {
+    let bare = text.parse().map(SignedDuration::from_secs);
+    bare.or_else(|_| text.parse::<SignedDuration>())
+        .ok()
+        .and_then(|time| time.try_into().ok())
+        .ok_or_else(|| "write 30, 30s, 1m30s or 0".to_owned())
 }
 
 impl Connect {
@@ -69,6 +97,9 @@ impl Connect {
             authority: connect.authority,
             server_name: connect.server_name,
             insecure: connect.insecure,
+            certificate: connect.client_certificate,
+            key: connect.client_key,
+            timeout: connect.timeout.filter(|time| !time.is_zero()),
         };
         client::connect_to(&choice).map_err(|error| error.to_string())
     }
@@ -99,6 +130,14 @@ fn new_enough(url: &str, version: &ServerVersion) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_read_as_kubectl_reads_them() {
+        assert_eq!(timeout("0"), Ok(Duration::ZERO));
+        assert_eq!(timeout("30"), Ok(Duration::from_secs(30)));
+        assert_eq!(timeout("1m30s"), Ok(Duration::from_secs(90)));
+        assert!(timeout("-3s").is_err() && timeout("soon").is_err());
+    }
 
     #[test]
     fn a_cluster_that_is_too_old_is_refused_with_both_versions() {

@@ -7,7 +7,7 @@ use std::{
 
 use clap::Args;
 
-use super::Failure;
+use super::{Failure, evidence::entries};
 use crate::evidence::{
     Body, Entry, LogError, Reader,
     body::{ObjectChange, SubjectRef},
@@ -48,6 +48,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             arguments.data_dir.display()
         )
     };
+    // What is there is what is printed: of a folder that holds no log, nothing would look as if nothing had happened.
+    entries(&arguments.data_dir)?;
     if arguments.archive {
         return archive(&arguments.data_dir, &explain);
     }
@@ -254,5 +256,29 @@ fn subject(subject: &SubjectRef) -> String {
     match &subject.namespace {
         Some(namespace) => format!("{} {namespace}/{}", subject.kind, subject.name),
         None => format!("{} {}", subject.kind, subject.name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_is_missing_or_holds_no_log_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let refused = |data_dir: PathBuf| {
+            run(&Arguments {
+                data_dir,
+                json: false,
+                kind: None,
+                from: None,
+                archive: false,
+            })
+            .unwrap_err()
+        };
+        let said = refused(folder.path().to_owned());
+        assert!(said.contains("holds no evidence log"), "{said}");
+        let said = refused(folder.path().join("nope"));
+        assert!(said.contains("is no folder"), "{said}");
     }
 }

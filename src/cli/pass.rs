@@ -12,7 +12,7 @@ use kube::api::ListParams;
 use super::{
     Failure,
     approve::{parse, resource},
-    output::progress::Progress,
+    output::{progress::Progress, tell},
 };
 use crate::{
     analysis::canary::platform,
@@ -27,6 +27,7 @@ use crate::{
     engine::{Config, Engine, Event, ExceptionBounds, Finding, Memory, Now, OWNER_LABEL},
     evidence::body::Term,
     inventory::{Availability, Kind},
+    words::{many, one_line},
 };
 
 /// How long nothing may come of what is still to be listed.
@@ -110,8 +111,19 @@ impl Pass {
         let client = &connection.client;
         let unread = self.people(client).await;
         let kinds = self.engine.needed_kinds();
+        let all = kinds.len();
         let (engine, origin) = (&mut self.engine, self.origin);
-        read(kinds, client, &mut |event| engine.apply(event, now(origin))).await?;
+        let mut refused = Vec::new();
+        let mut take = |event| {
+            if let Event::Availability(_, Availability::Forbidden(why)) = &event {
+                refused.push(why.clone());
+            }
+            engine.apply(event, now(origin));
+        };
+        read(kinds, client, &mut take).await?;
+        if let Some(said) = without_rights(&refused, all) {
+            tell(&said);
+        }
         self.look(connection).await;
         self.settle();
         Ok(unread)
@@ -161,6 +173,24 @@ impl Pass {
             self.apply(Event::Found(Finding::Cilium(found)));
         }
     }
+}
+
+/// One line for all kinds that may not be read: else it would have to be read out of what each control says.
+fn without_rights(refused: &[String], all: usize) -> Option<String> {
+    let first = refused.first()?;
+    // The server says who asked, as in: pods is forbidden: User "jane" cannot list resource "pods" (forbiddenMessage of
+    // apiserver/pkg/endpoints/handlers/responsewriters).
+    let who = first.split_once("User \"").and_then(|(_, rest)| {
+        let (who, _) = rest.split_once('"')?;
+        Some(format!("as {who}"))
+    });
+    let who = who.unwrap_or_else(|| "with these credentials".to_owned());
+    Some(one_line(&format!(
+        "{} of {} can't be read {who}, and what rests on them is Unknown: have yourself allowed to get, list and watch \
+         them (`reads` in the chart's files/rights.yaml names all)",
+        refused.len(),
+        many(all, "kind"),
+    )))
 }
 
 fn now(origin: Instant) -> Now {
@@ -278,4 +308,25 @@ pub(super) async fn read(
     }
     tasks.abort_all();
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_not_be_read_is_told_once_with_who_may_not() {
+        let why = "pods is forbidden: User \"nobody\" cannot list resource \"pods\"".to_owned();
+        let said = without_rights(&[why.clone(), why], 60).unwrap();
+        assert!(
+            said.starts_with("2 of 60 kinds can't be read as nobody, and"),
+            "{said}"
+        );
+        let said = without_rights(&["denied by a webhook".to_owned()], 60).unwrap();
+        assert!(
+            said.starts_with("1 of 60 kinds can't be read with these credentials"),
+            "{said}"
+        );
+        assert_eq!(without_rights(&[], 60), None);
+    }
 }

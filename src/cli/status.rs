@@ -19,6 +19,9 @@ use crate::{
     verdict::{Counts, Outcome, Severity},
 };
 
+/// The reason for which the operator lists the cluster where a control can't read what it needs.
+const INPUT_UNAVAILABLE: &str = "InputUnavailable";
+
 const EXAMPLES: &str = "\
 Examples:
   # All policies: criteria, what fails and since when
@@ -278,14 +281,19 @@ fn list_all(view: &mut PolicyView, pass: &Pass) {
     }
 }
 
-/// Leaves what is in a namespace, and the namespace itself.
+/// Leaves what is in a namespace, and the namespace itself; and of the controls those that say something of it, or may
+/// say it in what the status omits.
 fn only_in(view: &mut PolicyView, namespace: &str) {
     for control in &mut view.controls {
         control.violations.retain(|violation| {
             violation.namespace.as_deref() == Some(namespace)
                 || (violation.kind == "Namespace" && violation.name == namespace)
+                // Where a control sees nothing, it sees nothing of the namespace either.
+                || violation.reason == INPUT_UNAVAILABLE
         });
     }
+    let speaks = |control: &ControlView| !control.violations.is_empty() || control.omitted > 0;
+    view.controls.retain(speaks);
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    io::BufRead,
     path::{Path, PathBuf},
 };
 
@@ -104,7 +105,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         entries.warn();
         written
     } else {
-        written(json_lines(std::io::stdin().lock()))?
+        piped_in(std::io::stdin().lock())?
     };
     let wanted = |one: &Written| {
         let inside = one.intent.target.namespace.as_deref();
@@ -132,6 +133,18 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     print!("{}", script(&found, &arguments.data_dir, now)?);
     Ok(())
+}
+
+/// The writes of a log that comes in. Where the command before the pipe failed, nothing comes, which must not look as if
+/// nothing had been changed.
+fn piped_in(log: impl BufRead) -> Result<Vec<Written>, Failure> {
+    let mut lines = json_lines(log).peekable();
+    if lines.peek().is_none() {
+        return Err(
+            "standard input holds no entry: give the output of `probity log --json`".to_owned(),
+        );
+    }
+    written(lines)
 }
 
 /// The writes that were carried out, or may have been, oldest first.
@@ -373,6 +386,15 @@ mod tests {
         );
         let said = undone(&[intent(1, "Set", Value::Null), outcome(1, "Applied")]);
         assert!(said.contains("what they were is not in the log"), "{said}");
+    }
+
+    #[test]
+    fn a_log_that_comes_in_empty_is_refused() {
+        let refused = piped_in(&b""[..]).unwrap_err();
+        assert!(
+            refused.contains("standard input holds no entry"),
+            "{refused}"
+        );
     }
 
     #[test]

@@ -15,7 +15,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use kube::client::{Body, ClientBuilder, ConfigExt};
 use kube::config::Config;
-use tower::{BoxError, ServiceBuilder};
+use tower::{BoxError, ServiceBuilder, timeout::TimeoutLayer};
 
 pub(crate) use call::chain;
 pub use call::{CallError, within};
@@ -178,11 +178,15 @@ pub fn connect_to(choice: &Choice) -> Result<Connection, ConnectError> {
             url,
         });
     }
+    fits_a_header(&config).map_err(|reason| ConnectError::Credentials {
+        url: url.clone(),
+        reason,
+    })?;
     config
         .headers
         .push((USER_AGENT, HeaderValue::from_static(AGENT)));
     let namespace = config.default_namespace.clone();
-    let client = build(&config).map_err(|error| ConnectError::Credentials {
+    let client = build(&config, choice.timeout).map_err(|error| ConnectError::Credentials {
         url: url.clone(),
         reason: chain(&error),
     })?;
@@ -226,11 +230,23 @@ pub async fn probe(connection: &Connection) -> Result<ServerVersion, ConnectErro
     }
 }
 
+/// Whether the token can be sent: the layer that sends it panics over one that can't.
+fn fits_a_header(config: &Config) -> Result<(), String> {
+    // What is secret is read by what serialises it, or another crate would be needed for one word.
+    let user = serde_json::to_value(&config.auth_info).map_err(|error| error.to_string())?;
+    match user["token"].as_str().map(HeaderValue::from_str) {
+        Some(Err(_)) => Err(
+            "the token holds a character that no header may have, such as a line break".to_owned(),
+        ),
+        _ => Ok(()),
+    }
+}
+
 /// kube's layers for address, credentials and headers, over a connector with our own socket options.
 ///
 /// kube's default stack would add retries (up to 15, also of creations) and leave Nagle's algorithm on and keepalive
 /// off. TLS uses ring: the only provider that is compiled in, so rustls chooses it by itself.
-fn build(config: &Config) -> kube::Result<kube::Client> {
+fn build(config: &Config, timeout: Option<Duration>) -> kube::Result<kube::Client> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
@@ -247,6 +263,7 @@ fn build(config: &Config) -> kube::Result<kube::Client> {
         .layer(config.base_uri_layer())
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
+        .option_layer(timeout.map(TimeoutLayer::new))
         .map_err(BoxError::from)
         .service(http);
     Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
@@ -341,6 +358,34 @@ mod tests {
         for message in [absent, refused, failure(TWO, Some("three"))] {
             assert!(!message.contains('\n'), "{message}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_token_that_no_header_may_have_is_refused_in_one_line() {
+        for token in ["two\nlines", "bell\u{7}"] {
+            let refused = connect_to(&Choice {
+                kubeconfig: Some(file(TWO).path().to_owned()),
+                token: Some(token.to_owned()),
+                ..Choice::default()
+            });
+            let said = refused.err().unwrap().to_string();
+            assert!(said.contains("no header may have"), "{said}");
+            assert!(!said.contains('\n') && !said.contains("two"), "{said}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_never_answers_is_given_up_when_asked() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let kubeconfig = file(TWO);
+        let connection = connect_to(&Choice {
+            kubeconfig: Some(kubeconfig.path().to_owned()),
+            server: Some(format!("http://{}", silent.local_addr().unwrap())),
+            timeout: Some(Duration::from_millis(50)),
+            ..Choice::default()
+        });
+        let said = probe(&connection.unwrap()).await.unwrap_err().to_string();
+        assert!(said.contains("timed out"), "{said}");
     }
 
     #[test]

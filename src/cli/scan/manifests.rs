@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde_json::Value;
+use serde_saphyr::{MessageFormatter as _, UserMessageFormatter};
 
 use crate::{cli::Failure, inventory::Kind};
 
@@ -283,7 +284,8 @@ fn problem(document: &str, error: &serde_saphyr::Error) -> (usize, String) {
         let why = "is indented with a tab: YAML wants spaces";
         return (tab, why.to_owned());
     }
-    let why = error.without_snippet().to_string();
+    // As it is said to people, and without its place: that counts from the document, and ours from the file.
+    let why = UserMessageFormatter.format_message(error.without_snippet());
     let why = why.lines().next().unwrap_or_default();
     (line - 1, format!("is no YAML: {why}"))
 }
@@ -342,6 +344,11 @@ mod tests {
         assert!(
             lines[1].starts_with("probity: f:9: is no YAML: "),
             "{broken}"
+        );
+        let twice = said(&format!("{ONE}---\n{ONE}metadata: {{}}\n"));
+        assert_eq!(
+            twice,
+            "f:10: is no YAML: duplicate mapping key `metadata` is not allowed here"
         );
         assert_eq!(
             said("name: me\n"),

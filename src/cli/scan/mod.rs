@@ -12,6 +12,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
+use kube::Resource as _;
 use serde_json::Value;
 
 use self::{
@@ -40,7 +41,7 @@ Examples:
   # Manifests, before they are applied
   probity scan -f manifests/
   # A chart, failing only for what is High or Critical
-  helm template shop ./chart | probity scan -f - --fail-on high
+  helm template shop ./chart -n shop | probity scan -f - -n shop --fail-on high
   # For code scanning, and for a CI system's test report
   probity scan -f manifests/ -o sarif > probity.sarif
   probity scan -f manifests/ -o junit > probity.xml
@@ -167,6 +168,13 @@ fn policies(files: &[PathBuf]) -> Result<Vec<ControlPolicy>, Failure> {
             let kind = manifest.object["kind"].as_str().unwrap_or_default();
             return Err(format!("{place}: is a {kind}, not a ControlPolicy"));
         }
+        let version = manifest.object["apiVersion"].as_str().unwrap_or_default();
+        let known = ControlPolicy::api_version(&());
+        if version != known {
+            return Err(format!(
+                "{place}: is a ControlPolicy of {version}, and this program knows {known} alone"
+            ));
+        }
         let policy: ControlPolicy = serde_json::from_value(manifest.object.clone())
             .map_err(|error| format!("{place}: is no ControlPolicy: {error}"))?;
         let spec = &manifest.object["spec"];
@@ -235,7 +243,8 @@ async fn cluster(arguments: &Arguments, policies: Vec<ControlPolicy>) -> Result<
         there_is(&connection.client, namespace).await?;
     }
     let notes = pass.read(&connection, &version).await?;
-    let mut controls: Vec<Judged> = pass.engine.findings().into_iter().map(Judged::of).collect();
+    let found = pass.engine.findings().into_iter();
+    let mut controls: Vec<Judged> = found.map(Judged::of_cluster).collect();
     if let Some(namespace) = &arguments.namespace {
         for judged in &mut controls {
             judged

@@ -6,12 +6,21 @@ use super::{manifests::Place, offline::Declared};
 use crate::{
     cli::output::fix::fix,
     controls::{
-        Control, Info, Subject, SubjectKind, Verdict, encryption::NOT_LOOKED_YET,
+        Control, Info, Observation, Subject, SubjectKind, Verdict, encryption::NOT_LOOKED_YET,
         restricted::HOLDS_CLUSTER_ADMIN,
     },
     engine::Findings,
     verdict::{Counts, Outcome, Severity, Strength},
 };
+
+/// What a scan never looks at, by the reason for which it is not known yet: the evidence log, what the release brought, and
+/// a Secret.
+const OF_THE_OPERATOR: [(Observation, &str); 4] = [
+    (Observation::Changes, "NotLogged"),
+    (Observation::Guardrails, "NotLooked"),
+    (Observation::SelfAudit, "NotChecked"),
+    (Observation::RepositoryPassword, NOT_LOOKED_YET),
+];
 
 /// What a scan found.
 #[derive(Debug)]
@@ -84,7 +93,7 @@ impl Finding {
 }
 
 impl Judged {
-    /// What a control of a live cluster says.
+    /// What a control says.
     pub(super) fn of(found: Findings<'_>) -> Self {
         let rows = found.subjects.iter();
         let findings = rows.map(|(subject, verdict)| Finding::new(subject, verdict, found.info));
@@ -97,6 +106,23 @@ impl Judged {
             why: found.blind,
             findings: findings.collect(),
         }
+    }
+
+    /// What a control of a live cluster says to a scan, which is over when others would look.
+    pub(super) fn of_cluster(found: Findings<'_>) -> Self {
+        let mut judged = Self::of(found);
+        let observes = judged.info.observes;
+        let mut of = OF_THE_OPERATOR.iter();
+        let Some((_, reason)) = of.find(|(what, _)| observes.contains(what)) else {
+            return judged;
+        };
+        for finding in &mut judged.findings {
+            if finding.outcome == Outcome::Unknown && finding.reason == *reason {
+                let why = "no scan can show it, but the running operator: see `probity status`";
+                finding.unclear(reason, why);
+            }
+        }
+        judged
     }
 
     /// What a control of manifests says.

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{report::samples::report, *};
+use crate::api::PeopleKind;
 
 mod clusters;
 
@@ -420,4 +421,43 @@ fn older_versions_that_look_alike_are_judged_and_others_are_not() {
     assert_eq!(judged("gateway.networking.k8s.io/v1"), Outcome::Fail);
     assert_eq!(judged("gateway.networking.k8s.io/v1beta1"), Outcome::Fail);
     assert_eq!(judged("gateway.networking.k8s.io/v9"), Outcome::Unknown);
+}
+
+#[test]
+fn a_policy_of_an_unknown_version_is_refused_with_its_version() {
+    let file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
+    let text = "apiVersion: probity.dev/v9\nkind: ControlPolicy\nmetadata: {name: x}\nspec: {}\n";
+    std::fs::write(file.path(), text).unwrap();
+    let refused = policies(&[file.path().to_owned()]).unwrap_err();
+    assert!(
+        refused.contains("is a ControlPolicy of probity.dev/v9"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn what_no_scan_of_a_cluster_can_show_is_said_to_be_the_operators() {
+    let mut pass = pass(policies(&[]).unwrap()).unwrap();
+    for kind in PeopleKind::ALL {
+        pass.apply(Event::PeopleListed(kind));
+    }
+    pass.settle();
+    let found = pass.engine.findings().into_iter();
+    let controls: Vec<Judged> = found.map(Judged::of_cluster).collect();
+    for id in [
+        "assurance-policy-change-control",
+        "assurance-guardrails-intact",
+        "assurance-log-verified",
+    ] {
+        let judged = controls.iter().find(|judged| judged.info.id == id).unwrap();
+        let said: Vec<&str> = judged.findings.iter().map(|f| &*f.message).collect();
+        assert_eq!(judged.outcome, Outcome::Unknown, "{id}");
+        assert!(
+            !said.is_empty()
+                && said
+                    .iter()
+                    .all(|said| said.contains("the running operator")),
+            "{id}: {said:?}"
+        );
+    }
 }

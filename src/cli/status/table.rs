@@ -30,9 +30,19 @@ pub(super) fn render(
         policy(&mut text, view, now, style);
     }
     for note in notes {
-        text.push_str(&wrap(&format!("Note: {note}."), style.width, ""));
+        text.push_str(&wrap(&noted(note), style.width, ""));
     }
     text
+}
+
+/// A note as a sentence; one that asks has its mark already.
+fn noted(note: &str) -> String {
+    let mark = if note.ends_with(['.', '?', '!']) {
+        ""
+    } else {
+        "."
+    };
+    format!("Note: {note}{mark}")
 }
 
 fn policy(text: &mut String, view: &PolicyView, now: Timestamp, style: Style) {
@@ -62,7 +72,7 @@ fn policy(text: &mut String, view: &PolicyView, now: Timestamp, style: Style) {
         "  ",
     );
     for note in &view.notes {
-        say(&format!("Note: {note}."), "  ");
+        say(&noted(note), "  ");
     }
     if !view.criteria.is_empty() {
         say("Criteria, and how many of their controls pass:", "  ");

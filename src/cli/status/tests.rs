@@ -66,6 +66,8 @@ fn what_is_not_as_it_should_be_is_noted() {
     let unjudged = view(&policy);
     assert!(unjudged.notes[0].contains("does the operator run?"));
     assert_eq!(unjudged.compliant, None);
+    let said = table::render(&[unjudged], &[], Timestamp::now(), Style::plain(None));
+    assert!(said.contains("does the operator run?\n"), "{said}");
 }
 
 #[test]
@@ -78,6 +80,22 @@ fn a_namespace_is_shown_alone() {
         .map(|v| &*v.name)
         .collect();
     assert_eq!(names, ["web"]);
+    // What the status omits may be in it; what is listed whole is not.
+    only_in(&mut view, "elsewhere");
+    assert_eq!(view.controls.len(), 1);
+    view.controls[0].omitted = 0;
+    let mut blind = view.clone();
+    only_in(&mut view, "elsewhere");
+    assert_eq!(view.controls, []);
+    let unread = self::view(&policy()).controls[0].violations[0].clone();
+    blind.controls[0].violations = vec![ViolationView {
+        kind: "Cluster".to_owned(),
+        namespace: None,
+        reason: INPUT_UNAVAILABLE.to_owned(),
+        ..unread
+    }];
+    only_in(&mut blind, "elsewhere");
+    assert_eq!(blind.controls.len(), 1);
 }
 
 #[test]

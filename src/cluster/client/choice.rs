@@ -1,6 +1,6 @@
 //! Which cluster is meant, and as whom: what kubectl's arguments choose instead of the kubeconfig.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use kube::config::{Config, Kubeconfig, KubeconfigError};
 
@@ -33,6 +33,12 @@ pub struct Choice {
     pub server_name: Option<String>,
     /// Whether any server's certificate will do.
     pub insecure: bool,
+    /// File with a certificate, instead of the user's credentials.
+    pub certificate: Option<PathBuf>,
+    /// File with the certificate's key.
+    pub key: Option<PathBuf>,
+    /// Time after which a request is given up that is not answered.
+    pub timeout: Option<Duration>,
 }
 
 impl Choice {
@@ -52,10 +58,13 @@ impl Choice {
 
     fn override_user(&self, config: &mut Config) {
         let user = &mut config.auth_info;
-        if let Some(token) = &self.token {
-            // Whoever passes a token means just that.
+        if self.token.is_some() || self.certificate.is_some() {
+            // Whoever passes credentials means just those.
+            let path = |path: &PathBuf| path.display().to_string();
             *user = kube::config::AuthInfo {
-                token: Some(token.clone().into()),
+                token: self.token.clone().map(Into::into),
+                client_certificate: self.certificate.as_ref().map(path),
+                client_key: self.key.as_ref().map(path),
                 ..Default::default()
             };
         }
@@ -135,16 +144,6 @@ impl Choice {
         let Some(cluster) = cluster else {
             return Ok(());
         };
-        if let Some(server) = &self.server {
-            server
-                .parse::<http::Uri>()
-                .map_err(|error| ConnectError::Argument {
-                    argument: "--server",
-                    value: server.clone(),
-                    reason: error.to_string(),
-                })?;
-            cluster.server = Some(server.clone());
-        }
         if let Some(path) = &self.authority {
             cluster.certificate_authority_data = None;
             cluster.certificate_authority = Some(path.display().to_string());
@@ -154,6 +153,25 @@ impl Choice {
         }
         if self.insecure {
             cluster.insecure_skip_tls_verify = Some(true);
+        }
+        let user = kubeconfig.auth_infos.iter();
+        let mut user = user.filter(|known| Some(&known.name) == context.user.as_ref());
+        let known = user.any(|known| known.auth_info.is_some());
+        let known = known || self.token.is_some() || self.certificate.is_some();
+        if self.server.is_some() {
+            cluster.server.clone_from(&self.server);
+        }
+        if let Some(server) = &cluster.server {
+            let full = with_scheme(server, known || is_secured(cluster));
+            if self.server.is_some() {
+                full.parse::<http::Uri>()
+                    .map_err(|error| ConnectError::Argument {
+                        argument: "--server",
+                        value: server.clone(),
+                        reason: error.to_string(),
+                    })?;
+            }
+            cluster.server = Some(full);
         }
         Ok(())
     }
@@ -189,6 +207,24 @@ impl Choice {
             reason: chain(error),
         }
     }
+}
+
+/// An address with the scheme that it lacks. Source: `DefaultServerURL` of client-go, which takes `http://` where neither
+/// authorities nor a client's certificate are known; but credentials of any kind are never sent in the clear for want of a
+/// word.
+fn with_scheme(server: &str, secured: bool) -> String {
+    match (server.contains("://"), secured) {
+        (true, _) => server.to_owned(),
+        (false, true) => format!("https://{server}"),
+        (false, false) => format!("http://{server}"),
+    }
+}
+
+/// Whether a kubeconfig says how TLS to a cluster is.
+fn is_secured(cluster: &kube::config::Cluster) -> bool {
+    cluster.certificate_authority.is_some()
+        || cluster.certificate_authority_data.is_some()
+        || cluster.insecure_skip_tls_verify == Some(true)
 }
 
 /// A kubeconfig that knows an address, and nobody.
@@ -307,6 +343,53 @@ mod tests {
             Some(vec!["team".to_owned()])
         );
         assert!(config.accept_invalid_certs);
+    }
+
+    #[test]
+    fn an_address_without_a_scheme_gets_one_and_credentials_are_never_sent_in_the_clear() {
+        let of = |server: &str, token: Option<&str>| {
+            let config = load(Choice {
+                server: Some(server.to_owned()),
+                token: token.map(str::to_owned),
+                ..Choice::default()
+            });
+            config.unwrap().cluster_url.to_string()
+        };
+        assert_eq!(of("foo", None), "https://foo/");
+        assert_eq!(of("foo:6443", Some("t")), "https://foo:6443/");
+        assert_eq!(of("http://foo:6443", None), "http://foo:6443/");
+        let kubeconfig = tempfile::NamedTempFile::new().unwrap();
+        let written = |server: &str, more: &str| {
+            let text = format!(
+                r#"{{"apiVersion": "v1", "kind": "Config", "current-context": "one",
+                "clusters": [{{"name": "c", "cluster": {{"server": "{server}"{more}}}}}],
+                "contexts": [{{"name": "one", "context": {{"cluster": "c"}}}}]}}"#
+            );
+            std::fs::write(kubeconfig.path(), text).unwrap();
+            let choice = Choice {
+                kubeconfig: Some(kubeconfig.path().to_owned()),
+                ..Choice::default()
+            };
+            choice.load().unwrap().cluster_url.to_string()
+        };
+        let insecure = r#", "insecure-skip-tls-verify": true"#;
+        assert_eq!(written("127.0.0.1:1", insecure), "https://127.0.0.1:1/");
+        assert_eq!(written("localhost", ""), "http://localhost/");
+    }
+
+    #[test]
+    fn a_certificate_replaces_the_users_credentials() {
+        let config = load(Choice {
+            certificate: Some("c.pem".into()),
+            key: Some("k.pem".into()),
+            ..Choice::default()
+        });
+        let user = serde_json::to_value(&config.unwrap().auth_info).unwrap();
+        let wanted = serde_json::json!({ "client-certificate": "c.pem", "client-key": "k.pem" });
+        let given = user.as_object().unwrap().iter();
+        let given = given.filter(|(_, value)| !value.is_null());
+        let given: serde_json::Map<_, _> = given.map(|(k, v)| (k.clone(), v.clone())).collect();
+        assert_eq!(serde_json::Value::from(given), wanted);
     }
 
     #[test]
