@@ -127,8 +127,8 @@ fn whoever_asks_for_numbers_is_told_whether_to_trust_them() {
     let checkpoint = log.join("checkpoint");
     let text = fs::read_to_string(&checkpoint).unwrap();
     let mut lines: Vec<&str> = text.lines().collect();
-    let fewer = (lines[1].parse::<u64>().unwrap() - 1).to_string();
-    lines[1] = &fewer;
+    let root = lines[2].chars().rev().collect::<String>();
+    lines[2] = &root;
     fs::write(&checkpoint, format!("{}\n", lines.join("\n"))).unwrap();
     for told in [
         ends(1, &["period", &period, "--log", &data]),
