@@ -127,7 +127,8 @@ fn whoever_asks_for_numbers_is_told_whether_to_trust_them() {
     let checkpoint = log.join("checkpoint");
     let text = fs::read_to_string(&checkpoint).unwrap();
     let mut lines: Vec<&str> = text.lines().collect();
-    let root = lines[2].chars().rev().collect::<String>();
+    let other = if lines[2].starts_with('A') { "B" } else { "A" };
+    let root = format!("{other}{}", &lines[2][1..]);
     lines[2] = &root;
     fs::write(&checkpoint, format!("{}\n", lines.join("\n"))).unwrap();
     for told in [
