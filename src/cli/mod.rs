@@ -145,7 +145,8 @@ pub fn arguments() -> clap::Command {
 /// Parses the arguments and runs the command. Returns the exit code, with the failure if there is one: 1, or for commands
 /// whose 1 says that a log is not whole, 2.
 pub async fn main() -> Result<ExitCode, (Failure, ExitCode)> {
-    let ended = command(parse().command).await;
+    // It holds the arguments of every command: too much for the stack of whoever waits for it.
+    let ended = Box::pin(command(parse().command)).await;
     output::finish().map_err(|failure| (failure, ExitCode::from(2)))?;
     ended
 }

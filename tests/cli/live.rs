@@ -341,7 +341,14 @@ fn a_namespace_that_is_not_there_is_no_namespace_without_findings() {
 fn who_may_read_nothing_learns_that_nothing_is_known() {
     let world = turn();
     let nobody = world.cluster.kubeconfig_for("nobody", &[]).unwrap();
-    let report = printed(&nobody, &["scan", "-o", "json", "--fail-on", "unknown"], 1);
+    let scan = against(&nobody, &["scan", "-o", "json", "--fail-on", "unknown"]);
+    assert_eq!(scan.code, Some(1), "{}", scan.stderr);
+    assert!(
+        scan.stderr.contains("kinds can't be read as nobody"),
+        "{}",
+        scan.stderr
+    );
+    let report = scan.stdout;
     let (_, controls) = found(&report);
     blind(&controls);
     assert!(
