@@ -54,21 +54,30 @@ pub(super) struct Wanted {
     pub(super) notes: Vec<String>,
 }
 
-/// The period of this name in the logs, or in a file.
-pub(super) fn wanted(period: &str, logs: &Logs) -> Result<Wanted, Failure> {
+/// The period of this name in the logs, or in a file; and the logs. What is wrong with a file is said first.
+pub(super) fn wanted(period: &str, logs: &LogArguments) -> Result<(Wanted, Logs), Failure> {
     let path = Path::new(period);
-    let (name, spec) = if path.is_file() {
-        from_file(path)?
-    } else {
-        (period.to_owned(), from_log(logs, period)?)
+    let given = path.is_file().then(|| {
+        let (name, spec) = from_file(path)?;
+        Wanted::of(&name, spec)
+    });
+    let given = given.transpose()?;
+    let logs = logs.open()?;
+    let wanted = match given {
+        Some(wanted) => wanted,
+        None => Wanted::of(period, from_log(&logs, period)?)?,
     };
-    let frame = Frame::of(&name, &spec)
-        .map_err(|error| format!("the period {name} can't be used: {error}"))?;
-    let notes = unknown_names(&spec);
-    Ok(Wanted { frame, spec, notes })
+    Ok((wanted, logs))
 }
 
 impl Wanted {
+    fn of(name: &str, spec: AuditPeriodSpec) -> Result<Self, Failure> {
+        let frame = Frame::of(name, &spec)
+            .map_err(|error| format!("the period {name} can't be used: {error}"))?;
+        let notes = unknown_names(&spec);
+        Ok(Self { frame, spec, notes })
+    }
+
     /// The time since the period ended, for the roll-forward to the date of the report.
     pub(super) fn since_its_end(mut self, now: Timestamp) -> Result<Self, Failure> {
         let Frame { name, end, .. } = &self.frame;
@@ -299,10 +308,8 @@ mod tests {
         let file = folder.join("period.yaml");
         fs::write(&file, text).unwrap();
         fs::create_dir_all(folder.join("epochs")).unwrap();
-        wanted(
-            &file.display().to_string(),
-            &LogArguments::of(folder).open()?,
-        )
+        let logs = LogArguments::of(folder);
+        wanted(&file.display().to_string(), &logs).map(|(wanted, _)| wanted)
     }
 
     fn period(more: &str) -> String {

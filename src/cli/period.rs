@@ -29,8 +29,7 @@ pub(super) struct Arguments {
 
 /// Computes the account and prints it. Returns whether the log is what it claims to be.
 pub(super) fn run(arguments: &Arguments) -> Result<bool, Failure> {
-    let logs = arguments.asked.logs.open()?;
-    let wanted = wanted(&arguments.asked.period, &logs)?;
+    let (wanted, logs) = wanted(&arguments.asked.period, &arguments.asked.logs)?;
     let mut account = Account::new(wanted.frame);
     logs.account(&mut account, &mut NumbersOnly)?;
     let mut summary = account.finish(Timestamp::now(), &mut NumbersOnly);

@@ -72,14 +72,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool, Failure> {
             out.display()
         ));
     }
-    let logs = logs.open()?;
+    let (mut wanted, logs) = wanted(period, logs)?;
     if logs.folders().any(|(folder, _)| is_inside(out, folder)) {
         return Err(format!(
             "{} is inside of the evidence log: name a folder elsewhere",
             out.display()
         ));
     }
-    let mut wanted = wanted(period, &logs)?;
     if *since_period_end {
         wanted = wanted.since_its_end(Timestamp::now())?;
     }

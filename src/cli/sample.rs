@@ -34,8 +34,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool, Failure> {
     if arguments.count == 0 || arguments.seed.is_empty() {
         return Err("a sample needs a --count above 0 and a --seed that is not empty".to_owned());
     }
-    let logs = arguments.asked.logs.open()?;
-    let wanted = wanted(&arguments.asked.period, &logs)?;
+    let (wanted, logs) = wanted(&arguments.asked.period, &arguments.asked.logs)?;
     let mut account = Account::new(wanted.frame);
     let mut sampler = Sampler::new(&arguments.control);
     logs.account(&mut account, &mut sampler)?;

@@ -21,17 +21,17 @@ impl AccessLook {
     /// The same, with what was answered in the look before where this one has no answer: that the API server could not be
     /// asked mends nothing.
     #[must_use]
-    pub fn after(mut self, before: Option<Self>) -> Self {
+    pub fn after(mut self, before: Option<&Self>) -> Self {
         for answer in self
             .answers
             .iter_mut()
             .filter(|answer| answer.allowed.is_err())
         {
-            let known = before.iter().flat_map(|look| &look.answers);
-            let known = known.filter(|known| {
+            let mut known = before.into_iter().flat_map(|look| &look.answers);
+            let known = known.find(|known| {
                 known.question == answer.question && known.expected == answer.expected
             });
-            if let Some(known) = known.last() {
+            if let Some(known) = known {
                 answer.allowed.clone_from(&known.allowed);
             }
         }
@@ -107,14 +107,14 @@ mod tests {
             }],
         };
         let found = look(Ok(true));
-        assert_eq!(look(Err("timeout")).after(Some(found.clone())), found);
-        assert_eq!(look(Ok(false)).after(Some(found.clone())), look(Ok(false)));
+        assert_eq!(look(Err("timeout")).after(Some(&found)), found);
+        assert_eq!(look(Ok(false)).after(Some(&found)), look(Ok(false)));
         let none = AccessLook {
             answers: Vec::new(),
             ..found.clone()
         };
         assert_eq!(
-            none.clone().after(Some(found)),
+            none.clone().after(Some(&found)),
             none,
             "the right was taken away"
         );

@@ -68,7 +68,7 @@ impl Observed {
             Finding::RepositoryPasswords(found) => self.repository_passwords = Some(found),
             Finding::Clock(look) => self.clock = Some(look),
             Finding::SelfAudit(audit) => self.self_audit = Some(audit),
-            Finding::Access(look) => self.access = Some(look.after(self.access.take())),
+            Finding::Access(look) => self.access = Some(look.after(self.access.as_ref())),
             Finding::Guardrails(look) => self.guardrails = Some(look),
         }
     }

@@ -191,13 +191,11 @@ where
         let mut entry = entry;
         while matches!(entry.body, Body::Pruned(_)) {
             self.ahead.push_back(entry);
-            match self.entries.next().transpose()? {
-                Some(next) => entry = next,
-                None => {
-                    self.next = None;
-                    return Ok(true);
-                }
-            }
+            let Some(next) = self.entries.next().transpose()? else {
+                self.next = None;
+                return Ok(true);
+            };
+            entry = next;
         }
         if ends(&entry.body) {
             self.look_ahead(Some(entry))?;

@@ -177,7 +177,10 @@ fn what_is_asked_wrongly_is_said_in_one_line() {
     period("2026-01-01", "2026-06-30", "Vienna");
     assert!(refused(&["period", &file, "--log", &empty]).contains("IANA"));
     period("2026-01-01", "2026-06-30", "UTC");
-    assert!(refused(&["period", &file, "--log", &path("nowhere")]).contains("is no folder"));
+    assert!(
+        refused(&["period", &file, "--log", &path("nowhere")])
+            .contains("is neither a folder nor an archive")
+    );
     assert!(refused(&["period", "h1", "--log", &empty]).contains("holds no evidence log"));
     std::fs::create_dir(path("empty/wal")).unwrap();
     assert!(refused(&["period", "h1", "--log", &empty]).contains("knows no AuditPeriod"));

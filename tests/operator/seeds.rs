@@ -131,9 +131,14 @@ impl<'a> Run<'a> {
                 self.world.cluster.restart_apiserver().unwrap();
             }
             Step::Trouble => {
+                let before = self.faulty.spoilt();
                 self.faulty.spoil(40);
                 self.step(Step::Delete);
                 self.dice.moment(1500);
+                eventually("a spoilt answer", || {
+                    let spoilt = self.faulty.spoilt() > before;
+                    spoilt.then_some(()).ok_or_else(String::new)
+                });
                 self.faulty.spoil(0);
             }
         }

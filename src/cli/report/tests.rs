@@ -47,8 +47,8 @@ fn period(folder: &Path) -> PathBuf {
 
 fn wanted(folder: &Path) -> Wanted {
     let file = period(folder);
-    let logs = LogArguments::of(&folder.join("log")).open().unwrap();
-    super::wanted(&file.display().to_string(), &logs).unwrap()
+    let logs = LogArguments::of(&folder.join("log"));
+    super::wanted(&file.display().to_string(), &logs).unwrap().0
 }
 
 fn logs(folder: &Path) -> Logs {
