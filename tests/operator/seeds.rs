@@ -131,6 +131,10 @@ impl<'a> Run<'a> {
                 self.world.cluster.restart_apiserver().unwrap();
             }
             Step::Trouble => {
+                // One that can't begin ends, and is started again by its cluster: here nobody would.
+                if let Some(program) = &mut self.program {
+                    program.ready();
+                }
                 let before = self.faulty.spoilt();
                 self.faulty.spoil(40);
                 self.step(Step::Delete);
