@@ -169,12 +169,22 @@ impl Replica {
         text.lines().map(str::to_owned).collect()
     }
 
+    /// Whether it has begun a log: before that there is none to print.
+    fn has_log(&self) -> bool {
+        let logs = std::fs::read_dir(self.data.join("epochs"));
+        let mut logs = logs.into_iter().flatten().filter_map(Result::ok);
+        logs.any(|log| log.path().join("checkpoint").exists())
+    }
+
     /// Its log as people read it.
     pub(crate) fn log_text(&self) -> String {
         self.printed(&["log"])
     }
 
     fn printed(&self, args: &[&str]) -> String {
+        if !self.has_log() {
+            return String::new();
+        }
         let data = format!("--data-dir={}", self.data.display());
         let output = output(&[args, &[&data]].concat());
         assert_eq!(output.code, Some(0), "{}", output.stderr);
