@@ -176,16 +176,16 @@ impl Engine {
         let said: Vec<Body> = replicas
             .filter_map(|(server, replica)| {
                 let (_, reading) = replica.reading.as_ref()?;
-                let to = reading.config.clone()?;
+                let (to, since) = (reading.config.clone()?, replica.configured()?);
                 let before = self.memory.lasting.config(server);
                 (before != Some(to.as_str())).then(|| {
-                    Some(Body::EncryptionConfig(body::EncryptionConfig {
+                    Body::EncryptionConfig(body::EncryptionConfig {
                         server: server.clone(),
                         from: before.map(str::to_owned),
                         to,
-                        since: replica.configured()?,
-                    }))
-                })?
+                        since,
+                    })
+                })
             })
             .collect();
         for body in said {

@@ -66,6 +66,8 @@ impl Engine {
         let (rule, control) = (instance.rule, instance.key.control);
         let known = self.memory.row(names, control, subject);
         self.memory.taken(names, control, subject);
+        let is_new = known.is_none();
+        let known = known.filter(|known| !known.lapsed);
         let row = instance.rows.get_mut(subject);
         let mut deviation = row.and_then(|row| {
             row.unseen &= known.is_none();
@@ -92,7 +94,7 @@ impl Engine {
         }
         let open = deviation.map(|deviation| deviation.clone());
         self.recall_kept(rule, subject, cause);
-        if known.is_none() {
+        if is_new {
             moves.joined.push(self.subject_ref(subject));
         }
         if before.unwrap_or(Outcome::Pass) != verdict.outcome {

@@ -26,6 +26,8 @@ pub(super) struct Known {
     pub(super) outcome: Outcome,
     pub(super) deviation: Option<Deviation>,
     pub(super) reference: SubjectRef,
+    /// Its policy was suspended since, which the log was not told: it is a subject still, and nothing that it does is drift.
+    pub(super) lapsed: bool,
 }
 
 /// A row by policy, control and subject.
@@ -91,6 +93,7 @@ impl Memory {
                             outcome: Outcome::Pass,
                             deviation: None,
                             reference,
+                            lapsed: false,
                         };
                         self.rows.entry(key).or_insert(known);
                     }
@@ -196,6 +199,7 @@ impl Memory {
                 outcome: to,
                 deviation,
                 reference,
+                lapsed: false,
             };
             self.rows.insert(key, known);
         }
@@ -244,6 +248,14 @@ impl Memory {
     pub(super) fn forget_passing(&mut self, policy: &str) {
         self.rows
             .retain(|(of, _, _), known| &**of != policy || known.deviation.is_some());
+    }
+
+    /// The same where the log does not know of the suspension: there, who was a subject still is one.
+    pub(super) fn lapse_passing(&mut self, policy: &str) {
+        let rows = self.rows.iter_mut();
+        for (_, known) in rows.filter(|((of, ..), _)| &**of == policy) {
+            known.lapsed = known.deviation.is_none();
+        }
     }
 
     /// Forgets what was known under a policy of all controls but those that it uses.
@@ -391,6 +403,7 @@ impl Memory {
                     outcome,
                     deviation,
                     reference,
+                    lapsed: false,
                 },
             );
         }

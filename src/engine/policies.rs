@@ -374,7 +374,9 @@ impl Engine {
         if policy.spec.suspend {
             if policy.suspended_at.is_none() {
                 policy.suspended_at = Some(now.wall);
-                self.memory.forget_passing(name);
+                if !self.leading {
+                    self.memory.lapse_passing(name);
+                }
                 self.begin_suspension(name);
             }
         } else {
@@ -407,6 +409,7 @@ impl Engine {
             let from = *began;
             self.say(gap(name, from, None));
         }
+        self.memory.forget_passing(name);
         for (control, known) in self.memory.take_failing(name) {
             self.say_forgotten(name, &control, known);
         }

@@ -21,6 +21,8 @@ enum Step {
     Policy(usize),
     /// The leader gives up its lease, and the other one takes it.
     Turn,
+    /// The leader dies, and the other one takes its lease; it comes back with what its log remembers.
+    Die,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -31,6 +33,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => (0usize..4).prop_map(Step::Undeny),
         1 => (0usize..4).prop_map(Step::Policy),
         3 => Just(Step::Turn),
+        2 => Just(Step::Die),
     ];
     proptest::collection::vec(step, 1..60)
 }
@@ -127,11 +130,35 @@ impl World {
             Step::Turn => {
                 self.turns[self.leader].apply(Event::Following);
                 self.turns[self.leader].round();
-                self.leader = 1 - self.leader;
-                self.term += 1;
-                self.turns[self.leader].lead(self.term);
+                self.hand_over();
+            }
+            Step::Die => {
+                let dead = self.leader;
+                self.hand_over();
+                self.turns[dead] = self.again(&self.turns[dead]);
             }
         }
+    }
+
+    fn hand_over(&mut self) {
+        self.leader = 1 - self.leader;
+        self.term += 1;
+        self.turns[self.leader].lead(self.term);
+    }
+
+    /// The process that comes after a dead one.
+    fn again(&self, dead: &Drive) -> Drive {
+        let mut again = Drive::with_memory(dead.memory());
+        (again.wall, again.mono, again.versions) = (dead.wall, dead.mono, dead.versions);
+        again.said.clone_from(&dead.said);
+        again.wait(0); // its watches are heard now
+        again.objects.clone_from(&dead.objects);
+        for ((kind, ..), object) in dead.objects.clone() {
+            again.put(kind, object);
+        }
+        again.versions = dead.versions;
+        again.policy(self.generation, spec(self.policy));
+        again
     }
 }
 

@@ -172,6 +172,44 @@ fn a_control_that_was_dropped_while_nobody_led_begins_anew_when_it_is_used_again
 }
 
 #[test]
+fn who_left_while_a_policy_was_suspended_and_nobody_led_has_left() {
+    let mut drive = Drive::new();
+    drive.namespace("shop");
+    drive.deny("shop");
+    drive.policy(1, observe());
+    drive.apply(Event::Following);
+    let mut suspended = observe();
+    suspended["suspend"] = json!(true);
+    drive.policy(2, suspended);
+    drive.policy(3, observe());
+    drive.delete(Kind::NetworkPolicy, "shop", "deny");
+    drive.delete(Kind::Namespace, "", "shop");
+    drive.lead(2);
+    let left = drive.bodies().filter_map(|body| match body {
+        Body::Population(said) => Some(said.left.len()),
+        _ => None,
+    });
+    assert_eq!(left.sum::<usize>(), 1);
+}
+
+#[test]
+fn what_failed_under_a_suspension_that_the_log_never_knew_is_no_drift() {
+    let mut drive = Drive::new();
+    drive.namespace("shop");
+    drive.deny("shop");
+    drive.policy(1, enforce());
+    drive.apply(Event::Following);
+    let mut suspended = enforce();
+    suspended["suspend"] = json!(true);
+    drive.policy(2, suspended);
+    drive.delete(Kind::NetworkPolicy, "shop", "deny");
+    drive.policy(3, enforce());
+    drive.lead(2);
+    assert_eq!(drive.transitions(), [(None, FAIL, Why::Policy, None)]);
+    assert!(drive.actions.is_empty());
+}
+
+#[test]
 fn what_a_follower_saw_is_kept_in_the_log_once_it_leads() {
     let mut drive = Drive::with_memory(Memory::default());
     drive.namespace("shop");
