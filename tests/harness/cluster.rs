@@ -1,8 +1,7 @@
 //! A whole control plane.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -13,7 +12,7 @@ use kube::Client;
 use super::apiserver::{ApiServer, Setting};
 use super::certs::{CertFiles, Certs};
 use super::kubeconfig::{self, Credential};
-use super::process::Signal;
+use super::process::{Signal, output_of};
 use super::scratch::Scratch;
 use super::service::Service;
 use super::tools::{self, Group};
@@ -480,22 +479,4 @@ fn succeeded(output: &Output, program: &str, args: &[&str]) -> String {
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr),
     ))
-}
-
-/// Runs a short-lived program to its end, with `stdin` as its input.
-fn output_of(command: &mut Command, stdin: Option<&str>) -> std::io::Result<Output> {
-    command
-        .stdin(stdin.map_or_else(Stdio::null, |_| Stdio::piped()))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = command.spawn()?;
-    let pipe = child.stdin.take();
-    thread::scope(|scope| {
-        // Written beside the reading, so that neither side waits for the other.
-        if let (Some(mut pipe), Some(input)) = (pipe, stdin) {
-            // A program may end without reading its input.
-            scope.spawn(move || drop(pipe.write_all(input.as_bytes())));
-        }
-        child.wait_with_output()
-    })
 }

@@ -1,9 +1,10 @@
 //! Child processes that never outlive us.
 
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
@@ -164,4 +165,22 @@ fn spawn_from_lasting_thread(command: Command) -> Result<Child> {
         .recv()
         .map_err(|e| e.to_string())?
         .map_err(|e| e.to_string())
+}
+
+/// Runs a short-lived program to its end, with `stdin` as its input.
+pub(super) fn output_of(command: &mut Command, stdin: Option<&str>) -> std::io::Result<Output> {
+    command
+        .stdin(stdin.map_or_else(Stdio::null, |_| Stdio::piped()))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn()?;
+    let pipe = child.stdin.take();
+    thread::scope(|scope| {
+        // Written beside the reading, so that neither side waits for the other.
+        if let (Some(mut pipe), Some(input)) = (pipe, stdin) {
+            // A program may end without reading its input.
+            scope.spawn(move || drop(pipe.write_all(input.as_bytes())));
+        }
+        child.wait_with_output()
+    })
 }
