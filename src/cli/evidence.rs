@@ -19,7 +19,7 @@ use crate::{
     api::{AuditPeriod, AuditPeriodSpec},
     controls::registry,
     criteria::CRITERIA,
-    evidence::verify::Report,
+    evidence::verify::{Report, is_log},
     evidence::{Body, Entry, LogError, Reader, body::Content, epochs, words::Step},
     period::Frame,
     words::{many, one_line},
@@ -217,9 +217,6 @@ fn from_log(logs: &Logs, name: &str) -> Result<AuditPeriodSpec, Failure> {
     })
 }
 
-/// What a log consists of, by one of which it is known.
-const PARTS: [&str; 3] = ["wal", "tile", "checkpoint"];
-
 /// The entries of a log, with what they keep in blobs as far as an account needs it.
 pub(super) struct Entries {
     /// The folder of which is spoken, and the one that is read.
@@ -234,13 +231,18 @@ impl Entries {
         self.reader.damaged()
     }
 
-    /// Says on standard error what could not be read: whoever reads no account would not hear of it.
+    /// Says what could not be read.
     pub(super) fn warn(&self) {
-        for damage in self.damaged() {
-            tell(&format!(
-                "a log is damaged, and nothing behind that place was read of it: {damage}"
-            ));
-        }
+        warn_of_damage(self.damaged());
+    }
+}
+
+/// Says on standard error what of a log could not be read: whoever reads no account would not hear of it.
+pub(super) fn warn_of_damage(damaged: &[String]) {
+    for damage in damaged {
+        tell(&format!(
+            "a log is damaged, and nothing behind that place was read of it: {damage}"
+        ));
     }
 }
 
@@ -264,23 +266,26 @@ pub(super) fn unreadable(folder: &Path, error: &dyn std::fmt::Display) -> Failur
 
 /// Opens a log.
 pub(super) fn entries(log: &Path) -> Result<Entries, Failure> {
+    must_hold_log(log)?;
+    of_copy(log, log)
+}
+
+/// Refuses a folder of something else: of that it would be said that nothing is known, which is not what was asked.
+pub(super) fn must_hold_log(log: &Path) -> Result<(), Failure> {
     if !log.is_dir() {
         return Err(format!(
             "{} is no folder: name the folder of an evidence log (unpack an archive first: tar -xf)",
             log.display()
         ));
     }
-    let explain = |error: &dyn std::fmt::Display| unreadable(log, error);
-    // Of a folder of something else it would be said that nothing is known of the period: that is not what was asked.
-    let logs = epochs::list(log).map_err(|error| explain(&error))?;
-    let is_log = |dir: &PathBuf| PARTS.iter().any(|part| dir.join(part).exists());
-    if !logs.iter().any(is_log) {
+    let logs = epochs::list(log).map_err(|error| unreadable(log, &error))?;
+    if !logs.iter().any(|dir| is_log(dir)) {
         return Err(format!(
             "{} holds no evidence log: name the data folder of Probity, or the folder of a log in a pack",
             log.display()
         ));
     }
-    of_copy(log, log)
+    Ok(())
 }
 
 /// The entries of a copy of the log in `folder`. What is wrong is said of the original: the copy may be gone by then.
@@ -302,7 +307,7 @@ pub(super) fn pretty(value: &impl serde::Serialize) -> Result<String, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::{Identity, Record, body::Stop, key::PrivateKey};
+    use crate::evidence::{Identity, Record, body::Stop, key::PrivateKey, verify::Trust};
 
     fn asked(folder: &Path, text: &str) -> Result<Wanted, Failure> {
         let file = folder.join("period.yaml");
@@ -361,7 +366,10 @@ mod tests {
         let record = Record::new(Timestamp::now(), stop);
         opened.log.append(vec![record]).wait().unwrap();
         opened.log.close().unwrap();
-        let distrust = || LogArguments::of(data).open().unwrap().distrust().unwrap();
+        let distrust = || {
+            let logs = LogArguments::of(data).open().unwrap();
+            distrust_of(&logs.verified(&Trust::default()).unwrap())
+        };
         assert_eq!(distrust(), None);
         let checkpoint = opened.dir.join("checkpoint");
         let text = fs::read_to_string(&checkpoint).unwrap();

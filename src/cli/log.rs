@@ -7,7 +7,7 @@ use std::{
 
 use clap::Args;
 
-use super::{Failure, evidence::entries};
+use super::{Failure, evidence::must_hold_log};
 use crate::evidence::{
     Body, Entry, LogError, Reader,
     body::{ObjectChange, SubjectRef},
@@ -49,7 +49,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         )
     };
     // What is there is what is printed: of a folder that holds no log, nothing would look as if nothing had happened.
-    entries(&arguments.data_dir)?;
+    must_hold_log(&arguments.data_dir)?;
     if arguments.archive {
         return archive(&arguments.data_dir, &explain);
     }

@@ -6,14 +6,15 @@ use clap::Args;
 
 use super::{
     Failure,
-    evidence::{Entries, distrust_of, of_copy, unreadable},
-    output::tell,
+    evidence::{Entries, of_copy, unreadable, warn_of_damage},
     verify::Bar,
 };
 use crate::{
     evidence::{
-        Entry, Joined,
-        verify::{Replica, Report, Trust, Unpacked, unpacked, verify, verify_replicas},
+        Entry, Joined, LogError,
+        verify::{
+            Replica, Report, Trust, Unpacked, unpacked, verify, verify_and_hear, verify_replicas,
+        },
     },
     period::{Account, Joiner, Sink},
     words::one_line,
@@ -110,7 +111,7 @@ impl Logs {
     }
 
     /// The folder, if it is the only one.
-    pub(super) fn only(&self) -> Option<&Path> {
+    fn only(&self) -> Option<&Path> {
         match self.found.as_slice() {
             [(_, folder)] => Some(folder),
             _ => None,
@@ -148,38 +149,88 @@ impl Logs {
         })
     }
 
-    /// Takes all that they say into an account.
-    pub(super) fn account(
+    /// Checks them, and hands over all that they say. The only log is read once for both; once more, up to the damage, where
+    /// something is wrong with it. Several are read again, joined.
+    pub(super) fn take<T: Taker>(
         &self,
-        account: &mut Account,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failure> {
+        trust: &Trust,
+        begin: impl Fn() -> Result<T, Failure>,
+    ) -> Result<(Report, T), Failure> {
+        let found = match self.only() {
+            Some(folder) => {
+                let mut heard = begin()?;
+                let (found, all) = self.checked(|progress| {
+                    let mut listener = |entry: &Entry| heard.take(0, entry);
+                    verify_and_hear(folder, trust, progress, &mut listener)
+                })?;
+                if all {
+                    return Ok((found, heard));
+                }
+                heard.abandon()?;
+                found
+            }
+            None => self.verified(trust)?,
+        };
+        let mut taken = begin()?;
         let mut reading = self.read()?;
         while let Some(read) = reading.next() {
             let (replica, said) = read?;
             for entry in said {
-                account.take_of(replica, &entry, sink);
+                taken.take(replica, &entry);
             }
         }
-        account.damaged(&reading.damaged());
-        Ok(())
-    }
-
-    /// What is wrong with them, for the first lines of the numbers that they say; `None` if nothing is.
-    pub(super) fn distrust(&self) -> Result<Option<String>, Failure> {
-        Ok(distrust_of(&self.verified(&Trust::default())?))
+        taken.damaged(&reading.damaged());
+        Ok((found, taken))
     }
 
     /// Checks them, with progress on a terminal.
     pub(super) fn verified(&self, trust: &Trust) -> Result<Report, Failure> {
+        self.checked(|progress| match self.only() {
+            Some(folder) => verify(folder, trust, progress),
+            None => verify_replicas(&self.replicas, trust, progress),
+        })
+    }
+
+    fn checked<R>(
+        &self,
+        check: impl FnOnce(&(dyn Fn(u64, u64) + Sync)) -> Result<R, LogError>,
+    ) -> Result<R, Failure> {
         let bar = Bar::new();
-        let progress = |done, all| bar.show(done, all);
-        let report = match self.only() {
-            Some(folder) => verify(folder, trust, &progress),
-            None => verify_replicas(&self.replicas, trust, &progress),
-        };
+        let checked = check(&|done, all| bar.show(done, all));
         bar.clear();
-        report.map_err(|error| one_line(&format!("can't verify {}: {error}", self.named())))
+        checked.map_err(|error| one_line(&format!("can't verify {}: {error}", self.named())))
+    }
+}
+
+/// Takes in what logs say.
+pub(super) trait Taker {
+    /// The next entry, and the number of the replica that wrote it.
+    fn take(&mut self, replica: usize, entry: &Entry);
+
+    /// Parts of the logs that could not be read.
+    fn damaged(&mut self, parts: &[String]);
+
+    /// Ends before all was taken: it is to begin anew.
+    fn abandon(self) -> Result<(), Failure>;
+}
+
+/// An account, with what takes the rest.
+pub(super) struct Accounted<S> {
+    pub(super) account: Account,
+    pub(super) sink: S,
+}
+
+impl<S: Sink> Taker for Accounted<S> {
+    fn take(&mut self, replica: usize, entry: &Entry) {
+        self.account.take_of(replica, entry, &mut self.sink);
+    }
+
+    fn damaged(&mut self, parts: &[String]) {
+        self.account.damaged(parts);
+    }
+
+    fn abandon(self) -> Result<(), Failure> {
+        Ok(())
     }
 }
 
@@ -239,12 +290,8 @@ impl Reading {
         logs.flat_map(|log| log.damaged().iter().cloned()).collect()
     }
 
-    /// Says on standard error what could not be read: whoever reads no account would not hear of it.
+    /// Says what could not be read.
     pub(super) fn warn(&self) {
-        for damage in self.damaged() {
-            tell(&format!(
-                "a log is damaged, and nothing behind that place was read of it: {damage}"
-            ));
-        }
+        warn_of_damage(&self.damaged());
     }
 }

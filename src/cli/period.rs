@@ -5,12 +5,14 @@ use jiff::Timestamp;
 
 use super::{
     Failure,
-    evidence::{Asked, pretty, wanted, warn},
+    evidence::{Asked, distrust_of, pretty, wanted, warn},
+    logs::Accounted,
     output::{
         style::{Style, When},
         wrap::wrap,
     },
 };
+use crate::evidence::verify::Trust;
 use crate::period::{Account, NumbersOnly, Operation, Readiness, Summary, readiness};
 use crate::words::many;
 
@@ -30,11 +32,15 @@ pub(super) struct Arguments {
 /// Computes the account and prints it. Returns whether the log is what it claims to be.
 pub(super) fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let (wanted, logs) = wanted(&arguments.asked.period, &arguments.asked.logs)?;
-    let mut account = Account::new(wanted.frame);
-    logs.account(&mut account, &mut NumbersOnly)?;
-    let mut summary = account.finish(Timestamp::now(), &mut NumbersOnly);
+    let (found, mut taken) = logs.take(&Trust::default(), || {
+        Ok(Accounted {
+            account: Account::new(wanted.frame.clone()),
+            sink: NumbersOnly,
+        })
+    })?;
+    let distrust = distrust_of(&found);
+    let mut summary = taken.account.finish(Timestamp::now(), &mut taken.sink);
     summary.warnings.extend(wanted.notes.clone());
-    let distrust = logs.distrust()?;
     summary.warnings.splice(..0, distrust.clone());
     if arguments.readiness {
         let readiness = readiness(&summary, &wanted.spec.criteria);

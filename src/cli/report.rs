@@ -15,17 +15,11 @@ use self::aside::Aside;
 use super::{
     Failure,
     evidence::{Wanted, wanted},
-    logs::{LogArguments, Logs},
+    logs::{LogArguments, Logs, Taker},
     trust::TrustArguments,
-    verify::checked_and_heard,
 };
 use crate::{
-    evidence::{
-        Entry, LogError, copy,
-        key::PrivateKey,
-        note::Signer,
-        verify::{Report, Trust},
-    },
+    evidence::{Entry, LogError, copy, key::PrivateKey, note::Signer, verify::Trust},
     period::{Account, Frame, Summary},
     report::{self, Collector, Facts, Folder, Pack, ReportError, Verified},
     words::many,
@@ -163,12 +157,8 @@ fn write(
     for (data, replica) in sources.logs.folders() {
         copy_log(&pack, data, replica)?;
     }
-    let (found, taken) = if let Some(copy) = sources.copied.only() {
-        check_and_take(&pack, wanted, sources, copy)?
-    } else {
-        let found = sources.copied.verified(sources.trust)?;
-        (found, take(&pack, wanted, sources)?)
-    };
+    let begin = || Taken::new(&pack, &wanted.frame).map_err(explain);
+    let (found, taken) = sources.copied.take(sources.trust, begin)?;
     let Taken {
         mut collector,
         account,
@@ -200,48 +190,23 @@ impl<'a> Taken<'a> {
             account: Account::new(frame.clone()),
         })
     }
+}
 
+impl Taker for Taken<'_> {
     fn take(&mut self, replica: usize, entry: &Entry) {
         self.collector.turn_to(replica);
         self.collector.note(entry);
         self.account.take_of(replica, entry, &mut self.collector);
     }
-}
 
-/// Checks the only log and takes it in, in one pass; once more, up to the damage, where something is wrong with it.
-fn check_and_take<'a>(
-    pack: &'a Pack<'a>,
-    wanted: &Wanted,
-    sources: &Sources<'_>,
-    copy: &Path,
-) -> Result<(Report, Taken<'a>), Failure> {
-    let explain = |error: ReportError| unwritten(&error);
-    let mut heard = Taken::new(pack, &wanted.frame).map_err(explain)?;
-    let (found, all) = checked_and_heard(copy, sources.trust, &mut |entry| heard.take(0, entry))
-        .map_err(|error| format!("the log can't be verified: {error}. Nothing was left behind"))?;
-    if all {
-        return Ok((found, heard));
+    fn damaged(&mut self, parts: &[String]) {
+        self.account.damaged(parts);
     }
-    heard.collector.abandon().map_err(explain)?;
-    Ok((found, take(pack, wanted, sources)?))
-}
 
-/// Takes in what can be read of all logs, joined.
-fn take<'a>(
-    pack: &'a Pack<'a>,
-    wanted: &Wanted,
-    sources: &Sources<'_>,
-) -> Result<Taken<'a>, Failure> {
-    let mut taken = Taken::new(pack, &wanted.frame).map_err(|error| unwritten(&error))?;
-    let mut reading = sources.copied.read()?;
-    while let Some(read) = reading.next() {
-        let (replica, said) = read?;
-        for entry in said {
-            taken.take(replica, &entry);
-        }
+    fn abandon(self) -> Result<(), Failure> {
+        let abandoned = self.collector.abandon();
+        abandoned.map_err(|error| unwritten(&error))
     }
-    taken.account.damaged(&reading.damaged());
-    Ok(taken)
 }
 
 fn unwritten(error: &ReportError) -> Failure {

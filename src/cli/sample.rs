@@ -5,8 +5,10 @@ use jiff::Timestamp;
 
 use super::{
     Failure,
-    evidence::{Asked, pretty, wanted, warn},
+    evidence::{Asked, distrust_of, pretty, wanted, warn},
+    logs::Accounted,
 };
+use crate::evidence::verify::Trust;
 use crate::period::{Account, Operation, Sample, Sampler, Summary};
 use crate::words::{either, many, one_line};
 
@@ -35,10 +37,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool, Failure> {
         return Err("a sample needs a --count above 0 and a --seed that is not empty".to_owned());
     }
     let (wanted, logs) = wanted(&arguments.asked.period, &arguments.asked.logs)?;
-    let mut account = Account::new(wanted.frame);
-    let mut sampler = Sampler::new(&arguments.control);
-    logs.account(&mut account, &mut sampler)?;
-    let summary = account.finish(Timestamp::now(), &mut sampler);
+    let (found, taken) = logs.take(&Trust::default(), || {
+        Ok(Accounted {
+            account: Account::new(wanted.frame.clone()),
+            sink: Sampler::new(&arguments.control),
+        })
+    })?;
+    let mut sampler = taken.sink;
+    let summary = taken.account.finish(Timestamp::now(), &mut sampler);
     let ours = |operation: &&Operation| *operation.control == *arguments.control;
     if !summary.controls.iter().any(|operation| ours(&operation)) {
         let mut known: Vec<&str> = summary
@@ -54,7 +60,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool, Failure> {
         ));
     }
     let sample = sampler.draw(&arguments.seed, arguments.count);
-    let distrust = logs.distrust()?;
+    let distrust = distrust_of(&found);
     if arguments.json {
         println!("{}", pretty(&sample)?);
     } else {

@@ -2,7 +2,7 @@
 
 use std::{
     io::{IsTerminal, Write as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Mutex,
     time::{Duration, Instant},
 };
@@ -10,13 +10,7 @@ use std::{
 use clap::Args;
 
 use super::{Failure, evidence::pretty, logs::Logs, prove, trust::TrustArguments};
-use crate::{
-    evidence::{
-        Entry, LogError,
-        verify::{Report, Trust, verify_and_hear},
-    },
-    words::many,
-};
+use crate::{evidence::verify::Report, words::many};
 
 /// Arguments of `probity verify`.
 #[derive(Debug, Args)]
@@ -50,19 +44,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool, Failure> {
         print(&report);
     }
     Ok(report.verified)
-}
-
-/// What is found of the logs in a folder, with progress on a terminal, while `listener` hears each entry; with whether it
-/// has heard all of them.
-pub(super) fn checked_and_heard(
-    log: &Path,
-    trust: &Trust,
-    listener: &mut dyn FnMut(&Entry),
-) -> Result<(Report, bool), LogError> {
-    let bar = Bar::new();
-    let found = verify_and_hear(log, trust, &|done, all| bar.show(done, all), listener);
-    bar.clear();
-    found
 }
 
 fn print(report: &Report) {

@@ -6,7 +6,10 @@ use serde_json::{Map, Value};
 
 use crate::{
     controls::REGISTRY,
-    evidence::body::{Content, PolicyChange, Scope, Transition},
+    evidence::{
+        body::{Content, PolicyChange, Scope, Transition},
+        words::Change,
+    },
 };
 
 /// What a control is by definition. What the log has not said yet is absent.
@@ -135,6 +138,11 @@ impl Policy {
             controls: controls.collect(),
         })
     }
+}
+
+/// Whether a policy is suspended from an entry on. `policy` is what [`Policy::read`] read of it.
+pub(super) fn is_suspended(said: &PolicyChange, policy: Option<&Policy>) -> bool {
+    said.change == Change::Suspended || policy.is_some_and(|policy| policy.suspended)
 }
 
 /// The id of the control that a field of a policy switches on; the field itself, where this program doesn't know it.

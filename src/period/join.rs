@@ -13,34 +13,35 @@
 
 mod objects;
 mod table;
+mod turn;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
 use self::{
     objects::Objects,
-    table::{Key, Known, Row, Table, is_suspended, named},
+    table::{Key, Known, Table, named},
+    turn::{another, cause, end, turn},
 };
-use super::{SubjectId, definition::Policy, subjects::Subjects};
+use super::{
+    SubjectId,
+    definition::{Policy, is_suspended},
+    subjects::Subjects,
+};
 use crate::{
     api::PeopleKind,
     evidence::{
         Entry,
-        blob::hex,
         body::{
             Body, Content, EncryptionConfig, Gap, Heartbeat, Name, ObjectChange, PolicyChange,
             Population, Transition,
         },
-        words::{Cause, Change, End},
+        words::{Cause, Change},
     },
-    verdict::{Outcome, Severity, Strength},
+    verdict::Outcome,
 };
-
-/// Why an outcome is another one than the replica that led before had said.
-const FOUND: &str = "FoundByNextLeader";
 
 /// Makes one log of several, entry by entry.
 #[derive(Debug, Default)]
@@ -413,64 +414,6 @@ impl Joiner {
         };
         self.joint.table.population(&moved, &mut self.subjects);
         bodies.push(moved.into());
-    }
-}
-
-/// That a subject is found otherwise than the replica before had said.
-fn turn(key: &Key, subject: &SubjectId, known: Option<&Row>, row: &Row) -> Transition {
-    let mut told = [Some(row), known].into_iter().flatten();
-    let told = told.find_map(|row| row.said.as_deref());
-    let base = Transition {
-        policies: vec![key.0.clone()],
-        control: key.1.to_string().into(),
-        rule_version: None,
-        params_hash: None,
-        scope_hash: None,
-        subject: named(subject),
-        owner: told.and_then(|told| told.owner.clone()),
-        from: known.map(|known| known.outcome),
-        to: Some(row.outcome),
-        strength: told.map_or(Strength::Declared, |told| told.strength),
-        reason: FOUND.into(),
-        message: String::new(),
-        severity: told.map_or(Severity::Medium, |told| told.severity),
-        cause: Cause::Object,
-        ended: None,
-        opened: None,
-        deviation: row.deviation.clone(),
-    };
-    match row.said.as_deref() {
-        Some(said) => Transition {
-            reason: said.reason.clone(),
-            message: said.message.clone(),
-            ..base
-        },
-        None => base,
-    }
-}
-
-/// The id of a deviation that opens while the log that tells of it has known it under `id` since before.
-fn another(id: &str, opened: Timestamp) -> String {
-    let digest = Sha256::digest(format!("{id} {opened}"));
-    hex(&digest[..8])
-}
-
-/// How a deviation ended of which the log that says what is so now knew nothing.
-const fn end(to: Option<Outcome>) -> End {
-    match to {
-        Some(Outcome::Excepted) => End::Excepted,
-        None => End::SubjectGone,
-        _ => End::FixedByOthers,
-    }
-}
-
-/// Why an outcome changed that a log has found when it first looked, where others had looked before.
-fn cause(before: Outcome, said: &Transition) -> Cause {
-    match before {
-        Outcome::Excepted => Cause::Exception,
-        _ if said.to == Some(Outcome::Excepted) => Cause::Exception,
-        Outcome::Fail if said.to == Some(Outcome::Fail) => said.cause,
-        _ => Cause::Object,
     }
 }
 

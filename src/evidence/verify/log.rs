@@ -1,5 +1,8 @@
 //! Checks one log.
 
+mod chain;
+mod removed;
+
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::path::Path;
@@ -12,17 +15,17 @@ use super::story::{Oddity, Story};
 use super::strays;
 use super::{LogReport, Problem, Trust};
 use crate::evidence::blob::BlobRef;
-use crate::evidence::body::{Anchored, Epoch, KeyChange, Pruned};
+use crate::evidence::body::Anchored;
 use crate::evidence::checkpoint::Checkpoint;
 use crate::evidence::epochs;
 use crate::evidence::error::{At, LogError};
 use crate::evidence::heads;
 use crate::evidence::history;
-use crate::evidence::merkle::{self, Edge, TILE_WIDTH, WholeTile};
+use crate::evidence::merkle::{Edge, WholeTile};
 use crate::evidence::note::{Note, VerifierKey};
-use crate::evidence::raw::{self, Lines, MOST_RACES, PrunedFile};
+use crate::evidence::raw::{self, MOST_RACES, PrunedFile};
 use crate::evidence::sealed::{self, CHECKPOINT, TileFiles};
-use crate::evidence::segment::{self, Frames, RawEntry};
+use crate::evidence::segment::{self, Frames};
 use crate::evidence::tile::{self, BUNDLE, Of, Tile};
 
 /// A start writes fewer entries than this before it has told of the gap before it.
@@ -187,76 +190,6 @@ impl Log<'_, '_> {
             byte: None,
             what,
         });
-    }
-
-    /// Takes the hashes of what retention has removed from the tiles, and compares with them the entries that are carried.
-    fn pruned(&mut self) -> Result<(), LogError> {
-        let Some(pruned) = &self.removed else {
-            return Ok(());
-        };
-        let blob = pruned.carried.path(self.dir);
-        let mut lines = match Lines::open(self.dir, pruned) {
-            Ok(lines) => Some(lines),
-            Err(error) => {
-                self.report.add_error(&error, self.data);
-                None
-            }
-        };
-        let mut carried = self.next_carried(&mut lines, 0);
-        let tiles = TileFiles::new(self.dir, self.size);
-        for index in 0..self.report.first / BUNDLE {
-            let hashes = match tiles.tile(0, index, TILE_WIDTH) {
-                Ok(hashes) => hashes,
-                Err(error) if error.is_damage() => {
-                    self.report.add_error(&error, self.data);
-                    break;
-                }
-                Err(error) => return Err(error),
-            };
-            while let Some(entry) = carried.take_if(|entry| entry.seq / BUNDLE <= index) {
-                let at = usize::try_from(entry.seq % BUNDLE).unwrap_or(0);
-                let is_in_tree = entry.seq / BUNDLE == index
-                    && hashes.get(at) == Some(&merkle::leaf(&entry.bytes));
-                match facts::read(entry.seq, &entry.bytes) {
-                    Ok(fact) if is_in_tree => {
-                        self.recall(&fact);
-                        self.hearing.tell(self.dir, entry.seq, &entry.bytes, None);
-                    }
-                    Ok(_) => {
-                        let what = "this entry, which is carried, is not the one whose hash is in the tree";
-                        self.problem(Some(entry.seq), &blob, what.to_owned());
-                    }
-                    Err(what) => self.problem(Some(entry.seq), &blob, what),
-                }
-                carried = self.next_carried(&mut lines, entry.seq + 1);
-            }
-            for leaf in hashes {
-                let whole = self.edge.push(leaf);
-                self.compare_tiles(whole.get(1..).unwrap_or_default());
-                self.heads.compare(&self.edge, &mut self.report);
-            }
-        }
-        if let Some(entry) = carried {
-            let what = "this entry is carried, and was not removed".to_owned();
-            self.problem(Some(entry.seq), &blob, what);
-        }
-        Ok(())
-    }
-
-    fn next_carried(&mut self, lines: &mut Option<Lines>, from: u64) -> Option<RawEntry> {
-        match lines.as_mut()?.next(from) {
-            Ok(entry) => entry,
-            Err(error) => {
-                self.report.add_error(&error, self.data);
-                *lines = None;
-                None
-            }
-        }
-    }
-
-    fn recall(&mut self, fact: &Fact) {
-        let odd = self.story.recall(fact);
-        self.said(fact, odd);
     }
 
     /// Checks what is in bundles.
@@ -443,84 +376,6 @@ impl Log<'_, '_> {
         }
     }
 
-    /// Checks what the first entry says of this log and of the one before.
-    fn first_entry(&mut self, key: &VerifierKey, before: Option<&LogReport>) {
-        let epoch = match epochs::first_entry(self.dir) {
-            Ok(Some(epoch)) => epoch,
-            // Whether it begins so can't be known, and not what is wrong.
-            Err(error) if error.is_damage() => {
-                self.report.add_error(&error, self.data);
-                return;
-            }
-            Ok(None) | Err(_) => {
-                let what = "the log does not begin with the entry that names it".to_owned();
-                self.problem(Some(0), self.dir, what);
-                return;
-            }
-        };
-        if epoch.origin != key.name() {
-            let what = format!(
-                "its first entry is that of the log {}: it was taken from there",
-                epoch.origin
-            );
-            self.problem(Some(0), self.dir, what);
-        }
-        if VerifierKey::parse(&epoch.key).as_ref() != Ok(key) {
-            let what = format!("its first entry names the key {}", epoch.key);
-            self.problem(Some(0), self.dir, what);
-        }
-        let named = before.and_then(|before| before.next_key.as_ref());
-        if epoch.planned && named.map(VerifierKey::key) != Some(key.key()) {
-            let what = "it says that the log before has named its key, and that has not".to_owned();
-            self.problem(Some(0), self.dir, what);
-        }
-        self.compare_with_before(&epoch, before);
-    }
-
-    /// The key that the last entry names as that of the next log.
-    fn next_key(&mut self, change: &KeyChange) {
-        let ours =
-            VerifierKey::parse(&change.old).is_ok_and(|old| old.to_string() == self.report.key);
-        match VerifierKey::parse(&change.new) {
-            Ok(new) if ours => self.report.next_key = Some(new),
-            _ => {
-                let last = self.size.saturating_sub(1);
-                let what = format!(
-                    "it changes the key {} to {}, and this log has the key {}",
-                    change.old, change.new, self.report.key
-                );
-                self.problem(Some(last), self.dir, what);
-            }
-        }
-    }
-
-    fn compare_with_before(&mut self, epoch: &Epoch, before: Option<&LogReport>) {
-        let Some(committed) = &epoch.before else {
-            if before.is_some() {
-                let what = "another log is before it, to which it does not commit".to_owned();
-                self.problem(Some(0), self.dir, what);
-            }
-            return;
-        };
-        match before {
-            Some(before) if before.origin == committed.origin => {
-                if before.size < committed.size {
-                    self.report.remarks.push(format!(
-                        "entries {} to {} of {} are lost: {}",
-                        before.size,
-                        committed.size - 1,
-                        committed.origin,
-                        epoch.cause
-                    ));
-                }
-            }
-            _ => self.report.remarks.push(format!(
-                "it continues {}, of which {} entries were known to {}, and which is not here: {}",
-                committed.origin, committed.size, committed.source, epoch.cause
-            )),
-        }
-    }
-
     fn finish(mut self) -> LogReport {
         let ending = std::mem::take(&mut self.story).finish();
         // A start tells of the gap right after: where that is not signed yet, it is too early to judge.
@@ -557,23 +412,5 @@ impl Log<'_, '_> {
         let size = self.size;
         self.heads.finish(size, &mut self.report);
         self.report
-    }
-
-    /// Only what a signed entry says may be missing, and what it says that is carried must be.
-    fn compare_removed(&mut self, said: &[Pruned]) {
-        let Some(removed) = &self.removed else {
-            return;
-        };
-        let is_said = |said: &Pruned| {
-            said.before == removed.before && said.carried.as_ref() == Some(&removed.carried)
-        };
-        if !said.iter().any(is_said) {
-            let file = sealed::bundle_path(self.dir, Tile::whole(Of::Entries, 0));
-            let what = format!(
-                "the entries before {} are missing, and no entry says that retention has removed them, and carries just these",
-                removed.before
-            );
-            self.problem(Some(0), &file, what);
-        }
     }
 }

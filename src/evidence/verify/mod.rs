@@ -123,7 +123,7 @@ const PARTS: [&str; 5] = [
 ];
 
 /// Whether a folder is that of a log.
-fn is_log(dir: &Path) -> bool {
+pub fn is_log(dir: &Path) -> bool {
     PARTS
         .iter()
         .any(|part| dir.join(part).symlink_metadata().is_ok())

@@ -12,7 +12,7 @@ use crate::{
     },
     period::{
         Sink,
-        definition::{Policy, Said, definitions},
+        definition::{Policy, Said, definitions, is_suspended},
         people::PolicyStep,
         track::{Moment, Track},
     },
@@ -43,8 +43,7 @@ impl Account {
             }
         }
         let policy = Policy::read(said);
-        let suspended = said.change == Change::Suspended
-            || policy.as_ref().is_some_and(|policy| policy.suspended);
+        let suspended = is_suspended(said, policy.as_ref());
         let known: Vec<usize> = self
             .index
             .get(&said.policy)

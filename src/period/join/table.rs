@@ -7,7 +7,11 @@ use crate::{
         body::{Name, PolicyChange, Population, SubjectRef, Transition},
         words::Change,
     },
-    period::{SubjectId, definition::Policy, subjects::Subjects},
+    period::{
+        SubjectId,
+        definition::{Policy, is_suspended},
+        subjects::Subjects,
+    },
     verdict::Outcome,
 };
 
@@ -128,11 +132,6 @@ impl Table {
         self.rows
             .retain(|(of, control), _| of != policy || keeps(control));
     }
-}
-
-/// Whether a policy is suspended from this entry on.
-pub(super) fn is_suspended(said: &PolicyChange, policy: Option<&Policy>) -> bool {
-    said.change == Change::Suspended || policy.is_some_and(|policy| policy.suspended)
 }
 
 /// The subject as an entry names it.

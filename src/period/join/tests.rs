@@ -1,9 +1,12 @@
 use serde_json::json;
 
 use super::*;
-use crate::evidence::{
-    body::{ControlCounts, SubjectRef, Term},
-    words::Step,
+use crate::{
+    evidence::{
+        body::{ControlCounts, SubjectRef, Term},
+        words::{End, Step},
+    },
+    verdict::{Severity, Strength},
 };
 
 fn at(second: i64) -> Timestamp {
