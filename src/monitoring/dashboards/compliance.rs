@@ -101,36 +101,55 @@ fn now() -> Row {
     }
 }
 
-fn parts() -> Row {
-    let share = |part: &str, of: &str| format!("{part} / {of}");
-    let family = |series: &str| format!("sum by (family) ({})", of_families(series));
-    let shares = |title, description, expr: String, legend| Panel {
+fn by_family(series: &str) -> String {
+    format!("sum by (family) ({})", of_families(series))
+}
+
+/// Shares of satisfied controls: by which part of all and what that is called, how they are shown, and what is told of them.
+fn shares(
+    (part, legend): (fn(&str) -> String, &'static str),
+    view: View,
+    (title, description): (&'static str, &'static str),
+) -> Panel {
+    let share = format!("{} / {}", part(&outcome("Pass")), part(&applicable()));
+    let (size, steps) = match view {
+        View::Bars => ((12, 12), ALL_IS_GOOD),
+        _ => ((12, 9), NEUTRAL),
+    };
+    Panel {
         title,
         description,
-        size: (12, 12),
-        view: View::Bars,
+        size,
+        view,
         unit: Unit::Share,
-        steps: ALL_IS_GOOD,
-        queries: vec![query(expr, legend)],
+        steps,
+        queries: vec![query(share, legend)],
         page: PAGE,
-    };
+    }
+}
+
+const CRITERION: (fn(&str) -> String, &str) = (by_criterion, "{{criterion}}");
+const OF_FAMILY: (fn(&str) -> String, &str) = (by_family, "{{family}}");
+
+fn parts() -> Row {
     Row {
         title: "By criterion and family",
         panels: vec![
             shares(
-                "Satisfied by criterion",
-                "Trust Services Criteria: of the controls that support each, the share that is satisfied now.",
-                share(
-                    &by_criterion(&outcome("Pass")),
-                    &by_criterion(&applicable()),
+                CRITERION,
+                View::Bars,
+                (
+                    "Satisfied by criterion",
+                    "Trust Services Criteria: of the controls that support each, the share that is satisfied now.",
                 ),
-                "{{criterion}}",
             ),
             shares(
-                "Satisfied by family",
-                "Of the controls of each family, the share that is satisfied now.",
-                share(&family(&outcome("Pass")), &family(&applicable())),
-                "{{family}}",
+                OF_FAMILY,
+                View::Bars,
+                (
+                    "Satisfied by family",
+                    "Of the controls of each family, the share that is satisfied now.",
+                ),
             ),
         ],
     }
@@ -192,40 +211,24 @@ fn failures() -> Row {
 
 fn over_time() -> Row {
     let was_bad = r#"max by (cluster, policy, control) (max_over_time(probity_control_outcome{outcome=~"Fail|Unknown"}[$__range] @ end())) > 0"#;
-    let by_family = format!(
-        "sum by (family) ({}) / sum by (family) ({})",
-        of_families(&outcome("Pass")),
-        of_families(&applicable())
-    );
-    let by_criterion = format!(
-        "{} / {}",
-        by_criterion(&outcome("Pass")),
-        by_criterion(&applicable())
-    );
-    let shares = |title, description, expr: String, legend| Panel {
-        title,
-        description,
-        size: (12, 9),
-        view: View::Lines,
-        unit: Unit::Share,
-        steps: NEUTRAL,
-        queries: vec![query(expr, legend)],
-        page: PAGE,
-    };
     Row {
         title: "Over the chosen range",
         panels: vec![
             shares(
-                "Satisfied by criterion, over time",
-                "Trust Services Criteria: of the controls that support each, the share that was satisfied.",
-                by_criterion,
-                "{{criterion}}",
+                CRITERION,
+                View::Lines,
+                (
+                    "Satisfied by criterion, over time",
+                    "Trust Services Criteria: of the controls that support each, the share that was satisfied.",
+                ),
             ),
             shares(
-                "Satisfied by family, over time",
-                "Of the controls of each family, the share that was satisfied.",
-                by_family,
-                "{{family}}",
+                OF_FAMILY,
+                View::Lines,
+                (
+                    "Satisfied by family, over time",
+                    "Of the controls of each family, the share that was satisfied.",
+                ),
             ),
             Panel {
                 title: "Controls that were not satisfied all the time",
