@@ -8,6 +8,10 @@ mod log_verified;
 mod permissions;
 mod policy_change_control;
 
+pub(crate) use self::{
+    guardrails_intact::NOT_LOOKED, log_verified::NOT_CHECKED, policy_change_control::NOT_LOGGED,
+};
+
 pub use self::{
     clock::ClockRight,
     coverage::CoverageSufficient,

@@ -1,5 +1,7 @@
 //! Object metadata: the part of an object that every kind has, decoded once and alike.
 
+mod uid;
+
 use std::{borrow::Cow, fmt, ops::Deref, sync::Arc};
 
 use jiff::Timestamp;
@@ -9,6 +11,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
+pub use self::uid::Uid;
 use super::intern::{Interner, Sym};
 
 /// A string of the wire that borrows from the input where it has no escapes.
@@ -178,47 +181,6 @@ impl Meta {
         let controller = self.owners.controller.as_deref();
         let kind = controller.and_then(|controller| controller.split('/').next());
         kind.is_some_and(super::kind::is_workload)
-    }
-}
-
-/// A uid: 16 bytes instead of 36. Not a `u128`, whose alignment would pad every object.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Uid([u8; 16]);
-
-impl Uid {
-    /// Reads the textual form. `None` where it is not an RFC 4122 uuid.
-    pub fn parse(text: &str) -> Option<Self> {
-        let hex = text.bytes().filter(|byte| *byte != b'-');
-        let mut value: u128 = 0;
-        let mut digits = 0;
-        for byte in hex {
-            let digit = char::from(byte).to_digit(16)?;
-            // More than 32 digits overflow, and are refused below.
-            value = value << 4 | u128::from(digit);
-            digits += 1;
-        }
-        (digits == 32 && text.len() == 36).then_some(Self(value.to_be_bytes()))
-    }
-}
-
-impl fmt::Display for Uid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let v = u128::from_be_bytes(self.0);
-        write!(
-            f,
-            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-            v >> 96,
-            (v >> 80) & 0xffff,
-            (v >> 64) & 0xffff,
-            (v >> 48) & 0xffff,
-            v & 0xffff_ffff_ffff
-        )
-    }
-}
-
-impl fmt::Debug for Uid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
     }
 }
 

@@ -6,7 +6,9 @@ use super::{manifests::Place, offline::Declared};
 use crate::{
     cli::output::fix::fix,
     controls::{
-        Control, Info, Observation, Subject, SubjectKind, Verdict, encryption::NOT_LOOKED_YET,
+        Control, Info, Observation, Subject, SubjectKind, Verdict,
+        assurance::{NOT_CHECKED, NOT_LOGGED, NOT_LOOKED},
+        encryption::NOT_LOOKED_YET,
         restricted::HOLDS_CLUSTER_ADMIN,
     },
     engine::Findings,
@@ -16,9 +18,9 @@ use crate::{
 /// What a scan never looks at, by the reason for which it is not known yet: the evidence log, what the release brought, and
 /// a Secret.
 const OF_THE_OPERATOR: [(Observation, &str); 4] = [
-    (Observation::Changes, "NotLogged"),
-    (Observation::Guardrails, "NotLooked"),
-    (Observation::SelfAudit, "NotChecked"),
+    (Observation::Changes, NOT_LOGGED),
+    (Observation::Guardrails, NOT_LOOKED),
+    (Observation::SelfAudit, NOT_CHECKED),
     (Observation::RepositoryPassword, NOT_LOOKED_YET),
 ];
 

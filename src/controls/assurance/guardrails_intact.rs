@@ -6,6 +6,9 @@ use crate::{
     guardrails::{Guard, Guardrails, Seen, Source},
 };
 
+/// The reason for which nobody can tell yet: the operator has not looked.
+pub(crate) const NOT_LOOKED: &str = "NotLooked";
+
 /// What keeps Probity in its place is as its release makes it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -191,7 +194,7 @@ impl Control for GuardrailsIntact {
         match &context.observed.guardrails {
             Some(look) => self.judge_one(look, subject, context.now),
             None if subject.kind == SubjectKind::Cluster => Some(Verdict::unknown(
-                "NotLooked",
+                NOT_LOOKED,
                 "nobody has looked at them yet",
             )),
             None => None,

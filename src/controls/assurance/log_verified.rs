@@ -2,6 +2,9 @@
 
 use crate::{api::Period, controls::prelude::*, engine::SelfAudit};
 
+/// The reason for which nobody can tell yet: the operator has not looked.
+pub(crate) const NOT_CHECKED: &str = "NotChecked";
+
 /// The evidence log is checked as an auditor would, every day.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -95,7 +98,7 @@ impl Control for LogVerified {
     fn judge(&self, context: &Context<'_>, _: &Subject) -> Option<Verdict> {
         let Some(audit) = &context.observed.self_audit else {
             return Some(Verdict::unknown(
-                "NotChecked",
+                NOT_CHECKED,
                 "the log has not been checked yet",
             ));
         };

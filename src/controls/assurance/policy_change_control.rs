@@ -5,6 +5,9 @@ use crate::{
     engine::{Approval, Changed},
 };
 
+/// The reason for which nobody can tell yet: the operator has not looked.
+pub(crate) const NOT_LOGGED: &str = "NotLogged";
+
 /// Each change of what is judged has an author, an approver and a reason.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -65,7 +68,7 @@ impl PolicyChangeControl {
     fn judge_one(&self, change: &Changed) -> Verdict {
         let attested = Strength::Attested;
         if !change.logged {
-            return Verdict::unknown("NotLogged", "the log does not have its last change");
+            return Verdict::unknown(NOT_LOGGED, "the log does not have its last change");
         }
         let Changed {
             author,

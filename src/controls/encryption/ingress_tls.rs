@@ -1,6 +1,7 @@
 //! `enc-ingress-tls`
 
 mod class;
+mod cover;
 mod handshake;
 mod listener;
 mod put_back;
@@ -10,13 +11,10 @@ mod tests;
 use serde_json::json;
 
 use self::class::{Class, Redirect, served};
+use self::cover::{Cover, cover, covers};
 pub use self::handshake::{HANDSHAKE_INTERVAL, handshake_targets};
 use super::MinVersion;
-use crate::{
-    analysis::listeners::holders,
-    controls::prelude::*,
-    inventory::ingress::{Ingress, Tls},
-};
+use crate::{analysis::listeners::holders, controls::prelude::*, inventory::ingress::Ingress};
 
 /// Each host of an Ingress is served with TLS and redirects plain HTTP; each listener of a
 /// Gateway ends TLS, hands it through, or only redirects.
@@ -79,35 +77,6 @@ impl Default for IngressTls {
             handshake: false,
             min_version: MinVersion::default(),
             trusted_authorities: String::new(),
-        }
-    }
-}
-
-/// How well a host is covered, from the best to the worst.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Cover {
-    Covered,
-    NotReady,
-    OtherNames,
-    NoSecret,
-    Nothing,
-}
-
-impl Cover {
-    /// Reason and what is wrong with the hosts.
-    const fn finding(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Covered => ("TlsDeclared", "has TLS"),
-            Self::NotReady => (
-                "CertificateNotReady",
-                "the cert-manager Certificate is not Ready for",
-            ),
-            Self::OtherNames => (
-                "CertificateForOtherHosts",
-                "the cert-manager Certificate does not hold",
-            ),
-            Self::NoSecret => ("TlsWithoutSecret", "the TLS block names no Secret for"),
-            Self::Nothing => ("HostWithoutTls", "no TLS block covers"),
         }
     }
 }
@@ -308,81 +277,6 @@ impl IngressTls {
             .iter()
             .any(|allowed| covers(allowed, host))
     }
-}
-
-/// How well a host is covered by all Ingresses of the class that serve it.
-fn cover(
-    inventory: &Inventory,
-    object: &Object<Ingress>,
-    class: Class<'_>,
-    host: &str,
-    secret_needed: bool,
-) -> Cover {
-    let best = |object: &Object<Ingress>| {
-        let blocks = object.spec.tls.iter();
-        blocks
-            .map(|tls| block(inventory, &object.meta.namespace, tls, host, secret_needed))
-            .min()
-    };
-    // An ALB takes its certificates from elsewhere: blocks don't count.
-    if class.controller == class::Controller::Alb {
-        return Cover::Nothing;
-    }
-    let own = best(object).unwrap_or(Cover::Nothing);
-    if own == Cover::Covered || host.is_empty() {
-        return own;
-    }
-    let sharing = inventory.tables.ingresses.iter().filter(|other| {
-        other.spec.hosts.iter().any(|served| &**served == host)
-            && !other.meta.deleting
-            && Class::of(inventory, &other.spec).name == class.name
-    });
-    sharing
-        .filter_map(best)
-        .min()
-        .map_or(own, |others| others.min(own))
-}
-
-/// How well one TLS block covers a host.
-fn block(
-    inventory: &Inventory,
-    namespace: &str,
-    tls: &Tls,
-    host: &str,
-    secret_needed: bool,
-) -> Cover {
-    // Without hosts, whatever the certificate says is served to everybody.
-    if !tls.hosts.is_empty() && !tls.hosts.iter().any(|named| covers(named, host)) {
-        return Cover::Nothing;
-    }
-    let Some(secret) = &tls.secret else {
-        return if secret_needed {
-            Cover::NoSecret
-        } else {
-            Cover::Covered
-        };
-    };
-    let certificates = inventory.tables.certificates.in_namespace(namespace);
-    let filling = certificates.filter(|c| c.spec.secret == *secret && !c.meta.deleting);
-    let judged = filling.map(|certificate| {
-        // A block without a host rule promises no name.
-        let holds = host.is_empty() || certificate.spec.dns_names.iter().any(|n| covers(n, host));
-        match (certificate.spec.ready, holds) {
-            (_, false) => Cover::OtherNames,
-            (false, true) => Cover::NotReady,
-            (true, true) => Cover::Covered,
-        }
-    });
-    judged.min().unwrap_or(Cover::Covered)
-}
-
-/// Whether a name, or a wildcard for one label, covers a host.
-fn covers(name: &str, host: &str) -> bool {
-    name == host
-        || name.strip_prefix("*.").is_some_and(|parent| {
-            let label = host.split_once('.').filter(|(label, _)| !label.is_empty());
-            label.is_some_and(|(_, rest)| rest == parent)
-        })
 }
 
 /// The first few of a list, in words.
