@@ -226,7 +226,7 @@ pub(super) const fn usual_strength() -> Strength {
     clippy::trivially_copy_pass_by_ref,
     reason = "serde passes a reference"
 )]
-fn is_usual_strength(strength: &Strength) -> bool {
+pub(super) fn is_usual_strength(strength: &Strength) -> bool {
     *strength == usual_strength()
 }
 
@@ -239,7 +239,7 @@ pub(super) const fn usual_cause() -> Cause {
     clippy::trivially_copy_pass_by_ref,
     reason = "serde passes a reference"
 )]
-fn is_usual_cause(cause: &Cause) -> bool {
+pub(super) fn is_usual_cause(cause: &Cause) -> bool {
     *cause == usual_cause()
 }
 

@@ -1,6 +1,8 @@
 //! An entry of the log: what is said, when, and at which position; as canonical bytes and back.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod in_order;
+
 use std::borrow::Cow;
 
 use jiff::Timestamp;
@@ -126,7 +128,7 @@ pub(super) fn encode(record: &Record, seq: u64) -> Result<Encoded, LogError> {
     };
 
     let (body, mut blobs) = spill_contents(&record.body)?;
-    let mut bytes = write(&body)?;
+    let mut bytes = in_order::write(record, seq).unwrap_or_else(|| write(&body))?;
     if bytes.len() > MAX_ENTRY {
         let blob = Blob::new(canonical::to_vec(&*body)?);
         bytes = write(&Body::Spilled(Spilled {
