@@ -1,7 +1,7 @@
 //! The Merkle tree of RFC 6962, section 2.1: hashes, roots, and the proofs of RFC 9162 with their checks. Pure.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use sha2::{Digest, Sha256};
+use ring::digest::{Context, SHA256, digest};
 
 /// A SHA-256.
 pub type Hash = [u8; 32];
@@ -11,10 +11,10 @@ pub const TILE_WIDTH: usize = 256;
 
 /// The hash of an entry.
 pub fn leaf(entry: &[u8]) -> Hash {
-    let mut hash = Sha256::new();
-    hash.update([0]);
+    let mut hash = Context::new(&SHA256);
+    hash.update(&[0]);
     hash.update(entry);
-    hash.finalize().into()
+    of(&hash.finish())
 }
 
 /// The hash of two neighbours.
@@ -22,12 +22,18 @@ pub fn node(left: &Hash, right: &Hash) -> Hash {
     let mut joined = [1; 65];
     joined[1..33].copy_from_slice(left);
     joined[33..].copy_from_slice(right);
-    Sha256::digest(joined).into()
+    of(&digest(&SHA256, &joined))
 }
 
 /// The root of a tree without entries.
 pub fn empty() -> Hash {
-    Sha256::digest([]).into()
+    of(&digest(&SHA256, &[]))
+}
+
+fn of(digest: &ring::digest::Digest) -> Hash {
+    let mut hash = Hash::default();
+    hash.copy_from_slice(digest.as_ref());
+    hash
 }
 
 /// The root over hashes whose number is a power of two.

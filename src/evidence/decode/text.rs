@@ -23,6 +23,11 @@ impl<'a> Plain<'a> {
     }
 
     /// Whether this comes next: then it is passed.
+    #[allow(
+        clippy::inline_always,
+        reason = "what is of a known length is compared without a call"
+    )]
+    #[inline(always)]
     pub(super) fn passes(&mut self, text: &str) -> bool {
         let rest = self.0.strip_prefix(text);
         self.0 = rest.unwrap_or(self.0);
@@ -35,6 +40,11 @@ impl<'a> Plain<'a> {
     }
 
     /// The value of a field that must come next, and the comma behind it.
+    #[allow(
+        clippy::inline_always,
+        reason = "the length of the name is known there"
+    )]
+    #[inline(always)]
     pub(super) fn named<T>(
         &mut self,
         name: &str,
@@ -47,6 +57,11 @@ impl<'a> Plain<'a> {
 
     /// The same of one that may be left out. The outer `None`: it stands there otherwise.
     #[allow(clippy::option_option, reason = "the two mean different things")]
+    #[allow(
+        clippy::inline_always,
+        reason = "the length of the name is known there"
+    )]
+    #[inline(always)]
     pub(super) fn if_named<T>(
         &mut self,
         name: &str,
