@@ -5,23 +5,23 @@
 //! they come. Whatever looks otherwise is left to the plain way, which also says what is wrong.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod heartbeat;
 mod text;
 mod time;
 mod transition;
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
-use std::ops::Range;
 
 use jiff::Timestamp;
 use serde::de::value::{CowStrDeserializer, MapAccessDeserializer};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use serde::{Deserialize, de::DeserializeOwned};
 
-use self::text::Plain;
+pub(super) use self::heartbeat::{Beat, Beats};
 use self::transition::Spoken;
 pub(super) use self::transition::said;
-use super::body::{Body, ControlCounts, Counts, Heartbeat, KindFreshness, Population, Transition};
+use super::body::{Body, Heartbeat, Population, Transition};
 use super::entry::{Entry, VERSION};
 use super::error::LogError;
 
@@ -161,10 +161,9 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Apart<'_, 'de, A> {
 /// Reads entries one after another. A heartbeat mostly says what the one before said: only its rows that differ are read.
 #[derive(Debug, Default)]
 pub(super) struct Decoder {
-    /// The last heartbeat, with a part of its text for each row.
+    beats: Beats,
+    /// The last heartbeat.
     heartbeat: Option<Entry>,
-    text: Vec<u8>,
-    rows: Vec<Range<usize>>,
     /// The last entry that was something else.
     other: Option<Entry>,
 }
@@ -172,131 +171,23 @@ pub(super) struct Decoder {
 impl Decoder {
     /// Reads the entry that stands at position `seq`, as [`Entry::decode`] does.
     pub(super) fn read(&mut self, seq: u64, bytes: &[u8]) -> Result<&Entry, LogError> {
-        if version_of(bytes, HEARTBEAT).is_some() {
-            // Taken out, so that what is half read is forgotten.
-            let before = self.heartbeat.take();
-            if let Some(entry) = self.heartbeat(seq, bytes, before) {
-                self.text.clear();
-                self.text.extend_from_slice(bytes);
-                return Ok(self.heartbeat.insert(entry));
-            }
-            self.rows.clear();
+        if let Some(beat) = self.beats.read(seq, bytes) {
+            return Ok(self.follow(beat));
         }
         let entry = Entry::decode(seq, bytes)?;
         Ok(self.other.insert(entry))
     }
 
-    fn heartbeat(&mut self, seq: u64, bytes: &[u8], before: Option<Entry>) -> Option<Entry> {
-        let mut controls = match before {
-            Some(Entry {
-                body: Body::Heartbeat(before),
-                ..
-            }) => before.controls,
-            _ => Vec::new(),
-        };
-        let mut at = Cursor { bytes, at: 0 };
-        at.passes(b"{\"byOutcome\":").then_some(())?;
-        let by_outcome: Counts = at.value()?;
-        at.passes(b",\"controls\":[").then_some(())?;
-        let mut count = 0;
-        while !at.passes(b"]") {
-            (count == 0 || at.passes(b",")).then_some(())?;
-            let begin = at.at;
-            let known = self.rows.get(count).and_then(|row| {
-                let text = self.text.get(row.clone())?;
-                at.passes(text).then_some(())
-            });
-            if known.is_none() {
-                let row: ControlCounts = at.value()?;
-                put(&mut controls, count, row);
-            }
-            put(&mut self.rows, count, begin..at.at);
-            count += 1;
-        }
-        controls.truncate(count);
-        self.rows.truncate(count);
-        let rest = at.rest()?;
-        let v = u32::try_from(rest.v).ok()?;
-        ((1..=VERSION).contains(&v) && rest.seq == seq).then_some(())?;
-        Some(Entry {
-            v,
-            seq,
-            time: rest.time,
-            body: Body::Heartbeat(Heartbeat {
-                subjects: rest.subjects,
-                by_outcome,
-                controls,
-                table_digest: rest.table_digest.to_owned(),
-                kinds: rest.kinds,
-            }),
-        })
-    }
-}
-
-fn put<T>(list: &mut Vec<T>, at: usize, item: T) {
-    match list.get_mut(at) {
-        Some(place) => *place = item,
-        None => list.push(item),
-    }
-}
-
-/// What follows the rows of a heartbeat. With anything else it is read the plain way.
-struct Rest<'a> {
-    kinds: Vec<KindFreshness>,
-    seq: u64,
-    subjects: u64,
-    table_digest: &'a str,
-    time: Timestamp,
-    v: u64,
-}
-
-/// A place in the text of an entry.
-struct Cursor<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Cursor<'a> {
-    /// Whether this comes next: then it is passed.
-    fn passes(&mut self, text: &[u8]) -> bool {
-        let next = self.bytes.get(self.at..).unwrap_or_default();
-        let comes = next.starts_with(text);
-        self.at += if comes { text.len() } else { 0 };
-        comes
+    /// Takes a heartbeat that somebody else has read, who has handed over all before it in the same way.
+    pub(super) fn take(&mut self, beat: Beat) -> &Entry {
+        // What is read next is compared with no text: there was none.
+        self.beats = Beats::default();
+        self.follow(beat)
     }
 
-    fn value<T: Deserialize<'a>>(&mut self) -> Option<T> {
-        let next = self.bytes.get(self.at..)?;
-        let mut values = serde_json::Deserializer::from_slice(next).into_iter();
-        let value = values.next()?.ok()?;
-        self.at += values.byte_offset();
-        Some(value)
-    }
-
-    /// The fields that follow.
-    fn rest(&mut self) -> Option<Rest<'a>> {
-        self.passes(b",\"kinds\":").then_some(())?;
-        let kinds = if self.passes(b"[]") {
-            Vec::new()
-        } else {
-            self.value()?
-        };
-        let mut at = Plain::new(self.bytes.get(self.at..)?)?;
-        at.passes(",").then_some(())?;
-        let seq = at.named("\"seq\":", Plain::number)?;
-        let subjects = at.named("\"subjects\":", Plain::number)?;
-        let table_digest = at.named("\"tableDigest\":", Plain::text)?;
-        let time = at.named("\"time\":", Plain::time)?;
-        at.passes("\"type\":\"heartbeat\",\"v\":").then_some(())?;
-        let v = at.number()?;
-        (at.passes("}") && at.is_read()).then_some(Rest {
-            kinds,
-            seq,
-            subjects,
-            table_digest,
-            time,
-            v,
-        })
+    fn follow(&mut self, beat: Beat) -> &Entry {
+        let before = self.heartbeat.take();
+        self.heartbeat.insert(beat.after(before))
     }
 }
 
@@ -305,7 +196,8 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
-    use super::super::{body::SubjectRef, canonical, entry, samples};
+    use super::super::body::{ControlCounts, Counts, SubjectRef};
+    use super::super::{canonical, entry, samples};
     use super::*;
     use crate::evidence::Record;
     use crate::verdict::Outcome;

@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
-use super::facts::{self, Fact};
+use super::facts::{self, Fact, Read};
 use super::report::Problem;
-use crate::evidence::decode::Decoder;
-use crate::evidence::entry::Entry;
+use crate::evidence::decode::{Beats, Decoder};
 use crate::evidence::merkle::{Hash, leaf};
 use crate::evidence::sealed::{self, TileFiles};
 use crate::evidence::tile::{self, Of, Tile};
@@ -29,8 +28,8 @@ pub(super) struct Checked {
 #[derive(Default)]
 pub(super) struct Heard {
     pub(super) bytes: Vec<u8>,
-    /// Those that were read already, by their place.
-    pub(super) read: Vec<Option<Entry>>,
+    /// Those that were read already, by their place. A heartbeat is told from the one before it in the same bundle.
+    pub(super) read: Vec<Option<Read>>,
 }
 
 /// What to read.
@@ -144,6 +143,7 @@ impl Span<'_> {
             problems: Vec::new(),
             heard: self.heard.then(Heard::default),
         };
+        let mut beats = Beats::default();
         let (mut seq, mut offset) = (tile.index * tile::BUNDLE, 0);
         for entry in tile::entries(&bundle.bytes) {
             let Ok(bytes) = entry else {
@@ -159,12 +159,9 @@ impl Span<'_> {
                 let problem = self.problem(Some(seq), &bundle.path, Some(offset), what);
                 checked.problems.push(problem);
             }
-            let (fact, whole) = match checked
-                .heard
-                .as_ref()
-                .and_then(|_| facts::whole(seq, bytes))
-            {
-                Some((fact, entry)) => (Ok(fact), Some(entry)),
+            let heard = checked.heard.as_ref();
+            let (fact, whole) = match heard.and_then(|_| facts::whole(&mut beats, seq, bytes)) {
+                Some((fact, read)) => (Ok(fact), Some(read)),
                 None => (facts::read_with(decoder, seq, bytes), None),
             };
             match fact {

@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 
 use crate::evidence::blob::BlobRef;
 use crate::evidence::body::{Body, Content};
-use crate::evidence::decode::{Decoder, TRANSITION, direct, said, version_of};
+use crate::evidence::decode::{Beat, Beats, Decoder, TRANSITION, direct, said, version_of};
 use crate::evidence::entry::{Entry, VERSION};
 use crate::evidence::error::LogError;
 use crate::evidence::words::{Cause, End};
@@ -103,12 +103,7 @@ pub(super) fn read(seq: u64, bytes: &[u8]) -> Result<Fact, String> {
 /// The same, after others: of a heartbeat only what differs from the one before is read.
 pub(super) fn read_with(decoder: &mut Decoder, seq: u64, bytes: &[u8]) -> Result<Fact, String> {
     if let Some(said) = said(bytes).filter(|said| said.seq == seq) {
-        return Ok(Fact {
-            seq,
-            time: said.time,
-            says: Says::Other,
-            blobs: Vec::new(),
-        });
+        return Ok(quiet(seq, said.time));
     }
     if let Some(version) = version_of(bytes, TRANSITION) {
         let said: Transition<'_> =
@@ -121,12 +116,7 @@ pub(super) fn read_with(decoder: &mut Decoder, seq: u64, bytes: &[u8]) -> Result
         {
             return Err(format!("missing field `{field}`"));
         }
-        return Ok(Fact {
-            seq,
-            time: said.time,
-            says: Says::Other,
-            blobs: Vec::new(),
-        });
+        return Ok(quiet(seq, said.time));
     }
     let entry = decoder.read(seq, bytes).map_err(|error| match error {
         LogError::Entry { reason, .. } => reason,
@@ -144,19 +134,35 @@ pub(super) fn read_with(decoder: &mut Decoder, seq: u64, bytes: &[u8]) -> Result
     })
 }
 
-/// The same of a transition with all that it says, for somebody who wants to hear it: so it is read only once. `None` leaves
-/// it to [`read_with`], which also knows what is wrong.
-pub(super) fn whole(seq: u64, bytes: &[u8]) -> Option<(Fact, Entry)> {
+/// An entry that was read for somebody who wants to hear it.
+#[derive(Debug)]
+pub(super) enum Read {
+    /// All of it.
+    Entry(Entry),
+    /// What of a heartbeat is not as in the one that was read before it.
+    Beat(Beat),
+}
+
+/// The same of a transition or a heartbeat with all that it says, for somebody who wants to hear it: so it is read only
+/// once. `None` leaves it to [`read_with`], which also knows what is wrong.
+pub(super) fn whole(beats: &mut Beats, seq: u64, bytes: &[u8]) -> Option<(Fact, Read)> {
+    if let Some(beat) = beats.read(seq, bytes) {
+        return Some((quiet(seq, beat.time()), Read::Beat(beat)));
+    }
     // What the first version may not leave out is there by default in the types.
     let is_latest = version_of(bytes, TRANSITION)? == VERSION;
     let entry = is_latest.then(|| direct(bytes)).flatten()?;
-    let fact = Fact {
+    (entry.seq == seq).then(|| (quiet(seq, entry.time), Read::Entry(entry)))
+}
+
+/// What adds nothing but its time.
+const fn quiet(seq: u64, time: Timestamp) -> Fact {
+    Fact {
         seq,
-        time: entry.time,
+        time,
         says: Says::Other,
         blobs: Vec::new(),
-    };
-    (entry.seq == seq).then_some((fact, entry))
+    }
 }
 
 /// The blobs to which a body refers.
@@ -184,12 +190,17 @@ mod tests {
             let bytes = encode(&record, 9).unwrap().bytes;
             let fact = read(9, &bytes).unwrap();
             assert_eq!(fact.time, samples::time(3));
-            if let Some((same, entry)) = whole(9, &bytes) {
+            let read_by = |seq| whole(&mut Beats::default(), seq, &bytes);
+            if let Some((same, read)) = read_by(9) {
+                let entry = match read {
+                    Read::Entry(entry) => entry,
+                    Read::Beat(beat) => Decoder::default().take(beat).clone(),
+                };
                 assert_eq!((&same, &entry.body), (&fact, &body));
             }
-            let is_transition = body.kind() == "transition";
-            assert_eq!(whole(9, &bytes).is_some(), is_transition);
-            assert!(whole(8, &bytes).is_none(), "another place");
+            let is_frequent = ["transition", "heartbeat"].contains(&body.kind());
+            assert_eq!(read_by(9).is_some(), is_frequent);
+            assert!(read_by(8).is_none(), "another place");
             match fact.says {
                 Says::Other => {
                     let quiet = ["transition", "heartbeat", "population"];
@@ -223,7 +234,7 @@ mod tests {
             let without = text.replace(&format!("\"{field}\":"), "\"x\":");
             assert_ne!(without, text, "{field}");
             let refused = read(0, without.as_bytes()).is_err();
-            assert!(!refused || whole(0, without.as_bytes()).is_none());
+            assert!(!refused || whole(&mut Beats::default(), 0, without.as_bytes()).is_none());
             refused
         };
         assert!(read(0, first.as_bytes()).is_ok());

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::facts::Read;
 use crate::evidence::decode::Decoder;
 use crate::evidence::entry::Entry;
 use crate::evidence::error::LogError;
@@ -44,7 +45,7 @@ impl<'a> Hearing<'a> {
     }
 
     /// Tells an entry, unless it was told before. Whoever has read it gives it too; it refers to no blob.
-    pub(super) fn tell(&mut self, dir: &Path, seq: u64, bytes: &[u8], read: Option<&Entry>) {
+    pub(super) fn tell(&mut self, dir: &Path, seq: u64, bytes: &[u8], read: Option<Read>) {
         let Some(listener) = &mut self.listener else {
             return;
         };
@@ -52,10 +53,13 @@ impl<'a> Hearing<'a> {
             return;
         }
         self.next = seq + 1;
-        if let Some(entry) = read {
-            listener(entry);
-        } else if whole(&mut self.decoder, dir, seq, bytes, listener).is_err() {
-            self.give_up(); // verifying says what is wrong
+        match read {
+            Some(Read::Entry(entry)) => listener(&entry),
+            Some(Read::Beat(beat)) => listener(self.decoder.take(beat)),
+            None if whole(&mut self.decoder, dir, seq, bytes, listener).is_err() => {
+                self.give_up(); // verifying says what is wrong
+            }
+            None => {}
         }
     }
 }
@@ -81,9 +85,10 @@ mod tests {
 
     use super::super::{Trust, verify_and_hear};
     use super::*;
-    use crate::evidence::body::{Content, PolicyChange};
+    use crate::evidence::body::{Content, ControlCounts, Heartbeat, PolicyChange};
     use crate::evidence::key::PrivateKey;
     use crate::evidence::{Body, Identity, Reader, Record, epochs, samples, words::Change};
+    use crate::verdict::Outcome;
 
     /// A policy whose spec is too large for an entry.
     fn large_policy() -> PolicyChange {
@@ -98,6 +103,25 @@ mod tests {
             spec: Some(json!({ "controls": { "a": "x".repeat(40_000) } }).into()),
             enforcing_since: std::collections::BTreeMap::new(),
             limits_release: None,
+        }
+    }
+
+    /// Heartbeats of which some rows differ from those before, come, go, or are not written as most are.
+    fn heartbeat(second: i64) -> Heartbeat {
+        let beat = samples::heartbeat();
+        let usual = beat.controls[0].clone();
+        let rows = (0..second / 9 % 6).map(|n| ControlCounts {
+            control: format!("control-{n}").into(),
+            by_outcome: [(Outcome::Pass, second.unsigned_abs() / 30 + n.unsigned_abs())].into(),
+            ..usual.clone()
+        });
+        let odd = (second % 37 == 0).then(|| ControlCounts {
+            control: "with \"marks\"".into(),
+            ..usual.clone()
+        });
+        Heartbeat {
+            controls: rows.chain(odd).collect(),
+            ..beat
         }
     }
 
@@ -125,7 +149,7 @@ mod tests {
             let mut records = vec![Record::new(samples::time(begin), large_policy())];
             for second in begin..begin + 300 {
                 let body: Body = match second % 3 {
-                    0 => samples::heartbeat().into(),
+                    0 => heartbeat(second).into(),
                     _ => samples::transition().into(),
                 };
                 records.push(Record::new(samples::time(second), body));

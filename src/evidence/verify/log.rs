@@ -228,7 +228,7 @@ impl Log<'_, '_> {
         };
         let entries = tile::entries(&bytes).map_while(Result::ok);
         for (seq, (entry, read)) in (first..).zip(entries.zip(read)) {
-            self.hearing.tell(self.dir, seq, entry, read.as_ref());
+            self.hearing.tell(self.dir, seq, entry, read);
         }
     }
 
