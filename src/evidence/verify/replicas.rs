@@ -24,13 +24,20 @@ pub struct Replica {
 }
 
 impl Replica {
-    /// Whose logs are in a folder, by what they say; `None` where they don't, or say different things.
+    /// Whose logs are in a folder, by what they say; `None` where they don't, or say different things. Fails only where
+    /// none of them can be read: what is wrong with one is for [`verify_replicas`] to say.
     pub fn of(folder: &Path) -> Result<Option<Self>, LogError> {
         let mut found: Option<Self> = None;
+        let mut damage = None;
         for dir in epochs::list(folder)? {
-            let Some(origin) = epochs::origin(&dir)? else {
-                continue;
+            let origin = match epochs::origin(&dir) {
+                Err(error) if error.is_damage() => {
+                    damage = Some(error);
+                    continue;
+                }
+                origin => origin?,
             };
+            let Some(origin) = origin else { continue };
             let Some(replica) = Self::named(&origin, folder) else {
                 return Ok(None);
             };
@@ -42,7 +49,10 @@ impl Replica {
             }
             found = Some(replica);
         }
-        Ok(found)
+        match (&found, damage) {
+            (None, Some(damage)) => Err(damage),
+            _ => Ok(found),
+        }
     }
 
     /// By the name of one of its logs. A name comes from a stranger, and becomes that of a folder.
@@ -187,9 +197,11 @@ fn contradiction(
         return Ok(None);
     }
     for dir in epochs::list(&of.folder)? {
-        if epochs::origin(&dir)?.as_deref() == Some(&*head.origin)
-            && !epochs::has_root(&dir, log.size, head)?
-        {
+        let origin = match epochs::origin(&dir) {
+            Err(error) if error.is_damage() => continue, // of another one
+            origin => origin?,
+        };
+        if origin.as_deref() == Some(&*head.origin) && !epochs::has_root(&dir, log.size, head)? {
             return Ok(Some("here they are others".to_owned()));
         }
     }

@@ -136,3 +136,29 @@ fn a_folder_of_two_replicas_and_names_that_lead_elsewhere_are_nobodys() {
         assert_eq!(Replica::of(folder.path()).unwrap(), None, "{name}");
     }
 }
+
+#[test]
+fn what_is_damaged_of_one_replica_is_reported_and_ends_nothing() {
+    let made = made(4);
+    let second = taken_over(&made, 2);
+    for path in files(&made.log()) {
+        let whole = fs::read(&path).unwrap();
+        for at in [0, whole.len().min(20) - 1] {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1;
+            fs::write(&path, damaged).unwrap();
+            let first = Replica::of(made.data());
+            let name = path.display();
+            // Whose log it is may be what is damaged; never an error that keeps the other one from being looked at.
+            let Some(first) = first.unwrap_or_else(|error| panic!("{name}: {error}")) else {
+                continue;
+            };
+            let replicas = [first, Replica::of(second.path()).unwrap().unwrap()];
+            let report = verify_replicas(&replicas, &Trust::default(), &|_, _| {});
+            let report = report.unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert!(!report.verified, "{name}");
+            assert_eq!(report.logs.len(), 2, "{name}");
+        }
+        fs::write(&path, whole).unwrap();
+    }
+}
