@@ -35,6 +35,12 @@ impl SubjectId {
     }
 }
 
+impl From<SubjectRef> for SubjectId {
+    fn from(subject: SubjectRef) -> Self {
+        Self(Arc::new(subject))
+    }
+}
+
 impl PartialEq for SubjectId {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0) || self.key() == other.key()
@@ -66,7 +72,7 @@ impl Serialize for SubjectId {
 
 impl<'de> Deserialize<'de> for SubjectId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        SubjectRef::deserialize(deserializer).map(|subject| Self(Arc::new(subject)))
+        SubjectRef::deserialize(deserializer).map(Self::from)
     }
 }
 
@@ -94,7 +100,7 @@ impl Subjects {
             .find_mut(hashed, |known| known.key() == key(subject));
         if let Some(known) = known {
             if known.0.uid != subject.uid && !subject.uid.is_empty() {
-                *known = SubjectId(Arc::new(subject.clone()));
+                *known = SubjectId::from(subject.clone());
             }
             return known.clone();
         }
@@ -103,7 +109,7 @@ impl Subjects {
             self.known.retain(|id| Arc::strong_count(&id.0) > 1);
             self.sweep_at = self.known.len() * 2 + FEW;
         }
-        let new = SubjectId(Arc::new(subject.clone()));
+        let new = SubjectId::from(subject.clone());
         let rehash = |known: &SubjectId| hash(&known.0);
         self.known.insert_unique(hashed, new.clone(), rehash);
         new

@@ -2,6 +2,7 @@
 //! again when the account is closed.
 
 mod sink;
+mod spool;
 mod tables;
 
 use std::collections::BTreeMap;
@@ -24,7 +25,7 @@ use crate::{
     period::{Deviation, EntryId, Frame, LogCount},
 };
 
-const SPOOL: &str = "deviations.unfinished.jsonl";
+const SPOOL: &str = "deviations.unfinished";
 
 /// Deviations that a page shows; all of them are in `deviations.csv`.
 const MOST_DEVIATIONS: usize = 500;
@@ -99,6 +100,15 @@ impl<'a> Collector<'a> {
                 said.change.as_str(),
                 said.who.as_deref(),
                 (said.old_hash.as_deref(), said.new_hash.as_deref()),
+                None,
+                "",
+            ),
+            Body::EncryptionConfig(said) => self.row_of_change(
+                entry,
+                &["EncryptionConfiguration", "", &said.server],
+                said.from.as_ref().map_or("Seen", |_| "Updated"),
+                None,
+                (said.from.as_deref(), Some(&said.to)),
                 None,
                 "",
             ),
@@ -292,17 +302,12 @@ impl Found {
         &self,
         pack: &Pack<'_>,
     ) -> Result<impl Iterator<Item = Result<Deviation, ReportError>> + use<>, ReportError> {
-        let mut lines = pack.lines(SPOOL)?;
-        let mut line = Vec::new();
-        let next = move || {
-            if !lines.next_into(&mut line)? {
-                return Ok(None);
-            }
-            serde_json::from_slice(&line).map_err(|error| failed(SPOOL, error.into()))
-        };
-        Ok(std::iter::from_fn({
-            let mut next = next;
-            move || next().transpose()
+        let mut records = pack.records(SPOOL)?;
+        Ok(std::iter::from_fn(move || {
+            let record = records.next().transpose()?;
+            Some(
+                record.and_then(|record| spool::read(record).map_err(|error| failed(SPOOL, error))),
+            )
         }))
     }
 

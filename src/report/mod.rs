@@ -96,16 +96,18 @@ pub fn finish(
     facts: &Facts,
 ) -> Result<(), ReportError> {
     let found = collector.close()?;
-    // Nearly all of a large pack is written by these, half of it by each: a processor has one of them.
-    let (tables, results) = thread::scope(|scope| {
+    // Nearly all of a large pack is written by these three, and each reads the deviations by itself.
+    let written = thread::scope(|scope| {
         let results = scope.spawn(|| oscal::write(pack, summary, facts, &found));
+        let findings = scope.spawn(|| ocsf::write(pack, &found));
         let tables = tables::write(pack, summary, facts, &found)
             .and_then(|()| tables::deviations(pack, &found))
             .and_then(|()| html::write(pack, summary, facts, &found));
-        (tables, results.join())
+        [Ok(tables), results.join(), findings.join()]
     });
-    tables?;
-    results.unwrap_or_else(|panic| resume_unwind(panic))?;
+    for written in written {
+        written.unwrap_or_else(|panic| resume_unwind(panic))?;
+    }
     texts::write(pack, summary, facts)?;
     found.discard(pack)?;
     statement::write(pack, summary, facts)?;

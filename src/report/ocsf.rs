@@ -5,8 +5,12 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 
-use super::pack::{PackFile, ReportError};
+use super::{
+    collect::Found,
+    pack::{Pack, PackFile, ReportError, failed},
+};
 use crate::{
     evidence::words::End,
     period::{Deviation, EntryId, criteria_of},
@@ -23,10 +27,10 @@ struct Finding<'a> {
     class_uid: u32,
     compliance: Compliance<'a>,
     #[serde(rename = "finding_info")]
-    info: Info<'a>,
-    message: &'a str,
+    info: &'a RawValue,
+    message: &'a RawValue,
     metadata: Metadata,
-    resources: [Resource<'a>; 1],
+    resources: &'a RawValue,
     severity_id: u32,
     status_id: u32,
     time: i64,
@@ -71,36 +75,63 @@ struct Resource<'a> {
     uid: &'a str,
 }
 
-/// What both findings of a deviation say.
+/// What both findings of a deviation say, as it stands there.
 struct Common {
-    title: String,
-    resource: String,
-    kind: String,
     criteria: Vec<&'static str>,
+    info: Box<RawValue>,
+    message: Box<RawValue>,
+    resources: Box<RawValue>,
+}
+
+impl Common {
+    fn of(deviation: &Deviation) -> serde_json::Result<Self> {
+        let said = deviation.subject.subject();
+        let resource = crate::period::item_id(said);
+        let last = deviation.closed.unwrap_or(deviation.opened);
+        Ok(Self {
+            criteria: criteria_of(&deviation.control),
+            info: to_raw_value(&Info {
+                created_time: deviation.opened.as_millisecond(),
+                first_seen_time: deviation.opened.as_millisecond(),
+                last_seen_time: last.as_millisecond(),
+                title: &format!("{}: {}", deviation.control, deviation.reason),
+                uid: &deviation.id,
+            })?,
+            message: to_raw_value(&deviation.message)?,
+            resources: to_raw_value(&[Resource {
+                name: &resource,
+                r#type: &format!("{}/{}", said.group, said.kind),
+                uid: if said.uid.is_empty() {
+                    &resource
+                } else {
+                    &said.uid
+                },
+            }])?,
+        })
+    }
+}
+
+const FINDINGS: &str = "ocsf/findings.jsonl";
+
+/// Writes the findings of all deviations.
+pub(super) fn write(pack: &Pack<'_>, found: &Found) -> Result<(), ReportError> {
+    let mut file = pack.file(FINDINGS)?;
+    for deviation in found.deviations(pack)? {
+        findings(&deviation?, &mut file)?;
+    }
+    pack.keep(file)
 }
 
 /// Writes the findings of a deviation, one a line.
-pub(super) fn write(deviation: &Deviation, file: &mut PackFile) -> Result<(), ReportError> {
-    let said = deviation.subject.subject();
-    let common = Common {
-        title: format!("{}: {}", deviation.control, deviation.reason),
-        resource: crate::period::item_id(said),
-        kind: format!("{}/{}", said.group, said.kind),
-        criteria: criteria_of(&deviation.control),
-    };
-    let mut line = |finding: &Finding<'_>| {
-        file.put_json(finding)?;
+fn findings(deviation: &Deviation, file: &mut PackFile) -> Result<(), ReportError> {
+    let common = Common::of(deviation).map_err(|error| failed(FINDINGS, error.into()))?;
+    let mut line = |activity, at, entry| {
+        file.put_json(&finding(deviation, &common, activity, at, entry))?;
         file.put(b"\n")
     };
-    line(&finding(
-        deviation,
-        &common,
-        1,
-        deviation.opened,
-        deviation.opened_by,
-    ))?;
+    line(1, deviation.opened, deviation.opened_by)?;
     match deviation.closed.zip(deviation.closed_by) {
-        Some((at, entry)) => line(&finding(deviation, &common, 3, at, entry)),
+        Some((at, entry)) => line(3, at, entry),
         None => Ok(()),
     }
 }
@@ -119,7 +150,6 @@ fn finding<'a>(
         (_, Some(End::PutBack | End::FixedByOthers)) => (4, 1, "Pass"),
         _ => (5, 0, "Unknown"),
     };
-    let uid = &deviation.subject.subject().uid;
     Finding {
         activity_id: activity,
         category_uid: 2,
@@ -131,14 +161,8 @@ fn finding<'a>(
             status: word,
             status_id: compliance,
         },
-        info: Info {
-            created_time: deviation.opened.as_millisecond(),
-            first_seen_time: deviation.opened.as_millisecond(),
-            last_seen_time: deviation.closed.unwrap_or(at).as_millisecond(),
-            title: &common.title,
-            uid: &deviation.id,
-        },
-        message: &deviation.message,
+        info: &common.info,
+        message: &common.message,
         metadata: Metadata {
             product: Product {
                 name: "Probity",
@@ -147,15 +171,7 @@ fn finding<'a>(
             uid: format!("entry {entry}"),
             version: "1.8.0",
         },
-        resources: [Resource {
-            name: &common.resource,
-            r#type: &common.kind,
-            uid: if uid.is_empty() {
-                &common.resource
-            } else {
-                uid
-            },
-        }],
+        resources: &common.resources,
         severity_id: match deviation.severity {
             Severity::Low => 2,
             Severity::Medium => 3,

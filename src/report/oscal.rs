@@ -109,7 +109,7 @@ fn lists(
         file.put(comma)?;
         let texts = Texts::of(ids, &deviation);
         file.put_json(&observation(&operator, &deviation, &texts))?;
-        risks.put_json(comma, &risk(ids, &deviation, &texts, found), b"")?;
+        risks.put_json(comma, &risk(ids, &deviation, &texts, found))?;
     }
     file.put(b"],\"risks\":[")?;
     pack.move_into(risks, file)?;

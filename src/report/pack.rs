@@ -6,8 +6,8 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use ring::digest::{Context, SHA256};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 /// Where the files of a pack lie. Names are relative, with `/` between folders.
 pub trait Folder: Sync {
@@ -63,7 +63,7 @@ impl<'a> Pack<'a> {
     pub fn file(&self, name: &str) -> Result<PackFile, ReportError> {
         Ok(PackFile {
             file: Spool::new(name, self.folder.create(name))?,
-            hash: Sha256::new(),
+            hash: Context::new(&SHA256),
             json: Vec::new(),
         })
     }
@@ -78,7 +78,7 @@ impl<'a> Pack<'a> {
         let PackFile { file, hash, .. } = file;
         let name = file.name.clone();
         file.end()?;
-        let sum = crate::engine::hex(&hash.finalize());
+        let sum = crate::engine::hex(hash.finish().as_ref());
         self.known().insert(name, sum);
         Ok(())
     }
@@ -125,14 +125,17 @@ impl<'a> Pack<'a> {
         self.write(name, &json)
     }
 
-    /// The lines of a file that was written.
-    pub(super) fn lines(&self, name: &str) -> Result<Lines, ReportError> {
+    /// The records of a spool that was ended.
+    pub(super) fn records(&self, name: &str) -> Result<Records, ReportError> {
         let file = self
             .folder
             .open(name)
             .map_err(|source| failed(name, source))?;
-        let name = name.to_owned();
-        Ok(Lines { file, name })
+        Ok(Records {
+            file,
+            name: name.to_owned(),
+            record: Vec::new(),
+        })
     }
 
     pub(super) fn remove(&self, name: &str) -> Result<(), ReportError> {
@@ -154,27 +157,32 @@ impl<'a> Pack<'a> {
     }
 }
 
-/// The lines of a file.
-pub(super) struct Lines {
+/// What was put into a spool, one after the other.
+pub(super) struct Records {
     file: Box<dyn BufRead>,
     name: String,
+    record: Vec<u8>,
 }
 
-impl Lines {
-    /// Reads the next line, without its end, into the place of another. Returns whether there was one.
-    pub(super) fn next_into(&mut self, line: &mut Vec<u8>) -> Result<bool, ReportError> {
-        line.clear();
-        let read = self.file.read_until(b'\n', line);
-        let length = read.map_err(|source| failed(&self.name, source))?;
-        line.pop_if(|last| *last == b'\n');
-        Ok(length > 0)
+impl Records {
+    /// Reads the next one into the place of the one before; `None` behind the last.
+    pub(super) fn next(&mut self) -> Result<Option<&[u8]>, ReportError> {
+        let failed = |source| failed(&self.name, source);
+        if self.file.fill_buf().map_err(failed)?.is_empty() {
+            return Ok(None);
+        }
+        let mut length = [0; 4];
+        self.file.read_exact(&mut length).map_err(failed)?;
+        self.record.resize(u32::from_le_bytes(length) as usize, 0);
+        self.file.read_exact(&mut self.record).map_err(failed)?;
+        Ok(Some(&self.record))
     }
 }
 
 /// A file of a pack.
 pub struct PackFile {
     file: Spool,
-    hash: Sha256,
+    hash: Context,
     /// The value that is being written.
     json: Vec<u8>,
 }
@@ -207,8 +215,8 @@ impl PackFile {
 pub(super) struct Spool {
     name: String,
     inner: Box<dyn Write>,
-    /// The value that is being written.
-    json: Vec<u8>,
+    /// What is being written.
+    made: Vec<u8>,
 }
 
 impl Spool {
@@ -216,7 +224,7 @@ impl Spool {
         Ok(Self {
             name: name.to_owned(),
             inner: created.map_err(|source| failed(name, source))?,
-            json: Vec::new(),
+            made: Vec::new(),
         })
     }
 
@@ -226,21 +234,36 @@ impl Spool {
         written.map_err(|source| failed(&self.name, source))
     }
 
-    /// Writes a value as JSON, with something before and after it.
+    /// Writes a value as JSON, with something before it.
     pub(super) fn put_json(
         &mut self,
         before: &[u8],
         value: &impl Serialize,
-        after: &[u8],
     ) -> Result<(), ReportError> {
-        let mut json = std::mem::take(&mut self.json);
+        let mut json = std::mem::take(&mut self.made);
         json.clear();
         json.extend_from_slice(before);
         let written = serde_json::to_writer(&mut json, value);
         written.map_err(|error| failed(&self.name, error.into()))?;
-        json.extend_from_slice(after);
         self.put(&json)?;
-        self.json = json;
+        self.made = json;
+        Ok(())
+    }
+
+    /// Writes a record, which [`Pack::records`] reads.
+    pub(super) fn put_record(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), ReportError> {
+        let mut record = std::mem::take(&mut self.made);
+        record.clear();
+        record.extend_from_slice(&[0; 4]);
+        write(&mut record);
+        let length = u32::try_from(record.len() - 4);
+        let length = length.map_err(|error| failed(&self.name, io::Error::other(error)))?;
+        record[..4].copy_from_slice(&length.to_le_bytes());
+        self.put(&record)?;
+        self.made = record;
         Ok(())
     }
 

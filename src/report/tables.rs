@@ -1,4 +1,4 @@
-//! Tables of the whole account: controls, deviations, parameters, and OCSF findings beside them.
+//! Tables of the whole account: controls, deviations, parameters.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -7,7 +7,6 @@ use super::{
     Facts,
     collect::Found,
     csv::{Row, Table},
-    ocsf,
     pack::{Pack, ReportError},
     people::Response,
 };
@@ -306,7 +305,7 @@ fn matrix(pack: &Pack<'_>, summary: &Summary, facts: &Facts) -> Result<(), Repor
     table.close(pack)
 }
 
-/// Writes the deviations as a table and as OCSF findings.
+/// Writes the deviations.
 pub(super) fn deviations(pack: &Pack<'_>, found: &Found) -> Result<(), ReportError> {
     let mut table = Table::new(
         pack,
@@ -346,14 +345,11 @@ pub(super) fn deviations(pack: &Pack<'_>, found: &Found) -> Result<(), ReportErr
             "response risk",
         ],
     )?;
-    let mut findings = pack.file("ocsf/findings.jsonl")?;
     for deviation in found.deviations(pack)? {
         let deviation = deviation?;
         let responses = found.responses.of(&deviation.id);
         table.cells(|row| cells_of(row, &deviation, responses))?;
-        ocsf::write(&deviation, &mut findings)?;
     }
-    pack.keep(findings)?;
     table.close(pack)
 }
 

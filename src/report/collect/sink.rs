@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Collector, file_name};
+use super::{Collector, file_name, spool};
 use crate::{
     evidence::body::{ActionOutcome, Intent, Name},
     period::{Deviation, Member, Sink, Span, SpanKind, SubjectId, Unobserved},
@@ -16,7 +16,7 @@ impl Sink for Collector<'_> {
         self.timeline(&deviation.control, &deviation.policy)
             .failed(deviation.opened, until);
         self.show(deviation);
-        let written = self.spool.put_json(b"", deviation, b"\n");
+        let written = self.spool.put_record(|to| spool::write(deviation, to));
         self.keep(written);
     }
 
