@@ -19,7 +19,13 @@ use super::{
     trust::TrustArguments,
 };
 use crate::{
-    evidence::{Entry, LogError, copy, key::PrivateKey, note::Signer, verify::Trust},
+    evidence::{
+        Entry, LogError,
+        copy::{self, Bundles},
+        key::PrivateKey,
+        note::Signer,
+        verify::Trust,
+    },
     period::{Account, Frame, Summary},
     report::{self, Collector, Facts, Folder, Pack, ReportError, Verified},
     words::many,
@@ -39,6 +45,10 @@ pub(super) struct Arguments {
     /// Of the time since the period ended, until today, instead of the period: for the roll-forward.
     #[arg(long)]
     since_period_end: bool,
+    /// Copy the log's bundles into the pack without gzip, for readers of tlog-tiles that know nothing else: twenty or more
+    /// times as large.
+    #[arg(long)]
+    plain_log: bool,
     /// Sign the statement over the pack with this Ed25519 key (PKCS#8 PEM): your own, not that of the log.
     #[arg(long, value_name = "FILE")]
     signing_key: Option<PathBuf>,
@@ -57,6 +67,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool, Failure> {
         logs,
         out,
         since_period_end,
+        plain_log,
         signing_key,
         trust,
     } = arguments;
@@ -79,7 +90,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let signer = signing_key.as_deref().map(signer).transpose()?;
     let trust = trust.read()?;
     let mut aside = Aside::beside(out)?;
-    let sources = Sources::of(logs, &aside.folder, &trust);
+    let bundles = if *plain_log {
+        Bundles::Plain
+    } else {
+        Bundles::Gzip
+    };
+    let sources = Sources::of(logs, &aside.folder, bundles, &trust);
     let (summary, verified) = write(&aside, &wanted, &sources, signer)?;
     aside.settle(out)?;
     let deviations: u64 = summary
@@ -124,15 +140,18 @@ struct Sources<'a> {
     logs: Logs,
     /// Their copies in the pack.
     copied: Logs,
+    /// How they hold bundles.
+    bundles: Bundles,
     trust: &'a Trust,
 }
 
 impl<'a> Sources<'a> {
     /// Logs that are to be copied into a pack.
-    fn of(logs: Logs, pack: &Path, trust: &'a Trust) -> Self {
+    fn of(logs: Logs, pack: &Path, bundles: Bundles, trust: &'a Trust) -> Self {
         Self {
             copied: logs.copied_to(&pack.join(LOG)),
             logs,
+            bundles,
             trust,
         }
     }
@@ -155,7 +174,7 @@ fn write(
     let explain = |error: ReportError| unwritten(&error);
     let pack = Pack::new(folder);
     for (data, replica) in sources.logs.folders() {
-        copy_log(&pack, data, replica)?;
+        copy_log(&pack, data, replica, sources.bundles)?;
     }
     let begin = || Taken::new(&pack, &wanted.frame).map_err(explain);
     let (found, taken) = sources.copied.take(sources.trust, begin)?;
@@ -223,9 +242,14 @@ enum CopyError {
 }
 
 /// Copies the logs of a data folder into the pack; those of each replica into a folder of its name, if there are several.
-fn copy_log(pack: &Pack<'_>, data: &Path, replica: Option<&str>) -> Result<(), Failure> {
+fn copy_log(
+    pack: &Pack<'_>,
+    data: &Path,
+    replica: Option<&str>,
+    bundles: Bundles,
+) -> Result<(), Failure> {
     let folder = replica.map_or_else(|| LOG.to_owned(), |name| format!("{LOG}/{name}"));
-    copy::each(data, |path, content| -> Result<(), CopyError> {
+    copy::each(data, bundles, |path, content| -> Result<(), CopyError> {
         Ok(pack.write(&format!("{folder}/{}", path.display()), content)?)
     })
     .map_err(|error| match error {

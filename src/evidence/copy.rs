@@ -1,16 +1,22 @@
-//! A copy of a data folder as one archive, also while it is written. Keys stay where they are.
+//! A copy of the logs of a data folder, also while they are written: as one archive, or file by file. Keys stay where they
+//! are.
+//!
+//! What is in it fits together: tiles never change and are copied first; segments, which go once their entries are in tiles,
+//! are copied with a checkpoint that was the latest before and after.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{ErrorKind, Write};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use tar::{Builder, Header};
 
 use super::epochs;
 use super::error::{At, LogError};
 use super::plain;
-use super::sealed::CHECKPOINT;
+use super::sealed::{self, CHECKPOINT};
 use super::{heads, raw};
 
 /// How often the end of a log is read again because a checkpoint was written meanwhile. One is written every ten seconds
@@ -23,31 +29,42 @@ const MOST: u64 = 1 << 30;
 /// A file of a log: its path in there, and its content.
 type Copied = (PathBuf, Vec<u8>);
 
+/// How bundles are copied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Bundles {
+    /// As a log keeps them: gzip.
+    #[default]
+    Gzip,
+    /// As tlog-tiles has them, for readers that know nothing else: twenty or more times as large.
+    Plain,
+}
+
+impl Bundles {
+    /// A file of a log as it is in the copy. What is no gzip stays what it is: verifying says so.
+    fn copied(self, path: PathBuf, content: Vec<u8>) -> Copied {
+        let is_bundle = path.starts_with("tile/entries") && path.extension() == Some("gz".as_ref());
+        if self == Self::Gzip || !is_bundle {
+            return (path, content);
+        }
+        match sealed::decompress(&content, &path) {
+            Ok(plain) => (path.with_extension(""), plain),
+            Err(_) => (path, content),
+        }
+    }
+}
+
 /// Writes the logs of a data folder as a tar archive, which `verify` reads.
 pub fn archive(data: &Path, to: &mut dyn Write) -> Result<(), LogError> {
     let mut archive = Builder::new(to);
-    each(data, |path, content| {
+    let mut put = |path: &Path, content: &[u8]| {
         let mut header = Header::new_gnu();
         header.set_size(content.len() as u64);
         header.set_mode(0o644);
         archive
             .append_data(&mut header, path, content)
             .at("write to the archive", path)
-    })?;
-    archive.finish().at("write to the archive", data)
-}
-
-/// Hands each file of the logs of a data folder to `put`, with its path in a folder that `verify` reads: `epochs/NAME/…`.
-///
-/// What is in them fits together: tiles never change and are copied first; segments, which go once their entries are in
-/// tiles, are copied with a checkpoint that was the latest before and after.
-pub fn each<E: From<LogError>>(
-    data: &Path,
-    mut put: impl FnMut(&Path, &[u8]) -> Result<(), E>,
-) -> Result<(), E> {
-    for log in epochs::list(data)? {
-        let name = log.file_name().map_or_else(|| "log".into(), PathBuf::from);
-        let folder = Path::new(epochs::EPOCHS).join(name);
+    };
+    for (log, folder) in logs(data)? {
         let mut done = BTreeSet::new();
         for path in lasting(&log)? {
             if let Some(content) = read(&log, &path)? {
@@ -59,7 +76,56 @@ pub fn each<E: From<LogError>>(
             put(&folder.join(&path), &content)?;
         }
     }
+    archive.finish().at("write to the archive", data)
+}
+
+/// Hands each file of the logs of a data folder to `put`, with its path in a folder that `verify` reads: `epochs/NAME/…`. On
+/// every processor: `put` is called by several threads at a time.
+pub fn each<E: From<LogError> + Send>(
+    data: &Path,
+    bundles: Bundles,
+    put: impl Fn(&Path, &[u8]) -> Result<(), E> + Sync,
+) -> Result<(), E> {
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    for (log, folder) in logs(data)? {
+        let put = |path: PathBuf, content: Vec<u8>| {
+            let (path, content) = bundles.copied(path, content);
+            put(&folder.join(path), &content)
+        };
+        let some = |paths: &[PathBuf]| -> Result<Vec<PathBuf>, E> {
+            let mut done = Vec::new();
+            for path in paths {
+                if let Some(content) = read(&log, path)? {
+                    put(path.clone(), content)?;
+                    done.push(path.clone());
+                }
+            }
+            Ok(done)
+        };
+        let paths = lasting(&log)?;
+        let parts = paths.chunks(paths.len().div_ceil(threads).max(1));
+        let done = thread::scope(|scope| -> Result<BTreeSet<PathBuf>, E> {
+            let parts: Vec<_> = parts.map(|part| scope.spawn(|| some(part))).collect();
+            let done = parts
+                .into_iter()
+                .map(|part| part.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            let done: Vec<_> = done.collect::<Result<_, E>>()?;
+            Ok(done.into_iter().flatten().collect())
+        })?;
+        for (path, content) in end(&log, &done)? {
+            put(path, content)?;
+        }
+    }
     Ok(())
+}
+
+/// The logs in a data folder, and where they are in a copy.
+fn logs(data: &Path) -> Result<impl Iterator<Item = (PathBuf, PathBuf)>, LogError> {
+    let logs = epochs::list(data)?.into_iter();
+    Ok(logs.map(|log| {
+        let name = log.file_name().map_or_else(|| "log".into(), PathBuf::from);
+        (log, Path::new(epochs::EPOCHS).join(name))
+    }))
 }
 
 /// What is left of a log once `done` is copied, with the checkpoint that all of it belongs to.

@@ -71,7 +71,7 @@ fn a_pack_is_there_whole_or_not_at_all() {
         let aside = Aside::beside(&out).unwrap();
         let full = Full(&aside, Arc::new(Mutex::new(room)));
         let trust = Trust::default();
-        let sources = Sources::of(logs(&log), &aside.folder, &trust);
+        let sources = Sources::of(logs(&log), &aside.folder, Bundles::Gzip, &trust);
         let problem = write(&full, &wanted, &sources, None).unwrap_err();
         assert!(
             problem.contains("can't be written") && problem.contains("make room"),
@@ -90,6 +90,7 @@ fn a_pack_is_there_whole_or_not_at_all() {
         logs: LogArguments::of(&log),
         out: out.clone(),
         since_period_end: false,
+        plain_log: false,
         signing_key: None,
         trust: TrustArguments::default(),
     };
@@ -125,14 +126,14 @@ fn a_pack_is_the_same_whether_its_log_was_heard_or_had_to_be_read() {
     fs::create_dir(&data).unwrap();
     evidence_of(&data);
     let wanted = wanted(folder.path());
-    let pack = |name: &str, trust: &Trust| {
+    let pack = |name: &str, trust: &Trust, bundles| {
         let aside = Aside::beside(&folder.path().join(name)).unwrap();
-        let sources = Sources::of(logs(&data), &aside.folder, trust);
+        let sources = Sources::of(logs(&data), &aside.folder, bundles, trust);
         let (summary, found) = write(&aside, &wanted, &sources, None).unwrap();
         assert_eq!(summary.controls.len(), 1);
         (files(&aside.folder, Path::new("")), found.whole)
     };
-    let heard = pack("heard", &Trust::default());
+    let heard = pack("heard", &Trust::default(), Bundles::Gzip);
     let elsewhere = Trust {
         anchors: vec![Anchored {
             source: "a note".to_owned(),
@@ -142,9 +143,28 @@ fn a_pack_is_the_same_whether_its_log_was_heard_or_had_to_be_read() {
         }],
         ..Trust::default()
     };
-    let read = pack("read", &elsewhere);
+    let read = pack("read", &elsewhere, Bundles::Gzip);
     assert_eq!((heard.1, read.1), (true, false));
     assert!(heard.0.len() > 20 && heard.0 == read.0);
+
+    // With its bundles as tlog-tiles has them it is the same log.
+    let (plain, whole) = pack("plain", &Trust::default(), Bundles::Plain);
+    assert!(whole);
+    let gzip = |path: &Path| path.extension() == Some("gz".as_ref());
+    assert_eq!(plain.keys().find(|path| gzip(path)), None);
+    let (zipped, same): (Vec<_>, Vec<_>) = heard.0.iter().partition(|(path, _)| gzip(path));
+    assert!(same.iter().all(|(path, content)| plain[*path] == **content));
+    let first = zipped
+        .iter()
+        .find(|(path, _)| path.ends_with("tile/entries/000.gz"));
+    let mut unpacked = Vec::new();
+    io::copy(
+        &mut flate2::read::GzDecoder::new(&**first.unwrap().1),
+        &mut unpacked,
+    )
+    .unwrap();
+    assert_eq!(plain[&first.unwrap().0.with_extension("")], unpacked);
+    assert_eq!(plain.len(), heard.0.len());
 }
 
 /// A log of some hours with a control that fails for a minute.
@@ -200,6 +220,7 @@ fn refused(folder: &Path, log: &Path, key: Option<PathBuf>) -> String {
         logs: LogArguments::of(log),
         out,
         since_period_end: false,
+        plain_log: false,
         signing_key: key,
         trust: TrustArguments::default(),
     });
