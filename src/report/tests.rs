@@ -141,6 +141,8 @@ fn tables_hold_what_happened_and_run_nothing() {
     }
     assert!(files["control-matrix.csv"].contains("no policy had switched it on"));
     assert!(files["gaps.csv"].contains("forbidden"));
+    let configured = "EncryptionConfiguration,,https://10.0.0.1:6443,Updated,,sha256:aa,sha256:bb";
+    assert!(files["changes.csv"].contains(configured));
     assert!(
         files["not-observable.csv"].contains("provider of the control plane or storage (CSOC)")
     );

@@ -92,7 +92,8 @@ gaps.csv                     when nobody looked, and why
 not-observable.csv           what could not be judged, and who may answer for it
 management-approved-exemptions.csv
 remedies.csv                 what Probity wrote, and what became of it
-changes.csv                  changes of policies, periods, exemptions, responses
+changes.csv                  changes of policies, periods, exemptions, responses, and
+                             of how API servers encrypt
 attestations.csv, access-reviews/, restore-tests.csv
 control-matrix.csv           the organisation's own controls (where given)
 logs.csv                     the logs, and which of their entries lie in the period

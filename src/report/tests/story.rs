@@ -244,6 +244,15 @@ pub(super) fn history() -> Vec<Entry> {
             json!({ "control": "attest-governance", "statement": "-said" }),
         )),
     ));
+    said.push((
+        61,
+        Body::EncryptionConfig(body::EncryptionConfig {
+            server: "https://10.0.0.1:6443".into(),
+            from: Some("sha256:aa".to_owned()),
+            to: "sha256:bb".to_owned(),
+            since: at(61),
+        }),
+    ));
     said.extend(beats(62, 2000));
     said.push((
         3000,
