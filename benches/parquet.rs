@@ -132,7 +132,8 @@ fn record(first: Timestamp, n: i64) -> Result<Record> {
     Ok(Record::new(time, body))
 }
 
-/// Seconds that the query takes, the median of some runs in a process that has read the files before.
+/// Seconds until DuckDB holds the whole answer, the median of some runs in a process that has read the files before. What
+/// Python then takes to make objects of 27,000 rows is not in it.
 fn ask(rows: &Path) -> Result<f64> {
     let text = include_str!("../docs/fleet.md");
     let query = |name: &str| {
@@ -146,9 +147,12 @@ fn ask(rows: &Path) -> Result<f64> {
     };
     let view = view.replace("FLEET/parquet", &rows.display().to_string());
     let control = control.replace("net-namespace-default-deny", "control-07");
+    let sql = format!(
+        "{view}CREATE TEMP TABLE once AS {control}CREATE TEMP TABLE answer AS {control}SELECT * FROM answer"
+    );
     let mut times = Vec::new();
     for _ in 0..RUNS {
-        times.push(run(&format!("{view}{control}{control}"))?);
+        times.push(run(&sql)?);
     }
     times.sort_by(f64::total_cmp);
     times
@@ -157,6 +161,7 @@ fn ask(rows: &Path) -> Result<f64> {
         .ok_or_else(|| "nothing was measured".to_owned())
 }
 
+/// Runs statements; how long the last but one took, whose rows the last one shows.
 fn run(sql: &str) -> Result<f64> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fleet/query.py");
     let mut child = Command::new(duckdb()?.join("bin/python"))
@@ -179,7 +184,7 @@ fn run(sql: &str) -> Result<f64> {
     if rows < 10_000 {
         return Err(format!("the query found only {rows} rows"));
     }
-    answer["seconds"]
-        .as_f64()
-        .ok_or_else(|| "no time".to_owned())
+    let seconds = answer["seconds"].as_array();
+    let took = seconds.and_then(|all| all.iter().nth_back(1)?.as_f64());
+    took.ok_or_else(|| "no time".to_owned())
 }

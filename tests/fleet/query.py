@@ -1,4 +1,5 @@
-"""Runs the queries on its input with DuckDB; prints the last one's rows as JSON, each a list of texts.
+"""Runs the statements on its input with DuckDB; prints the last one's rows as JSON, each a list of texts, and how many seconds
+each statement took.
 
     query.py [HTTPFS ENDPOINT KEY SECRET]
 """
@@ -19,7 +20,7 @@ if len(sys.argv) > 1:
     )
 connection.execute("SET TimeZone = 'UTC'")
 queries = sys.stdin.read().split(";")
-rows, took = [], 0.0
+rows, seconds = [], []
 for query in map(str.strip, queries):
     if query.upper().startswith("SELECT"):
         # Times and all else as text: what a value is in Python does not matter here.
@@ -28,7 +29,7 @@ for query in map(str.strip, queries):
         started = time.perf_counter()
         result = connection.execute(query)
         rows = result.fetchall() if result else []
-        took = time.perf_counter() - started
+        seconds.append(time.perf_counter() - started)
 # Other statements tell how many rows they wrote, as a number.
 text = [[value if value is None else str(value) for value in row] for row in rows]
-print(json.dumps({"rows": text, "seconds": took}))
+print(json.dumps({"rows": text, "seconds": seconds}))
