@@ -344,3 +344,45 @@ fn more_rights_excuse_nobody_who_fails_already() {
         }
     }
 }
+
+#[test]
+fn a_namespace_of_what_lies_in_none_is_taken_off() {
+    let role = granted(
+        "{ apiGroups: ['*'], resources: ['*'], verbs: ['*'] }",
+        SHOP,
+        "",
+    );
+    let spaced = role
+        .replace("{ name: r }", "{ name: r, namespace: shop }")
+        .replace("{ name: b }", "{ name: b, namespace: shop }");
+    assert_ne!(role, spaced);
+    for files in [role, spaced] {
+        let report = scanned(&files, true);
+        for id in [
+            "rbac-cluster-admin-allowlist",
+            "rbac-no-wildcard-resources",
+            "rbac-no-wildcard-verbs",
+        ] {
+            assert_eq!(outcome(&report, id).0, Outcome::Fail, "{id}: {files}");
+        }
+    }
+}
+
+#[test]
+fn an_account_that_a_binding_names_without_its_namespace_is_judged_and_told() {
+    let read = "{ apiGroups: [''], resources: [secrets], verbs: [get] }";
+    for inside in ["", "shop"] {
+        let vault = "apiVersion: v1\nkind: Namespace\n\
+                     metadata: { name: shop, labels: { probity.dev/data: confidential } }\n";
+        let files = granted(read, "kind: ServiceAccount, name: web", inside);
+        let report = scanned(&format!("{vault}---\n{files}"), false);
+        let id = "rbac-secrets-read-restricted";
+        let judged = report.controls.iter().find(|judged| judged.info.id == id);
+        let failed: Vec<_> = judged.unwrap().with(Outcome::Fail).collect();
+        assert_eq!(failed.len(), 1, "{inside:?}");
+        let subject = failed[0].subject.to_string();
+        assert_eq!(subject, "ServiceAccount shop/web");
+        let told = |note: &&String| note.contains("names ServiceAccount web without its namespace");
+        assert_eq!(report.notes.iter().filter(told).count(), 1);
+    }
+}
