@@ -386,3 +386,20 @@ fn an_account_that_a_binding_names_without_its_namespace_is_judged_and_told() {
         assert_eq!(report.notes.iter().filter(told).count(), 1);
     }
 }
+
+#[test]
+fn a_template_of_another_shape_makes_nobody_tell_and_stops_nothing() {
+    for template in [
+        "{ spec: [{ name: web }] }",
+        "{ metadata: web, spec: { containers: [] } }",
+        "[web]",
+    ] {
+        let files = format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{ name: web, namespace: shop }}\n\
+             spec: {{ template: {template} }}\n"
+        );
+        let report = scanned(&files, true);
+        let judged = outcome(&report, "net-host-network").0;
+        assert_eq!(judged, Outcome::Unknown, "{template}");
+    }
+}
