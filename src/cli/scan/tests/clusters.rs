@@ -387,6 +387,34 @@ fn an_account_that_a_binding_names_without_its_namespace_is_judged_and_told() {
     }
 }
 
+/// A policy for pods that no file declares, and a binding of a role and an account that none does.
+const IN_VAIN: &str = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n\
+    metadata: { name: web, namespace: shop }\n\
+    spec: { podSelector: { matchLabels: { app: absent } } }\n---\n\
+    apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\n\
+    metadata: { name: web, namespace: shop }\n\
+    roleRef: { apiGroup: rbac.authorization.k8s.io, kind: Role, name: absent }\n\
+    subjects: [{ kind: ServiceAccount, name: absent, namespace: shop }]\n";
+
+#[test]
+fn nothing_is_waited_for_where_the_files_hold_all() {
+    let files = format!("{WEB}---\n{IN_VAIN}");
+    let report = scanned(&files, true);
+    for id in ["net-policy-dead", "rbac-stale-bindings"] {
+        assert_eq!(outcome(&report, id).0, Outcome::Fail, "{id}");
+    }
+    // What the policy is for may lie in other files.
+    let report = scanned(&files, false);
+    assert_eq!(
+        outcome(&report, "net-policy-dead").0,
+        Outcome::NotApplicable
+    );
+    let table = table::render(&report, GroupBy::Family, false, Style::plain(None));
+    let told = "  does not apply to NetworkPolicy shop/web, its podSelector selects no pod and no \
+                template in namespace shop; it fails at ";
+    assert!(table.contains(told), "{table}");
+}
+
 #[test]
 fn a_template_of_another_shape_makes_nobody_tell_and_stops_nothing() {
     for template in [
