@@ -19,6 +19,10 @@ pub const INBOUND: &str = "config.linkerd.io/default-inbound-policy";
 /// The annotation of pods, or of a namespace, that asks for Linkerd's proxy.
 pub const INJECT: &str = "linkerd.io/inject";
 
+/// The label of pods that asks for Istio's proxy or against it, and the annotation that did before
+/// there was a label.
+pub const ISTIO_INJECT: &str = "sidecar.istio.io/inject";
+
 /// How many pods of a workload are in which mesh.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Pods {

@@ -263,6 +263,16 @@ impl Projection for LinkerdServer {
     }
 }
 
+/// Whether a label or annotation of pods asks for Istio's proxy or against it; `None` leaves it to
+/// their namespace. Source: `injectRequired` in istio/istio, `pkg/kube/inject/inject.go`.
+pub fn asks_istio(inject: &str) -> Option<bool> {
+    match &*inject.to_ascii_lowercase() {
+        "" => None,
+        "y" | "yes" | "true" | "on" => Some(true),
+        _ => Some(false),
+    }
+}
+
 /// Whether an annotation asks for Linkerd's proxy.
 pub fn asks(inject: &str) -> bool {
     matches!(inject, "enabled" | "ingress")

@@ -14,11 +14,11 @@ use self::pod_security::{Lifecycle, Probe, SecurityContext, Volume};
 use super::{
     component,
     intern::{Interner, Sym},
-    mesh::{asks, authenticates},
+    mesh::{asks, asks_istio, authenticates},
     meta::{Labels, Str, StrMap},
     wire::go_bool,
 };
-use crate::analysis::meshed::{INBOUND, INJECT};
+use crate::analysis::meshed::{INBOUND, INJECT, ISTIO_INJECT};
 
 /// A pod template, or the template-like part of a live pod.
 #[derive(Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,6 +45,8 @@ pub struct Template {
     pub proxy: Proxy,
     /// What its annotations ask of Linkerd.
     pub linkerd: Linkerd,
+    /// Whether its annotation asks for Istio's proxy or against it; a label comes before that.
+    pub istio: Option<bool>,
     /// The server of a backup tool, if it is one.
     pub backup_tool: Option<Box<BackupTool>>,
 }
@@ -403,6 +405,7 @@ impl WirePodSpec<'_> {
                 inject: annotations.get(INJECT).map(asks),
                 authenticates: annotations.get(INBOUND).map(authenticates),
             },
+            istio: annotations.get(ISTIO_INJECT).and_then(asks_istio),
             breaks_baseline: self
                 .breaks_baseline(annotations)
                 .map(|why| interner.string(&why)),

@@ -25,7 +25,7 @@ use super::{
     pass::{Pass, there_is},
 };
 use crate::{
-    api::{ControlPolicy, Mode},
+    api::{ControlPolicy, Mode, Period},
     controls::{Family, REGISTRY},
     engine::Event,
     generate,
@@ -264,13 +264,28 @@ async fn cluster(arguments: &Arguments, policies: Vec<ControlPolicy>) -> Result<
     })
 }
 
+/// Takes the graces away that wait for what is still to come: nothing is, where the files hold all.
+fn give_no_grace(policy: &mut ControlPolicy) {
+    let controls = &mut policy.spec.controls;
+    if let Some(setting) = &mut controls.net_policy_dead {
+        setting.parameters.grace = Period::seconds(0);
+    }
+    if let Some(setting) = &mut controls.rbac_stale_bindings {
+        setting.parameters.dangling_grace = Period::seconds(0);
+    }
+}
+
 fn files(arguments: &Arguments, policies: &[ControlPolicy]) -> Result<Report, Failure> {
     let read = manifests::read(&arguments.files)?;
     let (files, complete) = (read.files, arguments.complete);
+    let mut policies = policies.to_vec();
+    if complete {
+        policies.iter_mut().for_each(give_no_grace);
+    }
     let namespace = arguments.namespace.as_deref().unwrap_or("default");
     let declared = Declared::new(read, namespace, complete, Timestamp::now());
     let judge = |unclear, made| -> Result<Vec<Judged>, Failure> {
-        let mut pass = pass(policies.to_vec())?;
+        let mut pass = pass(policies.clone())?;
         declared.feed(&mut pass, complete, unclear, made);
         let found = pass.engine.findings().into_iter();
         Ok(found

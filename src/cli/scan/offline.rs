@@ -207,12 +207,28 @@ impl Declared {
                 namespace.clone_into(&mut inside);
             }
             object["metadata"]["namespace"] = inside.clone().into();
+        } else if let Some(metadata) = object["metadata"].as_object_mut() {
+            // Charts like to write one; the API server takes it off what lies in no namespace.
+            metadata.remove("namespace");
         }
         let subject = Subject::object(kind, &inside.as_str().into(), &name.as_str().into());
         if let Some(before) = self.places.insert(subject.clone(), place.clone()) {
             self.notes.push(format!(
                 "{subject} is declared at {before} and at {place}: the last one counts"
             ));
+        }
+        if matches!(kind, Kind::RoleBinding | Kind::ClusterRoleBinding) {
+            let home = if inside.is_empty() {
+                namespace
+            } else {
+                &inside
+            };
+            for account in named::house(&mut object, home) {
+                self.notes.push(format!(
+                    "{subject} at {place} names ServiceAccount {account} without its namespace, \
+                     which an API server refuses: {home} is assumed"
+                ));
+            }
         }
         if kind == Kind::ClusterRole && !object["aggregationRule"].is_null() {
             let key = (String::new(), name.clone());

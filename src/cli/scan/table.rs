@@ -83,13 +83,15 @@ impl Table {
         for judged in judged {
             self.control(judged);
         }
-        let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        let mut reasons: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for judged in idle {
-            let why = judged.why.as_deref().unwrap_or("there is no such subject");
-            reasons.entry(why).or_default().push(judged.info.id);
+            reasons
+                .entry(unjudged(judged))
+                .or_default()
+                .push(judged.info.id);
         }
         for (why, ids) in reasons {
-            let text = format!("nothing to judge, {why}: {}", ids.join(", "));
+            let text = format!("{why}: {}", ids.join(", "));
             for line in wrap(&text, self.style.width, "  ").lines() {
                 let line = self.style.dim(line);
                 self.line(&line);
@@ -227,4 +229,22 @@ fn counted(counts: &Counts) -> String {
     } else {
         some.join(", ")
     }
+}
+/// Why a control judged nothing: there is no subject, or what is said of the first that does not
+/// count.
+fn unjudged(judged: &Judged) -> String {
+    if let Some(why) = &judged.why {
+        return format!("nothing to judge, {why}");
+    }
+    let Some(first) = judged.findings.first() else {
+        return "nothing to judge, there is no such subject".to_owned();
+    };
+    let more = match judged.findings.len() - 1 {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!(
+        "does not apply to {}{more}, {}",
+        first.subject, first.message
+    )
 }

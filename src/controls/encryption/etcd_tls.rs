@@ -132,7 +132,10 @@ fn of_etcd(flags: &Labels) -> Vec<String> {
     }
     for flag in TRUE {
         if !is_true(flag) {
-            faults.push(format!("etcd has no --{flag}"));
+            faults.push(match flags.get(flag) {
+                Some(value) => format!("etcd has --{flag}={value}"),
+                None => format!("etcd has no --{flag}"),
+            });
         }
     }
     for flag in NOT_TRUE {
@@ -307,6 +310,16 @@ mod tests {
         let verdicts = kubeadm().judge(&EtcdTls::default());
         assert_eq!(verdicts["Node cp-1"].reason, "EtcdTls");
         assert_eq!(verdicts.len(), 1);
+    }
+
+    #[test]
+    fn a_switch_that_is_off_is_named_as_it_is_written() {
+        let mut world = kubeadm();
+        let mut flags = ETCD;
+        flags[4] = "--client-cert-auth=false";
+        put(&mut world, "etcd", &flags, &[]);
+        let verdict = world.only(&EtcdTls::default());
+        assert_eq!(&*verdict.message, "etcd has --client-cert-auth=false");
     }
 
     #[test]

@@ -182,7 +182,11 @@ impl PersistentVolumes {
     }
 
     fn not_known(&self, driver: &str) -> Verdict {
-        self.never_seen(format!("whether {driver} encrypts is not known"))
+        self.never_seen(if driver.is_empty() {
+            "its source is of no kind that is known, nor is whether that encrypts".to_owned()
+        } else {
+            format!("whether {driver} encrypts is not known")
+        })
     }
 
     fn never_seen(&self, why: String) -> Verdict {

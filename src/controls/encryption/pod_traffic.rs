@@ -82,7 +82,7 @@ impl PodTraffic {
         criteria: &["CC6.1", "CC6.7"],
         severity: Severity::Medium,
         strength: Strength::Effective,
-        rule_version: 3,
+        rule_version: 4,
         reads: &[
             Kind::Namespace,
             Kind::Service,
@@ -122,7 +122,8 @@ impl PodTraffic {
                      PERMISSIVE in the namespaces of the scope.",
         limits: "Pods on the node's own network are not judged. Encryption between nodes leaves \
                  pods of one node in the clear among themselves. The proxy is seen in the pods \
-                 that run; a workload without any is judged by the label that asks for one. \
+                 that run; a workload without any is judged by the labels and annotations that ask \
+                 for one. \
                  Linkerd's own default, where neither pod nor namespace says anything, is not \
                  read, and taken for all-unauthenticated. Servers are read as v1beta3, which \
                  Linkerd serves since 2.16. Ports that a mesh is told to leave alone by annotation \

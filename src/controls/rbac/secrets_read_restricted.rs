@@ -48,6 +48,15 @@ impl Default for SecretsReadRestricted {
     }
 }
 
+/// Verbs whose answer holds the Secret: the API server answers a patch with the whole object, and
+/// the deletion of a collection with all that were in it, also in a dry run (seen on 1.37). A
+/// deletion by name is answered with a status, an update with what was sent.
+const READ: Verbs = Verbs::GET
+    .or(Verbs::LIST)
+    .or(Verbs::WATCH)
+    .or(Verbs::PATCH)
+    .or(Verbs::DELETE_ALL);
+
 impl SecretsReadRestricted {
     /// Documentation and facts.
     pub const INFO: Info = Info {
@@ -58,7 +67,7 @@ impl SecretsReadRestricted {
         criteria: &["CC6.1", "C1.1"],
         severity: Severity::High,
         strength: Strength::Effective,
-        rule_version: 2,
+        rule_version: 3,
         reads: &[
             Kind::RoleBinding,
             Kind::ClusterRoleBinding,
@@ -71,11 +80,13 @@ impl SecretsReadRestricted {
         writes: &restricted::DELETES,
         scope: ScopeUse::Ignored,
         what: "No user, group or service account that is not in `allowedSubjects` effectively \
-               holds `get`, `list` or `watch` on Secrets at cluster scope, or in a namespace that \
-               `confidentialSelector` selects, through whatever role and binding. A right that is \
-               limited to names counts in confidential namespaces only.",
+               holds `get`, `list`, `watch`, `patch` or `deletecollection` on Secrets at cluster \
+               scope, or in a namespace that `confidentialSelector` selects, through whatever role \
+               and binding. A right that is limited to names counts in confidential namespaces \
+               only.",
         why: "Secrets hold the keys to everything else. `list` and `watch` show their content as \
-              well as `get` does.",
+              well as `get` does; so does the answer to an empty `patch`, and that to a \
+              `deletecollection`, even where it is a dry run that deletes nothing.",
         fix: "A binding none of whose subjects may keep what it gives is deleted, after it was \
               archived. Otherwise the command that takes the identity out is proposed.",
         by_hand: "Give a role that names the Secrets that are needed; list controllers that need \
@@ -130,8 +141,7 @@ pub(super) fn may_be_default_edit(context: &Context<'_>, grant: &Grant<'_>) -> b
 
 impl Restricted for SecretsReadRestricted {
     const INFO: &'static Info = &Self::INFO;
-    const RIGHTS: &'static [(Thing, Verbs)] =
-        &[(Thing::Secrets, Verbs::GET.or(Verbs::LIST).or(Verbs::WATCH))];
+    const RIGHTS: &'static [(Thing, Verbs)] = &[(Thing::Secrets, READ)];
     const REASON: &'static str = "SecretsReadable";
 
     fn allowed(&self) -> &[AllowedSubject] {

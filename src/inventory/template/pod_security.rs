@@ -12,14 +12,14 @@ use serde::{
 };
 
 use super::{Container, Labels, Str, WirePodSpec};
-use crate::analysis::meshed::{INBOUND, INJECT};
+use crate::analysis::meshed::{INBOUND, INJECT, ISTIO_INJECT};
 
 /// Prefix of the annotations that named an `AppArmor` profile before there was a field.
 const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
 
 /// Whether a pod annotation matters to a rule.
 pub fn keeps_pod_annotation(key: &str) -> bool {
-    key.starts_with(APP_ARMOR) || matches!(key, INBOUND | INJECT)
+    key.starts_with(APP_ARMOR) || matches!(key, INBOUND | INJECT | ISTIO_INJECT)
 }
 
 /// Security context of a pod or a container; each has some of the fields.

@@ -284,6 +284,21 @@ fn people(binding: &Value) -> impl Iterator<Item = Subject> {
     })
 }
 
+/// Puts service accounts that a binding names without a namespace into this one, as an object that
+/// names none. Returns their names.
+pub(super) fn house(binding: &mut Value, namespace: &str) -> Vec<String> {
+    let subjects = binding.get_mut("subjects").and_then(Value::as_array_mut);
+    let homeless = subjects.into_iter().flatten().filter(|subject| {
+        let home = subject["namespace"].as_str().unwrap_or_default();
+        subject["kind"] == "ServiceAccount" && home.is_empty()
+    });
+    let housed = homeless.map(|subject| {
+        subject["namespace"] = namespace.into();
+        subject["name"].as_str().unwrap_or_default().to_owned()
+    });
+    housed.collect()
+}
+
 /// The service accounts that a binding names, by namespace and name.
 fn bound(binding: &Value, namespace: &str) -> Vec<(String, String)> {
     if binding["roleRef"].is_null() {

@@ -32,6 +32,11 @@ impl Declared {
 
 fn pods_of(namespace: &str, name: &str, object: &Value) -> Vec<Value> {
     let spec = &object["spec"];
+    let template = &spec["template"];
+    let labelled = template["metadata"].is_object() || template["metadata"].is_null();
+    if !template["spec"].is_object() || !labelled {
+        return Vec::new(); // of no template nothing is made; its object can't be decoded
+    }
     let replicas = spec["replicas"].as_u64().unwrap_or(1).min(MOST);
     let claims = spec["volumeClaimTemplates"].as_array();
     let claims: Vec<&str> = claims
@@ -41,7 +46,7 @@ fn pods_of(namespace: &str, name: &str, object: &Value) -> Vec<Value> {
         .collect();
     let pods = (0..replicas).map(|ordinal| {
         let pod = format!("{name}-{ordinal}");
-        let mut made = spec["template"].clone();
+        let mut made = template.clone();
         let volumes = &mut made["spec"]["volumes"];
         if !volumes.is_array() {
             *volumes = json!([]);

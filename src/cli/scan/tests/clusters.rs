@@ -344,3 +344,90 @@ fn more_rights_excuse_nobody_who_fails_already() {
         }
     }
 }
+
+#[test]
+fn a_namespace_of_what_lies_in_none_is_taken_off() {
+    let role = granted(
+        "{ apiGroups: ['*'], resources: ['*'], verbs: ['*'] }",
+        SHOP,
+        "",
+    );
+    let spaced = role
+        .replace("{ name: r }", "{ name: r, namespace: shop }")
+        .replace("{ name: b }", "{ name: b, namespace: shop }");
+    assert_ne!(role, spaced);
+    for files in [role, spaced] {
+        let report = scanned(&files, true);
+        for id in [
+            "rbac-cluster-admin-allowlist",
+            "rbac-no-wildcard-resources",
+            "rbac-no-wildcard-verbs",
+        ] {
+            assert_eq!(outcome(&report, id).0, Outcome::Fail, "{id}: {files}");
+        }
+    }
+}
+
+#[test]
+fn an_account_that_a_binding_names_without_its_namespace_is_judged_and_told() {
+    let read = "{ apiGroups: [''], resources: [secrets], verbs: [get] }";
+    for inside in ["", "shop"] {
+        let vault = "apiVersion: v1\nkind: Namespace\n\
+                     metadata: { name: shop, labels: { probity.dev/data: confidential } }\n";
+        let files = granted(read, "kind: ServiceAccount, name: web", inside);
+        let report = scanned(&format!("{vault}---\n{files}"), false);
+        let id = "rbac-secrets-read-restricted";
+        let judged = report.controls.iter().find(|judged| judged.info.id == id);
+        let failed: Vec<_> = judged.unwrap().with(Outcome::Fail).collect();
+        assert_eq!(failed.len(), 1, "{inside:?}");
+        let subject = failed[0].subject.to_string();
+        assert_eq!(subject, "ServiceAccount shop/web");
+        let told = |note: &&String| note.contains("names ServiceAccount web without its namespace");
+        assert_eq!(report.notes.iter().filter(told).count(), 1);
+    }
+}
+
+/// A policy for pods that no file declares, and a binding of a role and an account that none does.
+const IN_VAIN: &str = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n\
+    metadata: { name: web, namespace: shop }\n\
+    spec: { podSelector: { matchLabels: { app: absent } } }\n---\n\
+    apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\n\
+    metadata: { name: web, namespace: shop }\n\
+    roleRef: { apiGroup: rbac.authorization.k8s.io, kind: Role, name: absent }\n\
+    subjects: [{ kind: ServiceAccount, name: absent, namespace: shop }]\n";
+
+#[test]
+fn nothing_is_waited_for_where_the_files_hold_all() {
+    let files = format!("{WEB}---\n{IN_VAIN}");
+    let report = scanned(&files, true);
+    for id in ["net-policy-dead", "rbac-stale-bindings"] {
+        assert_eq!(outcome(&report, id).0, Outcome::Fail, "{id}");
+    }
+    // What the policy is for may lie in other files.
+    let report = scanned(&files, false);
+    assert_eq!(
+        outcome(&report, "net-policy-dead").0,
+        Outcome::NotApplicable
+    );
+    let table = table::render(&report, GroupBy::Family, false, Style::plain(None));
+    let told = "  does not apply to NetworkPolicy shop/web, its podSelector selects no pod and no \
+                template in namespace shop; it fails at ";
+    assert!(table.contains(told), "{table}");
+}
+
+#[test]
+fn a_template_of_another_shape_makes_nobody_tell_and_stops_nothing() {
+    for template in [
+        "{ spec: [{ name: web }] }",
+        "{ metadata: web, spec: { containers: [] } }",
+        "[web]",
+    ] {
+        let files = format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{ name: web, namespace: shop }}\n\
+             spec: {{ template: {template} }}\n"
+        );
+        let report = scanned(&files, true);
+        let judged = outcome(&report, "net-host-network").0;
+        assert_eq!(judged, Outcome::Unknown, "{template}");
+    }
+}

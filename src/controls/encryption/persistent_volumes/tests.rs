@@ -422,3 +422,17 @@ fn no_second_default_is_ever_made() {
     assert_eq!(verdicts["Cluster cluster"].reason, "NoDefaultClass");
     assert!(verdicts["Cluster cluster"].remedy.is_none());
 }
+
+#[test]
+fn a_volume_of_an_unknown_source_is_told_so() {
+    let mut world = world();
+    let source = json!({ "portworxVolume": { "volumeID": "v" } });
+    world.put(Kind::Volume, volume(&source));
+    let verdict = &world.judge(&control())["PersistentVolume pv"];
+    assert_eq!(verdict.reason, "EncryptionNotVisible");
+    assert!(
+        verdict.message.starts_with("its source is of no kind"),
+        "{}",
+        verdict.message
+    );
+}

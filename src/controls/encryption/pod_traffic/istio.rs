@@ -4,10 +4,16 @@ use serde_json::{Map, Value, json};
 
 use super::{PodTraffic, all_in};
 use crate::{
-    analysis::{exposure, meshed::Pods},
+    analysis::{
+        exposure,
+        meshed::{ISTIO_INJECT, Pods},
+    },
     controls::{prelude::*, workloads::Held},
-    inventory::mesh::{MtlsMode, PeerAuthentication},
+    inventory::mesh::{MtlsMode, PeerAuthentication, asks_istio},
 };
+
+/// The label of pods, or of a namespace, that says how Istio carries their traffic.
+const DATAPLANE: &str = "istio.io/dataplane-mode";
 
 /// The mode that counts for a workload, and who decided it.
 struct Effective<'a> {
@@ -63,25 +69,28 @@ pub(super) fn judge(
     })
 }
 
-/// Whether the labels ask for a proxy of Istio.
+/// Whether labels, or the annotation of the template, ask for a proxy of Istio.
 fn asked(context: &Context<'_>, held: &Held<'_>) -> bool {
     let namespace = context
         .inventory
         .meta(Kind::Namespace, "", &held.meta.namespace);
     let of_namespace = |key: &str| namespace.and_then(|meta| meta.labels.get(key));
     let of_pod = |key: &str| held.template.labels.get(key);
-    match (
-        of_pod("istio.io/dataplane-mode"),
-        of_pod("sidecar.istio.io/inject"),
-    ) {
-        (Some("ambient"), _) | (_, Some("true")) => return true,
-        (_, Some("false")) => return false,
+    let ambient = of_namespace(DATAPLANE) == Some("ambient");
+    match of_pod(DATAPLANE) {
+        Some("ambient") => return true,
+        mode if ambient && mode != Some("none") => return true,
         _ => {}
     }
-    of_pod("istio.io/dataplane-mode") != Some("none")
-        && of_namespace("istio.io/dataplane-mode") == Some("ambient")
-        || of_namespace("istio-injection") == Some("enabled")
-        || (of_namespace("istio-injection").is_none() && of_namespace("istio.io/rev").is_some())
+    // The injector hears of pods of a namespace that is labelled for it, and where that says
+    // nothing of those whose own label says true: one that is `disabled` it leaves alone.
+    let label = of_pod(ISTIO_INJECT);
+    let told = match of_namespace("istio-injection") {
+        Some(injection) => injection == "enabled",
+        None => of_namespace("istio.io/rev").is_some() || label == Some("true"),
+    };
+    let says = label.map_or(held.template.istio, asks_istio);
+    told && says != Some(false)
 }
 
 /// What counts for a workload: its own policy before that of its namespace before that of the

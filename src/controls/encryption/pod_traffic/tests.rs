@@ -225,6 +225,47 @@ fn a_workload_without_pods_is_judged_by_what_it_asks_for() {
 }
 
 #[test]
+fn of_a_workload_without_pods_istios_injector_says_which_get_a_proxy() {
+    let outside = (Outcome::Fail, "PodTrafficNotEncrypted");
+    let (on, off) = ("enabled", "disabled");
+    for (namespace, label, annotation, wanted) in [
+        (Some(on), None, Some("false"), outside),
+        (Some(on), None, Some("no"), outside),
+        (Some(on), None, Some("True"), STRICT),
+        (Some(on), None, Some(""), STRICT),
+        // The label comes before the annotation.
+        (Some(on), Some("true"), Some("false"), STRICT),
+        (Some(on), Some("false"), Some("true"), outside),
+        // No annotation brings a pod to the injector, and what is disabled it never sees.
+        (None, None, Some("true"), outside),
+        (None, Some("true"), None, STRICT),
+        (Some(off), Some("true"), None, outside),
+    ] {
+        let said = |key: &str, value: Option<&str>| {
+            value.map_or_else(|| json!({}), |value| json!({ key: value }))
+        };
+        let mut world = world(&said("istio-injection", namespace), &[]);
+        peer(&mut world, "shop", "default", &mode("STRICT"));
+        let metadata = json!({
+            "labels": said("sidecar.istio.io/inject", label),
+            "annotations": said("sidecar.istio.io/inject", annotation),
+        });
+        world.put(
+            Kind::Deployment,
+            json!({
+                "metadata": { "name": "web", "namespace": "shop" },
+                "spec": { "template": { "metadata": metadata } },
+            }),
+        );
+        assert_eq!(
+            judged(&mut world),
+            wanted,
+            "{namespace:?} {label:?} {annotation:?}"
+        );
+    }
+}
+
+#[test]
 fn ambient_needs_strict_too() {
     let mut world = world(&json!({ "istio.io/dataplane-mode": "ambient" }), &[]);
     let annotation = json!({ "ambient.istio.io/redirection": "enabled" });

@@ -49,6 +49,9 @@ fn reading_in_the_whole_cluster_fails() {
         ("* * *", Expect::Admin),
         ("get  configmaps", Expect::Pass),
         ("get apps secrets", Expect::Pass),
+        // What the server answers holds the Secret.
+        ("patch  secrets", Expect::Fail),
+        ("deletecollection  secrets", Expect::Fail),
         ("create,update,delete  secrets", Expect::Pass),
         // No namespace is confidential, so names are those of ordinary Secrets.
         ("get  secrets tls", Expect::Pass),
@@ -69,6 +72,9 @@ fn confidential_namespaces_count_even_by_name() {
     for (place, rule, reason) in [
         ("vault", "get  secrets", "SecretsReadable"),
         ("vault", "list  secrets key", "SecretsReadable"),
+        ("vault", "patch  secrets key", "SecretsReadable"),
+        // The deletion of a collection carries no name.
+        ("vault", "deletecollection  secrets key", "RightNotHeld"),
         ("vault", "get  configmaps", "RightNotHeld"),
         ("shop", "get  secrets", "RightNotHeld"),
         ("", "get  secrets key", "SecretsReadable"),
