@@ -27,6 +27,26 @@ const TRUE: [&str; 2] = ["client-cert-auth", "peer-client-cert-auth"];
 const NOT_TRUE: [&str; 2] = ["auto-tls", "peer-auto-tls"];
 /// Flags of the API server that must be set.
 const CLIENT: [&str; 3] = ["etcd-cafile", "etcd-certfile", "etcd-keyfile"];
+/// Where kubeadm keeps what these flags name: paths of etcd's Pod, and of the API server's.
+const FLAGS: [(&str, &str); 11] = [
+    ("cert-file", "/etc/kubernetes/pki/etcd/server.crt"),
+    ("key-file", "/etc/kubernetes/pki/etcd/server.key"),
+    ("trusted-ca-file", "/etc/kubernetes/pki/etcd/ca.crt"),
+    ("client-cert-auth", "true"),
+    ("peer-cert-file", "/etc/kubernetes/pki/etcd/peer.crt"),
+    ("peer-key-file", "/etc/kubernetes/pki/etcd/peer.key"),
+    ("peer-trusted-ca-file", "/etc/kubernetes/pki/etcd/ca.crt"),
+    ("peer-client-cert-auth", "true"),
+    ("etcd-cafile", "/etc/kubernetes/pki/etcd/ca.crt"),
+    (
+        "etcd-certfile",
+        "/etc/kubernetes/pki/apiserver-etcd-client.crt",
+    ),
+    (
+        "etcd-keyfile",
+        "/etc/kubernetes/pki/apiserver-etcd-client.key",
+    ),
+];
 /// The label of nodes of k3s and RKE2 that run etcd inside their own process.
 const EMBEDDED: &str = "node-role.kubernetes.io/etcd";
 
@@ -87,10 +107,7 @@ fn node(context: &Context<'_>, node: &str) -> Option<Verdict> {
     if !faults.is_empty() {
         let faults: Vec<String> = faults.into_iter().collect();
         let verdict = Verdict::fail(Strength::Declared, "EtcdWithoutTls", faults.join("; "));
-        return Some(verdict.propose(
-            "Mend the manifests in /etc/kubernetes/manifests on this node; the certificates \
-             are made by kubeadm init phase certs etcd-server (and etcd-peer).",
-        ));
+        return Some(verdict.propose(mend(&faults)));
     }
     if let Some(component) = in_file {
         let message =
@@ -103,6 +120,29 @@ fn node(context: &Context<'_>, node: &str) -> Option<Verdict> {
     }
     let message = "etcd is reached by TLS with client certificates, by its peers as well";
     Some(Verdict::pass(Strength::Declared, "EtcdTls", message))
+}
+
+/// What to write into the manifests, in the places that kubeadm knows.
+fn mend(faults: &[String]) -> String {
+    let missing = |flag: &str| {
+        let fault = format!(" no --{flag}");
+        faults.iter().any(|known| known.ends_with(&fault))
+    };
+    let set: Vec<String> = FLAGS
+        .iter()
+        .filter(|(flag, _)| missing(flag))
+        .map(|(flag, value)| format!("--{flag}={value}"))
+        .collect();
+    let add = if set.is_empty() {
+        String::new()
+    } else {
+        format!(", and add {}", set.join(" "))
+    };
+    format!(
+        "on this node, in etcd.yaml and kube-apiserver.yaml of /etc/kubernetes/manifests: write https:// in \
+         place of http://, take --auto-tls and --peer-auto-tls away{add}; kubeadm makes what is not \
+         there: kubeadm init phase certs all"
+    )
 }
 
 /// The verdict where no pod shows etcd or an API server.
