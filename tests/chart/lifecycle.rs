@@ -185,8 +185,11 @@ fn a_volume_is_enlarged_by_the_commands_of_the_guide_and_by_no_upgrade_alone() {
     let refused = cluster.helm(&upgrade);
     let said = String::from_utf8_lossy(&refused.stderr);
     // As docs/troubleshooting.md quotes it.
-    let quoted = "updates to statefulset spec for fields other than 'replicas'";
-    assert!(!refused.status.success() && said.contains(quoted), "{said}");
+    let quoted = said.contains("spec.volumeClaimTemplates: Invalid value");
+    assert!(
+        !refused.status.success() && quoted && said.contains("field is immutable"),
+        "{said}"
+    );
 
     let path = [
         cluster.bin().display().to_string(),
