@@ -230,14 +230,14 @@ fn attestation(id: &str) -> String {
          \x20 name: NAME\n\
          spec:\n\
          \x20 control: {id}\n\
-         \x20 statement: WHAT YOU STATE\n\
+         \x20 statement: \"WHAT YOU STATE\"\n\
          \x20 from: BEGIN  # of the time that it is about, such as 2026-01-01T00:00:00Z\n\
          \x20 to: END\n\
          \x20 validUntil: TIME\n\
-         \x20 attestedBy: YOUR USER NAME  # kubectl auth whoami\n\
+         \x20 attestedBy: \"YOUR USER NAME\"  # kubectl auth whoami\n\
          \x20 evidence:\n\
          \x20 - uri: ADDRESS\n\
-         \x20   sha256: HASH  # sha256sum FILE\n\
+         \x20   sha256: \"HASH\"  # sha256sum FILE\n\
          EOF"
     )
 }

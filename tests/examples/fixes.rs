@@ -38,7 +38,10 @@ impl Fix {
             let whole = self.text.starts_with(program).then_some(0);
             whole.or(after_words)
         };
-        let begin = ["kubectl ", "velero "].into_iter().filter_map(begins).min();
+        let begin = ["kubectl ", "probity ", "velero "]
+            .into_iter()
+            .filter_map(begins)
+            .min();
         begin.map(|begin| &self.text[begin..])
     }
 }
@@ -164,6 +167,7 @@ fn dry(cluster: &Cluster, commands: &str) -> Result<(), String> {
             esac
         }
         velero() { :; }
+        probity() { :; }
     "#;
     let path = [cluster.bin(), Path::new("/usr/bin"), Path::new("/bin")];
     let path = path.map(|folder| folder.display().to_string());

@@ -22,8 +22,8 @@ pub(in crate::cli) fn fix(verdict: &Verdict, info: &Info) -> String {
     }
 }
 
-/// A fix as words for people, and the commands behind them, which are to be copied as they are: from `kubectl` or `velero`
-/// on that begins the text, or follows a colon.
+/// A fix as words for people, and the commands behind them, which are to be copied as they are: from a program on
+/// that begins the text, or follows a colon.
 pub(in crate::cli) fn words_and_commands(fix: &str) -> (&str, &str) {
     let begins = |program: &str| {
         if fix.starts_with(program) {
@@ -31,7 +31,10 @@ pub(in crate::cli) fn words_and_commands(fix: &str) -> (&str, &str) {
         }
         fix.find(&format!(": {program}")).map(|at| at + 2)
     };
-    let begin = ["kubectl ", "velero "].into_iter().filter_map(begins).min();
+    let begin = ["kubectl ", "probity ", "velero "]
+        .into_iter()
+        .filter_map(begins)
+        .min();
     let (words, commands) = fix.split_at(begin.unwrap_or(fix.len()));
     (words.trim_end(), commands)
 }
