@@ -176,7 +176,8 @@ fn what_a_log_says_fits_a_narrow_terminal_and_is_a_line_in_a_pipe() {
         let narrow = printed(Some("40"));
         for line in narrow.lines().filter(is_wide) {
             // A word is not broken, nor is a command: it is to be copied.
-            let one = line.split_whitespace().count() == 1;
+            let said = line.trim_start().trim_start_matches("- ");
+            let one = said.split_whitespace().count() == 1;
             assert!(one || line.starts_with("kubectl"), "{args:?}: {line}");
         }
         let words = |text: &str| -> Vec<String> {
