@@ -11,12 +11,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 async fn main() -> ExitCode {
     match probity::cli::main().await {
         Ok(code) => code,
-        Err((failure, code)) => {
+        Err(failure) => {
             #[allow(clippy::print_stderr, reason = "the one place where a failure is told")]
             {
                 eprintln!("probity: {failure}");
             }
-            code
+            ExitCode::from(probity::cli::NOT_DONE)
         }
     }
 }

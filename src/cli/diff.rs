@@ -6,7 +6,7 @@ use std::{
     fs,
     io::{BufRead, BufReader},
     path::Path,
-    process::{Command, ExitCode},
+    process::Command,
 };
 
 use clap::Args;
@@ -17,6 +17,7 @@ use similar::TextDiff;
 use super::{
     Connect, Failure,
     evidence::json_lines,
+    exit::Ending,
     output::{
         fix::yaml,
         style::{Style, When},
@@ -68,9 +69,9 @@ pub(super) struct Arguments {
 }
 
 /// Reads the cluster once and shows the remedies; writes nothing.
-pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
-    let (connection, version) = arguments.connect.open().await?;
+pub(super) async fn run(arguments: Arguments) -> Result<Ending, Failure> {
     let memory = arguments.log.as_deref().map(recalled).transpose()?;
+    let (connection, version) = arguments.connect.open().await?;
     let mut pass = Pass::remembering(&arguments.probity_namespace, memory.unwrap_or_default());
     for mut policy in pass::policies(&connection.client).await? {
         if arguments.enforce {
@@ -104,7 +105,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     for change in &changes {
         print!("{}", change.unified(style));
     }
-    Ok(ExitCode::from(u8::from(!changes.is_empty())))
+    Ok(Ending::of(changes.is_empty()))
 }
 
 /// What a log says, which is in a file or comes in.
@@ -287,9 +288,9 @@ fn external() -> Option<Vec<String>> {
 }
 
 /// Has another program compare two folders. Its exit code is ours, as kubectl's.
-fn compare_with(program: &[String], changes: &[Change]) -> Result<ExitCode, Failure> {
+fn compare_with(program: &[String], changes: &[Change]) -> Result<Ending, Failure> {
     if changes.is_empty() {
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Ending::Well);
     }
     let problem =
         |error: std::io::Error| format!("the objects can't be written to compare: {error}");
@@ -319,7 +320,7 @@ fn compare_with(program: &[String], changes: &[Change]) -> Result<ExitCode, Fail
         .status()
         .map_err(|error| format!("KUBECTL_EXTERNAL_DIFF: {name} can't be run: {error}"))?;
     let code = status.code().and_then(|code| u8::try_from(code).ok());
-    code.map(ExitCode::from)
+    code.map(Ending::Theirs)
         .ok_or_else(|| format!("KUBECTL_EXTERNAL_DIFF: {name} was ended by a signal"))
 }
 
@@ -393,7 +394,7 @@ mod tests {
         // `sh -c` gets the two folders as $0 and $1.
         let look = "test -f \"$0/a\" && test ! -e \"$1/a\" && exit 1; exit 3";
         let code = run(&["sh", "-c", look], &[change()]).unwrap();
-        assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::from(1)));
+        assert_eq!(code, Ending::Theirs(1));
         let missing = run(&["no-such-program"], &[change()]).unwrap_err();
         assert!(missing.contains("no-such-program"), "{missing}");
     }

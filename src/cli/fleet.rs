@@ -11,7 +11,14 @@ use clap::{Args, Subcommand};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde::Serialize;
 
-use super::{Failure, trust::read_key};
+use super::{
+    Failure,
+    output::{
+        style::{Style, When},
+        wrap::fit,
+    },
+    trust::read_key,
+};
 use crate::evidence::{
     LogError, epochs,
     index::{self, Days, Signed},
@@ -72,7 +79,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool, Failure> {
                     serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?;
                 println!("{text}");
             } else {
-                print(&report);
+                let style = Style::of_stdout(When::Never);
+                print!("{}", fit(&text(&report), style.width));
             }
             Ok(report.verified && report.complete != Some(false))
         }
@@ -312,7 +320,9 @@ fn clusters(
     all.collect()
 }
 
-fn print(report: &Report) {
+/// What was found, a line each.
+fn text(report: &Report) -> String {
+    let mut lines = Vec::new();
     for cluster in &report.clusters {
         let Cluster {
             uid,
@@ -325,37 +335,33 @@ fn print(report: &Report) {
             missing_days,
         } = cluster;
         let unexpected = if *expected { "" } else { " (not expected)" };
-        println!("{uid} {name}{unexpected}");
-        println!(
+        lines.push(format!("{uid} {name}{unexpected}"));
+        lines.push(format!(
             "  {}, {}, observed {observed_minutes} of {}",
             many(entries, "entry"),
             many(failures, "failure"),
             many(minutes, "minute")
-        );
-        for gap in gaps(missing_days) {
-            println!("  MISSING: {gap}");
-        }
+        ));
+        let gaps = gaps(missing_days).into_iter();
+        lines.extend(gaps.map(|gap| format!("  MISSING: {gap}")));
     }
-    for remark in &report.remarks {
-        println!("note: {remark}");
-    }
-    for problem in &report.problems {
-        println!("WRONG: {problem}");
-    }
-    println!(
+    let remarks = report.remarks.iter();
+    lines.extend(remarks.map(|remark| format!("note: {remark}")));
+    let problems = report.problems.iter();
+    lines.extend(problems.map(|problem| format!("WRONG: {problem}")));
+    lines.push(format!(
         "{} {} proved",
         many(report.rows, "row"),
         either(report.rows, "is", "are")
-    );
-    println!(
-        "{}",
-        match (report.verified, report.complete) {
-            (true, None) => "VERIFIED; whether anything is missing was not asked",
-            (true, Some(true)) => "VERIFIED",
-            (true, Some(false)) => "VERIFIED, AND INCOMPLETE: clusters or days are missing",
-            (false, _) => "NOT VERIFIED: logs or rows are not what they claim to be",
-        }
-    );
+    ));
+    let verdict = match (report.verified, report.complete) {
+        (true, None) => "VERIFIED; whether anything is missing was not asked",
+        (true, Some(true)) => "VERIFIED",
+        (true, Some(false)) => "VERIFIED, AND INCOMPLETE: clusters or days are missing",
+        (false, _) => "NOT VERIFIED: logs or rows are not what they claim to be",
+    };
+    lines.push(verdict.to_owned());
+    lines.join("\n")
 }
 
 /// Days in a row as one.

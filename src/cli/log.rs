@@ -5,9 +5,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::Args;
+use clap::{Args, builder::PossibleValuesParser};
 
-use super::{Failure, evidence::must_hold_log};
+use super::{
+    Failure,
+    evidence::{must_hold_log, warn_of_damage},
+    exit::Ending,
+    output::{
+        style::{Style, When},
+        wrap::hanging,
+    },
+};
 use crate::evidence::{
     Body, Entry, LogError, Reader,
     body::{ObjectChange, SubjectRef},
@@ -30,7 +38,11 @@ pub(super) struct Arguments {
     #[arg(long)]
     json: bool,
     /// Only entries of this type, such as transition or intent.
-    #[arg(long = "type", value_name = "TYPE")]
+    #[arg(
+        long = "type",
+        value_name = "TYPE",
+        value_parser = PossibleValuesParser::new(Body::KINDS)
+    )]
     kind: Option<String>,
     /// Begin with this entry of the latest log; else with the oldest log.
     #[arg(long, value_name = "SEQ")]
@@ -40,8 +52,9 @@ pub(super) struct Arguments {
     archive: bool,
 }
 
-/// Prints the entries, as they stand there: `verify` says whether the log is whole.
-pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+/// Prints the entries, as they stand there: `verify` says whether the log is whole. Where a log is damaged and a later one
+/// followed it, that is read on in.
+pub(super) fn run(arguments: &Arguments) -> Result<Ending, Failure> {
     let explain = |error: &dyn std::fmt::Display| {
         format!(
             "the evidence log in {} can't be read: {error}",
@@ -51,38 +64,49 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     // What is there is what is printed: of a folder that holds no log, nothing would look as if nothing had happened.
     must_hold_log(&arguments.data_dir)?;
     if arguments.archive {
-        return archive(&arguments.data_dir, &explain);
+        return archive(&arguments.data_dir, &explain).map(|()| Ending::Well);
     }
     let reader = match arguments.from {
         Some(seq) => Reader::open_from(&arguments.data_dir, seq),
         None => Reader::open(&arguments.data_dir),
     };
-    let reader = reader.map_err(|error| explain(&error))?;
+    let mut reader = reader.map_err(|error| explain(&error))?.past_damage();
+    let width = Style::of_stdout(When::Never).columns;
     let mut out = BufWriter::new(std::io::stdout().lock());
-    for entry in reader {
+    for entry in reader.by_ref() {
         let entry = entry.map_err(|error| explain(&error))?;
-        if arguments
-            .kind
-            .as_ref()
-            .is_some_and(|kind| kind != entry.body.kind())
-        {
+        let wanted = arguments.kind.as_deref();
+        if wanted.is_some_and(|kind| kind != entry.body.kind()) {
             continue;
         }
-        let line = if arguments.json {
-            serde_json::to_string(&entry).map_err(|error| explain(&error))?
+        let lines = if arguments.json {
+            serde_json::to_string(&entry).map_err(|error| explain(&error))? + "\n"
         } else {
-            text(&entry)
+            fitted(&text(&entry), width)
         };
-        match writeln!(out, "{line}") {
+        match out.write_all(lines.as_bytes()) {
             // The reader of a pipe has seen enough.
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(Ending::Well),
             written => written.map_err(|error| explain(&error))?,
         }
     }
     match out.flush() {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(explain(&error)),
-        _ => Ok(()),
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(explain(&error)),
+        _ => {}
     }
+    warn_of_damage(reader.damaged());
+    Ok(if reader.damaged().is_empty() {
+        Ending::Well
+    } else {
+        Ending::Incomplete
+    })
+}
+
+/// An entry on a terminal, where it takes more than a line if it must: numbers stay in their column.
+fn fitted(entry: &str, width: Option<usize>) -> String {
+    let bare = entry.trim_start();
+    let (number, said) = bare.split_once(' ').unwrap_or((bare, ""));
+    hanging(said, width, &format!("{number:>6} "), "       ")
 }
 
 /// Writes a copy of the logs to standard output.
@@ -262,6 +286,17 @@ fn subject(subject: &SubjectRef) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_entry_is_one_line_in_a_pipe_and_as_many_as_it_needs_on_a_terminal() {
+        let entry = "    12 2026-01-01T00:00:00.000Z gap          all controls: no operator ran";
+        assert_eq!(fitted(entry, None), format!("{entry}\n"));
+        assert_eq!(fitted(entry, Some(80)), format!("{entry}\n"));
+        assert_eq!(
+            fitted(entry, Some(40)),
+            "    12 2026-01-01T00:00:00.000Z gap all\n       controls: no operator ran\n"
+        );
+    }
 
     #[test]
     fn a_folder_that_is_missing_or_holds_no_log_is_refused() {

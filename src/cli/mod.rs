@@ -23,6 +23,7 @@ mod crds;
 mod diff;
 mod evidence;
 mod examples;
+mod exit;
 mod explain;
 mod fleet;
 mod generate;
@@ -49,13 +50,14 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use self::connect::Connect;
+pub use self::exit::NOT_DONE;
+use self::{connect::Connect, exit::Ending};
 
 use crate::api::DecisionVerdict;
 
 /// Keeps SOC 2 controls operating on Kubernetes, and proves that they did.
 #[derive(Debug, Parser)]
-#[command(name = "probity", version, propagate_version = true)]
+#[command(name = "probity", version, propagate_version = true, after_help = exit::HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -86,7 +88,7 @@ enum Command {
     /// Print the evidence log.
     #[command(after_help = examples::LOG)]
     Log(log::Arguments),
-    /// Check an evidence log, without a cluster: exit code 0 if it is whole and unchanged, 1 if not.
+    /// Check an evidence log, without a cluster: exit code 0 if it is whole and unchanged, 1 if not, 2 if there is none.
     #[command(after_help = examples::VERIFY)]
     Verify(verify::Arguments),
     /// Make the proof that one entry is in the log, which `verify --proof` checks without the log.
@@ -142,13 +144,12 @@ pub fn arguments() -> clap::Command {
     Cli::command()
 }
 
-/// Parses the arguments and runs the command. Returns the exit code, with the failure if there is one: 1, or for commands
-/// whose 1 says that a log is not whole, 2.
-pub async fn main() -> Result<ExitCode, (Failure, ExitCode)> {
+/// Parses the arguments and runs the command. Returns the exit code; with a failure it is [`NOT_DONE`].
+pub async fn main() -> Result<ExitCode, Failure> {
     // It holds the arguments of every command: too much for the stack of whoever waits for it.
     let ended = Box::pin(command(parse().command)).await;
-    output::finish().map_err(|failure| (failure, ExitCode::from(2)))?;
-    ended
+    output::finish()?;
+    ended.map(Ending::code)
 }
 
 /// Reads the command line. As a plugin of kubectl, help calls the program as people do.
@@ -163,60 +164,47 @@ fn parse() -> Cli {
     Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
-async fn command(command: Command) -> Result<ExitCode, (Failure, ExitCode)> {
-    let done = match command {
-        Command::Verify(arguments) => return judged(verify::run(&arguments)),
-        Command::Fleet(arguments) => return judged(fleet::run(&arguments)),
-        Command::Scan(arguments) => {
-            return scan::run(arguments)
-                .await
-                .map_err(|failure| (failure, ExitCode::from(2)));
-        }
-        Command::Run(arguments) => Box::pin(run::run(*arguments)).await,
-        Command::Diff(arguments) => {
-            return diff::run(arguments)
-                .await
-                .map_err(|failure| (failure, ExitCode::from(2)));
-        }
+async fn command(command: Command) -> Result<Ending, Failure> {
+    // Most do as they are told, or fail; those that judge say what they found.
+    let acted = |done: Result<(), Failure>| done.map(|()| Ending::Well);
+    match command {
+        Command::Run(arguments) => acted(Box::pin(run::run(*arguments)).await),
+        Command::Scan(arguments) => scan::run(arguments).await,
+        Command::Status(arguments) => acted(status::run(arguments).await),
+        Command::Diff(arguments) => diff::run(arguments).await,
         Command::Undo(arguments) => undo::run(&arguments),
-        Command::Completions(arguments) => {
-            complete::completions(&arguments);
-            Ok(())
+        Command::Approve(arguments) => {
+            acted(approve::run(arguments, DecisionVerdict::Approved).await)
         }
-        Command::Man(arguments) => complete::man(&arguments),
-        Command::Complete(arguments) => {
-            complete::typed(&arguments);
-            Ok(())
+        Command::Reject(arguments) => {
+            acted(approve::run(arguments, DecisionVerdict::Rejected).await)
         }
-        Command::Status(arguments) => status::run(arguments).await,
-        Command::Approve(arguments) => approve::run(arguments, DecisionVerdict::Approved).await,
-        Command::Reject(arguments) => approve::run(arguments, DecisionVerdict::Rejected).await,
-        Command::Review(arguments) => Box::pin(review::run(arguments)).await,
-        Command::Log(arguments) => return judged(log::run(&arguments).map(|()| true)),
-        Command::NewKey(arguments) => new_key::run(&arguments),
-        Command::Prove(arguments) => return judged(prove::run(&arguments).map(|()| true)),
-        Command::Period(arguments) => return judged(period::run(&arguments)),
-        Command::Report(arguments) => return judged(report::run(&arguments)),
-        Command::Sample(arguments) => return judged(sample::run(&arguments)),
-        Command::Controls(arguments) => controls::run(&arguments),
-        Command::Explain(arguments) => Box::pin(explain::run(arguments)).await,
-        Command::Crds => crds::run(),
+        Command::Review(arguments) => acted(Box::pin(review::run(arguments)).await),
+        Command::Log(arguments) => log::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments).map(Ending::of),
+        Command::Prove(arguments) => acted(prove::run(&arguments)),
+        Command::NewKey(arguments) => acted(new_key::run(&arguments)),
+        Command::Fleet(arguments) => fleet::run(&arguments).map(Ending::of),
+        Command::Period(arguments) => period::run(&arguments).map(Ending::of),
+        Command::Report(arguments) => report::run(&arguments).map(Ending::of),
+        Command::Sample(arguments) => sample::run(&arguments).map(Ending::of),
+        Command::Controls(arguments) => acted(controls::run(&arguments)),
+        Command::Explain(arguments) => acted(Box::pin(explain::run(arguments)).await),
+        Command::Crds => acted(crds::run()),
         Command::Baseline => {
             baseline::run();
-            Ok(())
+            Ok(Ending::Well)
         }
-        Command::Probe(arguments) => probe::run(arguments).await,
-        Command::Generate(arguments) => generate::run(&arguments),
-    };
-    done.map(|()| ExitCode::SUCCESS)
-        .map_err(|failure| (failure, ExitCode::FAILURE))
-}
-
-/// The exit code of a command that says whether something is as it should be.
-fn judged(result: Result<bool, Failure>) -> Result<ExitCode, (Failure, ExitCode)> {
-    match result {
-        Ok(true) => Ok(ExitCode::SUCCESS),
-        Ok(false) => Ok(ExitCode::FAILURE),
-        Err(failure) => Err((failure, ExitCode::from(2))),
+        Command::Completions(arguments) => {
+            complete::completions(&arguments);
+            Ok(Ending::Well)
+        }
+        Command::Man(arguments) => acted(complete::man(&arguments)),
+        Command::Complete(arguments) => {
+            complete::typed(&arguments);
+            Ok(Ending::Well)
+        }
+        Command::Probe(arguments) => acted(probe::run(arguments).await),
+        Command::Generate(arguments) => acted(generate::run(&arguments)),
     }
 }

@@ -48,6 +48,8 @@ pub(super) async fn there_is(client: &kube::Client, namespace: &str) -> Result<(
 #[derive(Debug)]
 pub(super) struct Pass {
     pub(super) engine: Engine,
+    /// Whether none of the kinds that were needed could be listed for want of rights: then nothing was looked at.
+    pub(super) blind: bool,
     origin: Instant,
 }
 
@@ -69,6 +71,7 @@ impl Pass {
         };
         Self {
             engine: Engine::new(config, memory),
+            blind: false,
             origin: Instant::now(),
         }
     }
@@ -113,14 +116,17 @@ impl Pass {
         let kinds = self.engine.needed_kinds();
         let all = kinds.len();
         let (engine, origin) = (&mut self.engine, self.origin);
-        let mut refused = Vec::new();
+        let (mut refused, mut listed) = (Vec::new(), 0_usize);
         let mut take = |event| {
-            if let Event::Availability(_, Availability::Forbidden(why)) = &event {
-                refused.push(why.clone());
+            match &event {
+                Event::Availability(_, Availability::Forbidden(why)) => refused.push(why.clone()),
+                Event::ListEnded(_) => listed += 1,
+                _ => {}
             }
             engine.apply(event, now(origin));
         };
         read(kinds, client, &mut take).await?;
+        self.blind = listed == 0 && !refused.is_empty();
         if let Some(said) = without_rights(&refused, all) {
             tell(&said);
         }
@@ -186,8 +192,8 @@ fn without_rights(refused: &[String], all: usize) -> Option<String> {
     });
     let who = who.unwrap_or_else(|| "with these credentials".to_owned());
     Some(one_line(&format!(
-        "{} of {} can't be read {who}, and what rests on them is Unknown: have yourself allowed to get, list and watch \
-         them (`reads` in the chart's files/rights.yaml names all)",
+        "{} of {} can't be read {who}, and what rests on them is Unknown: have yourself bound to the role that the chart \
+         creates with rbac.scannerRole=true (docs/command-line.md tells how, also without an installation)",
         refused.len(),
         many(all, "kind"),
     )))

@@ -9,7 +9,7 @@ use super::{
     logs::Accounted,
     output::{
         style::{Style, When},
-        wrap::wrap,
+        wrap::{fit, wrap},
     },
 };
 use crate::evidence::verify::Trust;
@@ -47,7 +47,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool, Failure> {
         if arguments.json {
             println!("{}", pretty(&readiness)?);
         } else {
-            print!("{}", criteria(&readiness));
+            let style = Style::of_stdout(When::Never);
+            print!("{}", fit(&criteria(&readiness), style.columns));
         }
         warn(distrust.as_deref());
         return Ok(distrust.is_none());
@@ -56,7 +57,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool, Failure> {
         println!("{}", pretty(&summary)?);
     } else {
         let style = Style::of_stdout(When::Never);
-        print!("{}", table(&summary, style.columns));
+        print!("{}", fit(&table(&summary, style.columns), style.columns));
     }
     warn(distrust.as_deref());
     Ok(distrust.is_none())

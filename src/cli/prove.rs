@@ -8,7 +8,16 @@ use std::{
 use clap::Args;
 use serde::Serialize;
 
-use super::{Failure, evidence::pretty, log};
+use super::{
+    Failure,
+    evidence::pretty,
+    log,
+    output::{
+        style::{Style, When},
+        wrap::fit,
+    },
+    verify::{list, verdict},
+};
 use crate::evidence::{
     Body, Entry, LogError, RawEntries, epochs,
     note::VerifierKey,
@@ -131,7 +140,8 @@ pub(super) fn check(path: &Path, trust: &Trust, json: bool) -> Result<bool, Fail
     if json {
         println!("{}", pretty(&shown)?);
     } else {
-        print(&shown);
+        let style = Style::of_stdout(When::Never);
+        print!("{}", fit(&told(&shown), style.width));
     }
     Ok(shown.verified)
 }
@@ -204,15 +214,18 @@ fn prove_with(proof: &Proof, origin: &str, trust: &Trust) -> Result<Proved, Stri
     Ok((entry, proved, not_proved))
 }
 
-fn print(shown: &Shown) {
-    println!("{}", shown.origin);
-    if let Some(entry) = &shown.entry {
-        println!("{}", log::text(entry));
-    }
-    if let Some(problem) = &shown.problem {
-        println!("  WRONG: {problem}");
-    }
-    super::verify::list("Proved:", &shown.proved);
-    super::verify::list("Not proved:", &shown.not_proved);
-    println!("{}", super::verify::verdict(shown.verified, "proof"));
+/// What a proof shows, a line each.
+fn told(shown: &Shown) -> String {
+    let mut lines = vec![shown.origin.clone()];
+    lines.extend(shown.entry.as_ref().map(log::text));
+    lines.extend(
+        shown
+            .problem
+            .iter()
+            .map(|problem| format!("  WRONG: {problem}")),
+    );
+    list(&mut lines, "Proved:", &shown.proved);
+    list(&mut lines, "Not proved:", &shown.not_proved);
+    lines.push(verdict(shown.verified, "proof"));
+    lines.join("\n")
 }

@@ -16,6 +16,10 @@ use super::{
     Failure,
     evidence::{Wanted, wanted},
     logs::{LogArguments, Logs, Taker},
+    output::{
+        style::{Style, When},
+        wrap::fit,
+    },
     trust::TrustArguments,
 };
 use crate::{
@@ -103,24 +107,24 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool, Failure> {
         .iter()
         .map(|operation| operation.numbers.deviations.times.count)
         .sum();
-    println!(
+    let mut lines = vec![format!(
         "{}: {}, {}; begin with {}",
         out.display(),
         many(summary.controls.len(), "control"),
         many(deviations, "deviation"),
         out.join("index.html").display()
-    );
-    for warning in &summary.warnings {
-        println!("Note: {warning}.");
-    }
-    for problem in &verified.problems {
-        println!("WRONG: {problem}");
-    }
+    )];
+    let warnings = summary.warnings.iter();
+    lines.extend(warnings.map(|warning| format!("Note: {warning}.")));
+    let problems = verified.problems.iter();
+    lines.extend(problems.map(|problem| format!("WRONG: {problem}")));
     if !verified.whole {
-        println!(
-            "NOT VERIFIED: the log is not what it claims to be. The pack says so on its first page"
-        );
+        let said =
+            "NOT VERIFIED: the log is not what it claims to be. The pack says so on its first page";
+        lines.push(said.to_owned());
     }
+    let style = Style::of_stdout(When::Never);
+    print!("{}", fit(&lines.join("\n"), style.width));
     Ok(verified.whole)
 }
 

@@ -7,6 +7,10 @@ use super::{
     Failure,
     evidence::{Asked, distrust_of, pretty, wanted, warn},
     logs::Accounted,
+    output::{
+        style::{Style, When},
+        wrap::fit,
+    },
 };
 use crate::evidence::verify::Trust;
 use crate::period::{Account, Operation, Sample, Sampler, Summary};
@@ -64,7 +68,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool, Failure> {
     if arguments.json {
         println!("{}", pretty(&sample)?);
     } else {
-        print!("{}", text(&sample, &summary));
+        let style = Style::of_stdout(When::Never);
+        print!("{}", fit(&text(&sample, &summary), style.width));
     }
     warn(distrust.as_deref());
     Ok(distrust.is_none())

@@ -13,11 +13,16 @@ use serde_json::{Value, json};
 use super::{
     Failure,
     evidence::{entries, json_lines},
-    output::fix::{apply, deleting, patching, quoted, resource},
+    exit::Ending,
+    output::{
+        fix::{apply, deleting, patching, quoted, resource},
+        style::{Style, When},
+        wrap::hanging,
+    },
 };
 use crate::{
     api::Period,
-    controls::Target,
+    controls::{Target, registry},
     engine::PAUSE,
     evidence::{
         Body, Entry,
@@ -77,8 +82,8 @@ struct Written {
     result: Option<ActionResult>,
 }
 
-/// Prints the commands.
-pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+/// Prints the commands. Those of a log of which a part can't be read may not be all.
+pub(super) fn run(arguments: &Arguments) -> Result<Ending, Failure> {
     let (piped, numbers): (Vec<&String>, Vec<&String>) =
         arguments.wanted.iter().partition(|word| *word == "-");
     let numbers = numbers.into_iter().map(|word| {
@@ -99,14 +104,19 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let now = Timestamp::now();
     let since = SignedDuration::try_from(period.duration()).unwrap_or(SignedDuration::MAX);
     let from = now.saturating_sub(since).unwrap_or(Timestamp::MIN);
+    let mut ending = Ending::Well;
     let written = if piped.is_empty() {
         let mut entries = entries(&arguments.data_dir)?;
         let written = written(entries.by_ref())?;
         entries.warn();
+        if !entries.damaged().is_empty() {
+            ending = Ending::Incomplete;
+        }
         written
     } else {
         piped_in(std::io::stdin().lock())?
     };
+    known(arguments.control.as_deref(), &written)?;
     let wanted = |one: &Written| {
         let inside = one.intent.target.namespace.as_deref();
         (if numbers.is_empty() {
@@ -131,8 +141,42 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             "the log has no remedy {missing} that was or may have been carried out"
         ));
     }
-    print!("{}", script(&found, &arguments.data_dir, now)?);
-    Ok(())
+    let text = script(&found, &arguments.data_dir, now)?;
+    print!("{}", fitted(&text, Style::of_stdout(When::Never).width));
+    Ok(ending)
+}
+
+/// Refuses a control that nobody knows: nothing would have been changed by it.
+fn known(control: Option<&str>, written: &[Written]) -> Result<(), Failure> {
+    let Some(id) = control else { return Ok(()) };
+    // A log may be older than this version, or newer.
+    if registry::find(id).is_some() || written.iter().any(|one| one.intent.control == id) {
+        return Ok(());
+    }
+    Err(format!(
+        "there is no control {id}, and none in the log; `probity controls` lists them"
+    ))
+}
+
+/// Comments in lines that fit. Commands are to be copied, and stay as they are; so do the manifests in them, where `#`
+/// may be anything.
+fn fitted(script: &str, width: Option<usize>) -> String {
+    let mut inside = false;
+    let lines = script.lines().map(|line| {
+        let was_inside = inside;
+        inside = if was_inside {
+            line != "EOF"
+        } else {
+            line.ends_with("<<'EOF'")
+        };
+        match line.strip_prefix("# ") {
+            Some(said) if !was_inside && !said.starts_with('{') => {
+                hanging(said, width, "# ", "#   ")
+            }
+            _ => format!("{line}\n"),
+        }
+    });
+    lines.collect()
 }
 
 /// The writes of a log that comes in. Where the command before the pipe failed, nothing comes, which must not look as if
@@ -188,8 +232,8 @@ fn script(written: &[Written], log: &Path, now: Timestamp) -> Result<String, Fai
     }
     let mut text = String::from(
         "# What Probity changed, and the commands that restore it, the latest change first.\n\
-         # A control in Enforce does it again, unless it is paused (commands below), excepted\n\
-         # (ControlException), or its mode is Observe.\n",
+         # A control in Enforce does it again, unless it is paused (commands below), excepted \
+         (ControlException), or its mode is Observe.\n",
     );
     for one in written.iter().rev() {
         text.push('\n');
@@ -386,6 +430,39 @@ mod tests {
         );
         let said = undone(&[intent(1, "Set", Value::Null), outcome(1, "Applied")]);
         assert!(said.contains("what they were is not in the log"), "{said}");
+    }
+
+    #[test]
+    fn comments_fit_a_terminal_and_commands_stay_whole() {
+        let object = json!({ "metadata": { "name": "a", "annotations": {
+            "note": "a line\n# with what looks like a comment in it, and is none\n" } } });
+        let script = undone(&[
+            intent(1, "Set", Value::Null),
+            outcome(1, "Applied"),
+            intent(2, "Delete", object),
+            outcome(2, "Applied"),
+        ]);
+        assert_eq!(fitted(&script, None), script);
+        let narrow = fitted(&script, Some(40));
+        let rest = |text: &str| -> Vec<String> {
+            let lines = text.lines().filter(|line| !line.starts_with('#'));
+            lines.map(str::to_owned).collect()
+        };
+        assert_eq!(rest(&narrow), rest(&script));
+        for line in narrow.lines().filter(|line| line.starts_with("# ")) {
+            assert!(line.chars().count() <= 40, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_control_that_nobody_knows_is_refused() {
+        assert_eq!(known(Some("net-policy-dead"), &[]), Ok(()));
+        let refused = known(Some("net-policy-daed"), &[]).unwrap_err();
+        assert!(refused.contains("no control net-policy-daed"), "{refused}");
+        let entries = [entry(0, &intent(1, "Set", Value::Null))];
+        let mut written = written(entries.into_iter()).unwrap();
+        written[0].intent.control = "of-another-version".into();
+        assert_eq!(known(Some("of-another-version"), &written), Ok(()));
     }
 
     #[test]

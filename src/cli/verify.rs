@@ -9,7 +9,17 @@ use std::{
 
 use clap::Args;
 
-use super::{Failure, evidence::pretty, logs::Logs, prove, trust::TrustArguments};
+use super::{
+    Failure,
+    evidence::pretty,
+    logs::Logs,
+    output::{
+        style::{Style, When},
+        wrap::fit,
+    },
+    prove,
+    trust::TrustArguments,
+};
 use crate::{evidence::verify::Report, words::many};
 
 /// Arguments of `probity verify`.
@@ -41,49 +51,48 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool, Failure> {
     if arguments.json {
         println!("{}", pretty(&report)?);
     } else {
-        print(&report);
+        let style = Style::of_stdout(When::Never);
+        print!("{}", fit(&text(&report), style.width));
     }
     Ok(report.verified)
 }
 
-fn print(report: &Report) {
+/// What was found, a line each.
+fn text(report: &Report) -> String {
+    let mut lines = Vec::new();
     for log in &report.logs {
         // One that can't be told by its head has nothing of this.
         if !log.origin.is_empty() {
-            println!("{}", log.origin);
-            println!(
+            lines.push(log.origin.clone());
+            lines.push(format!(
                 "  entries {} to {}, root {}",
                 log.first,
                 log.size.saturating_sub(1),
                 log.root
-            );
-            println!("  signed with {}", log.key);
+            ));
+            lines.push(format!("  signed with {}", log.key));
         }
-        for remark in &log.remarks {
-            println!("  note: {remark}");
-        }
-        for problem in &log.problems {
-            println!("  WRONG: {problem}");
-        }
+        lines.extend(log.remarks.iter().map(|remark| format!("  note: {remark}")));
+        let problems = log.problems.iter();
+        lines.extend(problems.map(|problem| format!("  WRONG: {problem}")));
         if log.omitted > 0 {
-            println!("  WRONG: and {} more", log.omitted);
+            lines.push(format!("  WRONG: and {} more", log.omitted));
         }
     }
-    for remark in &report.remarks {
-        println!("note: {remark}");
-    }
-    list("Proved:", &report.proved);
-    list("Not proved:", &report.not_proved);
-    println!("{}", verdict(report.verified, "log"));
+    let remarks = report.remarks.iter();
+    lines.extend(remarks.map(|remark| format!("note: {remark}")));
+    list(&mut lines, "Proved:", &report.proved);
+    list(&mut lines, "Not proved:", &report.not_proved);
+    lines.push(verdict(report.verified, "log"));
+    lines.join("\n")
 }
 
-pub(super) fn list(title: &str, lines: &[String]) {
-    if !lines.is_empty() {
-        println!("{title}");
+/// Adds a list below its title.
+pub(super) fn list(lines: &mut Vec<String>, title: &str, items: &[String]) {
+    if !items.is_empty() {
+        lines.push(title.to_owned());
     }
-    for line in lines {
-        println!("  - {line}");
-    }
+    lines.extend(items.iter().map(|item| format!("  - {item}")));
 }
 
 /// The last line: what it all comes to.

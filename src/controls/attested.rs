@@ -171,11 +171,7 @@ fn judge(context: &Context<'_>, id: &str, max_age: &Period, remind_before: &Peri
     let ours = || all.iter().filter(|attested| attested.control == id);
     let counting = ours().filter_map(|one| Some((one, one.approved_by.as_ref().ok()?)));
     let newest = counting.max_by_key(|(one, _)| (ends(one, max_age), &one.name));
-    let propose = |verdict: Verdict| {
-        verdict.propose(format!(
-            "create an Attestation with control: {id}, and have somebody else approve it"
-        ))
-    };
+    let propose = |verdict: Verdict| verdict.propose(attestation(id));
     if let Some((one, approver)) = newest {
         let until = ends(one, max_age);
         let (name, by, documents) = (&one.name, &one.by, one.evidence);
@@ -200,20 +196,48 @@ fn judge(context: &Context<'_>, id: &str, max_age: &Period, remind_before: &Peri
         return Verdict::pass(Strength::Attested, "Attested", message).recheck(remind);
     }
     let waiting = ours().max_by_key(|one| one.created);
-    let verdict = match waiting {
+    match waiting {
         Some(one) => {
             let why = one.approved_by.as_ref().err().map_or("", |why| why);
             let message = format!(
                 "Attestation {} by {} does not count: {why}",
                 one.name, one.by
             );
-            Verdict::fail(Strength::Attested, "AttestationUnapproved", message)
+            let verdict = Verdict::fail(Strength::Attested, "AttestationUnapproved", message);
+            verdict.propose(format!(
+                "have somebody else than {} approve it, or where that was refused make another: \
+                 probity approve attestation/{}",
+                one.by, one.name
+            ))
         }
-        None => Verdict::fail(
+        None => propose(Verdict::fail(
             Strength::Attested,
             "NotAttested",
             "nobody attests it: there is no Attestation of this control",
-        ),
-    };
-    propose(verdict)
+        )),
+    }
+}
+
+/// The object to fill in and create. What is written in capitals only a person can say.
+fn attestation(id: &str) -> String {
+    format!(
+        "fill in what is in capitals (the page of the control says what has to be stated), and have \
+         somebody else run `probity approve attestation/NAME` afterwards: kubectl create -f - \
+         <<'EOF'\n\
+         apiVersion: probity.dev/v1alpha1\n\
+         kind: Attestation\n\
+         metadata:\n\
+         \x20 name: NAME\n\
+         spec:\n\
+         \x20 control: {id}\n\
+         \x20 statement: \"WHAT YOU STATE\"\n\
+         \x20 from: BEGIN  # of the time that it is about, such as 2026-01-01T00:00:00Z\n\
+         \x20 to: END\n\
+         \x20 validUntil: TIME\n\
+         \x20 attestedBy: \"YOUR USER NAME\"  # kubectl auth whoami\n\
+         \x20 evidence:\n\
+         \x20 - uri: ADDRESS\n\
+         \x20   sha256: \"HASH\"  # sha256sum FILE\n\
+         EOF"
+    )
 }

@@ -314,6 +314,37 @@ pub enum Body {
 }
 
 impl Body {
+    /// The types of entries, as [`Self::kind`] names them.
+    pub const KINDS: [&str; 27] = [
+        "start",
+        "stop",
+        "term",
+        "policyChange",
+        "transition",
+        "population",
+        "heartbeat",
+        "intent",
+        "outcome",
+        "gap",
+        "kept",
+        "brake",
+        "contended",
+        "pause",
+        "drill",
+        "encryptionConfig",
+        "exception",
+        "attestation",
+        "review",
+        "response",
+        "period",
+        "scope",
+        "export",
+        "epoch",
+        "keyChange",
+        "pruned",
+        "spilled",
+    ];
+
     /// The entry's `type`.
     pub const fn kind(&self) -> &'static str {
         match self {

@@ -239,6 +239,7 @@ mod tests {
             );
             let value = serde_json::to_value(&entry).unwrap();
             assert_eq!(value["type"], record.body.kind());
+            assert!(Body::KINDS.contains(&record.body.kind()));
         }
     }
 

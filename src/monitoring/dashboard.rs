@@ -29,8 +29,10 @@ pub(super) struct Dashboard {
 pub(super) struct Variable {
     pub(super) name: &'static str,
     pub(super) label: &'static str,
-    /// Its values.
+    /// What gives its values: a query as Grafana reads it.
     pub(super) values: &'static str,
+    /// What of each line of the answer is the value, as a pattern; empty where the query gives the values alone.
+    pub(super) part: &'static str,
     /// Whether several can be chosen, or all.
     pub(super) many: bool,
 }
@@ -238,7 +240,7 @@ impl Variable {
             "type": "query", "name": self.name, "label": self.label, "datasource": source(),
             "definition": self.values,
             "query": { "query": self.values, "refId": "StandardVariableQuery" },
-            "refresh": 2, "sort": 1, "regex": "", "hide": 0,
+            "refresh": 2, "sort": 1, "regex": self.part, "hide": 0,
             "multi": self.many, "includeAll": self.many, "options": [], "current": current,
         });
         if self.many {

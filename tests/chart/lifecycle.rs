@@ -1,6 +1,7 @@
 //! The life of a release: from the previous chart to this one, back, and gone.
 
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -131,4 +132,89 @@ fn what_is_installed_is_what_a_template_renders(cluster: &Cluster, values: &[&st
         .find(|(a, b)| a != b);
     assert_eq!(differing, None);
     assert_eq!(installed.lines().count(), rendered.lines().count());
+}
+
+/// What a cluster has that lets volumes grow: a class that allows it, and a volume that is the claim's.
+const GROWS: &str = "
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: grows}
+provisioner: example.org/none
+allowVolumeExpansion: true
+---
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: grows}
+spec:
+  storageClassName: grows
+  capacity: {storage: 10Gi}
+  accessModes: [ReadWriteOnce]
+  hostPath: {path: /data}
+  claimRef: {namespace: probity-system, name: data-probity-0}
+";
+
+/// The commands of a section of the guide to operations.
+fn commands(section: &str) -> &'static str {
+    let guide = include_str!("../../docs/operations.md");
+    let (_, section) = guide.split_once(&format!("\n## {section}\n")).unwrap();
+    let (_, block) = section.split_once("```sh\n").unwrap();
+    block.split_once("```").unwrap().0
+}
+
+#[test]
+fn a_volume_is_enlarged_by_the_commands_of_the_guide_and_by_no_upgrade_alone() {
+    let cluster = Cluster::start(Options::default()).unwrap();
+    cluster.kubectl_ok(&["apply", "-f", "-"], Some(GROWS));
+    let values = ["replicas=1", "persistence.storageClass=grows"];
+    release(&cluster, "install", &chart(), &values);
+    let claim = ["pvc", "data-probity-0", "-n", NAMESPACE];
+    let is_bound = [
+        &["wait"][..],
+        &claim,
+        &["--for=jsonpath={.status.phase}=Bound"],
+    ]
+    .concat();
+    let is_there = [&["wait"][..], &claim, &["--for=create"]].concat();
+    cluster.kubectl_ok(&is_there, None);
+    cluster.kubectl_ok(&is_bound, None);
+    let before = get(&cluster, &claim);
+
+    let chart = chart();
+    let mut upgrade = vec!["upgrade", "probity", &chart, "--namespace", NAMESPACE];
+    upgrade.extend(["--reuse-values", "--set", "persistence.size=20Gi"]);
+    let refused = cluster.helm(&upgrade);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    // As docs/troubleshooting.md quotes it.
+    let quoted = said.contains("spec.volumeClaimTemplates: Invalid value");
+    assert!(
+        !refused.status.success() && quoted && said.contains("field is immutable"),
+        "{said}"
+    );
+
+    let path = [
+        cluster.bin().display().to_string(),
+        std::env::var("PATH").unwrap(),
+    ];
+    let done = Command::new("bash")
+        .args(["-e", "-c", commands("Enlarge the volume")])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env("KUBECONFIG", cluster.kubeconfig())
+        .env("HOME", cluster.folder().join("home"))
+        .env("PATH", path.join(":"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{said}");
+    let after = get(&cluster, &claim);
+    let size = |claim: &Value| claim["spec"]["resources"]["requests"]["storage"].clone();
+    assert_eq!(
+        (size(&before), size(&after)),
+        ("10Gi".into(), "20Gi".into())
+    );
+    assert_eq!(
+        before["metadata"]["uid"], after["metadata"]["uid"],
+        "the same volume"
+    );
+    let made = get(&cluster, &["statefulset", "probity", "-n", NAMESPACE]);
+    assert_eq!(size(&made["spec"]["volumeClaimTemplates"][0]), "20Gi");
 }

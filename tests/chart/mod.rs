@@ -15,8 +15,9 @@ use crate::harness::{Group, ensure};
 const NAMESPACE: &str = "probity-system";
 
 /// Switches everything on that is off by default and touches what is rendered.
-const EVERYTHING: [&str; 25] = [
+const EVERYTHING: [&str; 26] = [
     "accessChecks.enabled=true",
+    "rbac.scannerRole=true",
     "replicas=2",
     "image.digest=sha256:0000000000000000000000000000000000000000000000000000000000000000",
     "enforcement.encryption=true",

@@ -232,6 +232,44 @@ fn what_is_switched_on_arrives() {
     assert_eq!(find(&documents, "PodDisruptionBudget").len(), 1);
 }
 
+/// Whoever scans reads what the operator reads, and nothing becomes part of roles that others hold.
+#[test]
+fn the_role_for_scans_only_reads_and_reads_no_secret() {
+    let named = |values: &[&str], name: &str| {
+        let documents = documents(&rendered(values));
+        let roles = find(&documents, "ClusterRole").into_iter();
+        let mut found = roles.filter(|role| role["metadata"]["name"] == name);
+        found.next().cloned()
+    };
+    assert_eq!(named(&[], "probity-scanner"), None, "off by default");
+    let alone = ["rbac.scannerRole=true", "rbac.helperRoles=false"];
+    let role = named(&alone, "probity-scanner").unwrap();
+    let rules = |role: &Value| role["rules"].as_array().unwrap().clone();
+    for rule in rules(&role) {
+        let verbs = rule["verbs"].as_array().unwrap().iter();
+        assert!(
+            verbs
+                .clone()
+                .all(|verb| ["get", "list", "watch"].contains(&verb.as_str().unwrap())),
+            "{rule}"
+        );
+        let said = rule.to_string();
+        assert!(
+            !said.contains("secrets") && !said.contains('*') || said.contains("nonResourceURLs"),
+            "{said}"
+        );
+    }
+    let labels = role["metadata"]["labels"].to_string();
+    assert!(!labels.contains("aggregate"), "{labels}");
+    let operator = rules(&named(&[], "probity").unwrap());
+    let reads = |rule: &&Value| {
+        rule["apiGroups"][0] != "probity.dev" && rule["verbs"].as_array().unwrap().len() == 3
+    };
+    for rule in operator.iter().filter(reads) {
+        assert!(rules(&role).contains(rule), "{rule} is not the scanner's");
+    }
+}
+
 /// Each value is in the schema with a description, and each of the schema has a default.
 #[test]
 fn the_schema_describes_every_value_and_no_other() {

@@ -12,7 +12,7 @@ use crate::operator::program::{Replica, file, output};
 use crate::operator::world::{BINDINGS, Turn, admin_binding, turn};
 
 /// All commands, in an order in which what one makes is there for the next.
-const COMMANDS: [&str; 22] = [
+pub(super) const COMMANDS: [&str; 22] = [
     "scan",
     "status",
     "explain",

@@ -2,6 +2,7 @@
 
 use std::io::Read as _;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::operator::program::{file, output};
@@ -138,4 +139,53 @@ fn standard_input_is_read_as_helm_writes_it() {
         refused.stderr
     );
     assert_eq!(refused.stderr.lines().count(), 1, "{}", refused.stderr);
+}
+
+#[test]
+fn what_a_log_says_fits_a_narrow_terminal_and_is_a_line_in_a_pipe() {
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/evidence/formats/v2");
+    let path = |name: &str| kept.join(name).display().to_string();
+    let (data, period) = (path("data"), path("period.yaml"));
+    let log = ["log", "--data-dir", &data];
+    let known = output(&["period", &period, "--log", &data, "--json"]).stdout;
+    let known: serde_json::Value = serde_json::from_str(&known).unwrap();
+    let control = known["controls"][0]["control"].as_str().unwrap();
+    let sample = ["sample", &period, "--log", &data, "--control", control];
+    let sample = [&sample[..], &["--seed", "s", "--count", "3"]].concat();
+    for args in [
+        &log[..],
+        &["verify", &data],
+        &sample,
+        &["period", &period, "--log", &data],
+        &["undo", "--data-dir", &data, "--since", "3650d"],
+    ] {
+        let printed = |columns: Option<&str>| {
+            let mut command = Command::new(file());
+            command.args(args).env_remove("COLUMNS");
+            command.envs(columns.map(|columns| ("COLUMNS", columns)));
+            let printed = command.output().unwrap();
+            assert_eq!(printed.status.code(), Some(0), "{args:?}");
+            String::from_utf8(printed.stdout).unwrap()
+        };
+        let is_wide = |line: &&str| line.chars().count() > 40;
+        let whole = printed(None);
+        assert!(
+            whole.lines().any(|line| is_wide(&line)),
+            "{args:?}: {whole}"
+        );
+        let narrow = printed(Some("40"));
+        for line in narrow.lines().filter(is_wide) {
+            // A word is not broken, nor is a command: it is to be copied.
+            let said = line.trim_start().trim_start_matches("- ");
+            let one = said.split_whitespace().count() == 1;
+            assert!(one || line.starts_with("kubectl"), "{args:?}: {line}");
+        }
+        let words = |text: &str| -> Vec<String> {
+            let words = text.split_whitespace().filter(|word| *word != "#");
+            words.map(str::to_owned).collect()
+        };
+        if args[0] != "period" {
+            assert_eq!(words(&narrow), words(&whole), "{args:?}: no word is lost");
+        }
+    }
 }

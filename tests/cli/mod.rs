@@ -2,8 +2,10 @@
 
 mod argocd;
 mod examples;
+mod exits;
 mod live;
 mod manners;
+mod rights;
 
 use std::path::Path;
 

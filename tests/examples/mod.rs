@@ -2,6 +2,7 @@
 //! fails, and in the other every control fails exactly where its files say so.
 
 mod expected;
+mod fixes;
 mod stage;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,6 +40,7 @@ fn in_the_other_cluster_every_control_fails_just_where_it_says_so() {
     let mut stage = Stage::start(Servers::bad());
     stage.run("bad", Node::EnforcesNothing);
     fails_just(&stage, "second");
+    fixes::are_taken(stage.cluster());
     stage.reconfigure_second("second-later");
     fails_just(&stage, "second-later");
     stage.stop();

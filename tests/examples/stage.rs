@@ -128,6 +128,11 @@ impl Stage {
         self.operator = Some((replica, program));
     }
 
+    /// The control plane.
+    pub(super) const fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
     fn apply(&self, what: &str) {
         let servers: Vec<String> = self.addresses().into_keys().collect();
         let servers: Vec<String> = servers.iter().map(|at| format!("https://{at}")).collect();

@@ -53,6 +53,53 @@ pub(super) fn queries() -> Vec<Query> {
     queries
 }
 
+/// The query of every variable of every dashboard, with its place.
+pub(super) fn variables() -> Vec<Query> {
+    let mut queries = Vec::new();
+    for (_, dashboard) in all() {
+        for variable in array(&dashboard["templating"], "list") {
+            let Some(asked) = variable["definition"].as_str() else {
+                continue; // the data source
+            };
+            queries.push(Query {
+                place: format!("{} / {}", dashboard["title"], variable["name"]),
+                expr: series_of(asked).to_owned(),
+                instant: true,
+            });
+        }
+    }
+    queries
+}
+
+/// What Grafana asks Prometheus for, of a variable's query: `label_values(SERIES, LABEL)` or `query_result(QUERY)`.
+fn series_of(asked: &str) -> &str {
+    let inside = |name: &str| asked.strip_prefix(name)?.strip_suffix(')');
+    let series = inside("label_values(").and_then(|both| Some(both.rsplit_once(", ")?.0));
+    let query = series.or_else(|| inside("query_result("));
+    query.unwrap_or_else(|| panic!("{asked} is no query of a variable"))
+}
+
+#[test]
+fn people_choose_by_cluster_policy_and_family_and_no_choice_is_without_effect() {
+    for (file, dashboard) in all() {
+        let names: Vec<&str> = array(&dashboard["templating"], "list")
+            .iter()
+            .map(|variable| variable["name"].as_str().unwrap())
+            .collect();
+        for name in names.iter().filter(|name| **name != "datasource") {
+            let uses = dashboard.to_string().matches(&format!("${name}")).count();
+            assert!(uses > 0, "{}: nothing uses {name}", file.display());
+        }
+        let wanted: &[&str] = match &*file.file_stem().unwrap().to_string_lossy() {
+            "operator" => &["cluster"],
+            _ => &["cluster", "policy", "family"],
+        };
+        for wanted in wanted {
+            assert!(names.contains(wanted), "{}: no {wanted}", file.display());
+        }
+    }
+}
+
 #[test]
 fn grafanas_own_types_know_every_field() {
     let program = ensure(Group::Grafana).unwrap().join("dashboards");

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::dashboards::{Query, queries};
+use super::dashboards::{Query, queries, variables};
 use super::prometheus::{Prometheus, number};
 use crate::operator::program::{Program, Replica};
 use crate::operator::world::{World, eventually, network_policies};
@@ -192,6 +192,7 @@ fn every_query_of_every_panel_gives_series() {
         run(&prometheus, &query, ".*", ".*");
         run(&prometheus, &query, "here", &policy);
     }
+    variables_offer_what_there_is(&prometheus, &policy);
     numbers_are_those_of_the_status(&world, &prometheus, &policy);
     rules_are_evaluated(&prometheus);
     labels_are_from_closed_sets(&leader);
@@ -235,6 +236,33 @@ fn numbers_are_those_of_the_status(world: &World, prometheus: &Prometheus, polic
             }
         });
     }
+}
+
+/// Every variable has values, and a family narrows the controls to its own.
+fn variables_offer_what_there_is(prometheus: &Prometheus, policy: &str) {
+    let all = variables();
+    for query in &all {
+        run(prometheus, query, "here", policy);
+    }
+    let controls = all.iter().find(|query| query.place.contains("\"control\""));
+    let controls = &controls.unwrap().expr;
+    let offered = |family: &str| {
+        let expr = controls.replace("$family", family);
+        let found = prometheus.now(&filled(&expr, "here", policy)).unwrap();
+        let names = found.iter().map(|series| &series["metric"]["control"]);
+        let names: BTreeSet<String> = names
+            .map(|name| name.as_str().unwrap().to_owned())
+            .collect();
+        assert_eq!(names.len(), found.len(), "each once: {found:?}");
+        names
+    };
+    let network = [
+        "net-namespace-default-deny",
+        "net-no-allow-all",
+        "net-policy-enforced",
+    ];
+    assert_eq!(offered("network"), network.map(str::to_owned).into());
+    assert_eq!(offered(".*").len(), 6);
 }
 
 /// What failed before is listed and pages nobody; what failed afterwards is what alerts are about.

@@ -20,7 +20,7 @@ fn refusal(kubeconfig: &Path, data: &Path, address: &str) -> String {
         "--metrics-address",
         address,
     ]);
-    assert_eq!(output.code, Some(1), "{}", output.stderr);
+    assert_eq!(output.code, Some(2), "{}", output.stderr);
     assert_eq!(output.stdout, "");
     let mut lines = output.stderr.lines();
     let said = lines.next().unwrap_or_default().to_owned();

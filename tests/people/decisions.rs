@@ -199,7 +199,7 @@ fn what_is_decided_stands(people: &People) {
         &carol,
         &["reject", "controlexception/deployed", "-n", "shop"],
     );
-    assert_eq!(again.code, Some(1));
+    assert_eq!(again.code, Some(2));
     assert!(
         again.stderr.contains("Approved by bob already"),
         "{}",

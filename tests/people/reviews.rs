@@ -89,7 +89,7 @@ fn attesting(people: &People) {
     people.create_refused(&alice, &bad, "ends after it begins");
     people.create(&both, &named("mallory", id));
     let own = people.probity(&both, &["approve", "attestation/vendors"]);
-    assert_eq!(own.code, Some(1));
+    assert_eq!(own.code, Some(2));
     assert!(
         own.stderr.contains("somebody else has to decide"),
         "{}",

@@ -42,6 +42,23 @@ subjects:
     namespace: {{ .Release.Namespace }}
 {{- end }}
 
+{{- /* What one pass over a cluster reads, of the operator and of `probity scan`. No Secret is among it. */}}
+{{- define "probity.reads" -}}
+{{- $rights := .Files.Get "files/rights.yaml" | fromYaml -}}
+# What the controls read.
+{{ toYaml $rights.reads }}
+{{- if has "ApiServerFacts" $rights.observes }}
+# What the API servers tell of themselves.
+- nonResourceURLs: [/metrics, /flagz, /readyz/kms-provider*]
+  verbs: [get]
+# What OpenShift is to encrypt with.
+- apiGroups: [config.openshift.io]
+  resources: [apiservers]
+  resourceNames: [cluster]
+  verbs: [get]
+{{- end }}
+{{- end }}
+
 {{- /* What the program compares its own surroundings with: what the release is, then the objects. */}}
 {{- define "probity.manifest" -}}
 name: {{ include "probity.fullname" . }}

@@ -6,7 +6,11 @@ use super::Arguments;
 use crate::{
     cli::{
         Failure,
-        output::{fix::fix, style::Style, wrap::wrap},
+        output::{
+            fix::{fix, words_and_commands},
+            style::Style,
+            wrap::wrap,
+        },
         pass::{self, Pass},
     },
     controls::Verdict,
@@ -110,6 +114,8 @@ fn kinds(word: &str) -> Vec<Kind> {
 
 /// Reads the cluster once, and tells.
 pub(super) async fn explain(arguments: &Arguments, style: Style) -> Result<String, Failure> {
+    // What is no subject is said before a cluster is asked.
+    asked(&arguments.what, "default")?;
     let (connection, version) = arguments.connect.open().await?;
     let namespace = arguments.namespace.as_deref();
     let asked = asked(&arguments.what, namespace.unwrap_or(&connection.namespace))?;
@@ -225,11 +231,13 @@ fn verdict_text(
     if outcome == Outcome::Fail {
         say("To mend it:", "  ");
         let fix = fix(verdict, info);
-        if verdict.remedy.is_some() {
-            // Commands are to be copied: neither wrapped nor indented.
-            let _ = writeln!(text, "\n{fix}\n");
-        } else {
-            text.push_str(&wrap(&fix, style.width, "    "));
+        let (words, commands) = words_and_commands(&fix);
+        if !words.is_empty() {
+            text.push_str(&wrap(words, style.width, "    "));
+        }
+        if !commands.is_empty() {
+            // They are to be copied: neither wrapped nor indented.
+            let _ = writeln!(text, "\n{commands}\n");
         }
         if let Some(held) = held {
             text.push_str(&wrap(

@@ -22,6 +22,23 @@ pub(in crate::cli) fn fix(verdict: &Verdict, info: &Info) -> String {
     }
 }
 
+/// A fix as words for people, and the commands behind them, which are to be copied as they are: from a program on
+/// that begins the text, or follows a colon.
+pub(in crate::cli) fn words_and_commands(fix: &str) -> (&str, &str) {
+    let begins = |program: &str| {
+        if fix.starts_with(program) {
+            return Some(0);
+        }
+        fix.find(&format!(": {program}")).map(|at| at + 2)
+    };
+    let begin = ["kubectl ", "probity ", "velero "]
+        .into_iter()
+        .filter_map(begins)
+        .min();
+    let (words, commands) = fix.split_at(begin.unwrap_or(fix.len()));
+    (words.trim_end(), commands)
+}
+
 /// The commands that carry a remedy out.
 pub(in crate::cli) fn commands(remedy: &Remedy) -> String {
     match remedy {
@@ -107,6 +124,30 @@ mod tests {
                 .output()
                 .unwrap();
             prop_assert_eq!(String::from_utf8(output.stdout).unwrap(), word);
+        }
+    }
+
+    #[test]
+    fn words_are_told_from_the_commands_behind_them() {
+        for (fix, words, commands) in [
+            ("kubectl delete pod a", "", "kubectl delete pod a"),
+            (
+                "do it: kubectl delete pod a",
+                "do it:",
+                "kubectl delete pod a",
+            ),
+            (
+                "look (`kubectl get pod a`) first",
+                "look (`kubectl get pod a`) first",
+                "",
+            ),
+            (
+                "look (`velero backup logs a`): velero backup create b",
+                "look (`velero backup logs a`):",
+                "velero backup create b",
+            ),
+        ] {
+            assert_eq!(words_and_commands(fix), (words, commands));
         }
     }
 

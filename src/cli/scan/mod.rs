@@ -8,7 +8,7 @@ mod report;
 mod sarif;
 mod table;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
@@ -21,6 +21,7 @@ use self::{
 };
 use super::{
     Connect, Failure,
+    exit::Ending,
     output::style::{Style, When},
     pass::{Pass, there_is},
 };
@@ -48,7 +49,8 @@ Examples:
   # By the controls of your own policy
   probity scan -p policy.yaml --group-by criterion
 
-Exit code: 0 if nothing fails, 1 if something does that --fail-on heeds, 2 if there was no scan.";
+Exit code: 0 if nothing fails, 1 if something does that --fail-on heeds, 2 if there was no scan: a broken file, a wrong
+argument, no cluster, or no right to read anything in it.";
 
 /// Arguments of `probity scan`.
 #[derive(Debug, Args)]
@@ -129,7 +131,7 @@ enum GroupBy {
 }
 
 /// Looks once and prints what was found.
-pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+pub(super) async fn run(arguments: Arguments) -> Result<Ending, Failure> {
     let policies = policies(&arguments.policies)?;
     let report = if arguments.files.is_empty() {
         cluster(&arguments, policies).await?
@@ -148,11 +150,16 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Format::Sarif => println!("{:#}", sarif::render(&report)),
         Format::Junit => print!("{}", junit::render(&report)?),
     }
-    Ok(if fails(&report, arguments.fail_on) {
-        ExitCode::FAILURE
+    Ok(ending(&report, arguments.fail_on))
+}
+
+/// How the scan ended. One that could look at nothing was none, whatever is heeded.
+fn ending(report: &Report, fail_on: FailOn) -> Ending {
+    if report.blind {
+        Ending::Incomplete
     } else {
-        ExitCode::SUCCESS
-    })
+        Ending::of(!fails(report, fail_on))
+    }
 }
 
 /// The policies that were given, else the baseline; all of them observe, as a scan does.
@@ -261,6 +268,7 @@ async fn cluster(arguments: &Arguments, policies: Vec<ControlPolicy>) -> Result<
         },
         controls,
         notes,
+        blind: pass.blind,
     })
 }
 
@@ -317,6 +325,7 @@ fn files(arguments: &Arguments, policies: &[ControlPolicy]) -> Result<Report, Fa
         source: Source::Files { files, objects },
         controls,
         notes: declared.notes,
+        blind: false,
     })
 }
 

@@ -31,6 +31,8 @@ pub(super) struct Report {
     pub(super) controls: Vec<Judged>,
     /// What else has to be known to read it.
     pub(super) notes: Vec<String>,
+    /// Whether nothing could be looked at.
+    pub(super) blind: bool,
 }
 
 /// What was looked at.
@@ -338,6 +340,7 @@ pub(super) mod samples {
             },
             controls,
             notes: vec!["one document was passed over".to_owned()],
+            blind: false,
         }
     }
 }

@@ -254,6 +254,10 @@ fn the_exit_code_heeds_what_it_is_told_to() {
     assert!(fails(&unclear, FailOn::Unknown) && !fails(&unclear, FailOn::Low));
     unclear.controls.remove(0);
     assert!(!fails(&unclear, FailOn::Unknown));
+    unclear.blind = true;
+    for fail_on in [FailOn::Unknown, FailOn::Low, FailOn::None] {
+        assert_eq!(ending(&unclear, fail_on), Ending::Incomplete);
+    }
 }
 
 #[test]

@@ -204,9 +204,15 @@ impl Choice {
     fn broken(&self, error: &KubeconfigError) -> ConnectError {
         ConnectError::Kubeconfig {
             file: self.file(),
-            reason: chain(error),
+            reason: undrawn(&chain(error)),
         }
     }
+}
+
+/// What the reader of YAML says, without its drawing of where it stopped.
+fn undrawn(said: &str) -> String {
+    let said = said.split(" --> <input>").next().unwrap_or_default();
+    said.trim_end().to_owned()
 }
 
 /// An address with the scheme that it lacks. Source: `DefaultServerURL` of client-go, which takes `http://` where neither

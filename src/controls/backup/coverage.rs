@@ -301,9 +301,9 @@ fn proposal(what: Protectable<'_>) -> String {
             exempt_command(what)
         ),
         Protectable::Claim(_) => format!(
-            "velero schedule create {namespace} --schedule='0 1 * * *' --include-namespaces \
-             {namespace} --default-volumes-to-fs-backup, or another tool's schedule; or exempt it: \
-             {}",
+            "exempt it where it needs no backup (`{}`); else schedule one, with this tool or another: \
+             velero schedule create {namespace} --schedule='0 1 * * *' --include-namespaces \
+             {namespace} --default-volumes-to-fs-backup",
             exempt_command(what)
         ),
     }

@@ -1,12 +1,14 @@
 //! `backup-encrypted`
 
 use super::common::{affected, is_used, places, touched_places};
+use serde_json::json;
+
 use crate::{
     analysis::{
         Derived,
         backup::{Recovery, location::in_use, site::host},
     },
-    controls::prelude::*,
+    controls::{prelude::*, restricted::command},
     inventory::{cnpg::Store, k8up::K8upSchedule, longhorn::BackupTarget, velero::Location},
 };
 
@@ -88,6 +90,30 @@ impl Encrypted {
                  manifests are not. Where the endpoint of a Longhorn target is in a Secret, its \
                  connection is not judged. Secrets are never read.",
     };
+
+    /// What to set of a Velero location: its address where that is plain, else a key.
+    fn mend_location(location: &Object<Location>, reason: &str) -> String {
+        let (meta, config) = (&location.meta, &location.spec.config);
+        let provider = location
+            .spec
+            .provider
+            .rsplit('/')
+            .next()
+            .unwrap_or_default();
+        let plain = ["s3Url", "storageAccountURI"]
+            .into_iter()
+            .find_map(|field| {
+                let url = config.get(field)?;
+                Some((field, secure(url)?))
+            });
+        let fields = match plain.filter(|_| reason == PLAIN) {
+            Some((field, url)) => json!({ field: url }),
+            None if provider == "gcp" => json!({ "kmsKeyName": "KEY" }),
+            None => json!({ "kmsKeyId": "KEY" }),
+        };
+        let fields = json!({ "spec": { "config": fields } });
+        command::set(Kind::VeleroLocation, &meta.namespace, &meta.name, &fields)
+    }
 
     /// The verdict by what was found.
     fn by_proof(&self, proof: &Proof) -> Verdict {
@@ -198,13 +224,18 @@ impl Encrypted {
 /// Backups go there in the clear.
 const PLAIN: &str = "PlainTransport";
 
+/// The same address by https; `None` where it is not plain.
+fn secure(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_at_checked("http://".len())?;
+    scheme
+        .eq_ignore_ascii_case("http://")
+        .then(|| format!("https://{rest}"))
+}
+
 /// The verdict on an endpoint that is reached in the clear.
 fn plain(endpoint: Option<&str>) -> Option<Verdict> {
     let endpoint = endpoint?;
-    let clear = endpoint
-        .get(..7)
-        .is_some_and(|start| start.eq_ignore_ascii_case("http://"));
-    clear.then(|| {
+    secure(endpoint).map(|_| {
         let message = format!("backups go to {endpoint} in the clear");
         Verdict::fail(Strength::Declared, PLAIN, message)
     })
@@ -318,7 +349,13 @@ impl Control for Encrypted {
         match subject.object_kind()? {
             Kind::VeleroLocation => {
                 let location = tables.velero_locations.get(namespace, name)?;
-                Some(self.judge_location(context, location))
+                let verdict = self.judge_location(context, location);
+                let fails = verdict.outcome == Outcome::Fail;
+                let mend = fails.then(|| Self::mend_location(location, verdict.reason));
+                Some(match mend {
+                    Some(mend) => verdict.propose(mend),
+                    None => verdict,
+                })
             }
             Kind::ObjectStore => {
                 let store = tables.object_stores.get(namespace, name)?;

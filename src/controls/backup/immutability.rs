@@ -4,7 +4,7 @@ use super::common::{affected, beyond, is_used, later, places, touched_places};
 use crate::{
     analysis::{Derived, backup::location::in_use},
     api::Period,
-    controls::prelude::*,
+    controls::{prelude::*, restricted::command},
 };
 
 /// What says that each backup location can't be changed is on file and current.
@@ -130,6 +130,17 @@ impl Immutability {
     }
 }
 
+/// What is to be written once the owner of the bucket has shown its settings anew.
+fn on_file(kind: Kind, meta: &Meta) -> String {
+    let (namespace, name) = (&*meta.namespace, &*meta.name);
+    let evidence = command::annotate(kind, namespace, name, &format!("{EVIDENCE}=URI"));
+    format!(
+        "have the owner of the bucket export its lock settings, keep the export where auditors find it, \
+         and write its address and the time of it (date -u +%FT%TZ): {evidence} {CHECKED}=TIME \
+         --overwrite"
+    )
+}
+
 impl Control for Immutability {
     fn info(&self) -> &'static Info {
         &Self::INFO
@@ -191,7 +202,14 @@ impl Control for Immutability {
             _ => return None,
         };
         Some(if used {
-            self.judge_meta(context.now, meta, provider)
+            let verdict = self.judge_meta(context.now, meta, provider);
+            // Another kind of lock is no annotation away.
+            let dated = ["EvidenceMissing", "EvidenceUndated", "EvidenceStale"];
+            if dated.contains(&verdict.reason) {
+                verdict.propose(on_file(kind, meta))
+            } else {
+                verdict
+            }
         } else {
             Verdict::not_applicable("NotInUse", "no backup lies there or is written to it")
         })

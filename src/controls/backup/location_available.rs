@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::common::{beyond, later, say, touched_places};
 use crate::{
     analysis::{
@@ -12,7 +14,7 @@ use crate::{
         },
     },
     api::Period,
-    controls::prelude::*,
+    controls::{prelude::*, restricted::command},
     inventory::{
         cnpg::Database,
         longhorn::BackupTarget,
@@ -237,6 +239,24 @@ fn judge_repository(context: &Context<'_>, repository: &Object<Repository>) -> V
     Verdict::pass(Strength::Effective, "RepositoryReady", message).recheck(beyond(until))
 }
 
+/// What to do about a location that fails: what its tool says of it is where the cause is.
+fn mend(kind: Kind, namespace: &str, name: &str, reason: &str) -> String {
+    if reason == "LocationReadOnly" {
+        let writable = json!({ "spec": { "accessMode": "ReadWrite" } });
+        return command::set(kind, namespace, name, &writable);
+    }
+    let log = match kind {
+        Kind::VeleroLocation | Kind::VeleroRepository => {
+            format!(", as `kubectl logs -n {namespace} deployment/velero` does")
+        }
+        _ => String::new(),
+    };
+    format!(
+        "mend credentials, bucket or network; which of them, its conditions and events tell{log}: {}",
+        command::describe(kind, namespace, name)
+    )
+}
+
 /// A failure, unless the object is new.
 fn grace(now: Timestamp, meta: &Meta, failure: impl Fn() -> (&'static str, String)) -> Verdict {
     let until = later(meta.created_at(), GRACE);
@@ -296,7 +316,8 @@ impl Control for LocationAvailable {
     fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {
         let tables = &context.inventory.tables;
         let (namespace, name) = (&*subject.namespace, &*subject.name);
-        Some(match subject.object_kind()? {
+        let kind = subject.object_kind()?;
+        let verdict = match kind {
             Kind::VeleroLocation => {
                 self.judge_location(context, tables.velero_locations.get(namespace, name)?)
             }
@@ -306,6 +327,12 @@ impl Control for LocationAvailable {
             Kind::Database => self.judge_database(tables.databases.get(namespace, name)?),
             Kind::BackupTarget => judge_target(tables.backup_targets.get(namespace, name)?),
             _ => return None,
+        };
+        let fails = verdict.outcome == Outcome::Fail;
+        let mend = fails.then(|| mend(kind, namespace, name, verdict.reason));
+        Some(match mend {
+            Some(mend) => verdict.propose(mend),
+            None => verdict,
         })
     }
 }

@@ -1,13 +1,13 @@
 //! `backup-runs-clean`
 
-use super::common::{beyond, later, say};
+use super::common::{beyond, later, run_now, say};
 use crate::{
     analysis::{
         Derived,
         backup::plan::{KINDS, Plan, earlier},
     },
     api::{Period, Ratio, ratio},
-    controls::prelude::*,
+    controls::{prelude::*, restricted::command},
 };
 
 /// The runs of each backup schedule succeed, and end.
@@ -122,7 +122,12 @@ impl RunsClean {
                  told apart: they are not applicable.",
     };
 
-    fn judge_runs<'a>(&self, now: Timestamp, runs: impl Iterator<Item = Run<'a>>) -> Verdict {
+    fn judge_runs<'a>(
+        &self,
+        now: Timestamp,
+        plan: &Plan<'_>,
+        runs: impl Iterator<Item = Run<'a>>,
+    ) -> Verdict {
         let tally = self.tally(now, runs);
         let recheck = |verdict: Verdict| match tally.next {
             Some(next) => verdict.recheck(next),
@@ -132,7 +137,8 @@ impl RunsClean {
         if let Some(name) = tally.stuck {
             let limit = say(self.stuck_after.duration());
             let message = format!("run {name} has been in progress for longer than {limit}");
-            return recheck(Verdict::fail(Strength::Effective, "RunStuck", message));
+            let verdict = Verdict::fail(Strength::Effective, "RunStuck", message);
+            return recheck(verdict.propose(look_and_start(plan, name)));
         }
         let (ended, failed) = (tally.ended, tally.failed);
         let allowed = &self.max_failure_ratio;
@@ -143,7 +149,8 @@ impl RunsClean {
                 "{failed} of {ended} runs within {window} failed, and a share of {allowed} may; \
                  the last was {name}: {why}"
             );
-            return recheck(Verdict::fail(Strength::Effective, "RunsFailed", message));
+            let verdict = Verdict::fail(Strength::Effective, "RunsFailed", message);
+            return recheck(verdict.propose(look_and_start(plan, name)));
         }
         if ended == 0 {
             let message = format!("no run has ended within {window}");
@@ -188,6 +195,19 @@ impl RunsClean {
         }
         tally
     }
+}
+
+/// How to find out why a run failed, and how to start one when the cause is mended.
+fn look_and_start(plan: &Plan<'_>, run: &str) -> String {
+    let namespace = &plan.meta.namespace;
+    let look = match plan.kind {
+        Kind::VeleroSchedule => format!("velero backup logs {run} -n {namespace}"),
+        Kind::CronJob => format!("kubectl logs -n {namespace} job/{run} --all-containers"),
+        Kind::ScheduledBackup => command::describe(Kind::DatabaseBackup, namespace, run),
+        _ => command::describe(Kind::K8upBackup, namespace, run),
+    };
+    let start = run_now(plan.kind, plan.meta);
+    format!("find out why (`{look}`), mend that, and have another run: {start}")
 }
 
 fn run<'a>(inventory: &'a Inventory, kind: Kind, namespace: &str, name: &str) -> Option<Run<'a>> {
@@ -301,7 +321,7 @@ impl Control for RunsClean {
         let runs = recovery
             .runs(subject)
             .filter_map(|(kind, namespace, name)| run(context.inventory, *kind, namespace, name));
-        Some(self.judge_runs(context.now, runs))
+        Some(self.judge_runs(context.now, &plan, runs))
     }
 }
 

@@ -1,7 +1,9 @@
 //! `enc-aggregated-and-webhook-tls`
 
+use serde_json::json;
+
 use crate::{
-    controls::prelude::*,
+    controls::{prelude::*, restricted::command},
     inventory::{
         Table,
         trust::{ApiService, Monitor, Webhooks},
@@ -85,11 +87,17 @@ impl AggregatedAndWebhookTls {
             return Some(Verdict::pass(Strength::Declared, "TlsVerified", message));
         }
         let message = format!("insecureSkipTLSVerify: anybody may answer for Service {service}");
-        let failure = Verdict::fail(Strength::Declared, "TlsNotVerified", message).propose(
-            "Give the Service a certificate for NAME.NAMESPACE.svc, put its authority into \
-             spec.caBundle and remove spec.insecureSkipTLSVerify.",
-        );
-        Some(self.unless_allowed(&object.meta.name, failure))
+        let name = &object.meta.name;
+        // As namespace/name; the API server asks for the name that it calls.
+        let (namespace, host) = service.split_once('/').unwrap_or(("", service));
+        let checked =
+            json!({ "spec": { "caBundle": "CA_BASE64", "insecureSkipTLSVerify": false } });
+        let failure = Verdict::fail(Strength::Declared, "TlsNotVerified", message).propose(format!(
+            "give the Service a certificate for {host}.{namespace}.svc, and have the API server check it \
+             by its authority (base64 -w0 ca.crt): {}",
+            command::set(Kind::ApiService, "", name, &checked)
+        ));
+        Some(self.unless_allowed(name, failure))
     }
 
     fn location(&self, object: &Object<Location>) -> Verdict {
@@ -99,13 +107,18 @@ impl AggregatedAndWebhookTls {
             return Verdict::pass(Strength::Declared, "TlsVerified", message);
         }
         let message = "insecureSkipTLSVerify: anybody may answer for the object store";
-        let failure = Verdict::fail(Strength::Declared, "TlsNotVerified", message).propose(
-            "Put the authority of the object store into spec.objectStorage.caCert and remove \
-             config.insecureSkipTLSVerify.",
-        );
         let Meta {
             namespace, name, ..
         } = &object.meta;
+        let checked = json!({ "spec": {
+            "config": { "insecureSkipTLSVerify": null },
+            "objectStorage": { "caCert": "CA_BASE64" },
+        } });
+        let failure =
+            Verdict::fail(Strength::Declared, "TlsNotVerified", message).propose(format!(
+                "have the object store checked by its authority (base64 -w0 ca.crt): {}",
+                command::set(Kind::VeleroLocation, namespace, name, &checked)
+            ));
         self.unless_allowed(&format!("{namespace}/{name}"), failure)
     }
 
@@ -201,7 +214,7 @@ impl Control for AggregatedAndWebhookTls {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::Value;
 
     use super::*;
     use crate::controls::testing::World;

@@ -1,32 +1,16 @@
 //! `enc-etcd-tls`
 
+mod flags;
+
 use std::collections::BTreeSet;
 
-use crate::{
-    controls::prelude::*,
-    inventory::{component::Component, meta::Labels},
-};
+use crate::{controls::prelude::*, inventory::component::Component};
 
 /// etcd is reached by TLS with client certificates, and so are its members among themselves.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EtcdTls {}
 
-/// Flags of etcd that must be set.
-const SET: [&str; 6] = [
-    "cert-file",
-    "key-file",
-    "trusted-ca-file",
-    "peer-cert-file",
-    "peer-key-file",
-    "peer-trusted-ca-file",
-];
-/// Flags of etcd that must be true.
-const TRUE: [&str; 2] = ["client-cert-auth", "peer-client-cert-auth"];
-/// Flags of etcd that must not be true: certificates that it makes for itself prove nothing.
-const NOT_TRUE: [&str; 2] = ["auto-tls", "peer-auto-tls"];
-/// Flags of the API server that must be set.
-const CLIENT: [&str; 3] = ["etcd-cafile", "etcd-certfile", "etcd-keyfile"];
 /// The label of nodes of k3s and RKE2 that run etcd inside their own process.
 const EMBEDDED: &str = "node-role.kubernetes.io/etcd";
 
@@ -68,7 +52,7 @@ impl EtcdTls {
 fn node(context: &Context<'_>, node: &str) -> Option<Verdict> {
     let components = components(context.inventory).filter(|c| &*c.node == node);
     let (mut etcd, mut seen) = (false, false);
-    let mut faults: BTreeSet<String> = BTreeSet::new();
+    let mut faults = BTreeSet::new();
     let mut in_file = None;
     for component in components {
         seen = true;
@@ -76,21 +60,18 @@ fn node(context: &Context<'_>, node: &str) -> Option<Verdict> {
             in_file = Some(component.name.clone());
         } else if &*component.name == "etcd" {
             etcd = true;
-            faults.extend(of_etcd(&component.flags));
+            faults.extend(flags::of_etcd(&component.flags));
         } else {
-            faults.extend(of_api_server(&component.flags));
+            faults.extend(flags::of_api_server(&component.flags));
         }
     }
     if !seen {
         return None;
     }
     if !faults.is_empty() {
-        let faults: Vec<String> = faults.into_iter().collect();
-        let verdict = Verdict::fail(Strength::Declared, "EtcdWithoutTls", faults.join("; "));
-        return Some(verdict.propose(
-            "Mend the manifests in /etc/kubernetes/manifests on this node; the certificates \
-             are made by kubeadm init phase certs etcd-server (and etcd-peer).",
-        ));
+        let said: Vec<&str> = faults.iter().map(|fault| &*fault.what).collect();
+        let verdict = Verdict::fail(Strength::Declared, "EtcdWithoutTls", said.join("; "));
+        return Some(verdict.propose(flags::mend(&faults)));
     }
     if let Some(component) = in_file {
         let message =
@@ -119,86 +100,6 @@ fn unseen(context: &Context<'_>) -> Verdict {
         "no static pod shows etcd or an API server: the control plane is managed, or runs \
          outside pods",
     )
-}
-
-/// What is wrong with the flags of etcd.
-fn of_etcd(flags: &Labels) -> Vec<String> {
-    let is_true = |flag: &str| flags.get(flag).is_some_and(parse_bool);
-    let mut faults = Vec::new();
-    for flag in SET {
-        if flags.get(flag).is_none_or(str::is_empty) {
-            faults.push(format!("etcd has no --{flag}"));
-        }
-    }
-    for flag in TRUE {
-        if !is_true(flag) {
-            faults.push(match flags.get(flag) {
-                Some(value) => format!("etcd has --{flag}={value}"),
-                None => format!("etcd has no --{flag}"),
-            });
-        }
-    }
-    for flag in NOT_TRUE {
-        if is_true(flag) {
-            faults.push(format!("etcd has --{flag}"));
-        }
-    }
-    for flag in [
-        "listen-client-urls",
-        "listen-client-http-urls",
-        "listen-peer-urls",
-    ] {
-        let urls = flags.get(flag).unwrap_or_default().split(',');
-        faults.extend(
-            urls.filter(|url| is_plain(url))
-                .map(|url| format!("etcd listens on {url} (--{flag})")),
-        );
-    }
-    faults
-}
-
-/// What is wrong with the flags of an API server.
-fn of_api_server(flags: &Labels) -> Vec<String> {
-    let mut faults = Vec::new();
-    let urls = flags.get("etcd-servers").unwrap_or_default();
-    if urls.is_empty() {
-        faults.push("the API server names no --etcd-servers".to_owned());
-        return faults;
-    }
-    // Overrides are written as group/resource#URL;URL, and separated by commas as well.
-    let overrides = flags.get("etcd-servers-overrides").unwrap_or_default();
-    let overrides = overrides
-        .split(',')
-        .filter_map(|one| Some(one.split_once('#')?.1));
-    let overrides = overrides.flat_map(|urls| urls.split(';'));
-    let urls = urls.split(',').chain(overrides);
-    for url in urls.filter(|url| !url.starts_with("https://")) {
-        faults.push(format!("the API server reaches etcd by {url}"));
-    }
-    for flag in CLIENT {
-        if flags.get(flag).is_none_or(str::is_empty) {
-            faults.push(format!("the API server has no --{flag}"));
-        }
-    }
-    faults
-}
-
-/// A switch, as Go's flags read it.
-fn parse_bool(value: &str) -> bool {
-    matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True")
-}
-
-/// Whether a URL is plain HTTP that others than the node itself can reach.
-fn is_plain(url: &str) -> bool {
-    let Some(rest) = url.trim().strip_prefix("http://") else {
-        return false;
-    };
-    let host = match rest.strip_prefix('[') {
-        Some(six) => six.split(']').next().unwrap_or_default(),
-        None => rest.split([':', '/']).next().unwrap_or_default(),
-    };
-    let address: Result<std::net::IpAddr, _> = host.parse();
-    !(host == "localhost" || address.is_ok_and(|address| address.is_loopback()))
 }
 
 fn components(inventory: &Inventory) -> impl Iterator<Item = &Component> {

@@ -5,9 +5,9 @@ mod drivers;
 #[cfg(test)]
 mod tests;
 
-use self::drivers::{Proof, is_same, proof};
+use self::drivers::{Proof, encrypting, is_same, proof};
 use crate::{
-    controls::prelude::*,
+    controls::{prelude::*, restricted::command},
     inventory::{
         longhorn::DRIVER as LONGHORN,
         meta::Labels,
@@ -109,18 +109,22 @@ impl PersistentVolumes {
             && let Some(handle) = &object.spec.handle
             && let Some(longhorn) = named_longhorn(inventory, handle)
         {
-            return self.verdict(&if longhorn {
+            let proof = if longhorn {
                 Proof::Encrypted
             } else {
                 Proof::Not("Longhorn's volume is not encrypted".to_owned())
-            });
+            };
+            return self.verdict(&proof, driver);
         }
         if self.lies_on_attested_nodes(inventory, &object.spec) {
             let message = "it lies on nodes of whose disks encryption was attested";
             return Verdict::pass(Strength::Attested, "NodeDisksAttested", message);
         }
         let found = self.proof_of(inventory, object);
-        found.map_or_else(|| self.not_known(driver), |proof| self.verdict(&proof))
+        found.map_or_else(
+            || self.not_known(driver),
+            |proof| self.verdict(&proof, driver),
+        )
     }
 
     /// What its class proves, if that is the one it was made by, else what it shows itself.
@@ -156,10 +160,13 @@ impl PersistentVolumes {
         let node_secret = names_secret(&spec.parameters);
         let own_key = self.require_customer_key;
         let proof = proof(provisioner, &spec.parameters, node_secret, own_key);
-        proof.map_or_else(|| self.not_known(provisioner), |proof| self.verdict(&proof))
+        proof.map_or_else(
+            || self.not_known(provisioner),
+            |proof| self.verdict(&proof, provisioner),
+        )
     }
 
-    fn verdict(&self, proof: &Proof) -> Verdict {
+    fn verdict(&self, proof: &Proof, driver: &str) -> Verdict {
         match proof {
             Proof::Encrypted => Verdict::pass(
                 Strength::Declared,
@@ -172,13 +179,29 @@ impl PersistentVolumes {
                 "its provider encrypts all volumes, as its own audit report has to show",
             ),
             Proof::Not(why) | Proof::Silent(why) => {
-                Verdict::fail(Strength::Declared, "VolumeNotEncrypted", why.clone()).propose(
-                    "Create a StorageClass that encrypts, and move the data to a volume of it.",
-                )
+                Verdict::fail(Strength::Declared, "VolumeNotEncrypted", why.clone())
+                    .propose(self.encrypting_class(driver))
             }
             Proof::NotSeen(why) => Verdict::unknown("EncryptionNotVisible", why.clone()),
             Proof::NeverSeen(why) => self.never_seen(why.clone()),
         }
+    }
+
+    /// What to move the data to: neither parameters of a class nor the volumes of one can be changed.
+    fn encrypting_class(&self, driver: &str) -> String {
+        let Some((driver, parameters)) = encrypting(driver, self.require_customer_key) else {
+            return "move the data to a volume of a driver whose parameters show that it encrypts"
+                .to_owned();
+        };
+        let class = serde_json::json!({
+            "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass",
+            "metadata": { "name": "encrypted" },
+            "provisioner": driver, "parameters": parameters,
+        });
+        format!(
+            "move the data to volumes of a class that encrypts: {}",
+            command::apply(&class)
+        )
     }
 
     fn not_known(&self, driver: &str) -> Verdict {

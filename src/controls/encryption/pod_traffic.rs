@@ -11,6 +11,7 @@ use crate::{
     analysis::{Derived, meshed::Pods},
     controls::{
         prelude::*,
+        restricted::command,
         workloads::{self, Held},
     },
 };
@@ -170,12 +171,23 @@ impl PodTraffic {
             "PodTrafficNotEncrypted",
             "its pods are in no mesh, and the network does not encrypt",
         )
-        .propose(
-            "Bring the namespace into a mesh (label istio-injection: enabled or annotation \
-             linkerd.io/inject: enabled, then restart the pods), or switch on the network's \
-             encryption (Cilium: encryption.enabled; Calico: wireguardEnabled).",
-        )
+        .propose(into_a_mesh(held))
     }
+}
+
+/// How a workload that nothing encrypts for is brought to where something does.
+fn into_a_mesh(held: &Held<'_>) -> String {
+    let Meta {
+        namespace, name, ..
+    } = held.meta;
+    format!(
+        "switch on the network's encryption (Cilium: encryption.enabled; Calico: wireguardEnabled); or \
+         bring the namespace into the mesh that the cluster has, Istio by `{}` or Linkerd by `{}`, and \
+         have the pods made anew: {}",
+        command::label(Kind::Namespace, "", namespace, "istio-injection=enabled"),
+        command::annotate(Kind::Namespace, "", namespace, "linkerd.io/inject=enabled"),
+        command::restart(held.kind, namespace, name)
+    )
 }
 
 /// Whether all pods of a workload are in a mesh, of which so many are; where none runs, whether

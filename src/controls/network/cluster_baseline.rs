@@ -3,7 +3,7 @@
 use super::common::list;
 use crate::{
     analysis::network::calico_globals,
-    controls::prelude::*,
+    controls::{prelude::*, restricted::command},
     inventory::{
         calico::Expression,
         network_policy::{Peer, Rule},
@@ -262,14 +262,18 @@ impl Control for ClusterBaseline {
                 format!("{names}: its controller does not accept it"),
             )
         };
-        let example = serde_json::json!({
-            "tier": "Baseline", "priority": 1000, "subject": { "namespaces": {} },
-            "ingress": [{ "action": "Deny", "from": [{ "namespaces": {} }] }],
-        });
+        let example = command::apply(&serde_json::json!({
+            "apiVersion": "policy.networking.k8s.io/v1alpha2", "kind": "ClusterNetworkPolicy",
+            "metadata": { "name": "default-deny" },
+            "spec": {
+                "tier": "Baseline", "priority": 1000, "subject": { "namespaces": {} },
+                "ingress": [{ "name": "all", "action": "Deny", "from": [{ "namespaces": {} }] }],
+            },
+        }));
         Some(
             Verdict::fail(Strength::Declared, reason, message).propose(format!(
-                "begin with a ClusterNetworkPolicy with this spec, after each namespace has \
-                 policies for what it needs: {example}"
+                "begin with a ClusterNetworkPolicy, after each namespace has policies for what it \
+                 needs: {example}"
             )),
         )
     }

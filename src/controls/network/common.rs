@@ -1,6 +1,6 @@
 //! What the controls of workloads' traffic have in common.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{
     analysis::{
@@ -9,6 +9,7 @@ use crate::{
     },
     controls::{
         prelude::*,
+        restricted::command,
         workloads::{self, Held},
     },
     inventory::{
@@ -121,6 +122,30 @@ pub(super) fn list(items: &[String], and: &str) -> String {
 pub(super) fn let_by(policies: &[Policy<'_>]) -> String {
     let verb = if policies.len() == 1 { "lets" } else { "let" };
     format!("{} {verb}", named(policies))
+}
+
+/// The command that creates a policy under which the pods of a workload reach these peers and no others.
+pub(super) fn isolating(held: &Held<'_>, egress: &Value) -> String {
+    if held.template.labels.is_empty() {
+        // It would select all pods of the namespace.
+        return "give the pods a label first, by which a policy selects them".to_owned();
+    }
+    let labels = held.template.labels.iter();
+    let labels: Map<String, Value> = labels
+        .map(|(key, value)| (key.to_owned(), value.into()))
+        .collect();
+    command::apply(&json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+        "metadata": {
+            "namespace": *held.meta.namespace,
+            "name": format!("{}-egress", held.meta.name),
+        },
+        "spec": {
+            "podSelector": { "matchLabels": labels },
+            "policyTypes": ["Egress"],
+            "egress": egress,
+        },
+    }))
 }
 
 /// Policies in words: `NetworkPolicies shop/a and shop/b`.

@@ -100,7 +100,7 @@ impl EgressInternetRestricted {
                 let what = format!("public addresses{example}");
                 let message = reached.message(&what, &applying);
                 Verdict::fail(Strength::Effective, "EgressToInternet", message)
-                    .propose(proposal(reached))
+                    .propose(proposal(held, reached))
             }
         };
         let isolates = applying.doubt(|doubt| doubt.isolates);
@@ -114,12 +114,12 @@ impl EgressInternetRestricted {
 }
 
 /// What to write instead.
-fn proposal(reached: &Reached<'_>) -> String {
-    let dns = super::default_deny::dns();
+fn proposal(held: &Held<'_>, reached: &Reached<'_>) -> String {
     if reached.policies.is_empty() {
+        let dns = super::default_deny::dns();
         return format!(
-            "isolate the pods for egress and allow what they need, beginning with {}",
-            json!({ "egress": [dns] })
+            "isolate the pods for egress, with what they need beside name resolution: {}",
+            common::isolating(held, &json!([dns]))
         );
     }
     format!(

@@ -2,10 +2,12 @@
 
 mod entry;
 
+use serde_json::json;
+
 use self::entry::{Entry, Reach};
 use crate::{
     analysis::{Derived, listeners::SETS},
-    controls::{prelude::*, workloads},
+    controls::{prelude::*, restricted::command, workloads},
 };
 
 /// Every entry point into the cluster is known, and each that the public can reach is approved.
@@ -208,16 +210,24 @@ impl ExposureInventory {
                 "PartOfGateway",
                 format!("{gateway} made it: that is the entry point"),
             ),
-            (Reach::ExternalIps, _) => fail("ExternalIPs", what.clone()).propose(
-                "remove spec.externalIPs, and expose the Service by a load balancer or a Gateway",
-            ),
+            (Reach::ExternalIps, _) => fail("ExternalIPs", what.clone()).propose(format!(
+                "expose the Service by a load balancer or a Gateway where it has to be, and remove its \
+                 externalIPs: {}",
+                command::set(
+                    Kind::Service,
+                    subject.object_namespace(),
+                    &subject.name,
+                    &json!({ "spec": { "externalIPs": null } })
+                )
+            )),
             (Reach::Internal, _) => pass("Internal", what.clone()),
             (_, Approval::WithoutReason) => fail(
                 "ApprovalWithoutReason",
                 format!("{what}; it is labelled {LABEL}, but annotation {REASON} is empty"),
             )
             .propose(format!(
-                "say in the annotation {REASON} who needs it and why"
+                "say who needs it and why: {}",
+                because(subject).unwrap_or_default()
             )),
             (_, Approval::Public) => pass("ApprovedPublic", what.clone()),
             (Reach::Node, Approval::Internal) => pass("ApprovedInternal", what.clone()),
@@ -242,13 +252,53 @@ impl ExposureInventory {
                     Reach::Node => "NodePortNotApproved",
                     _ => "PublicNotApproved",
                 };
-                fail(reason, format!("{what}, and nobody has approved it")).propose(format!(
-                    "have it approved: label {LABEL}=approved-public (or approved-internal where \
-                     the public can't reach it) and annotation {REASON}; or take it down"
-                ))
+                fail(reason, format!("{what}, and nobody has approved it")).propose(take_down_or_approve(subject))
             }
         }
     }
+}
+
+/// The command that says who needs an entry point, and why.
+fn because(subject: &Subject) -> Option<String> {
+    let (namespace, name) = (subject.object_namespace(), &*subject.name);
+    let reason = format!("{REASON}=WHO NEEDS IT AND WHY");
+    Some(command::annotate(
+        subject.object_kind()?,
+        namespace,
+        name,
+        &reason,
+    ))
+}
+
+/// What to do about an entry point of which nobody knows: both are decisions, and each is a command.
+fn take_down_or_approve(subject: &Subject) -> String {
+    let Some((kind, because)) = subject.object_kind().zip(because(subject)) else {
+        return format!(
+            "have it approved by label {LABEL} and annotation {REASON}, or take it down"
+        );
+    };
+    let (namespace, name) = (subject.object_namespace(), &*subject.name);
+    let down = match kind {
+        Kind::Service => {
+            let inside = json!({ "spec": { "type": "ClusterIP" } });
+            format!(
+                "keep it inside the cluster (`{}`)",
+                command::set(kind, namespace, name, &inside)
+            )
+        }
+        Kind::Ingress | Kind::Gateway => {
+            format!(
+                "take it down (`{}`)",
+                command::delete(kind, namespace, name)
+            )
+        }
+        _ => "take its hostPorts away".to_owned(),
+    };
+    let approved = command::label(kind, namespace, name, &format!("{LABEL}=approved-public"));
+    format!(
+        "{down}; or have it approved, as approved-internal where the public can't reach it: \
+         {because} && {approved}"
+    )
 }
 
 impl Control for ExposureInventory {

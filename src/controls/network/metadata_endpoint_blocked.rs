@@ -130,15 +130,17 @@ impl MetadataEndpointBlocked {
             .collect();
         let except = except.iter().filter(|cidr| cidr.address.is_ipv4());
         let except: Vec<_> = except.map(|cidr| format!("{}/32", cidr.address)).collect();
+        let others = json!({ "ipBlock": { "cidr": "0.0.0.0/0", "except": except } });
         let proposal = if reached.policies.is_empty() {
-            "isolate the pods for egress, or deny the endpoint to all pods by a rule of the Admin \
-             tier"
-                .to_owned()
+            format!(
+                "deny the endpoint to all pods by a rule of the Admin tier, or keep these from it and from \
+                 nothing else of IPv4: {}",
+                common::isolating(held, &json!([{ "to": [others] }]))
+            )
         } else {
             format!(
-                "in {}, take the endpoint out of the block: `{}`",
+                "in {}, take the endpoint out of the block: `{others}`",
                 common::named(&reached.policies),
-                json!({ "ipBlock": { "cidr": "0.0.0.0/0", "except": except } })
             )
         };
         let verdict = Verdict::fail(Strength::Effective, "MetadataEndpointReachable", message);

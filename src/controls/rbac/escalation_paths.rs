@@ -4,12 +4,12 @@ use super::{AllowedSubject, restricted};
 use crate::{
     analysis::{
         Derived,
-        escalation::{Path, Ways},
+        escalation::{Path, Place, Ways, Who},
         rbac_defaults,
         rbac_defaults::Trust,
-        rights::{Thing, Verbs},
+        rights::{Grant, Thing, Verbs},
     },
-    controls::prelude::*,
+    controls::{prelude::*, restricted::command},
 };
 
 /// Nobody can become cluster administrator step by step, by acting as others or by giving rights
@@ -202,9 +202,45 @@ impl Control for EscalationPaths {
         let members = restricted::members(context.inventory, subject);
         let message = format!("{} {path}{members}", steps(path.hops()));
         let verdict = Verdict::fail(Strength::Effective, "EscalationPath", message);
-        let cut = "take the right for the first step away from it, or the powers from whom it \
-                   becomes by it";
-        Some(verdict.propose(cut))
+        Some(verdict.propose(cut(context, subject, &path)))
+    }
+}
+
+/// What ends a path: the binding by which its first step is taken, where there is only one.
+fn cut(context: &Context<'_>, subject: &Subject, path: &Path) -> String {
+    let first = path.steps.first();
+    let holder = match first.and_then(|hop| hop.group.as_ref()) {
+        Some(Who::Identity(group)) => group,
+        _ => subject,
+    };
+    let reaches = |grant: &Grant<'_>| match first.map(|hop| &hop.place) {
+        Some(Place::In(namespace)) => grant.namespace.is_empty() || grant.namespace == namespace,
+        _ => grant.namespace.is_empty(),
+    };
+    let grants = context.analyses.rights().grants(holder);
+    let mut grants = grants.filter(|grant| {
+        reaches(grant) && restricted::trust(context, grant, holder) != Trust::BuiltIn
+    });
+    let instead =
+        "limit its role to what is needed, or move what it leads to out of its reach; else";
+    match (grants.next(), grants.next()) {
+        (Some(only), None) => format!(
+            "{instead} take the right for the first step away: {}",
+            command::delete(only.kind, only.namespace, only.name)
+        ),
+        (Some(one), Some(other)) => {
+            let named: Vec<String> = [one, other]
+                .into_iter()
+                .chain(grants)
+                .map(|grant| command::describe(grant.kind, grant.namespace, grant.name))
+                .collect();
+            format!(
+                "{instead} take it out of the binding that gives the right for the first step, which is \
+                 one of: {}",
+                named.join("; ")
+            )
+        }
+        (None, _) => format!("{instead} take the right for the first step away from it"),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::inventory::{Kind, Object, rbac::Binding, rbac::Rule};
 
 /// `text` as one word of a POSIX shell.
 fn quoted(text: &str) -> Cow<'_, str> {
-    let harmless = |c: char| c.is_ascii_alphanumeric() || "-_.:/@".contains(c);
+    let harmless = |c: char| c.is_ascii_alphanumeric() || "-_.:/@=".contains(c);
     if !text.is_empty() && !text.starts_with('-') && text.chars().all(harmless) {
         Cow::Borrowed(text)
     } else {
@@ -19,8 +19,28 @@ fn quoted(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// Groups of Kubernetes itself: their kinds need no group behind them.
+const BUILT_IN: [&str; 6] = [
+    "",
+    "apiregistration.k8s.io",
+    "apps",
+    "batch",
+    "networking.k8s.io",
+    "rbac.authorization.k8s.io",
+];
+
+/// A kind as kubectl takes it: several tools have kinds of the same name.
+fn word(kind: Kind) -> String {
+    let info = kind.info();
+    if BUILT_IN.contains(&info.group) {
+        info.kind.to_lowercase()
+    } else {
+        format!("{}.{}", info.plural, info.group)
+    }
+}
+
 fn object(verb: &str, kind: Kind, namespace: &str, name: &str) -> String {
-    let kind = kind.info().kind.to_lowercase();
+    let kind = word(kind);
     let scope = if namespace.is_empty() {
         String::new()
     } else {
@@ -50,6 +70,43 @@ pub(in crate::controls) fn annotate(
 ) -> String {
     let command = object("annotate", kind, namespace, name);
     format!("{command} {}", quoted(annotation))
+}
+
+/// Sets a label.
+pub(in crate::controls) fn label(kind: Kind, namespace: &str, name: &str, label: &str) -> String {
+    let command = object("label --overwrite", kind, namespace, name);
+    format!("{command} {}", quoted(label))
+}
+
+/// Shows all that is known of an object, with what controllers say of it.
+pub(in crate::controls) fn describe(kind: Kind, namespace: &str, name: &str) -> String {
+    object("describe", kind, namespace, name)
+}
+
+/// Has the pods of a workload made anew: by its controller, or by who made the pod.
+pub(in crate::controls) fn restart(kind: Kind, namespace: &str, name: &str) -> String {
+    match kind {
+        Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet => {
+            object("rollout restart", kind, namespace, name)
+        }
+        Kind::Pod => object("delete", kind, namespace, name),
+        _ => format!(
+            "{}, whose next pods will be",
+            describe(kind, namespace, name)
+        ),
+    }
+}
+
+/// Sets fields of an object; `null` takes one away.
+pub(in crate::controls) fn set(kind: Kind, namespace: &str, name: &str, fields: &Value) -> String {
+    let verb = format!("patch --type=merge -p {}", quoted(&fields.to_string()));
+    object(&verb, kind, namespace, name)
+}
+
+/// Creates an object, or brings it to this.
+pub(in crate::controls) fn apply(manifest: &Value) -> String {
+    let yaml = serde_saphyr::to_string(manifest).unwrap_or_else(|_| format!("{manifest}\n"));
+    format!("kubectl apply -f - <<'EOF'\n{yaml}EOF")
 }
 
 fn patch(kind: Kind, namespace: &str, name: &str, patch: &Value) -> String {
@@ -115,6 +172,15 @@ mod tests {
         assert_eq!(
             delete(Kind::RoleBinding, "shop", "x"),
             "kubectl delete rolebinding -n shop x"
+        );
+        assert_eq!(
+            set(
+                Kind::VeleroLocation,
+                "velero",
+                "a",
+                &json!({ "spec": null })
+            ),
+            r#"kubectl patch --type=merge -p '{"spec":null}' backupstoragelocations.velero.io -n velero a"#
         );
     }
 }

@@ -8,15 +8,17 @@ use super::{
         },
         queries::SCOPE,
     },
-    CLUSTER, POLICY, number,
+    CLUSTER, FAMILY, POLICY, number,
 };
 
 const PAGE: &str = "controls/${control}.md";
 
+/// Those that are in a chosen policy and of a chosen family: no one metric says both.
 const CONTROL: Variable = Variable {
     name: "control",
     label: "Control",
-    values: r#"label_values(probity_control_outcome{cluster=~"$cluster", policy=~"$policy"}, control)"#,
+    values: r#"query_result(count by (control) (probity_control_outcome{cluster=~"$cluster", policy=~"$policy"} * on (cluster, control) group_left () max by (cluster, control) (probity_control_info{cluster=~"$cluster", family=~"$family"})))"#,
+    part: r#"/control="([^"]+)"/"#,
     many: false,
 };
 
@@ -26,7 +28,7 @@ pub(super) fn dashboard() -> Dashboard {
         title: "Probity / Control",
         description: "One control: subjects by outcome, drift and reverts, time to detect and to revert, deviations.",
         from: "now-24h",
-        variables: vec![CLUSTER, POLICY, CONTROL],
+        variables: vec![CLUSTER, POLICY, FAMILY, CONTROL],
         rows: vec![now(), subjects(), times()],
     }
 }

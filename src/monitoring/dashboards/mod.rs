@@ -21,6 +21,7 @@ const CLUSTER: Variable = Variable {
     name: "cluster",
     label: "Cluster",
     values: "label_values(probity_control_outcome, cluster)",
+    part: "",
     many: true,
 };
 
@@ -28,6 +29,7 @@ const POLICY: Variable = Variable {
     name: "policy",
     label: "Policy",
     values: r#"label_values(probity_control_outcome{cluster=~"$cluster"}, policy)"#,
+    part: "",
     many: true,
 };
 
@@ -35,6 +37,7 @@ const FAMILY: Variable = Variable {
     name: "family",
     label: "Family",
     values: r#"label_values(probity_control_info{cluster=~"$cluster"}, family)"#,
+    part: "",
     many: true,
 };
 
@@ -42,6 +45,7 @@ const PERIOD: Variable = Variable {
     name: "period",
     label: "Audit period",
     values: r#"label_values(probity_period_ready{cluster=~"$cluster"}, period)"#,
+    part: "",
     many: true,
 };
 

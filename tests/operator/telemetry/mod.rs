@@ -236,7 +236,7 @@ fn a_collector_that_is_absent_or_refuses_is_told_of_once() {
 #[test]
 fn settings_that_cannot_be_meant_end_the_start_with_one_line() {
     let output = super::program::output(&["run", "--otlp-endpoint=collector:4317"]);
-    assert_eq!(output.code, Some(1));
+    assert_eq!(output.code, Some(2));
     let said = "probity: --otlp-endpoint is no URL: write one such as http://collector:4318\n";
     assert_eq!(output.stderr, said);
 }

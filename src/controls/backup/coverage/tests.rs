@@ -33,7 +33,7 @@ fn without_any_schedule_a_claim_is_not_covered() {
     assert!(verdict.remedy.is_none());
     let proposal = verdict.proposal.unwrap();
     assert!(
-        proposal.starts_with("velero schedule create shop"),
+        proposal.contains(": velero schedule create shop"),
         "{proposal}"
     );
 }

@@ -2,6 +2,8 @@
 //!
 //! Sources: the drivers' own documentation of their `StorageClass` parameters.
 
+use serde_json::{Value, json};
+
 use crate::inventory::meta::Labels;
 
 /// What a driver's parameters prove.
@@ -250,6 +252,29 @@ pub(super) fn proof(
         Some((key, _)) => Proof::Silent(format!("{key} names no key of your own")),
         None => Proof::NotSeen("whose key it is encrypted with is not seen".to_owned()),
     })
+}
+
+/// The driver that makes such volumes today, and the parameters with which it encrypts them; `None` where no parameter does.
+pub(super) fn encrypting(name: &str, own_key: bool) -> Option<(&str, Value)> {
+    let mut migrated = MIGRATED.iter();
+    let name = migrated
+        .find(|(old, _)| *old == name)
+        .map_or(name, |(_, driver)| *driver);
+    let driver = find(name)?;
+    let mut parameters = match driver.told {
+        Told::Exactly(key, wanted) => json!({ key: wanted }),
+        Told::True(key) => json!({ key: "true" }),
+        Told::NodeSecret => json!({
+            "csi.storage.k8s.io/node-stage-secret-name": "SECRET",
+            "csi.storage.k8s.io/node-stage-secret-namespace": "NAMESPACE",
+        }),
+        Told::Always => json!({}),
+        Told::Never(_) => return None,
+    };
+    if let Some(key) = driver.key.filter(|_| own_key) {
+        parameters[key] = "KEY".into();
+    }
+    Some((name, parameters))
 }
 
 /// EFS is reached over the network: that much a volume does show.

@@ -8,7 +8,7 @@ use crate::{
         exposure,
         meshed::{ISTIO_INJECT, Pods},
     },
-    controls::{prelude::*, workloads::Held},
+    controls::{prelude::*, restricted::command, workloads::Held},
     inventory::mesh::{MtlsMode, PeerAuthentication, asks_istio},
 };
 
@@ -38,9 +38,12 @@ pub(super) fn judge(
             "{outside} of its {} pods run without Istio's proxy",
             pods.all
         );
+        let meta = held.meta;
         return Some(
-            Verdict::fail(Strength::Effective, "PodsOutsideMesh", message)
-                .propose("Restart the pods that were there before the namespace was labelled."),
+            Verdict::fail(Strength::Effective, "PodsOutsideMesh", message).propose(format!(
+                "restart the pods that were there before the namespace was labelled: {}",
+                command::restart(held.kind, &meta.namespace, &meta.name)
+            )),
         );
     }
     let effective = effective(context.inventory, &control.istio_root_namespace, held);
@@ -49,16 +52,22 @@ pub(super) fn judge(
         return Some(match put_back(context, control, namespace) {
             Some(remedy) => verdict.remedy(remedy),
             None => verdict.propose(format!(
-                "Create a PeerAuthentication with mtls.mode STRICT in namespace {namespace}, once \
-                 all clients of the workload are in the mesh."
+                "once all clients of the workload are in the mesh: {}",
+                strict(&effective, namespace)
             )),
         });
     }
     if let Some(rule) = without_tls(context, held) {
-        let message = format!("DestinationRule {rule} has clients talk to it without TLS");
+        let (namespace, name) = (&rule.namespace, &rule.name);
+        let message =
+            format!("DestinationRule {namespace}/{name} has clients talk to it without TLS");
         return Some(
-            Verdict::fail(Strength::Effective, "DestinationRuleDisablesTls", message)
-                .propose("Remove tls.mode DISABLE from the rule, or write ISTIO_MUTUAL."),
+            Verdict::fail(Strength::Effective, "DestinationRuleDisablesTls", message).propose(
+                format!(
+                    "write ISTIO_MUTUAL in place of tls.mode DISABLE: {}",
+                    command::edit(Kind::DestinationRule, namespace, name)
+                ),
+            ),
         );
     }
     let message = "Istio takes encrypted connections only, on every port";
@@ -135,7 +144,7 @@ fn weak(effective: &Effective<'_>) -> Option<String> {
         None => "nothing".to_owned(),
     };
     let mut ports = effective.ports.iter();
-    let weak = ports.find(|(_, mode)| !matches!(mode, MtlsMode::Strict | MtlsMode::Unset));
+    let weak = ports.find(|(_, mode)| is_weak(*mode));
     if let Some((port, mode)) = weak {
         let who = name(effective.ports_by);
         return Some(format!("{who} sets {} for port {port}", mode.as_str()));
@@ -153,8 +162,42 @@ fn weak(effective: &Effective<'_>) -> Option<String> {
     }
 }
 
+/// The command that makes the policy strict that is not, or creates one where nothing says anything.
+fn strict(effective: &Effective<'_>, namespace: &Sym) -> String {
+    let set = |object: &Object<PeerAuthentication>, spec: Value| {
+        let Meta {
+            namespace, name, ..
+        } = &object.meta;
+        command::set(
+            Kind::PeerAuthentication,
+            namespace,
+            name,
+            &json!({ "spec": spec }),
+        )
+    };
+    let mode = json!({ "mode": MtlsMode::Strict.as_str() });
+    let port = effective.ports.iter().find(|(_, mode)| is_weak(*mode));
+    match (port, effective.ports_by, effective.decided_by) {
+        (Some((port, _)), Some(object), _) => {
+            let ports: Map<String, Value> = [(port.to_string(), mode)].into_iter().collect();
+            set(object, json!({ "portLevelMtls": ports }))
+        }
+        (_, _, Some(object)) => set(object, json!({ "mtls": mode })),
+        _ => command::apply(&json!({
+            "apiVersion": "security.istio.io/v1", "kind": "PeerAuthentication",
+            "metadata": { "name": "default", "namespace": **namespace },
+            "spec": { "mtls": mode },
+        })),
+    }
+}
+
+/// Whether a port takes what is not proven: one that is not set is as the rest.
+const fn is_weak(mode: MtlsMode) -> bool {
+    !matches!(mode, MtlsMode::Strict | MtlsMode::Unset)
+}
+
 /// A rule that has clients of the workload talk to it in the clear.
-fn without_tls(context: &Context<'_>, held: &Held<'_>) -> Option<String> {
+fn without_tls<'a>(context: &Context<'a>, held: &Held<'_>) -> Option<&'a Meta> {
     let inventory = context.inventory;
     let rules = &inventory.tables.destination_rules;
     let mut plain = rules
@@ -174,7 +217,7 @@ fn without_tls(context: &Context<'_>, held: &Held<'_>) -> Option<String> {
             None => *name == host,
         })
     });
-    of.map(|rule| format!("{}/{}", rule.meta.namespace, rule.meta.name))
+    of.map(|rule| &rule.meta)
 }
 
 /// The full name of a host: short ones are those of the rule's own namespace.

@@ -3,7 +3,7 @@
 use super::all_in;
 use crate::{
     analysis::meshed::{INBOUND, INJECT, Pods},
-    controls::{prelude::*, workloads::Held},
+    controls::{prelude::*, restricted::command, workloads::Held},
     inventory::mesh::{LinkerdServer, asks, authenticates},
 };
 
@@ -15,9 +15,12 @@ pub(super) fn judge(context: &Context<'_>, held: &Held<'_>, pods: Pods) -> Optio
             "{outside} of its {} pods run without Linkerd's proxy",
             pods.all
         );
+        let meta = held.meta;
         return Some(
-            Verdict::fail(Strength::Effective, "PodsOutsideMesh", message)
-                .propose("Restart the pods that were there before the namespace was annotated."),
+            Verdict::fail(Strength::Effective, "PodsOutsideMesh", message).propose(format!(
+                "restart the pods that were there before the namespace was annotated: {}",
+                command::restart(held.kind, &meta.namespace, &meta.name)
+            )),
         );
     }
     let namespace = &held.meta.namespace;
@@ -37,12 +40,12 @@ pub(super) fn judge(context: &Context<'_>, held: &Held<'_>, pods: Pods) -> Optio
             "Server {} lets clients in that prove nothing",
             open.meta.name
         );
-        return Some(fail(message));
+        return Some(fail(held, message));
     }
     // Servers decide about the ports that they name only, and a pod may listen on others.
     if !default_authenticates(context, held, pods) {
         let message = "its inbound policy lets clients in that prove nothing".to_owned();
-        return Some(fail(message));
+        return Some(fail(held, message));
     }
     let message = "Linkerd takes connections of proven clients only";
     Some(Verdict::pass(
@@ -64,11 +67,17 @@ fn annotation<'a>(context: &Context<'a>, held: &Held<'_>, key: &str) -> Option<&
     namespace.annotations.get(key)
 }
 
-fn fail(message: String) -> Verdict {
-    Verdict::fail(Strength::Effective, "LinkerdNotAuthenticated", message).propose(
-        "Annotate the namespace with config.linkerd.io/default-inbound-policy: all-authenticated \
-         and restart the pods, or require a MeshTLSAuthentication.",
-    )
+fn fail(held: &Held<'_>, message: String) -> Verdict {
+    let Meta {
+        namespace, name, ..
+    } = held.meta;
+    let proven = "config.linkerd.io/default-inbound-policy=all-authenticated";
+    Verdict::fail(Strength::Effective, "LinkerdNotAuthenticated", message).propose(format!(
+        "require a MeshTLSAuthentication where a Server says otherwise, and let all others in by proof \
+         alone: {} && {}",
+        command::annotate(Kind::Namespace, "", namespace, proven),
+        command::restart(held.kind, namespace, name)
+    ))
 }
 
 /// Whether a Server lets anybody in, by itself or by an authorization that asks for no proof.
