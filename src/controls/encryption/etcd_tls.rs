@@ -221,6 +221,8 @@ mod tests {
         put(&mut world, "etcd", &flags, &[]);
         let verdict = world.only(&EtcdTls::default());
         assert_eq!(&*verdict.message, "etcd has --client-cert-auth=false");
+        let mend = verdict.proposal.unwrap();
+        assert!(mend.contains(": set --client-cert-auth=true; "), "{mend}");
     }
 
     #[test]
