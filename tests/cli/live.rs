@@ -8,7 +8,7 @@ use crate::operator::{
     world::{BINDINGS, POLICIES, World, admin_binding, eventually, turn},
 };
 
-/// Controls whose verdicts rest on objects that manifests hold.
+/// Controls whose verdicts rest on objects that manifests hold. Without grace: what is applied now has just begun.
 const FROM_FILES: &str = "
 apiVersion: probity.dev/v1alpha1
 kind: ControlPolicy
@@ -19,7 +19,7 @@ spec:
     netPodEgressIsolated: {}
     netNamespaceDefaultDeny: {}
     netNoAllowAll: {}
-    netPolicyDead: {}
+    netPolicyDead: { grace: 0s }
     netHostNetwork: {}
     rbacNoWildcardVerbs: {}
     rbacNoWildcardResources: {}

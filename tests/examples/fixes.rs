@@ -13,13 +13,14 @@ use crate::operator::program::{Output, output};
 
 /// Controls of which some failure is mended by no command: in files of a node, or by somebody who knows which peers, ports,
 /// addresses or pods a workload needs. What is said then is a snippet of what to write.
-const DECIDED: [&str; 7] = [
+const DECIDED: [&str; 8] = [
     "enc-etcd-tls",
     "net-cross-namespace-explicit",
     "net-egress-internet-restricted",
     "net-host-network",
     "net-metadata-endpoint-blocked",
     "net-no-allow-all",
+    "net-policy-dead",
     "workload-psa-enforced",
 ];
 
