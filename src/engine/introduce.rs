@@ -67,6 +67,9 @@ impl Engine {
         let known = self.memory.row(names, control, subject);
         self.memory.taken(names, control, subject);
         let is_new = known.is_none();
+        // What the log said last, though the policy was suspended since.
+        let lapsed = known.as_ref().filter(|known| known.lapsed);
+        let lapsed = lapsed.map(|known| known.outcome);
         let known = known.filter(|known| !known.lapsed);
         let row = instance.rows.get_mut(subject);
         let mut deviation = row.and_then(|row| {
@@ -97,7 +100,7 @@ impl Engine {
         if is_new {
             moves.joined.push(self.subject_ref(subject));
         }
-        if before.unwrap_or(Outcome::Pass) != verdict.outcome {
+        if before.or(lapsed).unwrap_or(Outcome::Pass) != verdict.outcome {
             let ended =
                 closed
                     .as_ref()

@@ -1,5 +1,7 @@
 //! What the log remembers of the time before: the state with which a term begins.
 
+mod policies;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
@@ -11,7 +13,7 @@ use crate::{
     evidence::{
         Entry,
         body::{Body, Content, SubjectRef},
-        words::{self, BrakeState, Change, End},
+        words::{self, BrakeState, End},
     },
     inventory::{
         Interner, Kind, Sym, Uid,
@@ -37,6 +39,8 @@ type RowKey = (Sym, String, String);
 #[derive(Debug, Default)]
 pub struct Memory {
     rows: BTreeMap<RowKey, Known>,
+    /// Rows of controls that the last edit of their policy switched off.
+    dropped: BTreeMap<RowKey, Known>,
     /// Deviations that ended because a policy was edited.
     left: BTreeMap<RowKey, (words::Cause, Timestamp)>,
     kept: BTreeMap<(String, String), Value>,
@@ -164,7 +168,8 @@ impl Memory {
                 said.control.to_string(),
                 name_of(&said.subject),
             );
-            let known = self.rows.get(&key).and_then(|row| row.deviation.as_ref());
+            let known = self.rows.get(&key).or_else(|| self.dropped.get(&key));
+            let known = known.and_then(|row| row.deviation.as_ref());
             let edited = matches!(said.ended, Some(End::DefinitionChanged | End::ScopeChanged));
             if edited && let Some(first) = known.map(Deviation::first) {
                 self.left.insert(key.clone(), first);
@@ -205,63 +210,10 @@ impl Memory {
         }
     }
 
-    fn recall_policy(&mut self, said: crate::evidence::body::PolicyChange) {
-        self.ledger.note(&said);
-        let uid = said.uid.clone();
-        self.enforce_since.retain(|(of, _), _| *of != uid);
-        // What an earlier edit ended and it did not open anew is over: this one comes first in the
-        // log, and what it ends after it.
-        self.left.retain(|(policy, _, _), _| *policy != said.policy);
-        if said.change == Change::Deleted {
-            self.policies.remove(&uid);
-            self.policy_uids.remove(&said.policy);
-            self.rows.retain(|(policy, _, _), _| *policy != said.policy);
-            return;
-        }
-        if said.change == Change::Suspended {
-            self.forget_passing(&said.policy);
-        }
-        for (control, since) in said.enforcing_since {
-            self.enforce_since
-                .insert((uid.clone(), control.to_string()), since);
-        }
-        self.releases
-            .insert(said.policy.clone(), said.limits_release);
-        self.policy_uids.insert(said.policy, uid.clone());
-        if let Some(hash) = said.new_hash {
-            let suspended = match said.change {
-                Change::Suspended => true,
-                Change::Updated => self.policies.get(&uid).is_some_and(|known| known.1),
-                Change::Created | Change::Resumed | Change::Deleted => false,
-            };
-            self.policies.insert(uid, (hash, suspended));
-        }
-    }
-
     /// How many failures that an edit ended are kept in mind.
     #[cfg(test)]
     pub(super) fn left_by_edits(&self) -> usize {
         self.left.len()
-    }
-
-    /// Forgets what passed under a policy: while it is suspended nothing is drift.
-    pub(super) fn forget_passing(&mut self, policy: &str) {
-        self.rows
-            .retain(|(of, _, _), known| &**of != policy || known.deviation.is_some());
-    }
-
-    /// The same where the log does not know of the suspension: there, who was a subject still is one.
-    pub(super) fn lapse_passing(&mut self, policy: &str) {
-        let rows = self.rows.iter_mut();
-        for (_, known) in rows.filter(|((of, ..), _)| &**of == policy) {
-            known.lapsed = known.deviation.is_none();
-        }
-    }
-
-    /// Forgets what was known under a policy of all controls but those that it uses.
-    pub(super) fn forget_others(&mut self, policy: &str, uses: impl Fn(&str) -> bool) {
-        self.rows
-            .retain(|(of, control, _), _| &**of != policy || uses(control));
     }
 
     /// Takes what failed under a policy: control, and what was known of each subject.

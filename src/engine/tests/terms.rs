@@ -210,6 +210,50 @@ fn what_failed_under_a_suspension_that_the_log_never_knew_is_no_drift() {
 }
 
 #[test]
+fn what_was_excepted_before_a_suspension_that_the_log_never_knew_passes_again() {
+    let mut before = Drive::new();
+    before.namespace("shop");
+    before.deny("shop");
+    before.policy(1, observe());
+    let mut memory = before.memory();
+    let excepted = json!({
+        "v": 2, "seq": 9, "time": before.wall, "type": "transition", "policies": ["soc2"],
+        "control": "net-namespace-default-deny", "from": "Pass", "to": "Excepted", "reason": "R", "severity": "High",
+        "subject": { "group": "", "kind": "Namespace", "name": "shop", "uid": "" },
+    });
+    memory.recall(serde_json::from_value(excepted).unwrap());
+    let mut drive = Drive::with_memory(memory);
+    drive.namespace("shop");
+    drive.deny("shop");
+    drive.policy(1, observe());
+    let mut suspended = observe();
+    suspended["suspend"] = json!(true);
+    drive.policy(2, suspended);
+    drive.policy(3, observe());
+    drive.lead(2);
+    assert_eq!(drive.transitions(), [(None, PASS, Why::Policy, None)]);
+}
+
+#[test]
+fn a_control_that_another_replica_dropped_and_used_again_begins_anew_after_a_restart() {
+    let mut drive = Drive::new();
+    drive.namespace("shop");
+    drive.policy(1, observe());
+    drive.apply(Event::Following);
+    let other = json!({ "controls": { "netNoAllowAll": {} } });
+    drive.policy(2, other.clone());
+    // It tells of the edit, and not of what ended with it before.
+    drive.lead(3);
+    let mut again = Drive::with_memory(drive.memory());
+    again.namespace("shop");
+    again.policy(2, other);
+    again.policy(3, observe());
+    again.lead(5);
+    let last = again.transitions().pop().unwrap();
+    assert_eq!((last.0, last.1), (None, FAIL));
+}
+
+#[test]
 fn what_a_follower_saw_is_kept_in_the_log_once_it_leads() {
     let mut drive = Drive::with_memory(Memory::default());
     drive.namespace("shop");
