@@ -80,9 +80,9 @@ pub(super) async fn run(arguments: Arguments) -> Result<Ending, Failure> {
         }
         pass.apply(Event::Policy(Box::new(policy)));
     }
-    for unread in pass.read(&connection, &version).await? {
-        tell(&unread);
-    }
+    let unread = pass.read(&connection, &version).await?;
+    unread.iter().for_each(|unread| tell(unread));
+    let is_whole = unread.is_empty() && !pass.refused;
     pass.lead();
     let proposals = pass.engine.proposals();
     held(&proposals);
@@ -104,6 +104,10 @@ pub(super) async fn run(arguments: Arguments) -> Result<Ending, Failure> {
     let style = Style::of_stdout(arguments.colour);
     for change in &changes {
         print!("{}", change.unified(style));
+    }
+    // No difference where something could not be read is none that is known.
+    if changes.is_empty() && !is_whole {
+        return Ok(Ending::Incomplete);
     }
     Ok(Ending::of(changes.is_empty()))
 }

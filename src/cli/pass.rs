@@ -50,6 +50,8 @@ pub(super) struct Pass {
     pub(super) engine: Engine,
     /// Whether none of the kinds that were needed could be listed for want of rights: then nothing was looked at.
     pub(super) blind: bool,
+    /// Whether some of them could not.
+    pub(super) refused: bool,
     origin: Instant,
 }
 
@@ -72,6 +74,7 @@ impl Pass {
         Self {
             engine: Engine::new(config, memory),
             blind: false,
+            refused: false,
             origin: Instant::now(),
         }
     }
@@ -127,6 +130,7 @@ impl Pass {
         };
         read(kinds, client, &mut take).await?;
         self.blind = listed == 0 && !refused.is_empty();
+        self.refused = !refused.is_empty();
         if let Some(said) = without_rights(&refused, all) {
             tell(&said);
         }
