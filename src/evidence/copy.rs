@@ -42,8 +42,7 @@ pub enum Bundles {
 impl Bundles {
     /// A file of a log as it is in the copy. What is no gzip stays what it is: verifying says so.
     fn copied(self, path: PathBuf, content: Vec<u8>) -> Copied {
-        let is_bundle = path.starts_with("tile/entries") && path.extension() == Some("gz".as_ref());
-        if self == Self::Gzip || !is_bundle {
+        if self == Self::Gzip || !is_gzip(&path) {
             return (path, content);
         }
         match sealed::decompress(&content, &path) {
@@ -51,6 +50,11 @@ impl Bundles {
             Err(_) => (path, content),
         }
     }
+}
+
+/// Whether a file of a log is a bundle in gzip.
+fn is_gzip(path: &Path) -> bool {
+    path.starts_with("tile/entries") && path.extension() == Some("gz".as_ref())
 }
 
 /// Writes the logs of a data folder as a tar archive, which `verify` reads.
@@ -103,6 +107,13 @@ pub fn each<E: From<LogError> + Send>(
             Ok(done)
         };
         let paths = lasting(&log)?;
+        // Of a bundle that is there both ways, readers read the other one.
+        let zipped: BTreeSet<PathBuf> =
+            paths.iter().filter(|path| is_gzip(path)).cloned().collect();
+        let is_double = |path: &PathBuf| zipped.contains(&path.with_added_extension("gz"));
+        let (doubles, paths): (Vec<_>, Vec<_>) = paths
+            .into_iter()
+            .partition(|path| bundles == Bundles::Plain && is_double(path));
         let parts = paths.chunks(paths.len().div_ceil(threads).max(1));
         let done = thread::scope(|scope| -> Result<BTreeSet<PathBuf>, E> {
             let parts: Vec<_> = parts.map(|part| scope.spawn(|| some(part))).collect();
@@ -110,7 +121,7 @@ pub fn each<E: From<LogError> + Send>(
                 .into_iter()
                 .map(|part| part.join().unwrap_or_else(|panic| resume_unwind(panic)));
             let done: Vec<_> = done.collect::<Result<_, E>>()?;
-            Ok(done.into_iter().flatten().collect())
+            Ok(done.into_iter().flatten().chain(doubles).collect())
         })?;
         for (path, content) in end(&log, &done)? {
             put(path, content)?;

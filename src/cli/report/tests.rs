@@ -165,6 +165,14 @@ fn a_pack_is_the_same_whether_its_log_was_heard_or_had_to_be_read() {
     .unwrap();
     assert_eq!(plain[&first.unwrap().0.with_extension("")], unpacked);
     assert_eq!(plain.len(), heard.0.len());
+
+    // A bundle that is there both ways is one.
+    let log = crate::evidence::epochs::list(&data).unwrap().remove(0);
+    fs::write(log.join("tile/entries/000"), unpacked).unwrap();
+    assert_eq!(
+        pack("doubled", &Trust::default(), Bundles::Plain),
+        (plain, true)
+    );
 }
 
 /// A log of some hours with a control that fails for a minute.

@@ -230,8 +230,8 @@ fn counted(counts: &Counts) -> String {
         some.join(", ")
     }
 }
-/// Why a control judged nothing: there is no subject, or what is said of the first that does not
-/// count.
+
+/// Why a control judged nothing: there is no subject, or what is said of the first that does not count.
 fn unjudged(judged: &Judged) -> String {
     if let Some(why) = &judged.why {
         return format!("nothing to judge, {why}");
