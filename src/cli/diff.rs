@@ -81,7 +81,9 @@ pub(super) async fn run(arguments: Arguments) -> Result<Ending, Failure> {
         pass.apply(Event::Policy(Box::new(policy)));
     }
     let unread = pass.read(&connection, &version).await?;
-    unread.iter().for_each(|unread| tell(unread));
+    for unread in &unread {
+        tell(unread);
+    }
     let is_whole = unread.is_empty() && !pass.refused;
     pass.lead();
     let proposals = pass.engine.proposals();
