@@ -201,10 +201,13 @@ fn proposal(kind: Kind, object: Value) -> String {
 
 #[test]
 fn the_proposed_policy_selects_every_run_of_a_job() {
-    let meta = json!({ "namespace": "shop", "name": "report", "uid": "1-2" });
+    let meta = json!({ "namespace": "shop", "name": "report" });
     let job =
         |labels: &Value| json!({ "template": { "metadata": { "labels": labels }, "spec": {} } });
-    let cron = |labels: &Value| json!({ "metadata": meta, "spec": { "jobTemplate": { "spec": job(labels) } } });
+    let cron = |labels: &Value| {
+        let template = json!({ "spec": job(labels) });
+        json!({ "metadata": meta, "spec": { "schedule": "@daily", "jobTemplate": template } })
+    };
     let plain = |labels: &Value| json!({ "metadata": meta, "spec": job(labels) });
     let own = json!({ "app": "report" });
     let mut run = own.clone();
@@ -231,7 +234,7 @@ fn the_proposed_policy_selects_every_run_of_a_job() {
 #[test]
 fn the_proposed_policy_takes_the_place_of_no_other() {
     let template = json!({ "metadata": { "labels": { "app": "web" } }, "spec": {} });
-    let long = format!("{}.b", "a".repeat(40));
+    let long = format!("{}.b", "a".repeat(41));
     for (kind, name, wanted) in [
         (
             Kind::Deployment,
@@ -247,7 +250,7 @@ fn the_proposed_policy_takes_the_place_of_no_other() {
         (
             Kind::StatefulSet,
             &*long,
-            format!("statefulset-{}-only-dns", "a".repeat(40)),
+            format!("statefulset-{}-only-dns", "a".repeat(41)),
         ),
     ] {
         let meta = json!({ "namespace": "shop", "name": name });
