@@ -124,28 +124,41 @@ pub(super) fn let_by(policies: &[Policy<'_>]) -> String {
     format!("{} {verb}", named(policies))
 }
 
-/// The command that creates a policy under which the pods of a workload reach these peers and no others.
-pub(super) fn isolating(held: &Held<'_>, egress: &Value) -> String {
-    if held.template.labels.is_empty() {
-        // It would select all pods of the namespace.
-        return "give the pods a label first, by which a policy selects them".to_owned();
-    }
+/// The command that creates a policy under which the pods of a workload reach these peers and no
+/// others. `what` tells its name from those of other controls' policies.
+pub(super) fn isolating(held: &Held<'_>, what: &str, egress: &Value) -> String {
+    // What the API server gives the pods of a job names one run of it, or one that is not known.
     let labels = held.template.labels.iter();
     let labels: Map<String, Value> = labels
+        .filter(|(key, _)| !JOB_LABELS.contains(key))
         .map(|(key, value)| (key.to_owned(), value.into()))
         .collect();
-    command::apply(&json!({
+    if labels.is_empty() {
+        // It would select all pods of the namespace.
+        return "give the pods a label of their own first, by which a policy selects them"
+            .to_owned();
+    }
+    let manifest = json!({
         "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
-        "metadata": {
-            "namespace": *held.meta.namespace,
-            "name": format!("{}-egress", held.meta.name),
-        },
+        "metadata": { "namespace": *held.meta.namespace, "name": policy_name(held, what) },
         "spec": {
             "podSelector": { "matchLabels": labels },
             "policyTypes": ["Egress"],
             "egress": egress,
         },
-    }))
+    });
+    // A policy of that name may be there, and hold what the pods need.
+    command::apply(&manifest).replacen("kubectl apply", "kubectl create", 1)
+}
+
+/// A name that is the workload's and the control's own, no longer than the name of a workload may
+/// be: what is too long is cut where it tells least.
+fn policy_name(held: &Held<'_>, what: &str) -> String {
+    let kind = held.kind.info().kind.to_lowercase();
+    let room = 63_usize.saturating_sub(kind.len() + what.len() + 2);
+    let name = &*held.meta.name;
+    let name = name.get(..room).unwrap_or(name);
+    format!("{kind}-{}-{what}", name.trim_end_matches(['-', '.']))
 }
 
 /// Policies in words: `NetworkPolicies shop/a and shop/b`.

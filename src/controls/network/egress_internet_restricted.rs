@@ -119,7 +119,7 @@ fn proposal(held: &Held<'_>, reached: &Reached<'_>) -> String {
         let dns = super::default_deny::dns();
         return format!(
             "isolate the pods for egress, with what they need beside name resolution: {}",
-            common::isolating(held, &json!([dns]))
+            common::isolating(held, "only-dns", &json!([dns]))
         );
     }
     format!(

@@ -95,6 +95,8 @@ impl Default for ExposureInventory {
 const LABEL: &str = "probity.dev/exposure";
 /// Annotation that says why.
 const REASON: &str = "probity.dev/exposure-reason";
+/// What a proposed command has in place of the reason: none, if nobody replaces it.
+const PLACEHOLDER: &str = "WHO NEEDS IT AND WHY";
 
 /// What the label and the parameters say.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -115,7 +117,7 @@ impl ExposureInventory {
         criteria: &["CC6.6"],
         severity: Severity::High,
         strength: Strength::Declared,
-        rule_version: 4,
+        rule_version: 5,
         reads: &[
             Kind::Service,
             Kind::Ingress,
@@ -192,7 +194,8 @@ impl ExposureInventory {
             return Approval::Public;
         }
         let reason = entry.meta.annotations.get(REASON).unwrap_or_default();
-        match (entry.meta.labels.get(LABEL), reason.trim().is_empty()) {
+        let none = matches!(reason.trim(), "" | PLACEHOLDER);
+        match (entry.meta.labels.get(LABEL), none) {
             (Some("approved-public" | "approved-internal"), true) => Approval::WithoutReason,
             (Some("approved-public"), _) => Approval::Public,
             (Some("approved-internal"), _) => Approval::Internal,
@@ -223,7 +226,7 @@ impl ExposureInventory {
             (Reach::Internal, _) => pass("Internal", what.clone()),
             (_, Approval::WithoutReason) => fail(
                 "ApprovalWithoutReason",
-                format!("{what}; it is labelled {LABEL}, but annotation {REASON} is empty"),
+                format!("{what}; it is labelled {LABEL}, but annotation {REASON} gives no reason"),
             )
             .propose(format!(
                 "say who needs it and why: {}",
@@ -261,7 +264,7 @@ impl ExposureInventory {
 /// The command that says who needs an entry point, and why.
 fn because(subject: &Subject) -> Option<String> {
     let (namespace, name) = (subject.object_namespace(), &*subject.name);
-    let reason = format!("{REASON}=WHO NEEDS IT AND WHY");
+    let reason = format!("{REASON}={PLACEHOLDER}");
     Some(command::annotate(
         subject.object_kind()?,
         namespace,
@@ -280,7 +283,9 @@ fn take_down_or_approve(subject: &Subject) -> String {
     let (namespace, name) = (subject.object_namespace(), &*subject.name);
     let down = match kind {
         Kind::Service => {
-            let inside = json!({ "spec": { "type": "ClusterIP" } });
+            // The API server refuses ranges of sources on what is no load balancer.
+            let inside =
+                json!({ "spec": { "type": "ClusterIP", "loadBalancerSourceRanges": null } });
             format!(
                 "keep it inside the cluster (`{}`)",
                 command::set(kind, namespace, name, &inside)

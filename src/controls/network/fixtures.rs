@@ -99,3 +99,9 @@ pub(super) fn calico() -> Value {
         "spec": { "tier": "security", "ingress": allow, "egress": allow },
     })
 }
+
+/// The manifest in a command that a proposal names.
+pub(super) fn proposed(proposal: &str) -> Value {
+    let (_, manifest) = proposal.split_once("<<'EOF'\n").unwrap();
+    serde_saphyr::from_str(manifest.strip_suffix("EOF").unwrap()).unwrap()
+}

@@ -1,8 +1,11 @@
 //! `net-metadata-endpoint-blocked`
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{common, reach::reached};
+use super::{
+    common,
+    reach::{Reached, reached},
+};
 use crate::{
     analysis::{Derived, addresses::Addresses},
     controls::{
@@ -123,28 +126,42 @@ impl MetadataEndpointBlocked {
         let address = reached.addresses.example();
         let address = address.map_or(String::new(), |address| format!(" {address}"));
         let message = reached.message(&format!("the metadata endpoint{address}"), &applying);
-        let except: Vec<_> = self
-            .addresses
-            .iter()
-            .filter_map(|text| parse(text))
-            .collect();
-        let except = except.iter().filter(|cidr| cidr.address.is_ipv4());
-        let except: Vec<_> = except.map(|cidr| format!("{}/32", cidr.address)).collect();
-        let others = json!({ "ipBlock": { "cidr": "0.0.0.0/0", "except": except } });
-        let proposal = if reached.policies.is_empty() {
-            format!(
-                "deny the endpoint to all pods by a rule of the Admin tier, or keep these from it and from \
-                 nothing else of IPv4: {}",
-                common::isolating(held, &json!([{ "to": [others] }]))
-            )
-        } else {
-            format!(
-                "in {}, take the endpoint out of the block: `{others}`",
-                common::named(&reached.policies),
-            )
-        };
+        let proposal = self.proposal(held, &reached);
         let verdict = Verdict::fail(Strength::Effective, "MetadataEndpointReachable", message);
         common::unless_doubtful(verdict.propose(proposal), &applying)
+    }
+
+    /// What to write instead.
+    fn proposal(&self, held: &Held<'_>, reached: &Reached<'_>) -> String {
+        let others = self.others("0.0.0.0/0", 32);
+        if !reached.policies.is_empty() {
+            return format!(
+                "in {}, take the endpoint out of the block: `{others}`",
+                common::named(&reached.policies)
+            );
+        }
+        // To some engines pods are no addresses: a block does not let them through.
+        let peers = json!([{ "namespaceSelector": {} }, others, self.others("::/0", 128)]);
+        format!(
+            "deny the endpoint to all pods by a rule of the Admin tier, or let these reach all pods, \
+             and all addresses but it (where blocks don't match nodes, as with Cilium, what they need \
+             of nodes and the API server takes a rule of the engine's own): {}",
+            common::isolating(held, "no-metadata", &json!([{ "to": peers }]))
+        )
+    }
+
+    /// A peer for all addresses of a family, of so many bits, but the endpoint's.
+    fn others(&self, all: &str, bits: u8) -> Value {
+        let endpoints = self.addresses.iter().filter_map(|text| parse(text));
+        let except: Vec<_> = endpoints
+            .filter(|cidr| cidr.address.is_ipv4() == (bits == 32))
+            .map(|cidr| format!("{}/{bits}", cidr.address))
+            .collect();
+        let mut block = json!({ "cidr": all });
+        if !except.is_empty() {
+            block["except"] = json!(except);
+        }
+        json!({ "ipBlock": block })
     }
 }
 

@@ -1,15 +1,17 @@
 //! `rbac-escalation-paths`
 
+mod cut;
+
 use super::{AllowedSubject, restricted};
 use crate::{
     analysis::{
         Derived,
-        escalation::{Path, Place, Ways, Who},
+        escalation::{Path, Ways},
         rbac_defaults,
         rbac_defaults::Trust,
-        rights::{Grant, Thing, Verbs},
+        rights::{Thing, Verbs},
     },
-    controls::{prelude::*, restricted::command},
+    controls::prelude::*,
 };
 
 /// Nobody can become cluster administrator step by step, by acting as others or by giving rights
@@ -202,45 +204,7 @@ impl Control for EscalationPaths {
         let members = restricted::members(context.inventory, subject);
         let message = format!("{} {path}{members}", steps(path.hops()));
         let verdict = Verdict::fail(Strength::Effective, "EscalationPath", message);
-        Some(verdict.propose(cut(context, subject, &path)))
-    }
-}
-
-/// What ends a path: the binding by which its first step is taken, where there is only one.
-fn cut(context: &Context<'_>, subject: &Subject, path: &Path) -> String {
-    let first = path.steps.first();
-    let holder = match first.and_then(|hop| hop.group.as_ref()) {
-        Some(Who::Identity(group)) => group,
-        _ => subject,
-    };
-    let reaches = |grant: &Grant<'_>| match first.map(|hop| &hop.place) {
-        Some(Place::In(namespace)) => grant.namespace.is_empty() || grant.namespace == namespace,
-        _ => grant.namespace.is_empty(),
-    };
-    let grants = context.analyses.rights().grants(holder);
-    let mut grants = grants.filter(|grant| {
-        reaches(grant) && restricted::trust(context, grant, holder) != Trust::BuiltIn
-    });
-    let instead =
-        "limit its role to what is needed, or move what it leads to out of its reach; else";
-    match (grants.next(), grants.next()) {
-        (Some(only), None) => format!(
-            "{instead} take the right for the first step away: {}",
-            command::delete(only.kind, only.namespace, only.name)
-        ),
-        (Some(one), Some(other)) => {
-            let named: Vec<String> = [one, other]
-                .into_iter()
-                .chain(grants)
-                .map(|grant| command::describe(grant.kind, grant.namespace, grant.name))
-                .collect();
-            format!(
-                "{instead} take it out of the binding that gives the right for the first step, which is \
-                 one of: {}",
-                named.join("; ")
-            )
-        }
-        (None, _) => format!("{instead} take the right for the first step away from it"),
+        Some(verdict.propose(cut::proposal(context, subject, &path)))
     }
 }
 
@@ -287,202 +251,4 @@ fn only_unpinned(context: &Context<'_>, subject: &Subject) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::super::{
-        IdentityKind,
-        allowed::tests::allowed,
-        testing::{bind, give, grant, verdict_on},
-    };
-    use super::*;
-    use crate::{
-        analysis::rbac_defaults::{BOOTSTRAPPING, tests::fresh_cluster},
-        controls::testing::World,
-        verdict::Outcome,
-    };
-
-    fn control() -> EscalationPaths {
-        EscalationPaths::default()
-    }
-
-    fn account(world: &mut World, namespace: &str, name: &str) {
-        let meta = json!({ "namespace": namespace, "name": name });
-        world.put(Kind::ServiceAccount, json!({ "metadata": meta }));
-    }
-
-    /// A cluster with an operator `ops/boss` that is cluster administrator.
-    fn world() -> World {
-        let mut world = fresh_cluster(37).namespace("ops").namespace("shop");
-        account(&mut world, "ops", "boss");
-        account(&mut world, "shop", "web");
-        account(
-            &mut world,
-            "kube-system",
-            "clusterrole-aggregation-controller",
-        );
-        bind(
-            &mut world,
-            "",
-            "boss",
-            "cluster-admin",
-            &["ServiceAccount ops/boss"],
-        );
-        world
-    }
-
-    #[test]
-    fn a_cluster_with_nothing_but_kubernetes_has_no_subject() {
-        for minor in [33, 34, 35, 36, 37] {
-            let mut world = fresh_cluster(minor);
-            account(
-                &mut world,
-                "kube-system",
-                "clusterrole-aggregation-controller",
-            );
-            assert!(world.outcomes(&control()).is_empty(), "{minor}");
-        }
-    }
-
-    #[test]
-    fn whoever_has_a_path_fails_and_the_message_tells_it() {
-        let mut world = world();
-        give(&mut world, "ops", "create  pods", "User dev");
-        let verdict = verdict_on(&mut world, &control(), "User dev");
-        assert_eq!(
-            (verdict.outcome, verdict.reason),
-            (Outcome::Fail, "EscalationPath")
-        );
-        assert_eq!(
-            verdict.message,
-            "in one step: may create pods in namespace ops, and so act as ServiceAccount ops/boss, \
-             who is cluster-admin"
-        );
-        assert!(verdict.remedy.is_none() && verdict.proposal.is_some());
-        // Holding cluster-admin is no path.
-        let verdict = verdict_on(&mut world, &control(), "ServiceAccount ops/boss");
-        assert_eq!(verdict.reason, "NoEscalationPath");
-    }
-
-    #[test]
-    fn longer_paths_than_are_wanted_pass() {
-        let mut world = world();
-        grant(&mut world, "shop", "a", &["create  pods"], &["User dev"]);
-        grant(
-            &mut world,
-            "ops",
-            "b",
-            &["create  pods"],
-            &["ServiceAccount shop/web"],
-        );
-        for (max_hops, outcome) in [(1, Outcome::Pass), (2, Outcome::Fail)] {
-            let control = EscalationPaths {
-                max_hops,
-                ..control()
-            };
-            assert_eq!(
-                verdict_on(&mut world, &control, "User dev").outcome,
-                outcome
-            );
-        }
-    }
-
-    #[test]
-    fn node_paths_count_only_where_that_is_wanted() {
-        let mut world = world();
-        world.put(
-            Kind::Pod,
-            json!({
-                "metadata": { "namespace": "ops", "name": "boss" },
-                "spec": { "serviceAccountName": "boss", "containers": [] },
-            }),
-        );
-        give(&mut world, "shop", "create  pods", "User dev");
-        let verdict = verdict_on(&mut world, &control(), "User dev");
-        assert_eq!(verdict.outcome, Outcome::Pass);
-        assert!(
-            verdict.message.starts_with("only through a node"),
-            "{}",
-            verdict.message
-        );
-        let strict = EscalationPaths {
-            include_node_paths: true,
-            ..control()
-        };
-        assert_eq!(
-            verdict_on(&mut world, &strict, "User dev").outcome,
-            Outcome::Fail
-        );
-    }
-
-    #[test]
-    fn reading_secrets_where_tokens_may_lie_is_told() {
-        let mut world = world();
-        give(&mut world, "ops", "get  secrets", "User dev");
-        let verdict = verdict_on(&mut world, &control(), "User dev");
-        let told = "reads Secrets in privileged namespace ops: a token among them would be a path";
-        assert_eq!((verdict.outcome, &*verdict.message), (Outcome::Pass, told));
-    }
-
-    #[test]
-    fn who_is_allowed_passes_until_the_review() {
-        let mut world = world();
-        give(&mut world, "ops", "create  pods", "User dev");
-        let mut entry = allowed(IdentityKind::User, None, "dev");
-        entry.review_by = Some("2026-06-01".to_owned());
-        let control = EscalationPaths {
-            allowed_subjects: vec![entry],
-            ..control()
-        };
-        let verdict = verdict_on(&mut world, &control, "User dev");
-        assert_eq!(verdict.reason, "AllowedSubject");
-        world.now = verdict.recheck_at.unwrap();
-        assert_eq!(
-            verdict_on(&mut world, &control, "User dev").reason,
-            "ReviewOverdue"
-        );
-    }
-
-    #[test]
-    fn what_kubernetes_gives_is_no_path_unless_somebody_added_to_it() {
-        let mut world = world();
-        let manager = "User system:kube-controller-manager";
-        give(&mut world, "shop", "get  pods", manager);
-        assert_eq!(
-            verdict_on(&mut world, &control(), manager).outcome,
-            Outcome::Pass
-        );
-        // A binding of one's own that carries the label is none of Kubernetes'.
-        world.put(
-            Kind::ClusterRoleBinding,
-            json!({
-                "metadata": { "name": "mine", "labels": { BOOTSTRAPPING: "rbac-defaults" } },
-                "roleRef": { "kind": "ClusterRole", "name": "edit" },
-                "subjects": [{ "kind": "User", "name": "eve" }],
-            }),
-        );
-        assert_eq!(
-            verdict_on(&mut world, &control(), "User eve").outcome,
-            Outcome::Fail
-        );
-        world.observed.server_minor = Some(99);
-        assert_eq!(
-            verdict_on(&mut world, &control(), manager).outcome,
-            Outcome::Fail
-        );
-        // What it holds by what looks like Kubernetes' own is a path, if it is not.
-        let new = json!({ "name": "system:new", "labels": { BOOTSTRAPPING: "rbac-defaults" } });
-        world.put(
-            Kind::ClusterRoleBinding,
-            json!({
-                "metadata": new, "roleRef": { "kind": "ClusterRole", "name": "edit" },
-                "subjects": [{ "kind": "User", "name": "new" }],
-            }),
-        );
-        let verdict = verdict_on(&mut world, &control(), "User new");
-        assert_eq!(
-            (verdict.outcome, verdict.reason),
-            (Outcome::Unknown, "ServerVersionNotPinned")
-        );
-    }
-}
+mod tests;

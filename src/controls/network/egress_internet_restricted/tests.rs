@@ -2,7 +2,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::controls::{
-    network::fixtures::{calico, cilium, deployment, egress, shop, tier},
+    network::fixtures::{calico, cilium, deployment, egress, proposed, shop, tier},
     testing::World,
 };
 
@@ -190,4 +190,77 @@ fn the_nodes_network_is_not_judged() {
         world.only(&EgressInternetRestricted::default()).reason,
         "HostNetwork"
     );
+}
+
+/// What is proposed for the one workload, of this kind.
+fn proposal(kind: Kind, object: Value) -> String {
+    let mut world = World::new().namespace("shop").with(kind, object);
+    let verdict = world.only(&EgressInternetRestricted::default());
+    verdict.proposal.unwrap().to_string()
+}
+
+#[test]
+fn the_proposed_policy_selects_every_run_of_a_job() {
+    let meta = json!({ "namespace": "shop", "name": "report" });
+    let job =
+        |labels: &Value| json!({ "template": { "metadata": { "labels": labels }, "spec": {} } });
+    let cron = |labels: &Value| {
+        let template = json!({ "spec": job(labels) });
+        json!({ "metadata": meta, "spec": { "schedule": "@daily", "jobTemplate": template } })
+    };
+    let plain = |labels: &Value| json!({ "metadata": meta, "spec": job(labels) });
+    let own = json!({ "app": "report" });
+    let mut run = own.clone();
+    for key in ["batch.kubernetes.io/controller-uid", "controller-uid"] {
+        run[key] = json!("1-2");
+    }
+    for (kind, object) in [(Kind::CronJob, cron(&own)), (Kind::Job, plain(&run))] {
+        let manifest = proposed(&proposal(kind, object));
+        assert_eq!(manifest["spec"]["podSelector"]["matchLabels"], own);
+    }
+    for (kind, object) in [
+        (Kind::CronJob, cron(&json!({}))),
+        (Kind::Job, plain(&json!({ "job-name": "report" }))),
+    ] {
+        let proposal = proposal(kind, object);
+        assert!(
+            proposal.contains("a label of their own first"),
+            "{proposal}"
+        );
+        assert!(!proposal.contains("kubectl"), "{proposal}");
+    }
+}
+
+#[test]
+fn the_proposed_policy_takes_the_place_of_no_other() {
+    let template = json!({ "metadata": { "labels": { "app": "web" } }, "spec": {} });
+    let long = format!("{}.b", "a".repeat(41));
+    for (kind, name, wanted) in [
+        (
+            Kind::Deployment,
+            "web",
+            "deployment-web-only-dns".to_owned(),
+        ),
+        (
+            Kind::StatefulSet,
+            "web",
+            "statefulset-web-only-dns".to_owned(),
+        ),
+        // Cut at its dot, where no name may end.
+        (
+            Kind::StatefulSet,
+            &*long,
+            format!("statefulset-{}-only-dns", "a".repeat(41)),
+        ),
+    ] {
+        let meta = json!({ "namespace": "shop", "name": name });
+        let proposal = proposal(
+            kind,
+            json!({ "metadata": meta, "spec": { "template": template } }),
+        );
+        assert!(proposal.contains("kubectl create -f - "), "{proposal}");
+        let name = proposed(&proposal)["metadata"]["name"].to_string();
+        assert_eq!(name, format!("\"{wanted}\""));
+        assert!(wanted.len() <= 63, "{wanted}");
+    }
 }

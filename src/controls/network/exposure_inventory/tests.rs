@@ -83,6 +83,34 @@ fn what_the_public_reaches_is_approved() {
 }
 
 #[test]
+fn the_placeholder_of_the_proposed_command_is_no_reason() {
+    let meta = |reason: &str| {
+        let annotations = json!({ REASON: reason });
+        json!({ "labels": { LABEL: "approved-public" }, "annotations": annotations })
+    };
+    let unknown = of_service(&balancer(), &json!({}));
+    let command = format!("'{REASON}={PLACEHOLDER}'");
+    assert!(unknown.proposal.unwrap().contains(&command), "{command}");
+    for (reason, is) in [
+        (PLACEHOLDER.to_owned(), "ApprovalWithoutReason"),
+        (format!(" {PLACEHOLDER} "), "ApprovalWithoutReason"),
+        ("the shop".to_owned(), "ApprovedPublic"),
+    ] {
+        let verdict = of_service(&balancer(), &meta(&reason));
+        assert_eq!(verdict.reason, is, "{reason}: {}", verdict.message);
+    }
+}
+
+#[test]
+fn what_goes_inside_loses_its_source_ranges() {
+    let ranges = json!(["0.0.0.0/0"]);
+    let spec = json!({ "type": "LoadBalancer", "loadBalancerSourceRanges": ranges });
+    let proposal = of_service(&spec, &json!({})).proposal.unwrap();
+    let patch = json!({ "spec": { "type": "ClusterIP", "loadBalancerSourceRanges": null } });
+    assert!(proposal.contains(&patch.to_string()), "{proposal}");
+}
+
+#[test]
 fn source_ranges_and_clouds_make_a_balancer_internal() {
     let ranges =
         |ranges: &[&str]| json!({ "type": "LoadBalancer", "loadBalancerSourceRanges": ranges });

@@ -2,7 +2,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::controls::{
-    network::fixtures::{calico, cilium, deployment, egress, shop, tier},
+    network::fixtures::{calico, cilium, deployment, egress, proposed, shop, tier},
     testing::World,
 };
 
@@ -151,6 +151,38 @@ fn the_proposal_takes_the_endpoint_out() {
         proposal.contains(r#""except":["169.254.169.254/32"]"#),
         "{proposal}"
     );
+}
+
+#[test]
+fn the_proposed_policy_keeps_from_the_endpoint_alone() {
+    for addresses in [
+        &["169.254.169.254", "fd00:ec2::254"][..],
+        &["169.254.169.254"],
+        &["fd00:ec2::254"],
+    ] {
+        let control = MetadataEndpointBlocked {
+            addresses: addresses.iter().map(|&text| text.to_owned()).collect(),
+            ..MetadataEndpointBlocked::default()
+        };
+        let proposal = shop().only(&control).proposal.unwrap();
+        let manifest = proposed(&proposal);
+        assert_eq!(manifest["metadata"]["name"], "deployment-web-no-metadata");
+        let peers = manifest["spec"]["egress"][0]["to"].clone();
+        // Pods by their own peer: not every engine counts them among the addresses.
+        assert_eq!(peers[0], json!({ "namespaceSelector": {} }));
+        for (at, all, bits) in [(1, "0.0.0.0/0", "/32"), (2, "::/0", "/128")] {
+            let block = &peers[at]["ipBlock"];
+            assert_eq!(block["cidr"], all);
+            let except = addresses.iter().map(|address| format!("{address}{bits}"));
+            let except: Vec<_> = except
+                .filter(|cidr| cidr.contains(':') == all.contains(':'))
+                .collect();
+            let wanted = (!except.is_empty()).then(|| json!(except));
+            assert_eq!(block.get("except"), wanted.as_ref());
+        }
+        let mut world = shop().with(Kind::NetworkPolicy, manifest);
+        assert_eq!(world.only(&control).outcome, Outcome::Pass);
+    }
 }
 
 #[test]
