@@ -49,13 +49,12 @@ pub(super) fn judge(
     let effective = effective(context.inventory, &control.istio_root_namespace, held);
     if let Some(weak) = weak(&effective) {
         let verdict = Verdict::fail(Strength::Effective, "IstioNotStrict", weak);
-        return Some(match put_back(context, control, namespace) {
-            Some(remedy) => verdict.remedy(remedy),
-            None => {
-                let root = &*control.istio_root_namespace;
-                verdict.propose(strict(context.inventory, &effective, namespace, root))
-            }
-        });
+        if let Some(remedy) = put_back(context, control, namespace) {
+            return Some(verdict.remedy(remedy));
+        }
+        let root = &*control.istio_root_namespace;
+        let mend = strict(context.inventory, &effective, namespace, root);
+        return Some(verdict.propose(mend));
     }
     if let Some(rule) = without_tls(context, held) {
         let (namespace, name) = (&rule.namespace, &rule.name);

@@ -102,7 +102,7 @@ fn by_proof_alone(held: &Held<'_>) -> String {
         ),
         _ => format!("it must be created anew with {proven}"),
     };
-    // The controllers of these make new pods whenever the template changes.
+    // All others make new pods as soon as the template changes.
     let then = match held.kind {
         Kind::ReplicaSet | Kind::CronJob => format!("\nand then {}", made_anew(held)),
         _ => String::new(),
