@@ -136,8 +136,7 @@ fn on_file(kind: Kind, meta: &Meta) -> String {
     let evidence = command::annotate(kind, namespace, name, &format!("{EVIDENCE}=URI"));
     format!(
         "have the owner of the bucket export its lock settings, keep the export where auditors find it, \
-         and write its address and the time of it (date -u +%FT%TZ): {evidence} {CHECKED}=TIME \
-         --overwrite"
+         and write its address and the time of it (date -u +%FT%TZ): {evidence} {CHECKED}=TIME"
     )
 }
 

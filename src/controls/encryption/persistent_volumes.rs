@@ -5,7 +5,7 @@ mod drivers;
 #[cfg(test)]
 mod tests;
 
-use self::drivers::{Proof, encrypting, is_same, proof};
+use self::drivers::{Proof, class_name, encrypting, is_same, proof};
 use crate::{
     controls::{prelude::*, restricted::command},
     inventory::{
@@ -195,7 +195,7 @@ impl PersistentVolumes {
         };
         let class = serde_json::json!({
             "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass",
-            "metadata": { "name": "encrypted" },
+            "metadata": { "name": class_name(driver) },
             "provisioner": driver, "parameters": parameters,
         });
         format!(

@@ -177,17 +177,32 @@ impl PodTraffic {
 
 /// How a workload that nothing encrypts for is brought to where something does.
 fn into_a_mesh(held: &Held<'_>) -> String {
-    let Meta {
-        namespace, name, ..
-    } = held.meta;
+    let namespace = &held.meta.namespace;
     format!(
         "switch on the network's encryption (Cilium: encryption.enabled; Calico: wireguardEnabled); or \
          bring the namespace into the mesh that the cluster has, Istio by `{}` or Linkerd by `{}`, and \
-         have the pods made anew: {}",
+         then {}",
         command::label(Kind::Namespace, "", namespace, "istio-injection=enabled"),
         command::annotate(Kind::Namespace, "", namespace, "linkerd.io/inject=enabled"),
-        command::restart(held.kind, namespace, name)
+        made_anew(held)
     )
+}
+
+/// How the pods of a workload come to be made anew: a proxy gets into new ones only.
+fn made_anew(held: &Held<'_>) -> String {
+    let Meta {
+        namespace, name, ..
+    } = held.meta;
+    if let Some(command) = command::restart(held.kind, namespace, name) {
+        return format!("have its pods made anew: {command}");
+    }
+    let words = match held.kind {
+        Kind::CronJob => "wait: its next pods will be made so",
+        Kind::ReplicaSet => "delete its pods: it makes new ones",
+        Kind::Job => "have whoever made the job create it anew: nothing else makes its pods again",
+        _ => "have whoever made the pod create it anew: nothing makes it again once it is gone",
+    };
+    words.to_owned()
 }
 
 /// Whether all pods of a workload are in a mesh, of which so many are; where none runs, whether

@@ -61,14 +61,22 @@ pub(in crate::controls) fn edit(kind: Kind, namespace: &str, name: &str) -> Stri
     object("edit", kind, namespace, name)
 }
 
-/// Sets an annotation, or takes it off where `annotation` ends with a dash.
+/// Sets an annotation whatever it was before, or takes it off where `annotation` is a key and a
+/// dash.
 pub(in crate::controls) fn annotate(
     kind: Kind,
     namespace: &str,
     name: &str,
     annotation: &str,
 ) -> String {
-    let command = object("annotate", kind, namespace, name);
+    let removes = annotation.ends_with('-') && !annotation.contains('=');
+    // kubectl refuses to change what is there, unless it is told to.
+    let verb = if removes {
+        "annotate"
+    } else {
+        "annotate --overwrite"
+    };
+    let command = object(verb, kind, namespace, name);
     format!("{command} {}", quoted(annotation))
 }
 
@@ -83,17 +91,13 @@ pub(in crate::controls) fn describe(kind: Kind, namespace: &str, name: &str) -> 
     object("describe", kind, namespace, name)
 }
 
-/// Has the pods of a workload made anew: by its controller, or by who made the pod.
-pub(in crate::controls) fn restart(kind: Kind, namespace: &str, name: &str) -> String {
+/// Has the pods of a workload made anew by its controller; `None` where no controller does that.
+pub(in crate::controls) fn restart(kind: Kind, namespace: &str, name: &str) -> Option<String> {
     match kind {
         Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet => {
-            object("rollout restart", kind, namespace, name)
+            Some(object("rollout restart", kind, namespace, name))
         }
-        Kind::Pod => object("delete", kind, namespace, name),
-        _ => format!(
-            "{}, whose next pods will be",
-            describe(kind, namespace, name)
-        ),
+        _ => None,
     }
 }
 
@@ -182,5 +186,31 @@ mod tests {
             ),
             r#"kubectl patch --type=merge -p '{"spec":null}' backupstoragelocations.velero.io -n velero a"#
         );
+    }
+    #[test]
+    fn an_annotation_is_set_whatever_it_was_before() {
+        for (annotation, command) in [
+            ("a=b", "kubectl annotate --overwrite namespace shop a=b"),
+            ("a=b-", "kubectl annotate --overwrite namespace shop a=b-"),
+            ("a-", "kubectl annotate namespace shop a-"),
+        ] {
+            assert_eq!(annotate(Kind::Namespace, "", "shop", annotation), command);
+        }
+    }
+
+    #[test]
+    fn only_what_a_controller_makes_anew_is_restarted() {
+        for (kind, command) in [
+            (
+                Kind::Deployment,
+                Some("kubectl rollout restart deployment -n shop web"),
+            ),
+            (Kind::ReplicaSet, None),
+            (Kind::Pod, None),
+            (Kind::Job, None),
+            (Kind::CronJob, None),
+        ] {
+            assert_eq!(restart(kind, "shop", "web").as_deref(), command);
+        }
     }
 }

@@ -36,6 +36,15 @@ const API_SERVER: [(&str, &str); 3] = [
     ),
 ];
 
+/// Flags of the API server that name where it reaches etcd.
+const SERVERS: [&str; 2] = ["etcd-servers", "etcd-servers-overrides"];
+/// What makes the certificate of a pair of flags, where kubeadm set the cluster up.
+const PHASES: [(&str, [&str; 2]); 3] = [
+    ("etcd-server", ["cert-file", "key-file"]),
+    ("etcd-peer", ["peer-cert-file", "peer-key-file"]),
+    ("apiserver-etcd-client", ["etcd-certfile", "etcd-keyfile"]),
+];
+
 /// What is wrong with a flag.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Fault {
@@ -50,8 +59,8 @@ enum Mend {
     Set(&'static str, &'static str),
     /// Take it away.
     Remove(&'static str),
-    /// Write https in place of http.
-    Https,
+    /// Write https in place of http in this flag.
+    Https(&'static str),
     /// Nobody knows here what to write.
     ByHand,
 }
@@ -75,10 +84,10 @@ pub(super) fn of_etcd(flags: &Labels) -> Vec<Fault> {
     }
     for flag in LISTEN {
         let urls = flags.get(flag).unwrap_or_default().split(',');
-        faults.extend(
-            urls.filter(|url| is_plain(url))
-                .map(|url| Fault::new(format!("etcd listens on {url} (--{flag})"), Mend::Https)),
-        );
+        faults.extend(urls.filter(|url| is_plain(url)).map(|url| {
+            let what = format!("etcd listens on {url} (--{flag})");
+            Fault::new(what, Mend::Https(flag))
+        }));
     }
     faults
 }
@@ -98,21 +107,24 @@ fn unset(who: &str, flags: &Labels, flag: &'static str, value: &'static str) -> 
 
 /// What is wrong with the flags of an API server.
 pub(super) fn of_api_server(flags: &Labels) -> Vec<Fault> {
-    let urls = flags.get("etcd-servers").unwrap_or_default();
+    let [servers, other_servers] = SERVERS;
+    let urls = flags.get(servers).unwrap_or_default();
     if urls.is_empty() {
         let what = "the API server names no --etcd-servers".to_owned();
         return vec![Fault::new(what, Mend::ByHand)];
     }
     // Overrides are written as group/resource#URL;URL, and separated by commas as well.
-    let overrides = flags.get("etcd-servers-overrides").unwrap_or_default();
+    let overrides = flags.get(other_servers).unwrap_or_default();
     let overrides = overrides
         .split(',')
         .filter_map(|one| Some(one.split_once('#')?.1));
     let overrides = overrides.flat_map(|urls| urls.split(';'));
-    let urls = urls.split(',').chain(overrides);
-    let plain = urls.filter(|url| !url.starts_with("https://")).map(|url| {
+    let urls = urls.split(',').map(|url| (servers, url));
+    let urls = urls.chain(overrides.map(|url| (other_servers, url)));
+    let plain = urls.filter(|(_, url)| !url.starts_with("https://"));
+    let plain = plain.map(|(flag, url)| {
         let what = format!("the API server reaches etcd by {url}");
-        Fault::new(what, Mend::Https)
+        Fault::new(what, Mend::Https(flag))
     });
     let unset = API_SERVER
         .into_iter()
@@ -120,40 +132,81 @@ pub(super) fn of_api_server(flags: &Labels) -> Vec<Fault> {
     plain.chain(unset).collect()
 }
 
-/// What to write into the manifests, in the places that kubeadm knows.
+/// What to do on the node, in the places that kubeadm knows, and in this order.
 pub(super) fn mend(faults: &BTreeSet<Fault>) -> String {
-    let has = |wanted: &dyn Fn(&Mend) -> bool| faults.iter().any(|fault| wanted(&fault.mend));
-    let is_set = |flag: &str| has(&|mend| matches!(mend, Mend::Set(set, _) if *set == flag));
+    let mends: BTreeSet<&Mend> = faults.iter().map(|fault| &fault.mend).collect();
     let mut steps = Vec::new();
-    if has(&|mend| *mend == Mend::Https) {
-        steps.push("write https:// in place of http://".to_owned());
+    steps.extend(certificates(&mends));
+    if mends.contains(&Mend::Https("listen-peer-urls")) {
+        // Members find each other by what the cluster has on record, not by the flag.
+        steps.push(
+            "tell the other members where this one will be: etcdctl member update MEMBER \
+             --peer-urls=https://ADDRESS:2380"
+                .to_owned(),
+        );
     }
-    let removed: Vec<String> = NOT_TRUE
+    for (file, found) in [
+        ("etcd.yaml", changes(&mends, &LISTEN, &NOT_TRUE, &ETCD)),
+        (
+            "kube-apiserver.yaml",
+            changes(&mends, &SERVERS, &[], &API_SERVER),
+        ),
+    ] {
+        if !found.is_empty() {
+            let found = found.join(", ");
+            steps.push(format!("in /etc/kubernetes/manifests/{file}: {found}"));
+        }
+    }
+    if mends.contains(&Mend::ByHand) {
+        steps.push("name etcd's addresses to the API server with --etcd-servers".to_owned());
+    }
+    format!("on this node: {}", steps.join("; "))
+}
+
+/// How certificates are made that no flag names. Without the cluster's own configuration they
+/// would be for other names than these.
+fn certificates(mends: &BTreeSet<&Mend>) -> Option<String> {
+    let is_set = |flag| {
+        let mut mends = mends.iter();
+        mends.any(|mend| matches!(mend, Mend::Set(set, _) if *set == flag))
+    };
+    let phases = PHASES
         .iter()
-        .filter(|flag| has(&|mend| *mend == Mend::Remove(flag)))
-        .map(|flag| format!("--{flag}"))
-        .collect();
-    if !removed.is_empty() {
-        steps.push(format!("take {} away", removed.join(" and ")));
-    }
+        .filter(|(_, flags)| flags.iter().any(|flag| is_set(*flag)))
+        .map(|(phase, _)| format!("kubeadm init phase certs {phase} --config FILE"));
+    let phases: Vec<String> = phases.collect();
+    (!phases.is_empty()).then(|| {
+        format!(
+            "where certificates are missing, have etcd's authority issue them, as kubeadm does with the \
+             configuration that the cluster was made by: {}",
+            phases.join(" && ")
+        )
+    })
+}
+
+/// What to change in one manifest; nothing is said of flags that are as they should be.
+fn changes(
+    mends: &BTreeSet<&Mend>,
+    urls: &[&'static str],
+    switches: &[&'static str],
+    needed: &[(&'static str, &'static str)],
+) -> Vec<String> {
+    let named = |flags: &[&'static str], mend: fn(&'static str) -> Mend| {
+        let flags = flags.iter().filter(|flag| mends.contains(&mend(flag)));
+        let flags: Vec<String> = flags.map(|flag| format!("--{flag}")).collect();
+        (!flags.is_empty()).then(|| flags.join(" and "))
+    };
+    let https = named(urls, Mend::Https)
+        .map(|flags| format!("write https:// in place of http:// in {flags}"));
+    let removed = named(switches, Mend::Remove).map(|flags| format!("take {flags} away"));
     // In the order of the lists, which is how people write them.
-    let set: Vec<String> = ETCD
+    let set = needed
         .iter()
-        .chain(&API_SERVER)
-        .filter(|(flag, _)| is_set(flag))
-        .map(|(flag, value)| format!("--{flag}={value}"))
-        .collect();
-    if !set.is_empty() {
-        steps.push(format!("set {}", set.join(" ")));
-    }
-    if has(&|mend| *mend == Mend::ByHand) {
-        steps.push("name etcd's addresses with --etcd-servers".to_owned());
-    }
-    format!(
-        "on this node, in etcd.yaml and kube-apiserver.yaml of /etc/kubernetes/manifests: {}; kubeadm makes what \
-         is not there: kubeadm init phase certs all",
-        steps.join(", ")
-    )
+        .filter(|(flag, value)| mends.contains(&Mend::Set(flag, value)))
+        .map(|(flag, value)| format!("--{flag}={value}"));
+    let set: Vec<String> = set.collect();
+    let set = (!set.is_empty()).then(|| format!("set {}", set.join(" ")));
+    [https, removed, set].into_iter().flatten().collect()
 }
 
 /// A switch, as Go's flags read it.
@@ -172,4 +225,68 @@ fn is_plain(url: &str) -> bool {
     };
     let address: Result<std::net::IpAddr, _> = host.parse();
     !(host == "localhost" || address.is_ok_and(|address| address.is_loopback()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flags(flags: &[(&str, &str)]) -> Labels {
+        flags.iter().copied().collect()
+    }
+
+    #[test]
+    fn only_the_flags_that_are_wrong_are_named() {
+        let mut etcd = ETCD.to_vec();
+        etcd.push(("listen-client-urls", "http://10.0.0.1:2379"));
+        etcd.push(("listen-metrics-urls", "http://127.0.0.1:2381"));
+        let faults = of_etcd(&flags(&etcd)).into_iter().collect();
+        assert_eq!(
+            mend(&faults),
+            "on this node: in /etc/kubernetes/manifests/etcd.yaml: write https:// in place of http:// in \
+             --listen-client-urls"
+        );
+        let mut server = API_SERVER.to_vec();
+        server.push(("etcd-servers", "https://a:2379"));
+        server.push(("etcd-servers-overrides", "/events#http://b:2379"));
+        let faults = of_api_server(&flags(&server)).into_iter().collect();
+        assert_eq!(
+            mend(&faults),
+            "on this node: in /etc/kubernetes/manifests/kube-apiserver.yaml: write https:// in place of \
+             http:// in --etcd-servers-overrides"
+        );
+    }
+
+    #[test]
+    fn peers_hear_of_an_address_before_it_is_one() {
+        let mut etcd = ETCD.to_vec();
+        etcd.push(("listen-peer-urls", "http://10.0.0.1:2380"));
+        let faults = of_etcd(&flags(&etcd)).into_iter().collect();
+        let mend = mend(&faults);
+        let (update, flag) = (
+            mend.find("etcdctl member update"),
+            mend.find("--listen-peer-urls"),
+        );
+        assert!(update.is_some() && update < flag, "{mend}");
+        assert!(!mend.contains("kubeadm"), "{mend}");
+    }
+
+    #[test]
+    fn only_what_is_missing_is_issued_and_by_the_clusters_configuration() {
+        let etcd: Vec<_> = ETCD
+            .into_iter()
+            .filter(|(flag, _)| *flag != "peer-key-file")
+            .collect();
+        let faults = of_etcd(&flags(&etcd)).into_iter().collect();
+        let mend = mend(&faults);
+        assert!(
+            mend.contains("kubeadm init phase certs etcd-peer --config FILE; "),
+            "{mend}"
+        );
+        assert_eq!(mend.matches("kubeadm init").count(), 1, "{mend}");
+        assert!(
+            mend.ends_with("set --peer-key-file=/etc/kubernetes/pki/etcd/peer.key"),
+            "{mend}"
+        );
+    }
 }

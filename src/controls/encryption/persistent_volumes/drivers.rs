@@ -46,7 +46,8 @@ struct Driver {
     /// Its name, or what its name ends with: some are named after the namespace that they run in.
     name: &'static str,
     told: Told,
-    /// The parameter that names a key of the customer's own.
+    /// The parameter that names a key of the customer's own, as its driver spells it; the one that
+    /// has it encrypt where the key is the customer's in any case.
     key: Option<&'static str>,
 }
 
@@ -55,12 +56,12 @@ const DRIVERS: [Driver; 32] = [
     driver(
         "ebs.csi.aws.com",
         Told::Exactly("encrypted", "true"),
-        Some("kmskeyid"),
+        Some("kmsKeyId"),
     ),
     driver(
         "ebs.csi.eks.amazonaws.com",
         Told::Exactly("encrypted", "true"),
-        Some("kmskeyid"),
+        Some("kmsKeyId"),
     ),
     driver(
         "efs.csi.aws.com",
@@ -68,8 +69,8 @@ const DRIVERS: [Driver; 32] = [
         None,
     ),
     // Each of these file systems is encrypted, whoever made it.
-    driver("fsx.csi.aws.com", Told::Always, Some("kmskeyid")),
-    driver("fsx.openzfs.csi.aws.com", Told::Always, Some("kmskeyid")),
+    driver("fsx.csi.aws.com", Told::Always, Some("kmsKeyId")),
+    driver("fsx.openzfs.csi.aws.com", Told::Always, Some("KmsKeyId")),
     driver("s3.csi.aws.com", Told::Always, None),
     driver("gcsfuse.csi.storage.gke.io", Told::Always, None),
     driver(
@@ -77,7 +78,7 @@ const DRIVERS: [Driver; 32] = [
         Told::Always,
         Some("kms-key-id"),
     ),
-    driver("fss.csi.oraclecloud.com", Told::Always, Some("kmskeyocid")),
+    driver("fss.csi.oraclecloud.com", Told::Always, Some("kmsKeyOcid")),
     driver(
         "linodebs.csi.linode.com",
         Told::True("linodebs.csi.linode.com/luks-encrypted"),
@@ -101,7 +102,7 @@ const DRIVERS: [Driver; 32] = [
     driver(
         "disk.csi.azure.com",
         Told::Always,
-        Some("diskencryptionsetid"),
+        Some("diskEncryptionSetID"),
     ),
     driver("file.csi.azure.com", Told::Always, None),
     driver("blob.csi.azure.com", Told::Always, None),
@@ -109,12 +110,12 @@ const DRIVERS: [Driver; 32] = [
     driver(
         "rbd.csi.ceph.com",
         Told::True("encrypted"),
-        Some("encryptionkmsid"),
+        Some("encryptionKMSID"),
     ),
     driver(
         "cephfs.csi.ceph.com",
         Told::True("encrypted"),
-        Some("encryptionkmsid"),
+        Some("encryptionKMSID"),
     ),
     driver(
         "driver.longhorn.io",
@@ -130,7 +131,7 @@ const DRIVERS: [Driver; 32] = [
     driver(
         "diskplugin.csi.alibabacloud.com",
         Told::True("encrypted"),
-        Some("kmskeyid"),
+        Some("kmsKeyId"),
     ),
     driver(
         "csi.scaleway.com",
@@ -138,7 +139,7 @@ const DRIVERS: [Driver; 32] = [
         Some("encrypted"),
     ),
     driver("csi.hetzner.cloud", Told::NodeSecret, None),
-    driver("vpc.block.csi.ibm.io", Told::Always, Some("encryptionkey")),
+    driver("vpc.block.csi.ibm.io", Told::Always, Some("encryptionKey")),
     driver(
         "csi.vsphere.vmware.com",
         Told::Never("whether it encrypts is up to its storage policy, which is not seen"),
@@ -152,14 +153,14 @@ const DRIVERS: [Driver; 32] = [
     driver(
         "awsElasticBlockStore",
         Told::Exactly("encrypted", "true"),
-        Some("kmskeyid"),
+        Some("kmsKeyId"),
     ),
     driver(
         "gcePersistentDisk",
         Told::Always,
         Some("disk-encryption-kms-key"),
     ),
-    driver("azureDisk", Told::Always, Some("diskencryptionsetid")),
+    driver("azureDisk", Told::Always, Some("diskEncryptionSetID")),
     driver("azureFile", Told::Always, None),
 ];
 
@@ -254,7 +255,8 @@ pub(super) fn proof(
     })
 }
 
-/// The driver that makes such volumes today, and the parameters with which it encrypts them; `None` where no parameter does.
+/// The driver that makes such volumes today, and the parameters with which it encrypts them, by a
+/// key of the customer's own where that is asked for; `None` where no parameter does.
 pub(super) fn encrypting(name: &str, own_key: bool) -> Option<(&str, Value)> {
     let mut migrated = MIGRATED.iter();
     let name = migrated
@@ -268,13 +270,29 @@ pub(super) fn encrypting(name: &str, own_key: bool) -> Option<(&str, Value)> {
             "csi.storage.k8s.io/node-stage-secret-name": "SECRET",
             "csi.storage.k8s.io/node-stage-secret-namespace": "NAMESPACE",
         }),
+        // The provider encrypts, by a key of its own that no parameter replaces.
+        Told::Always if own_key && driver.key.is_none() => return None,
         Told::Always => json!({}),
         Told::Never(_) => return None,
     };
-    if let Some(key) = driver.key.filter(|_| own_key) {
+    // Where the switch is what shows the customer's key, it keeps its value.
+    let key = driver.key.filter(|key| parameters.get(key).is_none());
+    if let Some(key) = key.filter(|_| own_key) {
         parameters[key] = "KEY".into();
     }
     Some((name, parameters))
+}
+
+/// The name of a class that encrypts, after its driver: names of drivers may hold what names of
+/// classes may not.
+pub(super) fn class_name(driver: &str) -> String {
+    let driver = driver.to_ascii_lowercase();
+    let parts = driver.split('.').map(|part| {
+        let part = part.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+        part.trim_matches('-').to_owned()
+    });
+    let parts: Vec<String> = parts.filter(|part| !part.is_empty()).collect();
+    format!("{}-encrypted", parts.join("."))
 }
 
 /// EFS is reached over the network: that much a volume does show.
@@ -287,4 +305,70 @@ fn in_transit(name: &str, attributes: &Labels, why: &str) -> Proof {
         return Proof::Not("encryptInTransit is \"false\"".to_owned());
     }
     Proof::NeverSeen(why.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_proposed_passes() {
+        let old = MIGRATED.iter().map(|(name, _)| *name);
+        for name in DRIVERS.iter().map(|driver| driver.name).chain(old) {
+            for own_key in [false, true] {
+                let Some((driver, proposed)) = encrypting(name, own_key) else {
+                    continue;
+                };
+                let pairs = proposed.as_object().unwrap().iter();
+                let parameters: Labels = pairs
+                    .map(|(key, value)| (&**key, value.as_str().unwrap()))
+                    .collect();
+                let secret = super::super::names_secret(&parameters);
+                let proof = proof(driver, &parameters, secret, own_key);
+                assert!(
+                    matches!(proof, Some(Proof::Encrypted | Proof::ByProvider)),
+                    "{driver} {own_key} {proposed}: {proof:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_switch_keeps_its_value_and_a_key_its_spelling() {
+        for (name, wanted) in [
+            ("driver.longhorn.io", json!({ "encrypted": "true" })),
+            (
+                "linodebs.csi.linode.com",
+                json!({ "linodebs.csi.linode.com/luks-encrypted": "true" }),
+            ),
+            (
+                "rook-ceph.rbd.csi.ceph.com",
+                json!({ "encrypted": "true", "encryptionKMSID": "KEY" }),
+            ),
+            (
+                "diskplugin.csi.alibabacloud.com",
+                json!({ "encrypted": "true", "kmsKeyId": "KEY" }),
+            ),
+            (
+                "disk.csi.azure.com",
+                json!({ "diskEncryptionSetID": "KEY" }),
+            ),
+        ] {
+            assert_eq!(encrypting(name, true), Some((name, wanted)));
+        }
+        assert_eq!(encrypting("file.csi.azure.com", true), None);
+    }
+
+    #[test]
+    fn a_class_is_named_after_its_driver() {
+        for (driver, wanted) in [
+            ("driver.longhorn.io", "driver.longhorn.io-encrypted"),
+            (
+                "Rook_Ceph/x..rbd.csi.ceph.com",
+                "rook-ceph-x.rbd.csi.ceph.com-encrypted",
+            ),
+        ] {
+            assert_eq!(class_name(driver), wanted);
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{PodTraffic, all_in};
+use super::{PodTraffic, all_in, made_anew};
 use crate::{
     analysis::{
         exposure,
@@ -21,6 +21,8 @@ struct Effective<'a> {
     ports: &'a [(u16, MtlsMode)],
     decided_by: Option<&'a Object<PeerAuthentication>>,
     ports_by: Option<&'a Object<PeerAuthentication>>,
+    /// The one for the whole namespace of the workload, whether it sets a mode or not.
+    of_namespace: Option<&'a Object<PeerAuthentication>>,
 }
 
 /// The verdict on a workload that is in Istio's mesh, or should be; `None` where it is not.
@@ -38,24 +40,21 @@ pub(super) fn judge(
             "{outside} of its {} pods run without Istio's proxy",
             pods.all
         );
-        let meta = held.meta;
-        return Some(
-            Verdict::fail(Strength::Effective, "PodsOutsideMesh", message).propose(format!(
-                "restart the pods that were there before the namespace was labelled: {}",
-                command::restart(held.kind, &meta.namespace, &meta.name)
-            )),
+        let mend = format!(
+            "pods that were there before the namespace was labelled have no proxy; {}",
+            made_anew(held)
         );
+        return Some(Verdict::fail(Strength::Effective, "PodsOutsideMesh", message).propose(mend));
     }
     let effective = effective(context.inventory, &control.istio_root_namespace, held);
     if let Some(weak) = weak(&effective) {
         let verdict = Verdict::fail(Strength::Effective, "IstioNotStrict", weak);
-        return Some(match put_back(context, control, namespace) {
-            Some(remedy) => verdict.remedy(remedy),
-            None => verdict.propose(format!(
-                "once all clients of the workload are in the mesh: {}",
-                strict(&effective, namespace)
-            )),
-        });
+        if let Some(remedy) = put_back(context, control, namespace) {
+            return Some(verdict.remedy(remedy));
+        }
+        let root = &*control.istio_root_namespace;
+        let mend = strict(context.inventory, &effective, namespace, root);
+        return Some(verdict.propose(mend));
     }
     if let Some(rule) = without_tls(context, held) {
         let (namespace, name) = (&rule.namespace, &rule.name);
@@ -121,7 +120,8 @@ fn effective<'a>(inventory: &'a Inventory, root: &'a str, held: &Held<'a>) -> Ef
         matching.min_by_key(|object| (object.meta.created, object.meta.name.clone()))
     };
     let own = oldest(namespace, true).filter(|_| namespace != root);
-    let levels = [own, oldest(namespace, false), oldest(root, false)];
+    let of_namespace = oldest(namespace, false);
+    let levels = [own, of_namespace, oldest(root, false)];
     let decided_by = levels
         .into_iter()
         .flatten()
@@ -131,6 +131,7 @@ fn effective<'a>(inventory: &'a Inventory, root: &'a str, held: &Held<'a>) -> Ef
         ports: own.map_or(&[], |object| &object.spec.ports),
         decided_by: decided_by.or(own),
         ports_by: own,
+        of_namespace,
     }
 }
 
@@ -162,33 +163,59 @@ fn weak(effective: &Effective<'_>) -> Option<String> {
     }
 }
 
-/// The command that makes the policy strict that is not, or creates one where nothing says anything.
-fn strict(effective: &Effective<'_>, namespace: &Sym) -> String {
-    let set = |object: &Object<PeerAuthentication>, spec: Value| {
-        let Meta {
-            namespace, name, ..
-        } = &object.meta;
-        command::set(
-            Kind::PeerAuthentication,
-            namespace,
-            name,
-            &json!({ "spec": spec }),
-        )
-    };
+/// The command that makes the policy strict that is not, or creates one in the namespace of the
+/// workload where none is there, and whose clients have to be in the mesh before.
+fn strict(inventory: &Inventory, effective: &Effective<'_>, namespace: &Sym, root: &str) -> String {
     let mode = json!({ "mode": MtlsMode::Strict.as_str() });
     let port = effective.ports.iter().find(|(_, mode)| is_weak(*mode));
-    match (port, effective.ports_by, effective.decided_by) {
+    // One of another namespace counts for workloads that nobody speaks of here.
+    let decided_by = effective.decided_by;
+    let here = decided_by.filter(|object| object.meta.namespace == *namespace);
+    // Those that set no mode yet: beside an older one a new one counts for nothing.
+    let here = here.or(effective.ports_by).or(effective.of_namespace);
+    let (object, command) = match (port, effective.ports_by, here) {
         (Some((port, _)), Some(object), _) => {
             let ports: Map<String, Value> = [(port.to_string(), mode)].into_iter().collect();
-            set(object, json!({ "portLevelMtls": ports }))
+            (
+                Some(object),
+                set(object, &json!({ "portLevelMtls": ports })),
+            )
         }
-        (_, _, Some(object)) => set(object, json!({ "mtls": mode })),
-        _ => command::apply(&json!({
-            "apiVersion": "security.istio.io/v1", "kind": "PeerAuthentication",
-            "metadata": { "name": "default", "namespace": **namespace },
-            "spec": { "mtls": mode },
-        })),
-    }
+        (_, _, Some(object)) => (Some(object), set(object, &json!({ "mtls": mode }))),
+        _ => (None, create(inventory, namespace)),
+    };
+    let whom = match object {
+        _ if **namespace == *root => {
+            "all workloads of the mesh, for which its root namespace decides,".to_owned()
+        }
+        Some(object) if object.spec.selector.is_some() => "the workload".to_owned(),
+        _ => format!("all workloads of namespace {namespace}"),
+    };
+    format!("once all clients of {whom} are in the mesh: {command}")
+}
+
+fn set(object: &Object<PeerAuthentication>, spec: &Value) -> String {
+    let Meta {
+        namespace, name, ..
+    } = &object.meta;
+    command::set(
+        Kind::PeerAuthentication,
+        namespace,
+        name,
+        &json!({ "spec": spec }),
+    )
+}
+
+/// Creates a strict policy for a namespace, under a name that no other has.
+fn create(inventory: &Inventory, namespace: &str) -> String {
+    let table = &inventory.tables.peer_authentications;
+    let mut names = ["default", "strict"].into_iter();
+    let free = names.find(|name| table.get(namespace, name).is_none());
+    command::apply(&json!({
+        "apiVersion": "security.istio.io/v1", "kind": "PeerAuthentication",
+        "metadata": { "name": free.unwrap_or("strict-mtls"), "namespace": namespace },
+        "spec": { "mtls": { "mode": MtlsMode::Strict.as_str() } },
+    }))
 }
 
 /// Whether a port takes what is not proven: one that is not set is as the rest.

@@ -1,6 +1,8 @@
 //! Linkerd: whom the proxies of a workload let in.
 
-use super::all_in;
+use serde_json::json;
+
+use super::{all_in, made_anew};
 use crate::{
     analysis::meshed::{INBOUND, INJECT, Pods},
     controls::{prelude::*, restricted::command, workloads::Held},
@@ -15,13 +17,11 @@ pub(super) fn judge(context: &Context<'_>, held: &Held<'_>, pods: Pods) -> Optio
             "{outside} of its {} pods run without Linkerd's proxy",
             pods.all
         );
-        let meta = held.meta;
-        return Some(
-            Verdict::fail(Strength::Effective, "PodsOutsideMesh", message).propose(format!(
-                "restart the pods that were there before the namespace was annotated: {}",
-                command::restart(held.kind, &meta.namespace, &meta.name)
-            )),
+        let mend = format!(
+            "pods that were there before the namespace was annotated have no proxy; {}",
+            made_anew(held)
         );
+        return Some(Verdict::fail(Strength::Effective, "PodsOutsideMesh", message).propose(mend));
     }
     let namespace = &held.meta.namespace;
     let servers = context
@@ -68,16 +68,48 @@ fn annotation<'a>(context: &Context<'a>, held: &Held<'_>, key: &str) -> Option<&
 }
 
 fn fail(held: &Held<'_>, message: String) -> Verdict {
+    Verdict::fail(Strength::Effective, "LinkerdNotAuthenticated", message).propose(format!(
+        "once all clients are in the mesh, require a MeshTLSAuthentication where a Server says otherwise, \
+         and let all others in by proof alone: {}",
+        by_proof_alone(held)
+    ))
+}
+
+/// How the inbound policy comes to ask for proof: what a template says comes before what its
+/// namespace says.
+fn by_proof_alone(held: &Held<'_>) -> String {
     let Meta {
         namespace, name, ..
     } = held.meta;
-    let proven = "config.linkerd.io/default-inbound-policy=all-authenticated";
-    Verdict::fail(Strength::Effective, "LinkerdNotAuthenticated", message).propose(format!(
-        "require a MeshTLSAuthentication where a Server says otherwise, and let all others in by proof \
-         alone: {} && {}",
-        command::annotate(Kind::Namespace, "", namespace, proven),
-        command::restart(held.kind, namespace, name)
-    ))
+    let proven = format!("{INBOUND}=all-authenticated");
+    if held.template.linkerd.authenticates != Some(false) {
+        let annotate = command::annotate(Kind::Namespace, "", namespace, &proven);
+        return format!("{annotate}\nand then {}", made_anew(held));
+    }
+    let template = json!({ "metadata": { "annotations": { INBOUND: "all-authenticated" } } });
+    let how = match held.kind {
+        Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet | Kind::ReplicaSet => command::set(
+            held.kind,
+            namespace,
+            name,
+            &json!({ "spec": { "template": template } }),
+        ),
+        Kind::CronJob => command::set(
+            held.kind,
+            namespace,
+            name,
+            &json!({ "spec": { "jobTemplate": { "spec": { "template": template } } } }),
+        ),
+        _ => format!("it must be created anew with {proven}"),
+    };
+    // All others make new pods as soon as the template changes.
+    let then = match held.kind {
+        Kind::ReplicaSet | Kind::CronJob => format!("\nand then {}", made_anew(held)),
+        _ => String::new(),
+    };
+    format!(
+        "the pod template has a policy of its own, which the namespace does not change: {how}{then}"
+    )
 }
 
 /// Whether a Server lets anybody in, by itself or by an authorization that asks for no proof.

@@ -1,4 +1,5 @@
 mod linkerd;
+mod proposals;
 
 use serde_json::{Value, json};
 
