@@ -171,23 +171,22 @@ pub(super) struct Decoder {
 impl Decoder {
     /// Reads the entry that stands at position `seq`, as [`Entry::decode`] does.
     pub(super) fn read(&mut self, seq: u64, bytes: &[u8]) -> Result<&Entry, LogError> {
-        if let Some(beat) = self.beats.read(seq, bytes) {
-            return Ok(self.follow(beat));
+        if let Some(beat) = self.beats.read(seq, bytes)
+            && let Some(entry) = beat.after(self.heartbeat.take())
+        {
+            return Ok(self.heartbeat.insert(entry));
         }
         let entry = Entry::decode(seq, bytes)?;
         Ok(self.other.insert(entry))
     }
 
-    /// Takes a heartbeat that somebody else has read, who has handed over all before it in the same way.
-    pub(super) fn take(&mut self, beat: Beat) -> &Entry {
+    /// Takes a heartbeat that somebody else has read, who has handed over all before it in the same way; `None` if that is
+    /// not so.
+    pub(super) fn take(&mut self, beat: Beat) -> Option<&Entry> {
         // What is read next is compared with no text: there was none.
         self.beats = Beats::default();
-        self.follow(beat)
-    }
-
-    fn follow(&mut self, beat: Beat) -> &Entry {
-        let before = self.heartbeat.take();
-        self.heartbeat.insert(beat.after(before))
+        let entry = beat.after(self.heartbeat.take())?;
+        Some(self.heartbeat.insert(entry))
     }
 }
 

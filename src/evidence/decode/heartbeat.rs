@@ -34,8 +34,8 @@ impl Beat {
         self.time
     }
 
-    /// The entry that it is, after the one before it.
-    pub(super) fn after(self, before: Option<Entry>) -> Entry {
+    /// The entry that it is, after the one before it; `None` if that one can't have been before it.
+    pub(super) fn after(self, before: Option<Entry>) -> Option<Entry> {
         let mut controls = match before {
             Some(Entry {
                 body: Body::Heartbeat(before),
@@ -45,10 +45,10 @@ impl Beat {
         };
         controls.truncate(self.count);
         for (at, row) in self.changed {
+            (at <= controls.len()).then_some(())?;
             put(&mut controls, at, row);
         }
-        debug_assert_eq!(controls.len(), self.count, "the one before is another one");
-        Entry {
+        (controls.len() == self.count).then_some(Entry {
             v: self.v,
             seq: self.seq,
             time: self.time,
@@ -59,7 +59,7 @@ impl Beat {
                 table_digest: self.table_digest,
                 kinds: self.kinds,
             }),
-        }
+        })
     }
 }
 

@@ -1,5 +1,5 @@
 //! What disks do to a log, and that the store either keeps every durable entry or says what is damaged.
-#![allow(clippy::cast_possible_truncation)] // small numbers of entries
+#![allow(clippy::cast_possible_truncation, reason = "small numbers of entries")]
 
 use std::io::Write;
 

@@ -194,7 +194,7 @@ mod tests {
             if let Some((same, read)) = read_by(9) {
                 let entry = match read {
                     Read::Entry(entry) => entry,
-                    Read::Beat(beat) => Decoder::default().take(beat).clone(),
+                    Read::Beat(beat) => Decoder::default().take(beat).unwrap().clone(),
                 };
                 assert_eq!((&same, &entry.body), (&fact, &body));
             }

@@ -55,7 +55,10 @@ impl<'a> Hearing<'a> {
         self.next = seq + 1;
         match read {
             Some(Read::Entry(entry)) => listener(&entry),
-            Some(Read::Beat(beat)) => listener(self.decoder.take(beat)),
+            Some(Read::Beat(beat)) => match self.decoder.take(beat) {
+                Some(entry) => listener(entry),
+                None => self.give_up(),
+            },
             None if whole(&mut self.decoder, dir, seq, bytes, listener).is_err() => {
                 self.give_up(); // verifying says what is wrong
             }

@@ -141,6 +141,7 @@ fn a_folder_of_two_replicas_and_names_that_lead_elsewhere_are_nobodys() {
 fn what_is_damaged_of_one_replica_is_reported_and_ends_nothing() {
     let made = made(4);
     let second = taken_over(&made, 2);
+    let mut looked_at = 0;
     for path in files(&made.log()) {
         let whole = fs::read(&path).unwrap();
         for at in [0, whole.len().min(20) - 1] {
@@ -158,7 +159,9 @@ fn what_is_damaged_of_one_replica_is_reported_and_ends_nothing() {
             let report = report.unwrap_or_else(|error| panic!("{name}: {error}"));
             assert!(!report.verified, "{name}");
             assert_eq!(report.logs.len(), 2, "{name}");
+            looked_at += 1;
         }
         fs::write(&path, whole).unwrap();
     }
+    assert!(looked_at >= 6, "{looked_at}");
 }
