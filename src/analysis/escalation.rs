@@ -18,6 +18,7 @@ mod aims;
 mod census;
 mod climb;
 mod graph;
+mod needs;
 mod paths;
 mod search;
 #[cfg(test)]

@@ -38,9 +38,9 @@ pub(super) struct Scene<'a> {
     pub(super) home: Option<&'a Sym>,
 }
 
-const WRITE: Verbs = Verbs::UPDATE.or(Verbs::PATCH);
-const MAKE: Verbs = Verbs::CREATE.or(WRITE);
-const WORKLOADS: [Thing; 7] = [
+pub(super) const WRITE: Verbs = Verbs::UPDATE.or(Verbs::PATCH);
+pub(super) const MAKE: Verbs = Verbs::CREATE.or(WRITE);
+pub(super) const WORKLOADS: [Thing; 7] = [
     Thing::Deployments,
     Thing::DaemonSets,
     Thing::StatefulSets,
@@ -49,7 +49,7 @@ const WORKLOADS: [Thing; 7] = [
     Thing::CronJobs,
     Thing::ReplicationControllers,
 ];
-const ADMISSION: [Thing; 4] = [
+pub(super) const ADMISSION: [Thing; 4] = [
     Thing::MutatingWebhooks,
     Thing::ValidatingWebhooks,
     Thing::MutatingPolicies,

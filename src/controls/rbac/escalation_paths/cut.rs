@@ -5,7 +5,7 @@ use crate::{
         escalation::{How, Path, Place},
         rbac::is,
         rbac_defaults::Trust,
-        rights::{Grant, Thing, Verbs},
+        rights::Grant,
     },
     controls::{
         prelude::*,
@@ -13,79 +13,16 @@ use crate::{
     },
 };
 
-const WRITE: Verbs = Verbs::UPDATE.or(Verbs::PATCH);
-const MAKE: Verbs = Verbs::CREATE.or(WRITE);
-
-const EXEC: Verbs = Verbs::CREATE.or(Verbs::GET);
-const WORKLOADS: &[(Thing, Verbs)] = &[
-    (Thing::Deployments, MAKE),
-    (Thing::DaemonSets, MAKE),
-    (Thing::StatefulSets, MAKE),
-    (Thing::ReplicaSets, MAKE),
-    (Thing::Jobs, MAKE),
-    (Thing::CronJobs, MAKE),
-    (Thing::ReplicationControllers, MAKE),
-];
-const ESCALATE: &[(Thing, Verbs)] = &[
-    (Thing::ClusterRoles, Verbs::ESCALATE),
-    (Thing::Roles, Verbs::ESCALATE),
-];
-
-/// Rights of which a step needs one. Where it needs a second beside, this is the rarer one.
-const fn needs(how: How) -> &'static [(Thing, Verbs)] {
-    match how {
-        How::Bind => &[
-            (Thing::ClusterRoles, Verbs::BIND),
-            (Thing::Roles, Verbs::BIND),
-        ],
-        How::EditRole | How::Aggregate => ESCALATE,
-        How::Impersonate => &[
-            (Thing::Users, Verbs::IMPERSONATE),
-            (Thing::Groups, Verbs::IMPERSONATE),
-            (Thing::ServiceAccounts, Verbs::IMPERSONATE),
-        ],
-        How::RequestToken => &[(Thing::Tokens, Verbs::CREATE)],
-        How::TokenSecret => &[(Thing::Secrets, Verbs::CREATE)],
-        How::CreatePod => &[(Thing::Pods, Verbs::CREATE)],
-        How::PatchPod => &[(Thing::Pods, WRITE)],
-        How::Workload => WORKLOADS,
-        How::Exec => &[(Thing::PodsExec, EXEC)],
-        How::Ephemeral => &[(Thing::EphemeralContainers, WRITE)],
-        How::NodesProxy => &[(Thing::NodesProxy, Verbs::ANY)],
-        How::Certificate => &[(Thing::Signers, Verbs::APPROVE)],
-        How::Admission => &[
-            (Thing::MutatingWebhooks, MAKE),
-            (Thing::ValidatingWebhooks, MAKE),
-            (Thing::MutatingPolicies, MAKE),
-            (Thing::MutatingPolicyBindings, MAKE),
-        ],
-        How::AwsAuth => &[(Thing::ConfigMaps, WRITE)],
-        How::NodePod => &[
-            (Thing::Pods, Verbs::CREATE),
-            (Thing::Deployments, MAKE),
-            (Thing::DaemonSets, MAKE),
-            (Thing::StatefulSets, MAKE),
-            (Thing::ReplicaSets, MAKE),
-            (Thing::Jobs, MAKE),
-            (Thing::CronJobs, MAKE),
-            (Thing::ReplicationControllers, MAKE),
-        ],
-        How::NodeNamespace => &[(Thing::Namespaces, WRITE)],
-        How::NodeVolume => &[(Thing::PersistentVolumes, Verbs::CREATE)],
-        How::NodeSteal => &[(Thing::Nodes, WRITE), (Thing::NodesStatus, WRITE)],
-    }
-}
-
 /// Whether a binding may give the right for a step where it is taken.
 fn gives(grant: &Grant<'_>, how: How, place: &Place) -> bool {
     let there = grant.namespace.is_empty()
         || matches!(place, Place::In(namespace) if grant.namespace == namespace);
     there
-        && needs(how).iter().any(|(thing, verbs)| {
-            let powers = grant.powers.on(*thing);
+        && how.needs().any(|(thing, verbs)| {
+            let powers = grant.powers.on(thing);
             // That server-side apply creates takes `patch` as well, which another may give.
             let mut held = powers.map(|power| power.verbs(|| true));
-            grant.reaches(*thing) && held.any(|held| held.has(*verbs))
+            grant.reaches(thing) && held.any(|held| held.has(verbs))
         })
 }
 
