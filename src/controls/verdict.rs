@@ -102,6 +102,16 @@ impl Verdict {
         self
     }
 
+    /// The same of a failure alone.
+    #[must_use]
+    pub fn propose_if_failing(self, proposal: impl FnOnce(&Self) -> String) -> Self {
+        if self.outcome != Outcome::Fail {
+            return self;
+        }
+        let proposal = proposal(&self);
+        self.propose(proposal)
+    }
+
     /// With a value to record.
     #[must_use]
     pub fn keeping(mut self, kept: Kept) -> Self {

@@ -350,12 +350,7 @@ impl Control for Encrypted {
             Kind::VeleroLocation => {
                 let location = tables.velero_locations.get(namespace, name)?;
                 let verdict = self.judge_location(context, location);
-                let fails = verdict.outcome == Outcome::Fail;
-                let mend = fails.then(|| Self::mend_location(location, verdict.reason));
-                Some(match mend {
-                    Some(mend) => verdict.propose(mend),
-                    None => verdict,
-                })
+                Some(verdict.propose_if_failing(|v| Self::mend_location(location, v.reason)))
             }
             Kind::ObjectStore => {
                 let store = tables.object_stores.get(namespace, name)?;

@@ -328,12 +328,7 @@ impl Control for LocationAvailable {
             Kind::BackupTarget => judge_target(tables.backup_targets.get(namespace, name)?),
             _ => return None,
         };
-        let fails = verdict.outcome == Outcome::Fail;
-        let mend = fails.then(|| mend(kind, namespace, name, verdict.reason));
-        Some(match mend {
-            Some(mend) => verdict.propose(mend),
-            None => verdict,
-        })
+        Some(verdict.propose_if_failing(|failed| mend(kind, namespace, name, failed.reason)))
     }
 }
 

@@ -148,7 +148,7 @@ pub(super) fn isolating(held: &Held<'_>, what: &str, egress: &Value) -> String {
         },
     });
     // A policy of that name may be there, and hold what the pods need.
-    command::apply(&manifest).replacen("kubectl apply", "kubectl create", 1)
+    command::create(&manifest)
 }
 
 /// A name that is the workload's and the control's own, no longer than the name of a workload may

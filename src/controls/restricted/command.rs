@@ -109,8 +109,17 @@ pub(in crate::controls) fn set(kind: Kind, namespace: &str, name: &str, fields: 
 
 /// Creates an object, or brings it to this.
 pub(in crate::controls) fn apply(manifest: &Value) -> String {
+    with("apply", manifest)
+}
+
+/// Creates an object; one of its name that is there stays as it is.
+pub(in crate::controls) fn create(manifest: &Value) -> String {
+    with("create", manifest)
+}
+
+fn with(verb: &str, manifest: &Value) -> String {
     let yaml = serde_saphyr::to_string(manifest).unwrap_or_else(|_| format!("{manifest}\n"));
-    format!("kubectl apply -f - <<'EOF'\n{yaml}EOF")
+    format!("kubectl {verb} -f - <<'EOF'\n{yaml}EOF")
 }
 
 fn patch(kind: Kind, namespace: &str, name: &str, patch: &Value) -> String {
@@ -187,6 +196,7 @@ mod tests {
             r#"kubectl patch --type=merge -p '{"spec":null}' backupstoragelocations.velero.io -n velero a"#
         );
     }
+
     #[test]
     fn an_annotation_is_set_whatever_it_was_before() {
         for (annotation, command) in [
