@@ -193,6 +193,14 @@ impl Verbs {
     pub const OTHER: Self = Self(1 << 14);
     /// `create` of a name: by a server-side apply, for which `patch` is needed too.
     const APPLY: Self = Self(1 << 15);
+    /// Verbs whose answer shows the object: the API server answers a patch with the whole of it, and the deletion of a
+    /// collection with all that were in it, also in a dry run (seen on 1.37). A deletion by name is answered with a status,
+    /// an update with what was sent.
+    pub const SHOWN: Self = Self::GET
+        .or(Self::LIST)
+        .or(Self::WATCH)
+        .or(Self::PATCH)
+        .or(Self::DELETE_ALL);
     /// All of them.
     pub const ANY: Self = Self(u32::MAX);
 

@@ -41,7 +41,7 @@ impl DeletionRestricted {
         criteria: &["CC6.1", "A1.2"],
         severity: Severity::High,
         strength: Strength::Effective,
-        rule_version: 3,
+        rule_version: 4,
         reads: &[
             Kind::RoleBinding,
             Kind::ClusterRoleBinding,
@@ -63,8 +63,9 @@ impl DeletionRestricted {
                holds `delete` or `deletecollection` on backups of Velero, CloudNativePG or \
                Longhorn, on Longhorn's backup volumes, on snapshots of K8up, or on \
                VolumeSnapshots and their contents; `update` or `patch` on Velero's backups, whose \
-               expiry is a field; `create` on DeleteBackupRequests; or `get`, `list` or `watch` \
-               on a Secret with the credentials of a backup location. The account that a tool's \
+               expiry is a field; `create` on DeleteBackupRequests; or `get`, `list`, `watch`, \
+               `patch` or `deletecollection`, all of which show it, on a Secret with the \
+               credentials of a backup location. The account that a tool's \
                own workload runs as may do so with what is that tool's. Each \
                VolumeSnapshotClass in `retainedClasses` has `deletionPolicy: Retain`.",
         why: "Who means to extort, or to hide something, deletes the backups first. With the \
@@ -214,7 +215,7 @@ impl Restricted for DeletionRestricted {
         (Thing::LonghornBackups, DELETE),
         (Thing::LonghornBackupVolumes, DELETE),
         (Thing::K8upSnapshots, DELETE),
-        (Thing::Secrets, Verbs::GET.or(Verbs::LIST).or(Verbs::WATCH)),
+        (Thing::Secrets, Verbs::SHOWN),
     ];
     const REASON: &'static str = "BackupsDeletable";
 

@@ -213,11 +213,10 @@ impl Control for EscalationPaths {
 fn readable_secrets(context: &Context<'_>, subject: &Subject) -> Option<String> {
     let (rights, escalation) = (context.analyses.rights(), context.analyses.escalation());
     let mut grants = rights.grants(subject).filter(|grant| {
-        let read = Verbs::GET.or(Verbs::LIST).or(Verbs::WATCH);
         let mut powers = grant.powers.on(Thing::Secrets);
         !grant.is_cluster_admin()
             && (grant.namespace.is_empty() || escalation.is_privileged(grant.namespace))
-            && powers.any(|power| power.verbs.has(read))
+            && powers.any(|power| power.verbs.has(Verbs::SHOWN))
     });
     let place = match &**grants.next()?.namespace {
         "" => "in every namespace".to_owned(),

@@ -48,15 +48,6 @@ impl Default for SecretsReadRestricted {
     }
 }
 
-/// Verbs whose answer holds the Secret: the API server answers a patch with the whole object, and
-/// the deletion of a collection with all that were in it, also in a dry run (seen on 1.37). A
-/// deletion by name is answered with a status, an update with what was sent.
-const READ: Verbs = Verbs::GET
-    .or(Verbs::LIST)
-    .or(Verbs::WATCH)
-    .or(Verbs::PATCH)
-    .or(Verbs::DELETE_ALL);
-
 impl SecretsReadRestricted {
     /// Documentation and facts.
     pub const INFO: Info = Info {
@@ -141,7 +132,7 @@ pub(super) fn may_be_default_edit(context: &Context<'_>, grant: &Grant<'_>) -> b
 
 impl Restricted for SecretsReadRestricted {
     const INFO: &'static Info = &Self::INFO;
-    const RIGHTS: &'static [(Thing, Verbs)] = &[(Thing::Secrets, READ)];
+    const RIGHTS: &'static [(Thing, Verbs)] = &[(Thing::Secrets, Verbs::SHOWN)];
     const REASON: &'static str = "SecretsReadable";
 
     fn allowed(&self) -> &[AllowedSubject] {

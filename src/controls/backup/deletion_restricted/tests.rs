@@ -124,6 +124,9 @@ fn credentials_of_locations_count_and_other_secrets_do_not() {
     for (place, rule, wanted) in [
         ("", "get  secrets", CAUGHT),
         ("", "list  secrets cloud-credentials", CAUGHT),
+        ("", "patch  secrets", CAUGHT),
+        ("", "deletecollection  secrets", CAUGHT),
+        ("", "update  secrets", FREE),
         ("", "get  secrets web-tls", FREE),
         ("velero", "watch  secrets", CAUGHT),
         ("velero", "get  secrets cloud-credentials", CAUGHT),
