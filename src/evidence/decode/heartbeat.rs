@@ -159,7 +159,10 @@ impl<'a> Cursor<'a> {
         let next = self.bytes.get(self.at..)?;
         let mut values = serde_json::Deserializer::from_slice(next).into_iter();
         let value = values.next()?.ok()?;
-        self.at += values.byte_offset();
+        let length = values.byte_offset();
+        // Of what it skips, the reader does not see whether it is text.
+        std::str::from_utf8(next.get(..length)?).ok()?;
+        self.at += length;
         Some(value)
     }
 

@@ -106,8 +106,9 @@ pub(super) fn read_with(decoder: &mut Decoder, seq: u64, bytes: &[u8]) -> Result
         return Ok(quiet(seq, said.time));
     }
     if let Some(version) = version_of(bytes, TRANSITION) {
-        let said: Transition<'_> =
-            serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        // Of what is ignored, such as the message, the reader would not see whether it is text.
+        let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
+        let said: Transition<'_> = serde_json::from_str(text).map_err(|error| error.to_string())?;
         if said.seq != seq {
             return Err(format!("it says that it is entry {}", said.seq));
         }
@@ -182,6 +183,27 @@ mod tests {
     use super::*;
     use crate::evidence::entry::{Record, encode};
     use crate::evidence::samples;
+
+    #[test]
+    fn bytes_that_are_no_text_are_refused_wherever_they_stand() {
+        for body in [
+            Body::from(samples::transition()),
+            samples::heartbeat().into(),
+        ] {
+            let bytes = encode(&Record::new(samples::time(3), body), 9)
+                .unwrap()
+                .bytes;
+            let text: Vec<usize> = (0..bytes.len())
+                .filter(|at| bytes[*at].is_ascii_alphabetic())
+                .collect();
+            for at in text {
+                let mut damaged = bytes.clone();
+                damaged[at] = 0x80;
+                assert!(read(9, &damaged).is_err(), "{at}");
+                assert!(whole(&mut Beats::default(), 9, &damaged).is_none(), "{at}");
+            }
+        }
+    }
 
     #[test]
     fn every_kind_of_entry_is_read() {
