@@ -17,6 +17,7 @@ use super::epochs;
 use super::error::{At, LogError};
 use super::plain;
 use super::sealed::{self, CHECKPOINT};
+use super::segment::WAL;
 use super::{heads, raw};
 
 /// How often the end of a log is read again because a checkpoint was written meanwhile. One is written every ten seconds
@@ -145,12 +146,12 @@ fn end(log: &Path, done: &BTreeSet<PathBuf>) -> Result<Vec<Copied>, LogError> {
     for _ in 0..TRIES {
         copied.clear();
         let before = state(log)?;
-        let mut paths = below(log, Path::new("wal"))?;
-        paths.extend(
-            lasting(log)?
-                .into_iter()
-                .filter(|path| !done.contains(path)),
-        );
+        for path in below(log, Path::new(WAL))? {
+            let content = read(log, &path)?.map(without_zeros);
+            copied.extend(content.map(|content| (path, content)));
+        }
+        let mut paths = lasting(log)?;
+        paths.retain(|path| !done.contains(path));
         paths.push("checkpoints.jsonl".into());
         paths.extend(below(log, Path::new(heads::FOLDER))?);
         for path in paths {
@@ -168,6 +169,13 @@ fn end(log: &Path, done: &BTreeSet<PathBuf>) -> Result<Vec<Copied>, LogError> {
     Err(LogError::Moving {
         path: log.to_owned(),
     })
+}
+
+/// A segment up to the end of its last frame: the zeros that were laid out for others say nothing.
+fn without_zeros(mut segment: Vec<u8>) -> Vec<u8> {
+    let end = segment.iter().rposition(|byte| *byte != 0);
+    segment.truncate(end.map_or(0, |last| last + 1));
+    segment
 }
 
 /// What says which entries a log has: its checkpoint, and what retention has removed.
@@ -203,7 +211,10 @@ fn below(log: &Path, folder: &Path) -> Result<Vec<PathBuf>, LogError> {
             }
             kind => {
                 kind.at("look at", &whole)?;
-                paths.push(path);
+                // What is being written has another name until it is whole.
+                if path.extension() != Some("unfinished".as_ref()) {
+                    paths.push(path);
+                }
             }
         }
     }

@@ -48,6 +48,7 @@ mod samples;
 mod sealed;
 mod segment;
 pub mod space;
+mod spare;
 pub mod storage;
 pub mod store;
 pub mod tile;

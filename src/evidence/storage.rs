@@ -9,6 +9,8 @@ use super::error::{At, LogError};
 
 /// Where the log's files are.
 pub trait Storage: Send {
+    /// The same storage, for another thread.
+    fn another(&self) -> Box<dyn Storage>;
     /// Creates a file that must not exist.
     fn create(&self, path: &Path) -> io::Result<Box<dyn StoredFile>>;
     /// Opens a file for writing, creating it if need be, and keeps its content.
@@ -36,6 +38,10 @@ pub trait StoredFile: Send {
 pub struct Disk;
 
 impl Storage for Disk {
+    fn another(&self) -> Box<dyn Storage> {
+        Box::new(*self)
+    }
+
     fn create(&self, path: &Path) -> io::Result<Box<dyn StoredFile>> {
         Ok(Box::new(
             OpenOptions::new().write(true).create_new(true).open(path)?,
@@ -158,6 +164,10 @@ pub(super) mod faulty {
     }
 
     impl Storage for Faulty {
+        fn another(&self) -> Box<dyn Storage> {
+            Box::new(self.clone())
+        }
+
         fn create(&self, path: &Path) -> io::Result<Box<dyn StoredFile>> {
             self.step()?;
             Ok(Box::new(FaultyFile(Disk.create(path)?, self.clone())))

@@ -3,6 +3,7 @@
 //! ```text
 //! <folder>/lock                          held by the one writer
 //! <folder>/wal/000000000000000000.log    frames (see `frame`); named after its first entry
+//! <folder>/wal/next.unfinished           zeros: what will be the next of them
 //! <folder>/blobs/<sha256>                what is too large for an entry
 //! ```
 //!
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use super::error::{At, LogError};
 use super::frame::{self, HEADER, MAX_ENTRY, MAX_FRAME};
 use super::segment::{self, End, Frames, RawEntry};
+use super::spare::{self, Spare};
 use super::storage::{Disk, Storage, StoredFile};
 
 /// Size at which a new segment is started. Segments are kept until all of their entries are in whole bundles: small ones are
@@ -54,9 +56,11 @@ pub struct Store {
     dir: PathBuf,
     storage: Box<dyn Storage>,
     limit: u64,
-    /// Holds the lock until the store is dropped.
-    _lock: File,
     segment: Segment,
+    /// The segment after that one, once half of it is written.
+    spare: Option<Spare>,
+    /// Holds the lock until all of that is dropped.
+    _lock: File,
     next: u64,
     poisoned: bool,
 }
@@ -92,6 +96,7 @@ impl Store {
         fs::create_dir_all(&wal).at("create", &wal)?;
         let lock = lock(dir)?;
         storage.sync_dir(dir).at("sync", dir)?;
+        spare::clear(&*storage, dir);
 
         let mut frames = Frames::open(dir, 0)?;
         let mut last = None;
@@ -118,6 +123,7 @@ impl Store {
                 limit,
                 _lock: lock,
                 segment,
+                spare: None,
                 next,
                 poisoned: false,
             },
@@ -225,14 +231,29 @@ impl Store {
             frame::encode(&mut group, self.next, starts_group, entry.as_ref());
             self.next += 1;
         }
-        self.segment.write(&group)
+        self.segment.write(&group)?;
+        if self.spare.is_none() && self.limit > AHEAD && self.segment.end > self.limit / 2 {
+            self.spare = Spare::begin(&*self.storage, &self.dir, self.limit);
+        }
+        Ok(())
     }
 
     /// Ends the segment exactly after its last frame and starts the next one.
     fn roll(&mut self) -> Result<(), LogError> {
+        // If that is lost zeros are left, which end a segment too: it needs no sync.
         self.segment.cut_off()?;
-        self.segment.sync(self.next)?;
-        self.segment = create(&*self.storage, &self.dir, self.next, self.limit)?;
+        if self.segment.durable < self.segment.end {
+            self.segment.sync(self.next)?;
+        }
+        let path = segment::path(&self.dir, self.next);
+        let ready = self.spare.take_if(|spare| spare.is_ready());
+        let Some(file) = ready.and_then(|spare| spare.take(&path)) else {
+            self.segment = create(&*self.storage, &self.dir, self.next, self.limit)?;
+            return Ok(());
+        };
+        let file = file.at("rename the next segment to", &path)?;
+        self.segment = begin(&*self.storage, &self.dir, self.next, path, file, self.limit)?;
+        self.segment.laid_out = self.limit;
         Ok(())
     }
 }
@@ -307,16 +328,33 @@ impl Segment {
 fn create(storage: &dyn Storage, dir: &Path, first: u64, limit: u64) -> Result<Segment, LogError> {
     let path = segment::path(dir, first);
     let file = match storage.create(&path) {
-        // Left by an attempt that failed between the file and its folder. Anything but an empty file is not ours to touch.
-        Err(error)
-            if error.kind() == std::io::ErrorKind::AlreadyExists
-                && fs::metadata(&path).is_ok_and(|file| file.len() == 0) =>
-        {
-            storage.open(&path)
+        // Left by an attempt that failed between the file and its folder. Anything but nothing is not ours to touch.
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && is_blank(&path) => {
+            storage.open(&path).and_then(|mut file| {
+                file.truncate(0)?;
+                Ok(file)
+            })
         }
         result => result,
     };
     let file = file.at("create", &path)?;
+    begin(storage, dir, first, path, file, limit)
+}
+
+/// Whether a file holds nothing, or nothing but zeros.
+fn is_blank(path: &Path) -> bool {
+    fs::read(path).is_ok_and(|bytes| bytes.iter().all(|byte| *byte == 0))
+}
+
+/// Makes the name of a segment without frames durable.
+fn begin(
+    storage: &dyn Storage,
+    dir: &Path,
+    first: u64,
+    path: PathBuf,
+    file: Box<dyn StoredFile>,
+    limit: u64,
+) -> Result<Segment, LogError> {
     let wal = dir.join(segment::WAL);
     storage.sync_dir(&wal).at("sync", &wal)?;
     Ok(Segment {

@@ -276,6 +276,141 @@ fn a_reader_follows_a_live_log_over_a_roll() {
     assert_eq!(seen, (0..9).collect::<Vec<_>>());
 }
 
+/// Entries of 60,000 bytes, so that a segment of two mebibytes is soon full.
+fn large(index: u64) -> Vec<u8> {
+    format!("{{\"entry\":{index},\"text\":\"{}\"}}", "x".repeat(60_000)).into_bytes()
+}
+
+/// Twice as far as zeros are laid out: large enough for a spare.
+const LARGE: u64 = 2 * AHEAD;
+
+/// Appends entries one by one, the next segment always laid out in time; the number of the first that failed.
+fn fill(store: &mut Store, numbers: std::ops::Range<u64>) -> Result<(), u64> {
+    for index in numbers {
+        let appended = store.append(&[large(index)]).and_then(|_| store.sync());
+        appended.map_err(|_| index)?;
+        if let Some(spare) = &store.spare {
+            spare.wait();
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_next_segment_is_laid_out_before_it_is_needed_and_gone_when_it_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let spare = dir.path().join("wal").join(spare::NAME);
+    let (mut store, storage) = faulty(dir.path(), LARGE);
+    fill(&mut store, 0..20).unwrap();
+    assert_eq!(fs::metadata(&spare).unwrap().len(), LARGE);
+    let syncs = storage.0.lock().unwrap().syncs;
+    fill(&mut store, 20..40).unwrap();
+    assert_eq!(
+        storage.0.lock().unwrap().syncs,
+        syncs + 20,
+        "none but those of the entries"
+    );
+    assert!(!spare.exists(), "it has become a segment");
+    assert_eq!(fs::metadata(&store.segment.path).unwrap().len(), LARGE);
+    fill(&mut store, 40..60).unwrap();
+    assert!(spare.exists());
+    drop(store);
+    assert!(!spare.exists());
+    assert_eq!(
+        read(dir.path()).unwrap(),
+        (0..60).map(large).collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn a_spare_that_finds_no_room_fails_nothing_and_leaves_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, storage) = faulty(dir.path(), LARGE);
+    fill(&mut store, 0..17).unwrap();
+    assert!(store.spare.is_none());
+    // The entry itself, then the zeros of the spare.
+    storage.0.lock().unwrap().no_space = Some((3, 100));
+    fill(&mut store, 17..19).unwrap();
+    assert!(storage.0.lock().unwrap().no_space.is_none(), "it happened");
+    assert!(!dir.path().join("wal").join(spare::NAME).exists());
+    fill(&mut store, 19..50).unwrap();
+    assert_eq!(
+        read(dir.path()).unwrap(),
+        (0..50).map(large).collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn killed_at_any_step_of_going_over_to_a_spare_nothing_durable_is_lost() {
+    let mut died = 0;
+    for steps in 0.. {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut store, storage) = faulty(dir.path(), LARGE);
+        fill(&mut store, 0..17).unwrap();
+        storage.0.lock().unwrap().steps = Some(steps);
+        let result = fill(&mut store, 17..38);
+        drop(store);
+        let Err(failed) = result else {
+            break;
+        };
+        died += 1;
+        let (mut store, _) = Store::open_on(dir.path(), Box::new(Disk), LARGE).unwrap();
+        // What was written before a sync that failed may be there.
+        let next = store.next_seq();
+        assert!(
+            (failed..=failed + 1).contains(&next),
+            "killed at {steps}: {failed}, {next}"
+        );
+        assert!(!dir.path().join("wal").join(spare::NAME).exists());
+        fill(&mut store, next..80).unwrap();
+        drop(store);
+        assert_eq!(
+            read(dir.path()).unwrap(),
+            (0..80).map(large).collect::<Vec<_>>()
+        );
+    }
+    assert!(died > 50, "{died}");
+}
+
+#[test]
+fn a_folder_that_fails_to_sync_after_the_spare_got_its_name_is_recovered_from() {
+    for nth in 1..3 {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut store, storage) = faulty(dir.path(), LARGE);
+        fill(&mut store, 0..20).unwrap();
+        storage.0.lock().unwrap().dir_error = Some(nth);
+        let mut next = 20;
+        while let Err(failed) = fill(&mut store, next..60) {
+            while store.recover().is_err() {}
+            assert_eq!(store.next_seq(), failed);
+            next = failed;
+        }
+        assert!(storage.0.lock().unwrap().dir_error.is_none(), "it happened");
+        assert_eq!(
+            read(dir.path()).unwrap(),
+            (0..60).map(large).collect::<Vec<_>>()
+        );
+    }
+}
+
+#[test]
+fn zeros_end_an_older_segment_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, _) = Store::open_on(dir.path(), Box::new(Disk), 200).unwrap();
+    for index in 0..6 {
+        store.append(&[entry(index)]).unwrap();
+        store.sync().unwrap();
+    }
+    drop(store);
+    // As a machine leaves it that loses power before a cut reaches the disk.
+    let (_, first) = &segment::list(dir.path()).unwrap()[0];
+    let mut bytes = fs::read(first).unwrap();
+    bytes.resize(bytes.len() + 5000, 0);
+    fs::write(first, &bytes).unwrap();
+    assert_eq!(read(dir.path()).unwrap(), entries(0..6));
+    assert_eq!(Store::open(dir.path()).unwrap().0.next_seq(), 6);
+}
+
 #[test]
 fn a_log_that_does_not_exist_reads_as_empty() {
     let dir = tempfile::tempdir().unwrap();

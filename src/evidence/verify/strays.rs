@@ -15,6 +15,7 @@ use crate::evidence::plain;
 use crate::evidence::raw::PRUNED;
 use crate::evidence::sealed::CHECKPOINT;
 use crate::evidence::segment::WAL;
+use crate::evidence::spare;
 
 /// So many are named.
 const NAMED: usize = 5;
@@ -96,6 +97,7 @@ impl Strays<'_> {
         let parts: Vec<&str> = parts.iter().map(AsRef::as_ref).collect();
         let is_own = match parts.as_slice() {
             [name] => [CHECKPOINT, history::FILE, PRUNED, "lock"].contains(name),
+            [WAL, spare::NAME] => true,
             [WAL, _] => {
                 path.extension().is_some_and(|ending| ending == "log") && !plain::is_shadow(path)
             }
