@@ -7,7 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::ListParams;
+use kube::api::{ListParams, ObjectList};
 
 use super::{
     Failure,
@@ -32,6 +32,8 @@ use crate::{
 
 /// How long nothing may come of what is still to be listed.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// A server that asks to slow down is asked again after this, however long it would like.
+const GREATEST_WAIT: Duration = Duration::from_secs(5);
 
 /// Fails where a namespace is not there: nothing would be wrong in it. Where that may not be asked,
 /// it is taken to be there.
@@ -225,8 +227,7 @@ pub(super) async fn policies(client: &kube::Client) -> Result<Vec<ControlPolicy>
 pub(super) async fn policies_if_served(
     client: &kube::Client,
 ) -> Result<Option<Vec<ControlPolicy>>, Failure> {
-    let policies: kube::Api<ControlPolicy> = kube::Api::all(client.clone());
-    match within(deadline::LIST, policies.list(&ListParams::default())).await {
+    match listed_policies(client).await {
         Ok(listed) => Ok(Some(listed.items)),
         Err(CallError::NotFound) => Ok(None),
         Err(CallError::Forbidden { message }) => Err(format!(
@@ -237,6 +238,21 @@ pub(super) async fn policies_if_served(
             env!("CARGO_PKG_VERSION")
         )),
         Err(error) => Err(format!("policies can't be read: {error}")),
+    }
+}
+
+/// Lists policies. A server that has just been given their definition says for a second or two that it is too early.
+async fn listed_policies(client: &kube::Client) -> Result<ObjectList<ControlPolicy>, CallError> {
+    let policies: kube::Api<ControlPolicy> = kube::Api::all(client.clone());
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match within(deadline::LIST, policies.list(&ListParams::default())).await {
+            Err(CallError::TooManyRequests { retry_after }) if Instant::now() < until => {
+                let asked = retry_after.unwrap_or(Duration::from_secs(1));
+                tokio::time::sleep(asked.min(GREATEST_WAIT)).await;
+            }
+            listed => return listed,
+        }
     }
 }
 

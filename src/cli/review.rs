@@ -1,6 +1,9 @@
 //! `probity review`: the rights that an `AccessReview` lists, and a decision about each.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use kube::api::{Patch, PatchParams};
@@ -50,6 +53,8 @@ pub(super) struct Arguments {
 
 /// Prints the rows, and writes the decisions where they are given.
 pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
+    // Before anything is asked for: what is wrong with the file is known without a cluster.
+    let listing = arguments.listing.as_deref().map(read_listing).transpose()?;
     let (connection, _) = arguments.connect.open().await?;
     let client = &connection.client;
     let name = &arguments.name;
@@ -71,7 +76,10 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Some(_) => None,
         None => Some(frozen(&object)?),
     };
-    let rows = rows(&arguments, &object, client).await?;
+    let rows = match listing {
+        Some(rows) => rows,
+        None => rows_now(&arguments, &object, client).await?,
+    };
     let Some(observed) = observed else {
         print!(
             "{}",
@@ -175,17 +183,19 @@ fn frozen(object: &AccessReview) -> Result<&ObservedReview, Failure> {
         })
 }
 
-/// The rows, from the file that was given or from what the cluster says now.
-async fn rows(
+/// The rows of a frozen listing.
+fn read_listing(path: &Path) -> Result<Vec<Row>, Failure> {
+    let explain = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| explain(&error))?;
+    serde_json::from_str(&text).map_err(|error| explain(&error))
+}
+
+/// The rows that the cluster would list now.
+async fn rows_now(
     arguments: &Arguments,
     object: &AccessReview,
     client: &kube::Client,
 ) -> Result<Vec<Row>, Failure> {
-    if let Some(path) = &arguments.listing {
-        let explain = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-        let text = std::fs::read_to_string(path).map_err(|error| explain(&error))?;
-        return serde_json::from_str(&text).map_err(|error| explain(&error));
-    }
     let mut inventory = Inventory::default();
     let mut problem = None;
     let kinds = Derived::Rights.reads().iter().copied();
