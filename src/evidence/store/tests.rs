@@ -362,11 +362,11 @@ fn killed_at_any_step_of_going_over_to_a_spare_nothing_durable_is_lost() {
             "killed at {steps}: {failed}, {next}"
         );
         assert!(!dir.path().join("wal").join(spare::NAME).exists());
-        fill(&mut store, next..80).unwrap();
+        fill(&mut store, next..42).unwrap();
         drop(store);
         assert_eq!(
             read(dir.path()).unwrap(),
-            (0..80).map(large).collect::<Vec<_>>()
+            (0..42).map(large).collect::<Vec<_>>()
         );
     }
     assert!(died > 50, "{died}");
@@ -380,7 +380,7 @@ fn a_folder_that_fails_to_sync_after_the_spare_got_its_name_is_recovered_from() 
         fill(&mut store, 0..20).unwrap();
         storage.0.lock().unwrap().dir_error = Some(nth);
         let mut next = 20;
-        while let Err(failed) = fill(&mut store, next..60) {
+        while let Err(failed) = fill(&mut store, next..90) {
             while store.recover().is_err() {}
             assert_eq!(store.next_seq(), failed);
             next = failed;
@@ -388,7 +388,7 @@ fn a_folder_that_fails_to_sync_after_the_spare_got_its_name_is_recovered_from() 
         assert!(storage.0.lock().unwrap().dir_error.is_none(), "it happened");
         assert_eq!(
             read(dir.path()).unwrap(),
-            (0..60).map(large).collect::<Vec<_>>()
+            (0..90).map(large).collect::<Vec<_>>()
         );
     }
 }
