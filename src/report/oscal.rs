@@ -3,7 +3,10 @@
 
 mod deviations;
 
+use std::fmt::{self, Write as _};
+
 use serde_json::{Value, json};
+use sha1::{Digest as _, Sha1};
 use uuid::Uuid;
 
 use self::deviations::{Texts, observation, risk};
@@ -24,8 +27,9 @@ const NAMESPACE: &str = "https://probity.dev/ns/oscal";
 const PLAN: &str = "oscal/assessment-plan.json";
 const RISKS: &str = "oscal/risks.unfinished";
 
-/// Names by which things are known in every export of the same cluster and period.
-struct Ids(Uuid);
+/// Names by which things are known in every export of the same cluster and period: UUIDs of version 5 (RFC 9562). This is
+/// the hash that each begins with: of the cluster and the period.
+struct Ids(Sha1);
 
 impl Ids {
     fn new(summary: &Summary) -> Self {
@@ -34,14 +38,20 @@ impl Ids {
             "{cluster}/{}/{}/{}",
             summary.period.name, summary.period.start, summary.period.end
         );
-        Self(Uuid::new_v5(
-            &Uuid::NAMESPACE_URL,
-            format!("{NAMESPACE}/{of}").as_bytes(),
-        ))
+        let namespace = Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("{NAMESPACE}/{of}").as_bytes());
+        Self(Sha1::new_with_prefix(namespace.as_bytes()))
     }
 
-    fn of(&self, kind: &str, key: &str) -> String {
-        Uuid::new_v5(&self.0, format!("{kind}\0{key}").as_bytes()).to_string()
+    fn of(&self, kind: &str, key: impl fmt::Display) -> String {
+        let mut hash = Hashing(self.0.clone());
+        // Only a Display that fails can fail.
+        let _ = write!(hash, "{kind}\0{key}");
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&hash.0.finalize()[..16]);
+        let id = uuid::Builder::from_sha1_bytes(bytes).into_uuid();
+        id.hyphenated()
+            .encode_lower(&mut Uuid::encode_buffer())
+            .to_owned()
     }
 
     fn deviation(&self, kind: &str, deviation: &Deviation) -> String {
@@ -51,7 +61,17 @@ impl Ids {
             opened_by,
             ..
         } = deviation;
-        self.of(kind, &format!("{id}/{policy}/{opened_by}"))
+        self.of(kind, format_args!("{id}/{policy}/{opened_by}"))
+    }
+}
+
+/// Text goes into the hash as it is made: a year has millions of these.
+struct Hashing(Sha1);
+
+impl fmt::Write for Hashing {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.update(text);
+        Ok(())
     }
 }
 
@@ -176,7 +196,7 @@ fn result(ids: &Ids, summary: &Summary) -> Value {
         operation.gaps.iter().map(move |gap| {
             let Operation { control, policy, .. } = operation;
             json!({
-                "uuid": ids.of("gap", &format!("{control}/{policy}/{}", gap.from)),
+                "uuid": ids.of("gap", format_args!("{control}/{policy}/{}", gap.from)),
                 "title": format!("{control} ({policy}) was not observed: {}", gap.causes.join("; ")),
                 "start": gap.from,
                 "end": gap.to,
@@ -272,7 +292,7 @@ fn finding(ids: &Ids, operation: &Operation, criterion: &str) -> Value {
         _ => json!({ "state": "not-satisfied", "reason": "other" }),
     };
     json!({
-        "uuid": ids.of("finding", &format!("{criterion}/{control}/{policy}")),
+        "uuid": ids.of("finding", format_args!("{criterion}/{control}/{policy}")),
         "title": format!("{criterion}: {}", title(control)),
         "description": format!(
             "{control} in policy {policy}: {}, {:.4} of the period observed, {}",

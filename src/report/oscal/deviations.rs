@@ -157,18 +157,13 @@ pub(super) fn risk<'a>(
 }
 
 fn log(ids: &Ids, deviation: &Deviation, found: &Found) -> Vec<LogEntry> {
-    let Deviation {
-        id,
-        policy,
-        opened_by,
-        ..
-    } = deviation;
+    let Deviation { id, policy, .. } = deviation;
     let mut entries = Vec::new();
     if let (Some(closed), Some(end)) = (deviation.closed, deviation.ended) {
         entries.push(LogEntry {
             start: closed,
             title: format!("It ended: {end}"),
-            uuid: ids.of("closing", &format!("{id}/{policy}/{opened_by}")),
+            uuid: ids.deviation("closing", deviation),
         });
     }
     for response in found.responses.of(id) {
@@ -176,7 +171,7 @@ fn log(ids: &Ids, deviation: &Deviation, found: &Found) -> Vec<LogEntry> {
         entries.push(LogEntry {
             start: response.at,
             title: format!("Management's response: {}", words(said, "see changes.csv")),
-            uuid: ids.of("response", &format!("{id}/{policy}/{}", response.entry)),
+            uuid: ids.of("response", format_args!("{id}/{policy}/{}", response.entry)),
         });
     }
     entries
