@@ -2,7 +2,7 @@
 
 mod said;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 
@@ -31,6 +31,21 @@ pub(super) enum Phase {
     After,
 }
 
+/// The track of a row of heartbeats, and the names that it was found by. The next heartbeat mostly holds the very same ones.
+#[derive(Debug, Clone)]
+struct Place {
+    policy: Name,
+    control: Name,
+    track: Option<usize>,
+}
+
+impl Place {
+    /// Whether it was found by these very names. Equal ones are looked up: there are few.
+    fn is_by(&self, policy: &Name, control: &Name) -> bool {
+        Arc::ptr_eq(&self.policy, policy) && Arc::ptr_eq(&self.control, control)
+    }
+}
+
 /// The account of an audit period, in the making.
 #[derive(Debug, Clone)]
 pub struct Account {
@@ -40,7 +55,7 @@ pub struct Account {
     /// Position in `tracks` by policy and control.
     index: BTreeMap<Name, BTreeMap<Name, usize>>,
     /// The tracks of the rows of the last heartbeat: the next one mostly has the same.
-    layout: Vec<Option<usize>>,
+    layout: Vec<Place>,
     subjects: Subjects,
     pub(super) blind: Blindness,
     /// Times between terms, as the log itself shows them.

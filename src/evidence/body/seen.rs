@@ -27,7 +27,7 @@ pub struct ControlCounts {
     /// The policy.
     pub policy: Name,
     /// The control.
-    pub control: Word,
+    pub control: Name,
     /// Subjects by outcome.
     pub by_outcome: Counts,
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::{Account, Phase};
+use super::{Account, Phase, Place};
 use crate::{
     evidence::{
-        body::{self, Heartbeat, Intent, PolicyChange, Population, Transition},
+        body::{self, ControlCounts, Heartbeat, Intent, PolicyChange, Population, Transition},
         words::{Change, End, Freshness},
     },
     period::{
@@ -155,15 +155,23 @@ impl Account {
             .map(|kind| (&*kind.kind, kind.state))
             .collect();
         let mut layout = std::mem::take(&mut self.layout);
-        layout.resize(said.controls.len(), None);
-        for (row, known) in said.controls.iter().zip(&mut layout) {
-            let fits =
-                |track: &Track| *track.policy == *row.policy && *track.control == *row.control;
-            if !known.is_some_and(|position| fits(&self.tracks[position])) {
-                let moment = Moment::of_none(at);
-                *known = self.track(&row.policy, &row.control, moment);
-            }
-            let Some(position) = *known else { continue };
+        layout.truncate(said.controls.len());
+        for (number, row) in said.controls.iter().enumerate() {
+            let known = layout
+                .get(number)
+                .filter(|known| known.is_by(&row.policy, &row.control));
+            let track = if let Some(known) = known {
+                known.track
+            } else {
+                let place = self.place(row, at);
+                let track = place.track;
+                match layout.get_mut(number) {
+                    Some(known) => *known = place,
+                    None => layout.push(place),
+                }
+                track
+            };
+            let Some(position) = track else { continue };
             let track = &mut self.tracks[position];
             track.enter(Moment::of_none(at));
             let hidden = unusable.iter().find(|(kind, _)| track.concern.reads(kind));
@@ -175,6 +183,18 @@ impl Account {
             track.reconcile(&row.by_outcome, at);
         }
         self.layout = layout;
+    }
+
+    /// Finds the track of a row of a heartbeat.
+    fn place(&mut self, row: &ControlCounts, at: Timestamp) -> Place {
+        let ControlCounts {
+            policy, control, ..
+        } = row;
+        Place {
+            policy: policy.clone(),
+            control: control.clone(),
+            track: self.track(policy, control, Moment::of_none(at)),
+        }
     }
 
     pub(super) fn intent(&mut self, said: &Intent, moment: Moment) {
