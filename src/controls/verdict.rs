@@ -40,6 +40,18 @@ pub struct Acceptance {
 }
 
 impl Verdict {
+    /// The same, without the room that its texts grew into: there are as many of them as failures.
+    #[must_use]
+    pub(crate) fn fitted(mut self) -> Self {
+        let texts = [Some(&mut self.message), self.proposal.as_mut()];
+        for text in texts.into_iter().flatten() {
+            if let Cow::Owned(text) = text {
+                text.shrink_to_fit();
+            }
+        }
+        self
+    }
+
     /// A verdict without remedy.
     pub fn new(
         outcome: Outcome,

@@ -98,9 +98,10 @@ impl Engine {
             })
             .collect();
         self.absorb_all(id, &all, now);
-        // Whoever is not among its subjects has nothing to inherit.
         if let Some(instance) = self.instances.get_mut(&id) {
+            // Whoever is not among its subjects has nothing to inherit.
             instance.inherited.clear();
+            instance.pack();
         }
         self.introduce(id, now);
     }

@@ -148,6 +148,11 @@ impl Instance {
         }
     }
 
+    /// Makes the table of rows anew. Rows that came one by one, in order, have left every node of it half empty.
+    pub(super) fn pack(&mut self) {
+        self.rows = std::mem::take(&mut self.rows).into_iter().collect();
+    }
+
     pub(super) fn new(
         key: Key,
         rule: RuleId,

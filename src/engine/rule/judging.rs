@@ -209,13 +209,13 @@ impl Rule {
         let own =
             verdict.remedy.is_some() || verdict.proposal.is_some() || verdict.recheck_at.is_some();
         if own {
-            return Arc::new(verdict);
+            return Arc::new(verdict.fitted());
         }
         let mut common = self.common.iter().rev();
         if let Some(common) = common.find(|common| ***common == verdict) {
             return Arc::clone(common);
         }
-        let verdict = Arc::new(verdict);
+        let verdict = Arc::new(verdict.fitted());
         if self.common.len() == MOST_COMMON {
             self.common.remove(0);
         }
