@@ -72,6 +72,24 @@ struct Changed {
 }
 
 impl Changed {
+    /// Whether there is nothing to work out: so it is where pods of known classes come and go.
+    fn is_empty(&self) -> bool {
+        let Self {
+            policies,
+            spaces,
+            grown,
+            shrunk,
+            labels,
+            others,
+            everywhere,
+        } = self;
+        policies.is_empty()
+            && [spaces, grown, shrunk, labels, others]
+                .iter()
+                .all(|namespaces| namespaces.is_empty())
+            && !everywhere
+    }
+
     fn moved(&mut self, namespace: &Sym, moved: Moved) {
         if moved.grown {
             self.grown.insert(namespace.clone());
@@ -236,6 +254,8 @@ impl Analysis for Isolation {
 
     fn note(&mut self, inventory: &Inventory, change: &Change) {
         match change.kind {
+            // First, because there are by far the most of them.
+            Kind::Pod => self.note_held(inventory, change),
             Kind::Namespace => {
                 self.changed.labels.insert(change.name.clone());
                 self.changed.spaces.insert(change.name.clone());
@@ -277,6 +297,9 @@ impl Analysis for Isolation {
     }
 
     fn settle(&mut self, inventory: &Inventory, affected: &mut BTreeSet<Subject>) {
+        if self.changed.is_empty() {
+            return;
+        }
         self.settle_policies(inventory, affected);
         let labels = std::mem::take(&mut self.changed.labels);
         // Their peers are not kept: any of them may speak of a namespace.
