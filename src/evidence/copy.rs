@@ -147,8 +147,16 @@ fn end(log: &Path, done: &BTreeSet<PathBuf>) -> Result<Vec<Copied>, LogError> {
         copied.clear();
         let before = state(log)?;
         for path in below(log, Path::new(WAL))? {
-            let content = read(log, &path)?.map(without_zeros);
-            copied.extend(content.map(|content| (path, content)));
+            let Some(content) = read(log, &path)? else {
+                continue;
+            };
+            let is_segment = path.extension() == Some("log".as_ref());
+            let content = if is_segment {
+                without_zeros(content)
+            } else {
+                content
+            };
+            copied.push((path, content));
         }
         let mut paths = lasting(log)?;
         paths.retain(|path| !done.contains(path));
@@ -305,6 +313,41 @@ mod tests {
         heads::keep(&dir, &head, None).unwrap();
         prune::carry_out(&dir, &pruned).unwrap();
         pruned.before
+    }
+
+    #[test]
+    fn what_is_laid_out_ahead_is_not_copied() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path();
+        let key = PrivateKey::create(&data.join("key")).unwrap();
+        let opened = open(data, &key);
+        append_with(&opened, 50, &"x".repeat(60_000));
+        let wal = opened.dir.join(WAL);
+        let spare = wal.join("next.unfinished");
+        for _ in 0..1000 {
+            if spare.exists() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        assert!(spare.exists());
+        let segments: Vec<_> = end(&opened.dir, &BTreeSet::new()).unwrap();
+        let segments: Vec<_> = segments
+            .iter()
+            .filter(|(path, _)| path.starts_with(WAL))
+            .collect();
+        assert_eq!(segments.len(), 1, "the spare is none");
+        let (path, content) = segments[0];
+        let there = fs::read(opened.dir.join(path)).unwrap();
+        assert!(content.len() < there.len() && there.starts_with(content));
+        assert!(there[content.len()..].iter().all(|byte| *byte == 0));
+        let report = verify(data, &Trust::default(), &|_, _| {}).unwrap();
+        let remarks = format!("{report:?}");
+        assert!(
+            !remarks.contains("next.unfinished"),
+            "it is no stray: {remarks}"
+        );
+        assert_eq!(verified(data), 51);
     }
 
     #[test]

@@ -130,6 +130,8 @@ pub(super) mod faulty {
         pub(crate) sync_error: Option<usize>,
         /// The nth sync of a folder fails.
         pub(crate) dir_error: Option<usize>,
+        /// The nth renaming fails.
+        pub(crate) rename_error: Option<usize>,
         /// Syncs that succeeded.
         pub(crate) syncs: usize,
         /// Steps that still succeed; without a number, all do.
@@ -188,6 +190,9 @@ pub(super) mod faulty {
 
         fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
             self.step()?;
+            if hit(&mut self.0.lock().unwrap().rename_error) {
+                return Err(io::Error::other("EIO on renaming"));
+            }
             Disk.rename(from, to)
         }
 

@@ -96,7 +96,9 @@ impl Store {
         fs::create_dir_all(&wal).at("create", &wal)?;
         let lock = lock(dir)?;
         storage.sync_dir(dir).at("sync", dir)?;
-        spare::clear(&*storage, dir);
+        spare::clear(&*storage, dir, limit.max(SEGMENT_BYTES))?;
+        // A process that was killed may have named a segment without making that durable.
+        storage.sync_dir(&wal).at("sync", &wal)?;
 
         let mut frames = Frames::open(dir, 0)?;
         let mut last = None;
@@ -178,6 +180,8 @@ impl Store {
     /// After a failure: forgets what was not durable and goes on in a new segment. May fail again, and be called again.
     pub fn recover(&mut self) -> Result<(), LogError> {
         self.poisoned = true;
+        // Where there is no room left, this is some.
+        self.spare = None;
         self.next = self.segment.durable_next;
         let Segment {
             first,
@@ -232,7 +236,9 @@ impl Store {
             self.next += 1;
         }
         self.segment.write(&group)?;
-        if self.spare.is_none() && self.limit > AHEAD && self.segment.end > self.limit / 2 {
+        // A segment that is laid out in one go needs none.
+        let has_room_for_one = self.limit > AHEAD && self.segment.end > self.limit / 2;
+        if has_room_for_one && self.spare.is_none() {
             self.spare = Spare::begin(&*self.storage, &self.dir, self.limit);
         }
         Ok(())
@@ -247,13 +253,11 @@ impl Store {
         }
         let path = segment::path(&self.dir, self.next);
         let ready = self.spare.take_if(|spare| spare.is_ready());
-        let Some(file) = ready.and_then(|spare| spare.take(&path)) else {
-            self.segment = create(&*self.storage, &self.dir, self.next, self.limit)?;
-            return Ok(());
+        let (storage, limit) = (&*self.storage, self.limit);
+        self.segment = match ready.and_then(|spare| spare.take(&path)) {
+            Some(file) => begin(storage, (self.next, path), file, limit, limit)?,
+            None => create(storage, &self.dir, self.next, limit)?,
         };
-        let file = file.at("rename the next segment to", &path)?;
-        self.segment = begin(&*self.storage, &self.dir, self.next, path, file, self.limit)?;
-        self.segment.laid_out = self.limit;
         Ok(())
     }
 }
@@ -329,7 +333,10 @@ fn create(storage: &dyn Storage, dir: &Path, first: u64, limit: u64) -> Result<S
     let path = segment::path(dir, first);
     let file = match storage.create(&path) {
         // Left by an attempt that failed between the file and its folder. Anything but nothing is not ours to touch.
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && is_blank(&path) => {
+        Err(error)
+            if error.kind() == std::io::ErrorKind::AlreadyExists
+                && spare::is_blank(&path, limit) =>
+        {
             storage.open(&path).and_then(|mut file| {
                 file.truncate(0)?;
                 Ok(file)
@@ -338,31 +345,25 @@ fn create(storage: &dyn Storage, dir: &Path, first: u64, limit: u64) -> Result<S
         result => result,
     };
     let file = file.at("create", &path)?;
-    begin(storage, dir, first, path, file, limit)
+    begin(storage, (first, path), file, 0, limit)
 }
 
-/// Whether a file holds nothing, or nothing but zeros.
-fn is_blank(path: &Path) -> bool {
-    fs::read(path).is_ok_and(|bytes| bytes.iter().all(|byte| *byte == 0))
-}
-
-/// Makes the name of a segment without frames durable.
+/// Makes the name of a file durable, which then is a segment: with the number of its first entry, and zeros up to `laid_out`.
 fn begin(
     storage: &dyn Storage,
-    dir: &Path,
-    first: u64,
-    path: PathBuf,
+    (first, path): (u64, PathBuf),
     file: Box<dyn StoredFile>,
+    laid_out: u64,
     limit: u64,
 ) -> Result<Segment, LogError> {
-    let wal = dir.join(segment::WAL);
-    storage.sync_dir(&wal).at("sync", &wal)?;
+    let wal = path.parent().unwrap_or(&path);
+    storage.sync_dir(wal).at("sync", wal)?;
     Ok(Segment {
         first,
         path,
         file,
         end: 0,
-        laid_out: 0,
+        laid_out,
         limit,
         durable: 0,
         durable_next: first,

@@ -287,11 +287,11 @@ const LARGE: u64 = 2 * AHEAD;
 /// Appends entries one by one, the next segment always laid out in time; the number of the first that failed.
 fn fill(store: &mut Store, numbers: std::ops::Range<u64>) -> Result<(), u64> {
     for index in numbers {
-        let appended = store.append(&[large(index)]).and_then(|_| store.sync());
-        appended.map_err(|_| index)?;
+        let appended = store.append(&[large(index)]);
         if let Some(spare) = &store.spare {
-            spare.wait();
+            spare.wait(); // before the sync, so that what is done has one order
         }
+        appended.and_then(|_| store.sync()).map_err(|_| index)?;
     }
     Ok(())
 }
@@ -328,7 +328,7 @@ fn a_spare_that_finds_no_room_fails_nothing_and_leaves_none() {
     let (mut store, storage) = faulty(dir.path(), LARGE);
     fill(&mut store, 0..17).unwrap();
     assert!(store.spare.is_none());
-    // The entry itself, then the zeros of the spare.
+    // The zeros ahead of the entry, the entry, and the zeros of the spare.
     storage.0.lock().unwrap().no_space = Some((3, 100));
     fill(&mut store, 17..19).unwrap();
     assert!(storage.0.lock().unwrap().no_space.is_none(), "it happened");
@@ -391,6 +391,57 @@ fn a_folder_that_fails_to_sync_after_the_spare_got_its_name_is_recovered_from() 
             (0..90).map(large).collect::<Vec<_>>()
         );
     }
+}
+
+#[test]
+fn a_spare_that_cannot_be_named_is_done_without() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, storage) = faulty(dir.path(), LARGE);
+    fill(&mut store, 0..20).unwrap();
+    storage.0.lock().unwrap().rename_error = Some(1);
+    fill(&mut store, 20..40).unwrap();
+    assert!(
+        storage.0.lock().unwrap().rename_error.is_none(),
+        "it happened"
+    );
+    fill(&mut store, 40..60).unwrap();
+    assert_eq!(
+        read(dir.path()).unwrap(),
+        (0..60).map(large).collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn a_full_disk_gets_the_room_of_the_spare_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let spare = dir.path().join("wal").join(spare::NAME);
+    let (mut store, storage) = faulty(dir.path(), LARGE);
+    fill(&mut store, 0..20).unwrap();
+    assert!(spare.exists());
+    storage.0.lock().unwrap().no_space = Some((1, 100));
+    assert_eq!(fill(&mut store, 20..21), Err(20));
+    store.recover().unwrap();
+    assert!(!spare.exists());
+    fill(&mut store, 20..60).unwrap();
+    assert_eq!(
+        read(dir.path()).unwrap(),
+        (0..60).map(large).collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn an_unfinished_segment_with_entries_in_it_is_removed_by_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = written(dir.path(), 3);
+    let left = path.with_file_name(spare::NAME);
+    fs::write(&left, vec![0; 5000]).unwrap();
+    drop(Store::open(dir.path()).unwrap());
+    assert!(!left.exists(), "zeros are nothing");
+    // As on a disk that has lost the name of a segment.
+    fs::copy(&path, &left).unwrap();
+    let refused = Store::open(dir.path());
+    assert!(matches!(refused, Err(LogError::Corrupt { path, .. }) if path == left));
+    assert!(left.exists());
 }
 
 #[test]

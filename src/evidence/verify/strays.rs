@@ -16,11 +16,13 @@ use crate::evidence::raw::PRUNED;
 use crate::evidence::sealed::CHECKPOINT;
 use crate::evidence::segment::WAL;
 use crate::evidence::spare;
+use crate::evidence::store::SEGMENT_BYTES;
 
 /// So many are named.
 const NAMED: usize = 5;
 
-/// Looks through the folder of a log, of which these blobs were looked at before. While the log is written files come and go, which is no reason to give up.
+/// Looks through the folder of a log, of which these blobs were looked at before. While the log is written files come and go,
+/// which is no reason to give up.
 pub(super) fn look(
     dir: &Path,
     data: &Path,
@@ -97,7 +99,7 @@ impl Strays<'_> {
         let parts: Vec<&str> = parts.iter().map(AsRef::as_ref).collect();
         let is_own = match parts.as_slice() {
             [name] => [CHECKPOINT, history::FILE, PRUNED, "lock"].contains(name),
-            [WAL, spare::NAME] => true,
+            [WAL, spare::NAME] => spare::is_blank(path, SEGMENT_BYTES),
             [WAL, _] => {
                 path.extension().is_some_and(|ending| ending == "log") && !plain::is_shadow(path)
             }
