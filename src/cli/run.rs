@@ -30,10 +30,11 @@ use crate::{
         lease::{LeaseConfig, LeaseTiming, campaign, no_namesake},
     },
     engine::{Config, Engine, ExceptionBounds, OWNER_LABEL},
-    evidence::{Position, body::Start},
+    evidence::{Position, body::Start, key::PrivateKey},
     metrics::Metrics,
     operator::{Indexing, Operator, Options, ProbePlace, Retention},
     server::Health,
+    telemetry::Telemetry,
 };
 
 /// Arguments of `probity run`.
@@ -188,20 +189,47 @@ async fn free_lease(
     Ok(lease)
 }
 
-/// Runs the operator until it is told to stop.
+/// An operator that is ready to run, and what runs beside it.
+struct Begun {
+    operator: Operator,
+    beside: Vec<AbortHandle>,
+    telemetry: Telemetry,
+    metrics: Metrics,
+}
+
+/// Runs the operator until it is told to stop, which may be while it begins: the first process of a container gets no signal
+/// that it does not listen to, and would run on.
 pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let mut stop = Box::pin(asked_to_stop()?);
+    let begun = tokio::select! {
+        biased;
+        reason = &mut stop => {
+            tracing::info!(reason, "Stopping before anything was done");
+            return Ok(());
+        }
+        begun = Box::pin(begin(arguments)) => begun?,
+    };
+    let Begun {
+        operator,
+        beside,
+        telemetry,
+        metrics,
+    } = begun;
+    let result = Box::pin(operator.run(stop)).await;
+    beside.iter().for_each(AbortHandle::abort);
+    telemetry.end(&metrics).await;
+    result
+}
+
+/// Connects, reads the log and makes the operator.
+async fn begin(arguments: Arguments) -> Result<Begun, Failure> {
     let (namespace, replica) = (arguments.namespace.as_deref(), &*arguments.replica);
     let endpoint = arguments.otlp_endpoint.as_deref();
     let telemetry = telling::start(arguments.log_format, endpoint, namespace, replica)?;
     let timing = timing(arguments.lease_duration)?;
     let listeners = Listeners::bind(arguments.metrics_address, arguments.log_address).await?;
     // Before anything else: a folder that can't be written is named at once.
-    let key = signing_key(
-        &arguments.data_dir,
-        arguments.signing_key.as_deref(),
-        arguments.previous_signing_key.as_deref(),
-    )
-    .map_err(|error| unusable(&arguments.data_dir, &error))?;
+    let key = key(&arguments)?;
     let (connection, version) = arguments.connect.open().await?;
     let namespace = arguments
         .namespace
@@ -286,10 +314,19 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         metrics.clone(),
         health,
     );
-    let result = Box::pin(operator.run(asked_to_stop()?)).await;
-    beside.iter().for_each(AbortHandle::abort);
-    telemetry.end(&metrics).await;
-    result
+    Ok(Begun {
+        operator,
+        beside,
+        telemetry,
+        metrics,
+    })
+}
+
+/// The key that signs the log.
+fn key(arguments: &Arguments) -> Result<PrivateKey, Failure> {
+    let (given, before) = (&arguments.signing_key, &arguments.previous_signing_key);
+    signing_key(&arguments.data_dir, given.as_deref(), before.as_deref())
+        .map_err(|error| unusable(&arguments.data_dir, &error))
 }
 
 fn timing(seconds: f64) -> Result<LeaseTiming, Failure> {

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use super::examples::COMMANDS;
-use crate::operator::program::{Output, output};
+use crate::operator::program::{Output, file, output};
+use crate::operator::world::eventually;
 
 /// Mistakes, and the arguments with which each command makes them. `EMPTY` is a folder with nothing in it, `FOREIGN` one
 /// with something else, `TEXT` a file that is nothing of ours, `PERIOD` a period, `KEY` a key, `DATA` a folder for data,
@@ -248,4 +250,34 @@ fn the_table_in_the_documentation_is_the_one_that_the_program_prints() {
         let documented = format!("| {code} | {meaning} |\n");
         assert!(page.contains(&documented), "{documented}");
     }
+}
+
+/// A server that takes connections and never says anything keeps the operator at its very beginning.
+#[test]
+fn an_operator_that_is_told_to_stop_while_it_begins_stops_in_good_order() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    silent.set_nonblocking(true).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let server = format!("http://{}", silent.local_addr().unwrap());
+    let data = folder.path().display().to_string();
+    let mut program = Command::new(file())
+        .args(["run", "--server", &server, "--namespace", "probity-system"])
+        .args(["--replica", "probity-0", "--data-dir", &data])
+        .args(["--metrics-address", "127.0.0.1:0"])
+        .env_remove("KUBECONFIG")
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // It has asked its first question.
+    let asked = eventually("a connection", || {
+        silent.accept().map_err(|error| error.to_string())
+    });
+    let pid = program.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    let ended = eventually("the end", || {
+        let ended = program.try_wait().map_err(|error| error.to_string())?;
+        ended.ok_or_else(|| "it runs on".to_owned())
+    });
+    assert!(ended.success(), "{ended}");
+    drop(asked);
 }

@@ -219,11 +219,16 @@ impl Program {
     }
 
     /// Asks it to end, and returns how it did.
+    #[allow(clippy::print_stdout, reason = "only a test that fails shows it")]
     pub(crate) fn stop(mut self) -> ExitStatus {
         self.process.signal(Signal::Terminate).unwrap();
-        eventually("end after SIGTERM", || {
+        let status = eventually("end after SIGTERM", || {
             self.process.exited().ok_or_else(|| self.process.tail())
-        })
+        });
+        if !status.success() {
+            println!("{}", self.process.tail());
+        }
+        status
     }
 
     /// Stops it where it is; nothing is lost.
