@@ -155,12 +155,22 @@ struct Shell {
     wall_limit: Arc<AtomicU64>,
 }
 
+/// So often in a row there may be no lease before something is wrong: the namespace, as a rule.
+const MOST_MISSES: u32 = 3;
+
 impl Shell {
     async fn run(mut self, mut stop: oneshot::Receiver<()>) {
-        let mut failing = false;
+        let (mut failing, mut missed) = (false, 0_u32);
         loop {
             let result = self.turn().await;
             self.publish();
+            // It is not there before it is made, and when somebody has deleted it. More often, it can't be made.
+            let is_absent = matches!(result, Err(CallError::NotFound));
+            missed = if is_absent {
+                missed.saturating_add(1)
+            } else {
+                0
+            };
             if result.is_ok() && std::mem::take(&mut failing) {
                 tracing::info!(lease = %self.config.name, "lease read again");
             }
@@ -168,13 +178,15 @@ impl Shell {
             let wait = match result {
                 Ok(()) => retry.min(self.election.due(self.now()).unwrap_or(retry)),
                 // Somebody else was faster, or an earlier write of ours was carried out after all. A read tells.
-                Err(
-                    CallError::Conflict { .. } | CallError::AlreadyExists | CallError::NotFound,
-                ) => retry / 10,
+                Err(CallError::Conflict { .. } | CallError::AlreadyExists) => retry / 10,
+                Err(CallError::NotFound) if missed < MOST_MISSES => retry / 10,
                 Err(error) => {
                     // Once per outage: it may last for hours.
                     if !std::mem::replace(&mut failing, true) {
-                        tracing::warn!(lease = %self.config.name, %error, "lease not read or renewed");
+                        let LeaseConfig {
+                            name, namespace, ..
+                        } = &self.config;
+                        tracing::warn!(lease = %name, %namespace, %error, "lease not read or renewed");
                     }
                     retry / 4
                 }
