@@ -1,6 +1,7 @@
 //! Takes what comes with the log and is too much to be held: rows go to their files, deviations to a spool that is read
 //! again when the account is closed.
 
+mod exemptions;
 mod sink;
 mod spool;
 mod tables;
@@ -10,7 +11,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use self::tables::Tables;
+use self::{exemptions::Exemptions, tables::Tables};
 use super::{
     csv::Table,
     pack::{Pack, ReportError, Spool, failed},
@@ -40,6 +41,7 @@ pub struct Collector<'a> {
     spool: Spool,
     populations: BTreeMap<String, Table>,
     tables: Tables,
+    exemptions: Exemptions,
     count: LogCount,
     /// The entry that is taken in.
     id: EntryId,
@@ -67,6 +69,7 @@ impl<'a> Collector<'a> {
             spool: pack.spool(SPOOL)?,
             populations: BTreeMap::new(),
             tables: Tables::new(pack)?,
+            exemptions: Exemptions::new(pack)?,
             count: LogCount::default(),
             id: EntryId::default(),
             found: Found::default(),
@@ -93,7 +96,11 @@ impl<'a> Collector<'a> {
             Body::Review(said) => self
                 .change(entry, said)
                 .and_then(|()| self.review(entry, said)),
-            Body::Exception(said) | Body::Period(said) => self.change(entry, said),
+            Body::Exception(said) => {
+                self.exemptions.note(said, entry.time, self.id);
+                self.change(entry, said)
+            }
+            Body::Period(said) => self.change(entry, said),
             Body::PolicyChange(said) => self.row_of_change(
                 entry,
                 &["ControlPolicy", "", &said.policy],
@@ -271,7 +278,8 @@ impl<'a> Collector<'a> {
     /// Removes what was written: it is to be collected anew.
     pub fn abandon(self) -> Result<(), ReportError> {
         let tables = self.populations.into_values().chain(self.tables.all());
-        let files = tables.map(Table::into_spool).chain([self.spool]);
+        let spools = [self.spool, self.exemptions.into_spool()];
+        let files = tables.map(Table::into_spool).chain(spools);
         for file in files {
             self.pack.abandon(file)?;
         }
@@ -287,6 +295,7 @@ impl<'a> Collector<'a> {
         for table in self.populations.into_values().chain(self.tables.all()) {
             table.close(pack)?;
         }
+        self.exemptions.close(pack)?;
         self.spool.end()?;
         Ok(self.found)
     }

@@ -308,3 +308,18 @@ fn finding(ids: &Ids, operation: &Operation, criterion: &str) -> Value {
         },
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_uuids_of_version_5() {
+        let namespace = Uuid::new_v5(&Uuid::NAMESPACE_URL, b"somewhere");
+        let ids = Ids(Sha1::new_with_prefix(namespace.as_bytes()));
+        for (kind, key) in [("risk", "0123/soc2/7"), ("", ""), ("gap", &"x".repeat(200))] {
+            let expected = Uuid::new_v5(&namespace, format!("{kind}\0{key}").as_bytes());
+            assert_eq!(ids.of(kind, key), expected.to_string());
+        }
+    }
+}

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use self::story::{Memory, made, pack};
 use super::*;
 
+mod exemptions;
 mod story;
 
 /// What a schema of others says against a document.

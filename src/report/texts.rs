@@ -74,7 +74,7 @@ Words
 -----
 deviation      an interval in which a subject failed a control. Auditors call it
                an exception.
-exemption      management approved a failure for a while, for a reason. It is
+exemption      management accepted a failure for a while, for a reason. It is
                counted apart, and the subject stays measured.
 gap            an interval in which a control was not observed, with its cause.
 opened after   the last time that the subject was seen otherwise;
@@ -91,6 +91,8 @@ excluded-namespaces.csv      what was left out of scope, and why
 gaps.csv                     when nobody looked, and why
 not-observable.csv           what could not be judged, and who may answer for it
 management-approved-exemptions.csv
+                             failures that were accepted, by whom, why and until when;
+                             the column approval says which of that nobody has approved
 remedies.csv                 what Probity wrote, and what became of it
 changes.csv                  changes of policies, periods, exemptions, responses, and
                              of how API servers encrypt

@@ -8,7 +8,6 @@ use crate::report::{
 /// Tables in the making.
 pub(super) struct Tables {
     pub(super) unobserved: Table,
-    pub(super) exempted: Table,
     pub(super) gaps: Table,
     pub(super) remedies: Table,
     pub(super) changes: Table,
@@ -37,21 +36,6 @@ impl Tables {
                     "message",
                     "entry",
                     "assumed responsible",
-                ],
-            )?,
-            exempted: table(
-                "management-approved-exemptions.csv",
-                &[
-                    "control",
-                    "policy",
-                    "kind",
-                    "namespace",
-                    "name",
-                    "from",
-                    "to",
-                    "reason",
-                    "message",
-                    "entry",
                 ],
             )?,
             gaps: table(
@@ -126,10 +110,9 @@ impl Tables {
     }
 
     /// All of them.
-    pub(super) fn all(self) -> [Table; 8] {
+    pub(super) fn all(self) -> [Table; 7] {
         [
             self.unobserved,
-            self.exempted,
             self.gaps,
             self.remedies,
             self.changes,

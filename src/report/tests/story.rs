@@ -96,6 +96,10 @@ fn subject() -> SubjectRef {
 }
 
 fn turn(from: Option<Outcome>, to: Outcome, ended: Option<End>) -> Body {
+    transition(from, to, ended).into()
+}
+
+pub(super) fn transition(from: Option<Outcome>, to: Outcome, ended: Option<End>) -> Transition {
     Transition {
         policies: vec!["soc2".into()],
         control: CONTROL.into(),
@@ -115,10 +119,9 @@ fn turn(from: Option<Outcome>, to: Outcome, ended: Option<End>) -> Body {
         opened: None,
         deviation: Some("d-1".to_owned()),
     }
-    .into()
 }
 
-fn people(kind: &'static str, step: Step, spec: Value) -> ObjectChange {
+pub(super) fn people(kind: &'static str, step: Step, spec: Value) -> ObjectChange {
     ObjectChange {
         kind: kind.into(),
         namespace: None,
@@ -258,6 +261,11 @@ pub(super) fn history() -> Vec<Entry> {
         3000,
         Body::Response(people("DeviationResponse", Step::Created, response)),
     ));
+    numbered(said)
+}
+
+/// Entries of what was said at these minutes.
+pub(super) fn numbered(said: Vec<(i64, Body)>) -> Vec<Entry> {
     let entries = said.into_iter().enumerate();
     entries
         .map(|(seq, (minute, body))| Entry {
@@ -292,13 +300,17 @@ pub(super) fn facts() -> Facts {
 
 /// Writes a pack into a folder.
 pub(super) fn pack(folder: &Memory) -> Result<crate::period::Summary, ReportError> {
+    pack_of(folder, &history())
+}
+
+fn pack_of(folder: &Memory, entries: &[Entry]) -> Result<crate::period::Summary, ReportError> {
     let frame = Frame::new("day", "2026-03-01", "2026-03-01", "UTC").unwrap();
     let pack = Pack::new(folder);
     let mut collector = Collector::new(&pack, &frame)?;
     let mut account = Account::new(frame);
-    for entry in history() {
-        collector.note(&entry);
-        account.take(&entry, &mut collector);
+    for entry in entries {
+        collector.note(entry);
+        account.take(entry, &mut collector);
     }
     let summary = account.finish(at(5000), &mut collector);
     finish(&pack, collector, &summary, &facts())?;
@@ -306,8 +318,13 @@ pub(super) fn pack(folder: &Memory) -> Result<crate::period::Summary, ReportErro
 }
 
 pub(super) fn made() -> BTreeMap<String, String> {
+    made_of(&history())
+}
+
+/// The files of the pack of a log.
+pub(super) fn made_of(entries: &[Entry]) -> BTreeMap<String, String> {
     let folder = Memory::default();
-    pack(&folder).unwrap();
+    pack_of(&folder, entries).unwrap();
     let files = folder.files.lock().unwrap().clone();
     files
         .into_iter()
