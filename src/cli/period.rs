@@ -116,10 +116,10 @@ fn table(summary: &Summary, width: Option<usize>) -> String {
         lines.extend(segments.iter().map(|segment| {
             let deviations = &segment.numbers.deviations.times;
             format!(
-                "  {:.0} to {:.0}: coverage {:.4}, {}",
+                "  {:.0} to {:.0}: coverage {}, {}",
                 segment.from,
                 segment.to,
-                segment.coverage.ratio(),
+                percent(segment.coverage.ratio()),
                 many(deviations.count, "deviation")
             )
         }));
@@ -226,7 +226,7 @@ fn cells(operation: &Operation) -> [String; 9] {
     [
         policy.to_string(),
         operation.operated.as_str().to_owned(),
-        format!("{:.4}", operation.coverage.ratio()),
+        percent(operation.coverage.ratio()),
         operation.gap_count.to_string(),
         format!(
             "{}+{}-{}={}",
@@ -237,6 +237,11 @@ fn cells(operation: &Operation) -> [String; 9] {
         time(numbers.detection.mean()),
         time(numbers.remediation.mean()),
     ]
+}
+
+/// A share as the pages of a pack show it.
+fn percent(ratio: f64) -> String {
+    format!("{:.2} %", ratio * 100.0)
 }
 
 /// A time in its largest fitting unit.
@@ -279,4 +284,16 @@ fn criteria(readiness: &Readiness) -> String {
     }));
     lines.push(String::new());
     lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_shown_in_percent() {
+        assert_eq!(percent(0.0), "0.00 %");
+        assert_eq!(percent(0.174_41), "17.44 %");
+        assert_eq!(percent(1.0), "100.00 %");
+    }
 }
