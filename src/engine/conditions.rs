@@ -37,7 +37,10 @@ impl Engine {
             )
         } else if policy.problems.is_empty() {
             match &self.log {
-                Ok(()) => set("Ready", "True", "Watching", String::new()),
+                Ok(()) => {
+                    let note = policy.uncovered.clone().unwrap_or_default();
+                    set("Ready", "True", "Watching", note)
+                }
                 Err(why) => set("Ready", "False", "EvidenceLogFailing", why.clone()),
             }
         } else {

@@ -145,6 +145,8 @@ pub struct Engine {
     said_at: Option<Timestamp>,
     /// Whether the log may not know which namespaces are out of scope.
     scopes_changed: bool,
+    /// Whether a scope may cover other namespaces than its policy's status says.
+    coverage_changed: bool,
     log: Result<(), String>,
     last_action: u64,
     heartbeat_at: Duration,
@@ -199,6 +201,7 @@ impl Engine {
             leading: false,
             said_at: None,
             scopes_changed: false,
+            coverage_changed: false,
             log: Ok(()),
             heartbeat_at: HEARTBEAT,
             beat_at: None,
@@ -340,6 +343,7 @@ impl Engine {
             self.plan(id, &subject, now);
         }
         self.heartbeat(now);
+        self.note_coverage(now);
         let statuses = self.statuses(now); // may have something to tell, so before the rest
         let remarks = self.remarks(now);
         if !self.out.entries.is_empty() {

@@ -31,6 +31,8 @@ pub(super) struct Policy {
     pub(super) controls: Vec<PolicyControl>,
     /// What is wrong with it, in sentences. The rest of it goes on.
     pub(super) problems: Vec<String>,
+    /// What its scope names and is not there, or that it covers no namespace; `None` where neither is so, or nobody knows.
+    pub(super) uncovered: Option<String>,
     /// The field manager that last changed its spec.
     pub(super) manager: Option<String>,
     /// The status that was last written or read.
@@ -93,6 +95,7 @@ impl Engine {
         let policy = self.compile(&name, object, &spec_hash, old.as_ref(), now);
         self.policies.insert(name.clone(), policy);
         self.people.policies_untold = true;
+        self.coverage_changed = true;
         // First what changed, then what follows from it.
         self.say_policy(&name, old.as_ref());
         if let Some(old) = &old {
@@ -117,7 +120,7 @@ impl Engine {
         let mut problems = Vec::new();
         let mut select = |field: &str, value: &Option<Value>| {
             let text = value.as_ref()?.to_string();
-            match WireSelector::parse(&text, &mut self.inventory.interner) {
+            match WireSelector::parse_valid(&text, &mut self.inventory.interner) {
                 Ok(selector) => Some(selector),
                 Err(error) => {
                     problems.push(format!("spec.{field} can't be used: {error}"));
@@ -144,6 +147,7 @@ impl Engine {
             enforce_selector,
             controls: Vec::new(),
             problems,
+            uncovered: None,
             manager: manager(object),
             status: old.map_or_else(
                 || object.status.clone().unwrap_or_default(),

@@ -1,5 +1,7 @@
 //! Label selectors, as the API machinery evaluates them.
 
+mod syntax;
+
 use std::fmt;
 
 use serde::Deserialize;
@@ -195,6 +197,44 @@ impl WireSelector<'_> {
             .project(interner)
             .map_err(str::to_owned)
     }
+
+    /// Reads a selector that a person wrote: one that the API server would refuse in an object of its own is an error, as
+    /// hardly anything it says can be meant.
+    pub fn parse_valid(json: &str, interner: &mut Interner) -> Result<Selector, String> {
+        serde_json::from_str::<WireSelector<'_>>(json)
+            .map_err(|error| error.to_string())?
+            .check()?;
+        Self::parse(json, interner)
+    }
+
+    /// Refuses keys and values that no label has, and operators with too many values or too few.
+    fn check(&self) -> Result<(), String> {
+        for (key, value) in self.match_labels.iter().flat_map(|labels| &labels.0) {
+            syntax::check_key(key)?;
+            syntax::check_value(value)?;
+        }
+        let mut expressions = self.match_expressions.iter().flatten();
+        expressions.try_for_each(WireExpression::check)
+    }
+}
+
+impl WireExpression<'_> {
+    fn check(&self) -> Result<(), String> {
+        let (key, operator) = (&*self.key, &*self.operator);
+        syntax::check_key(key)?;
+        let values = self.values.as_deref().unwrap_or_default();
+        match operator {
+            "In" | "NotIn" if values.is_empty() => Err(format!(
+                "{operator} of the label {key} needs values: name at least one, or use Exists or DoesNotExist"
+            )),
+            "Exists" | "DoesNotExist" if !values.is_empty() => Err(format!(
+                "{operator} of the label {key} takes no values: remove them, or use In or NotIn"
+            )),
+            _ => values
+                .iter()
+                .try_for_each(|value| syntax::check_value(value)),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -250,5 +290,30 @@ mod tests {
     fn an_unknown_operator_is_an_error() {
         let selector = r#"{"matchExpressions":[{"key":"a","operator":"Gt","values":["1"]}]}"#;
         assert!(WireSelector::parse(selector, &mut Interner::default()).is_err());
+    }
+
+    #[test]
+    fn what_the_api_server_would_refuse_is_refused_of_people() {
+        let refused = |selector: &str| {
+            let read = WireSelector::parse_valid(selector, &mut Interner::default());
+            read.err().unwrap_or_default()
+        };
+        let expression = |operator: &str, values: &str| {
+            refused(&format!(
+                r#"{{"matchExpressions":[{{"key":"x.y/a","operator":"{operator}","values":{values}}}]}}"#
+            ))
+        };
+        assert_eq!(refused(r#"{"matchLabels":{"x.y/a":"1","b":null}}"#), "");
+        assert!(refused(r#"{"matchLabels":{"a b":"c"}}"#).starts_with(r#""a b" is no key"#));
+        assert!(refused(r#"{"matchLabels":{"a":"c d"}}"#).starts_with(r#""c d" is no value"#));
+        for (with, without) in [("In", "Exists"), ("NotIn", "DoesNotExist")] {
+            assert_eq!(expression(with, r#"["1",""]"#), "");
+            assert_eq!(expression(without, "[]") + &expression(without, "null"), "");
+            assert!(expression(with, "[]").contains("needs values"));
+            assert!(expression(with, "null").contains("needs values"));
+            assert!(expression(with, r#"["c d"]"#).starts_with(r#""c d" is no value"#));
+            assert!(expression(without, r#"["1"]"#).contains("takes no values"));
+        }
+        assert!(expression("Gt", r#"["1"]"#).contains("unknown operator"));
     }
 }

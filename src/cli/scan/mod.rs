@@ -1,5 +1,6 @@
 //! `probity scan`: one read-only pass over a cluster, or over manifests.
 
+mod fault;
 mod json;
 mod junit;
 pub(super) mod manifests;
@@ -182,8 +183,11 @@ fn policies(files: &[PathBuf]) -> Result<Vec<ControlPolicy>, Failure> {
                 "{place}: is a ControlPolicy of {version}, and this program knows {known} alone"
             ));
         }
-        let policy: ControlPolicy = serde_json::from_value(manifest.object.clone())
-            .map_err(|error| format!("{place}: is no ControlPolicy: {error}"))?;
+        let policy: ControlPolicy =
+            serde_json::from_value(manifest.object.clone()).map_err(|error| {
+                let why = fault::explain(&manifest.object, &error);
+                format!("{place}: is no ControlPolicy: {why}")
+            })?;
         let spec = &manifest.object["spec"];
         let read = serde_json::to_value(&policy.spec).map_err(|error| error.to_string())?;
         let controls = spec["controls"].as_object();

@@ -289,6 +289,14 @@ fn a_policy_that_is_none_or_has_bad_parameters_is_refused_in_one_line() {
         typo.contains("spec.controls.netNamespaceDefaultDeny.direction"),
         "{typo}"
     );
+    let typo = refused(&policy(
+        "{ netNamespaceDefaultDeny: { directions: [Egres] } }",
+    ));
+    let wrong = "is no ControlPolicy: spec.controls.netNamespaceDefaultDeny.directions[0]: unknown variant `Egres`";
+    assert!(typo.contains(wrong), "{typo}");
+    let vain = "{ netPolicyDead: {} }, enforceSelector: { matchLabels: { a b: c } }";
+    let vain = refused(&policy(vain));
+    assert!(vain.contains("policy a: spec.enforceSelector"), "{vain}");
 }
 
 #[test]

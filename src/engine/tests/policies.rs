@@ -250,3 +250,86 @@ fn the_log_remembers_what_an_edit_ended_until_something_else_begins() {
     assert_eq!(last.map(|said| (said.1, said.2)), Some((FAIL, Why::Object)));
     assert_eq!(drive.memory().left_by_edits(), 0);
 }
+
+/// Status, reason and message of the condition `Ready`.
+fn ready(drive: &mut Drive) -> (String, String, String) {
+    let mut conditions = drive.status().conditions.into_iter();
+    let ready = conditions.find(|it| it.type_ == "Ready").unwrap();
+    (ready.status, ready.reason, ready.message)
+}
+
+#[test]
+fn a_selector_that_no_label_can_satisfy_makes_a_policy_invalid() {
+    let bad = json!({ "matchLabels": { "a b": "c d" } });
+    let fields = [
+        (
+            "scope.namespaceSelector",
+            json!({ "scope": { "namespaceSelector": bad } }),
+        ),
+        ("enforceSelector", json!({ "enforceSelector": bad })),
+    ];
+    for (field, part) in fields {
+        let mut drive = Drive::new();
+        drive.namespace("shop");
+        let mut spec = observe();
+        merge(&mut spec, &part);
+        drive.policy(1, spec);
+        let (status, reason, message) = ready(&mut drive);
+        assert_eq!((&*status, &*reason), ("False", "InvalidSpec"));
+        let begin = format!("spec.{field} can't be used: \"a b\" is no key of a label: ");
+        assert!(message.starts_with(&begin), "{message}");
+        assert!(drive.status().controls.is_empty());
+    }
+}
+
+/// `Ready` of a policy that is watched, with this message.
+fn watching(message: &str) -> (String, String, String) {
+    ("True".into(), "Watching".into(), message.into())
+}
+
+/// A policy with this scope and these controls.
+fn scoped(scope: &Value, controls: &Value) -> Value {
+    json!({ "scope": scope, "controls": controls })
+}
+
+#[test]
+fn a_scope_that_covers_nothing_is_told_until_it_does() {
+    let controls = json!({ "netNamespaceDefaultDeny": {} });
+    let mut drive = Drive::new();
+    drive.namespace("shop");
+    drive.policy(1, scoped(&json!({ "include": ["nosuch"] }), &controls));
+    let nothing = watching(
+        "the scope covers no namespace; spec.scope.include names 1 namespace that is not there: nosuch",
+    );
+    assert_eq!(ready(&mut drive), nothing);
+    drive.namespace("nosuch");
+    assert_eq!(ready(&mut drive), watching(""));
+    drive.delete(Kind::Namespace, "", "nosuch");
+    assert_eq!(ready(&mut drive), nothing);
+    let labels = json!({ "namespaceSelector": { "matchLabels": { "tier": "front" } } });
+    drive.policy(2, scoped(&labels, &controls));
+    assert_eq!(ready(&mut drive), watching("the scope covers no namespace"));
+    let meta = json!({ "name": "shop", "labels": { "tier": "front" } });
+    drive.put(Kind::Namespace, json!({ "metadata": meta }));
+    assert_eq!(ready(&mut drive), watching(""));
+}
+
+#[test]
+fn names_that_a_scope_includes_in_vain_are_told_as_far_as_there_is_room() {
+    let controls = json!({ "netNamespaceDefaultDeny": {} });
+    let mut names = vec!["shop".to_owned()];
+    names.extend((0..7).map(|n| format!("n-{n}")));
+    let mut drive = Drive::new();
+    drive.namespace("shop");
+    drive.policy(1, scoped(&json!({ "include": names }), &controls));
+    assert_eq!(
+        ready(&mut drive),
+        watching(
+            "spec.scope.include names 7 namespaces that are not there: n-0, n-1, n-2, n-3, n-4 and 2 more"
+        )
+    );
+    // Who looks at the whole cluster covers it, whatever the scope says.
+    let controls = json!({ "rbacNoWildcardVerbs": {} });
+    drive.policy(2, scoped(&json!({ "include": names }), &controls));
+    assert_eq!(ready(&mut drive), watching(""));
+}
