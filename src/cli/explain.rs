@@ -21,6 +21,8 @@ const EXAMPLES: &str = "\
 Examples:
   # A control: what it checks, its parameters, how to mend what fails
   probity explain net-namespace-default-deny
+  # The same, as a policy writes it
+  probity explain netNamespaceDefaultDeny
   # A subject: every verdict on it, why, and the commands that mend it
   probity explain deployment/shop/web
   probity explain deployment/web -n shop
@@ -31,7 +33,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
-    /// Id of a control, or a subject: KIND/NAMESPACE/NAME, KIND/NAME, or `cluster`.
+    /// Id of a control or its field in a policy, or a subject: KIND/NAMESPACE/NAME, KIND/NAME, or `cluster`.
     #[arg(value_name = "CONTROL|SUBJECT")]
     what: String,
     /// Namespace of the subject; else the one of the kubeconfig.
@@ -51,7 +53,7 @@ pub(super) struct Arguments {
 pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let what = &arguments.what;
     let style = Style::of_stdout(arguments.colour);
-    if let Some(registered) = registry::find(what) {
+    if let Some(registered) = registry::meant(what) {
         control(registered.info, style);
         return Ok(());
     }

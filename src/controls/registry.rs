@@ -131,3 +131,26 @@ registry! {
 pub fn find(id: &str) -> Option<&'static Registered> {
     REGISTRY.iter().find(|registered| registered.info.id == id)
 }
+
+/// The control that a person means: by its id, or by the field that switches it on.
+pub fn meant(name: &str) -> Option<&'static Registered> {
+    let by_field = || REGISTRY.iter().find(|known| known.info.field == name);
+    find(name).or_else(by_field)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_control_is_found_by_its_id_and_by_its_field() {
+        for Registered { info, .. } in REGISTRY {
+            for name in [info.id, info.field] {
+                assert_eq!(meant(name).map(|found| found.info.id), Some(info.id));
+            }
+        }
+        let found = meant("netNamespaceDefaultDeny").map(|found| found.info.id);
+        assert_eq!(found, Some("net-namespace-default-deny"));
+        assert!(meant("netNamespaceDefault").is_none());
+    }
+}
