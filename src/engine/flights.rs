@@ -131,6 +131,8 @@ pub(super) struct Flights {
 const MOST_ACCEPTED: usize = 10_000;
 /// First wait after a failure.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
+/// Wait after a refusal: whoever refuses may be told to let it pass, and nothing of that is seen here.
+const REFUSED_WAIT: Duration = Duration::from_mins(1);
 /// Longest wait after failures.
 const LONGEST_WAIT: Duration = Duration::from_mins(5);
 
@@ -238,7 +240,7 @@ impl Flights {
         let times = self.failed.get(target).map_or(0, |failed| failed.times);
         let wait = match hold {
             Hold::NotAllowed(_) => Duration::from_secs(30),
-            Hold::Refused(_) => LONGEST_WAIT,
+            Hold::Refused(_) => REFUSED_WAIT,
             _ => FIRST_WAIT
                 .saturating_mul(1 << times.min(16))
                 .min(LONGEST_WAIT),

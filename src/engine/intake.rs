@@ -63,6 +63,7 @@ impl Engine {
                 self.replan_namespace(&change.name);
                 self.owners_changed();
                 self.scopes_changed = true;
+                self.coverage_changed = true;
             }
         }
     }
@@ -112,7 +113,8 @@ impl Engine {
         if self.pauses.get(&target).map(|pause| pause.until) == until {
             return;
         }
-        let who = change.manager.as_deref().map(str::to_owned);
+        // Who takes an annotation away owns no field that is left: the manager that is named last is somebody else.
+        let who = until.and(change.manager.as_deref()).map(str::to_owned);
         match until {
             Some(until) => {
                 let who = who.clone();
@@ -128,6 +130,7 @@ impl Engine {
     pub(super) fn availability(&mut self, kind: Kind, availability: Availability, now: Now) {
         let absent = availability == Availability::Absent;
         if self.inventory.freshness.set(kind, availability, now.mono) {
+            self.coverage_changed |= kind == Kind::Namespace;
             if absent {
                 self.forget(kind);
             }
