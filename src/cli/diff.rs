@@ -87,7 +87,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<Ending, Failure> {
     let is_whole = unread.is_empty() && !pass.refused;
     pass.lead();
     let proposals = pass.engine.proposals();
-    held(&proposals);
+    held(&proposals, arguments.log.is_some());
     let mut changes = Vec::new();
     for remedy in wanted(proposals) {
         let live = live(&connection.client, remedy.target()).await?;
@@ -180,13 +180,13 @@ fn wanted(proposals: Vec<Proposal>) -> Vec<Remedy> {
 }
 
 /// Says how many remedies are held back, and why.
-fn held(proposals: &[Proposal]) {
+fn held(proposals: &[Proposal], remembers: bool) {
     let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
     let mut observed = false;
     for proposal in proposals.iter().filter(|p| p.remedy.is_some()) {
         if let Standing::Held(hold) = &proposal.standing {
             observed |= matches!(hold, Hold::Observe | Hold::Existing);
-            *reasons.entry(hold.explain()).or_default() += 1;
+            *reasons.entry(pass::why_held(hold, remembers)).or_default() += 1;
         }
     }
     for (reason, count) in reasons {

@@ -24,7 +24,7 @@ use crate::{
         watch::{self, Resource, WatchItem, WatchOptions},
     },
     controls::{Observation, encryption::SecretsAtRestActive},
-    engine::{Config, Engine, Event, ExceptionBounds, Finding, Memory, Now, OWNER_LABEL},
+    engine::{Config, Engine, Event, ExceptionBounds, Finding, Hold, Memory, Now, OWNER_LABEL},
     evidence::body::Term,
     inventory::{Availability, Kind},
     words::{many, one_line},
@@ -32,8 +32,8 @@ use crate::{
 
 /// How long nothing may come of what is still to be listed.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// A server that asks to slow down is asked again after this, however long it would like.
-const GREATEST_WAIT: Duration = Duration::from_secs(5);
+/// How long a server may go on saying that it is too early.
+const TOO_EARLY: Duration = Duration::from_secs(15);
 
 /// Fails where a namespace is not there: nothing would be wrong in it. Where that may not be asked,
 /// it is taken to be there.
@@ -214,6 +214,16 @@ fn now(origin: Instant) -> Now {
     }
 }
 
+/// Why a remedy is held back, as far as a pass can know: whether something failed before Enforce began only the log remembers.
+pub(super) fn why_held(hold: &Hold, remembers: bool) -> String {
+    if *hold == Hold::Existing && !remembers {
+        return "only the log knows whether it failed before Enforce began: the status of the policy says what the operator makes \
+                of it, and so does `probity diff --log`"
+            .to_owned();
+    }
+    hold.explain()
+}
+
 /// The policies of a cluster.
 pub(super) async fn policies(client: &kube::Client) -> Result<Vec<ControlPolicy>, Failure> {
     policies_if_served(client).await?.ok_or_else(|| {
@@ -244,15 +254,19 @@ pub(super) async fn policies_if_served(
 /// Lists policies. A server that has just been given their definition says for a second or two that it is too early.
 async fn listed_policies(client: &kube::Client) -> Result<ObjectList<ControlPolicy>, CallError> {
     let policies: kube::Api<ControlPolicy> = kube::Api::all(client.clone());
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TOO_EARLY;
     loop {
-        match within(deadline::LIST, policies.list(&ListParams::default())).await {
-            Err(CallError::TooManyRequests { retry_after }) if Instant::now() < until => {
-                let asked = retry_after.unwrap_or(Duration::from_secs(1));
-                tokio::time::sleep(asked.min(GREATEST_WAIT)).await;
+        let listed = within(deadline::LIST, policies.list(&ListParams::default())).await;
+        let wait = match &listed {
+            Err(CallError::TooManyRequests { retry_after }) => {
+                retry_after.unwrap_or(Duration::from_secs(1))
             }
-            listed => return listed,
+            _ => return listed,
+        };
+        if Instant::now() + wait > until {
+            return listed;
         }
+        tokio::time::sleep(wait).await;
     }
 }
 
@@ -339,6 +353,7 @@ pub(super) async fn read(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::request::fake;
 
     #[test]
     fn what_may_not_be_read_is_told_once_with_who_may_not() {
@@ -354,5 +369,16 @@ mod tests {
             "{said}"
         );
         assert_eq!(without_rights(&[], 60), None);
+    }
+
+    #[tokio::test]
+    async fn policies_of_a_definition_that_is_just_being_made_are_waited_for() {
+        let early = serde_json::json!({ "kind": "Status", "code": 429, "message": "storage is (re)initializing",
+            "details": { "retryAfterSeconds": 1 } });
+        let listed = serde_json::json!({ "metadata": { "resourceVersion": "7" }, "items": [] });
+        let (client, heard) = fake::server(vec![(429, early), (200, listed)]);
+        let found = policies_if_served(&client).await.unwrap();
+        assert_eq!(found.map(|policies| policies.len()), Some(0));
+        assert_eq!(heard.lock().unwrap().len(), 2, "it asked again");
     }
 }

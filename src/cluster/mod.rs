@@ -39,7 +39,7 @@ pub mod leavers;
 pub mod network_probe;
 pub mod open_reports;
 pub mod repository_password;
-mod request;
+pub(crate) mod request;
 pub mod servers;
 pub mod status;
 pub mod tls;

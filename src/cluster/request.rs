@@ -100,7 +100,7 @@ pub(super) fn cut(text: &str, most: usize) -> &str {
 }
 
 #[cfg(test)]
-pub(super) mod fake {
+pub(crate) mod fake {
     //! A server that answers what the test says.
 
     use std::convert::Infallible;
@@ -111,12 +111,12 @@ pub(super) mod fake {
     use kube::client::Body;
     use serde_json::Value;
 
-    /// What arrived: method and URI, content type, body.
-    pub(in crate::cluster) type Heard = Arc<Mutex<Vec<(String, String, Value)>>>;
+    /// What arrived: method and URI, content type, body; empty where there is none.
+    pub(crate) type Heard = Arc<Mutex<Vec<(String, String, Value)>>>;
 
     /// A client whose server gives each of the answers once, the last one for ever. Failures become a `Status` with
     /// their code.
-    pub(in crate::cluster) fn server(answers: Vec<(u16, Value)>) -> (kube::Client, Heard) {
+    pub(crate) fn server(answers: Vec<(u16, Value)>) -> (kube::Client, Heard) {
         let heard = Heard::default();
         let (log, answers) = (Arc::clone(&heard), Arc::new(answers));
         let service = tower::service_fn(move |request: Request<Body>| {
@@ -125,7 +125,8 @@ pub(super) mod fake {
                 let (parts, body) = request.into_parts();
                 let body = body.collect().await.unwrap().to_bytes();
                 let body = serde_json::from_slice(&body).unwrap_or_default();
-                let kind = parts.headers["content-type"].to_str().unwrap().to_owned();
+                let kind = parts.headers.get("content-type");
+                let kind = kind.map_or("", |kind| kind.to_str().unwrap()).to_owned();
                 let mut log = log.lock().unwrap();
                 log.push((format!("{} {}", parts.method, parts.uri), kind, body));
                 let (code, answer) = &answers[(log.len() - 1).min(answers.len() - 1)];

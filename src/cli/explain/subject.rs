@@ -57,7 +57,8 @@ struct Asked {
 fn asked(what: &str, namespace: &str) -> Result<Asked, Failure> {
     let parts: Vec<&str> = what.splitn(3, '/').collect();
     let (kind, inside, name) = match parts.as_slice() {
-        ["cluster"] => ("cluster", None, "cluster"),
+        // As `status` names it. A database of this name is found by its namespace.
+        ["cluster"] | ["cluster" | "Cluster", "cluster"] => ("cluster", None, "cluster"),
         [kind, name] => (*kind, None, *name),
         [kind, inside, name] => (*kind, Some(*inside), *name),
         _ => ("", None, ""),
@@ -67,12 +68,9 @@ fn asked(what: &str, namespace: &str) -> Result<Asked, Failure> {
             "{what:?} is no subject: write KIND/NAMESPACE/NAME or KIND/NAME"
         ));
     }
-    // `cluster` alone is no object, though a tool calls its objects so.
-    let found = if parts.len() == 1 {
-        Vec::new()
-    } else {
-        kinds(kind)
-    };
+    // That is no object, though a tool calls its objects so.
+    let is_whole = inside.is_none() && name == "cluster" && kind == "cluster";
+    let found = if is_whole { Vec::new() } else { kinds(kind) };
     // Some subjects are no objects: users, groups, listeners, the cluster.
     let namespaced = found.iter().any(|kind| kind.info().is_namespaced());
     let (namespace, name) = match (inside, namespaced) {
@@ -188,7 +186,9 @@ fn told(engine: &Engine, asked: &Asked, all: bool, style: Style) -> Option<Strin
                 && proposal.control == findings.info.id
                 && proposal.policy == *findings.policy;
             match proposal.standing {
-                Standing::Held(hold) if same && proposal.remedy.is_some() => Some(hold.explain()),
+                Standing::Held(hold) if same && proposal.remedy.is_some() => {
+                    Some(pass::why_held(&hold, false))
+                }
                 _ => None,
             }
         });
