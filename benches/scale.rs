@@ -3,7 +3,11 @@
 //!
 //! Memory is what the kernel says that a process of its own holds, the runtime included.
 
-use std::{process::Command, time::Instant};
+use std::{
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
 
 use probity::{controls::REGISTRY, engine::Event};
 use serde_json::{Value, json};
@@ -18,6 +22,8 @@ pub(crate) fn measure() -> Result<Vec<Figure>> {
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let output = Command::new(program)
         .arg(CHILD)
+        // As the chart has it.
+        .env("MIMALLOC_PURGE_DELAY", "0")
         .output()
         .map_err(|error| error.to_string())?;
     let said = String::from_utf8_lossy(&output.stdout);
@@ -58,7 +64,7 @@ pub(crate) fn child() -> Result<String> {
     let began = Instant::now();
     drive.policy("soc2", &json!({ "controls": controls }))?;
     let first = began.elapsed();
-    drive.wait(1);
+    settle(&mut drive);
     let held = stats::resident("self")?;
     // Everything is judged again every ten minutes.
     let began = Instant::now();
@@ -71,4 +77,12 @@ pub(crate) fn child() -> Result<String> {
         pass.as_secs_f64() * 1e3,
         first.as_secs_f64() * 1e3
     ))
+}
+
+/// Lets some moments pass, as an operator does all the time: what was only needed for the first pass has been given back then.
+fn settle(drive: &mut Drive) {
+    for _ in 0..10 {
+        thread::sleep(Duration::from_millis(50));
+        drive.wait(1);
+    }
 }
