@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{EVERYTHING, NAMESPACE, chart};
 use crate::harness::{Cluster, Options, crds};
@@ -161,6 +161,24 @@ fn commands(section: &str) -> &'static str {
     block.split_once("```").unwrap().0
 }
 
+/// Runs commands as whoever reads the guide does, from the project's folder.
+fn follow(cluster: &Cluster, commands: &str) {
+    let path = [
+        cluster.bin().display().to_string(),
+        std::env::var("PATH").unwrap(),
+    ];
+    let done = Command::new("bash")
+        .args(["-e", "-c", commands])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env("KUBECONFIG", cluster.kubeconfig())
+        .env("HOME", cluster.folder().join("home"))
+        .env("PATH", path.join(":"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{said}");
+}
+
 #[test]
 fn a_volume_is_enlarged_by_the_commands_of_the_guide_and_by_no_upgrade_alone() {
     let cluster = Cluster::start(Options::default()).unwrap();
@@ -191,20 +209,7 @@ fn a_volume_is_enlarged_by_the_commands_of_the_guide_and_by_no_upgrade_alone() {
         "{said}"
     );
 
-    let path = [
-        cluster.bin().display().to_string(),
-        std::env::var("PATH").unwrap(),
-    ];
-    let done = Command::new("bash")
-        .args(["-e", "-c", commands("Enlarge the volume")])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .env("KUBECONFIG", cluster.kubeconfig())
-        .env("HOME", cluster.folder().join("home"))
-        .env("PATH", path.join(":"))
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.success(), "{said}");
+    follow(&cluster, commands("Enlarge the volume"));
     let after = get(&cluster, &claim);
     let size = |claim: &Value| claim["spec"]["resources"]["requests"]["storage"].clone();
     assert_eq!(
@@ -217,4 +222,34 @@ fn a_volume_is_enlarged_by_the_commands_of_the_guide_and_by_no_upgrade_alone() {
     );
     let made = get(&cluster, &["statefulset", "probity", "-n", NAMESPACE]);
     assert_eq!(size(&made["spec"]["volumeClaimTemplates"][0]), "20Gi");
+}
+
+#[test]
+fn the_evidence_moves_to_another_claim_by_the_commands_of_the_guide() {
+    let cluster = Cluster::start(Options::default()).unwrap();
+    release(&cluster, "install", &chart(), &["replicas=1"]);
+    let set = ["statefulset", "probity", "-n", NAMESPACE];
+    let volumes = |set: &Value| {
+        let volumes = set["spec"]["template"]["spec"]["volumes"].as_array();
+        let volumes = volumes.into_iter().flatten().cloned();
+        volumes
+            .filter(|volume| volume["name"] == "data")
+            .collect::<Vec<_>>()
+    };
+    let before = get(&cluster, &set);
+    assert_eq!(
+        volumes(&before),
+        [] as [Value; 0],
+        "a claim of its template"
+    );
+    assert!(before["spec"]["volumeClaimTemplates"].is_array());
+
+    let guide = commands("Move the evidence to another volume");
+    assert!(guide.contains("existingClaim=CLAIM"), "{guide}");
+    follow(&cluster, &guide.replace("CLAIM", "elsewhere"));
+    let after = get(&cluster, &set);
+    let claim = json!({ "name": "data", "persistentVolumeClaim": { "claimName": "elsewhere" } });
+    assert_eq!(volumes(&after), [claim]);
+    assert_eq!(after["spec"]["volumeClaimTemplates"], Value::Null);
+    assert_eq!(after["spec"]["replicas"], 1, "it runs again");
 }
