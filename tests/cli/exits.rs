@@ -273,7 +273,13 @@ fn an_operator_that_is_told_to_stop_while_it_begins_stops_in_good_order() {
         silent.accept().map_err(|error| error.to_string())
     });
     let pid = program.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert!(
+        Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
     let ended = eventually("the end", || {
         let ended = program.try_wait().map_err(|error| error.to_string())?;
         ended.ok_or_else(|| "it runs on".to_owned())
