@@ -72,24 +72,6 @@ struct Changed {
 }
 
 impl Changed {
-    /// Whether there is nothing to work out: so it is where pods of known classes come and go.
-    fn is_empty(&self) -> bool {
-        let Self {
-            policies,
-            spaces,
-            grown,
-            shrunk,
-            labels,
-            others,
-            everywhere,
-        } = self;
-        policies.is_empty()
-            && [spaces, grown, shrunk, labels, others]
-                .iter()
-                .all(|namespaces| namespaces.is_empty())
-            && !everywhere
-    }
-
     fn moved(&mut self, namespace: &Sym, moved: Moved) {
         if moved.grown {
             self.grown.insert(namespace.clone());
@@ -297,9 +279,6 @@ impl Analysis for Isolation {
     }
 
     fn settle(&mut self, inventory: &Inventory, affected: &mut BTreeSet<Subject>) {
-        if self.changed.is_empty() {
-            return;
-        }
         self.settle_policies(inventory, affected);
         let labels = std::mem::take(&mut self.changed.labels);
         // Their peers are not kept: any of them may speak of a namespace.
