@@ -241,6 +241,7 @@ mod tests {
 
     use jiff::Timestamp;
 
+    use super::super::spare;
     use super::*;
     use crate::evidence::{
         Identity, Reader, Record,
@@ -323,14 +324,14 @@ mod tests {
         let opened = open(data, &key);
         append_with(&opened, 50, &"x".repeat(60_000));
         let wal = opened.dir.join(WAL);
-        let spare = wal.join("next.unfinished");
+        let laid_out = wal.join(spare::NAME);
         for _ in 0..1000 {
-            if spare.exists() {
+            if laid_out.exists() {
                 break;
             }
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
-        assert!(spare.exists());
+        assert!(laid_out.exists());
         let segments: Vec<_> = end(&opened.dir, &BTreeSet::new()).unwrap();
         let segments: Vec<_> = segments
             .iter()
@@ -343,10 +344,7 @@ mod tests {
         assert!(there[content.len()..].iter().all(|byte| *byte == 0));
         let report = verify(data, &Trust::default(), &|_, _| {}).unwrap();
         let remarks = format!("{report:?}");
-        assert!(
-            !remarks.contains("next.unfinished"),
-            "it is no stray: {remarks}"
-        );
+        assert!(!remarks.contains(spare::NAME), "it is no stray: {remarks}");
         assert_eq!(verified(data), 51);
     }
 
