@@ -470,23 +470,6 @@ impl Engine {
         }
     }
 
-    fn notice_policy(
-        &mut self,
-        policy: &Sym,
-        kind: NoticeKind,
-        reason: &'static str,
-        note: String,
-    ) {
-        self.out.notices.push(Notice {
-            subject: None,
-            policy: Some(policy.clone()),
-            kind,
-            reason,
-            action: "Reconcile",
-            note,
-        });
-    }
-
     /// Ids grow over restarts and when the clock is set back: they begin with the time, and follow the log's last.
     fn next_action_id(&mut self, now: Now) -> u64 {
         let millis = u64::try_from(now.wall.as_millisecond()).unwrap_or_default();

@@ -237,6 +237,24 @@ impl Engine {
         });
     }
 
+    /// Tells people something of a policy as a whole.
+    pub(super) fn notice_policy(
+        &mut self,
+        policy: &Sym,
+        kind: NoticeKind,
+        reason: &'static str,
+        note: String,
+    ) {
+        self.out.notices.push(Notice {
+            subject: None,
+            policy: Some(policy.clone()),
+            kind,
+            reason,
+            action: "Reconcile",
+            note,
+        });
+    }
+
     pub(super) fn notice_transition(
         &mut self,
         id: u32,
