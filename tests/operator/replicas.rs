@@ -89,3 +89,17 @@ fn when_the_leader_dies_the_other_replica_puts_drift_back_once() {
         .filter(|entry| entry["ended"] == "PutBack");
     assert_eq!(ended.count(), 1);
 }
+
+#[test]
+fn an_operator_in_a_namespace_that_is_not_there_says_what_it_waits_for() {
+    let world = turn();
+    let anybody = world.administrator("anybody");
+    let replica = Replica::with("probity-0", "no-such-namespace".to_owned(), anybody);
+    let program = replica.start();
+    let said = "lease not read or renewed lease=probity namespace=no-such-namespace";
+    eventually("a warning", || {
+        let output = replica.output();
+        output.contains(said).then_some(()).ok_or(output)
+    });
+    assert!(program.stop().success());
+}
