@@ -122,6 +122,7 @@ fn transition(number: u64) -> Record {
         // What fails began when it is said to; what ends began three seconds before.
         opened: (!failing).then(|| time(number - 1)),
         deviation: Some(hash("deviation", number / 2)[..16].to_owned()),
+        accepted: None,
     };
     Record::new(time(number), said)
 }

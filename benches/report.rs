@@ -187,6 +187,7 @@ fn transition(controls: &[&'static Info], said: u64) -> Body {
         ended: (!fails).then_some(End::FixedByOthers),
         opened: None,
         deviation: Some(format!("{:032x}", said / 2)),
+        accepted: None,
     })
 }
 

@@ -13,7 +13,7 @@ use crate::{
     controls::{Subject, Verdict},
     evidence::{
         Record,
-        body::{self, Body, Population, SubjectRef, Transition},
+        body::{self, Accepted, Body, Population, SubjectRef, Transition},
         words::{Cause, End},
     },
     inventory::{Inventory, Kind, Sym},
@@ -123,6 +123,7 @@ impl Engine {
             ended: Some(End::PolicySuspended),
             opened: Some(deviation.opened),
             deviation: Some(deviation.id),
+            accepted: None,
         };
         self.say(Body::Transition(said));
     }
@@ -178,6 +179,8 @@ impl Engine {
     ) -> Option<Transition> {
         let instance = self.instances.get(&id)?;
         let info = instance.info;
+        let accepted = verdict.accepted.as_deref();
+        let accepted = accepted.filter(|_| to == Some(Outcome::Excepted));
         Some(Transition {
             policies: instance.policies.clone(),
             control: info.id.into(),
@@ -196,6 +199,10 @@ impl Engine {
             ended: None,
             opened: None,
             deviation: None,
+            accepted: accepted.map(|found| Accepted {
+                approved: found.approved,
+                by: found.by.as_str().into(),
+            }),
         })
     }
 

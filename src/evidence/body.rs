@@ -215,6 +215,20 @@ pub struct Transition {
     /// Id of the deviation that this opens, changes or closes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deviation: Option<String>,
+    /// What accepts a failure that is `Excepted` now. Of one that is exempt by its own label, and in entries that were written
+    /// before there was this field, there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<Accepted>,
+}
+
+/// The object that accepts a failure.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Accepted {
+    /// Whether somebody has approved it; an emergency needs nobody.
+    pub approved: bool,
+    /// Its kind, and its name with its namespace, such as `ControlException shop/legacy`.
+    pub by: Name,
 }
 
 /// What most verdicts rest on.

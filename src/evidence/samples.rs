@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::body::{
-    ActionOutcome, Anchored, Body, Brake, CameBack, Contended, ControlCounts, Drill,
+    Accepted, ActionOutcome, Anchored, Body, Brake, CameBack, Contended, ControlCounts, Drill,
     EncryptionConfig, Epoch, Excluded, Export, Gap, Heartbeat, Intent, Kept, KeyChange,
     KindFreshness, ObjectChange, Pause, PolicyChange, Population, Position, Pruned, Scope, Start,
     Stop, SubjectRef, Term, Transition,
@@ -87,6 +87,10 @@ pub(super) fn transition() -> Transition {
         ended: Some(End::PutBack),
         opened: Some(time(-5)),
         deviation: Some("d-1".to_owned()),
+        accepted: Some(Accepted {
+            approved: true,
+            by: "ControlException shop/legacy".into(),
+        }),
     }
 }
 

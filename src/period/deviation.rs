@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{EntryId, numbers::is_drift, subjects::SubjectId};
 use crate::{
     evidence::{
-        body::{Name, Transition},
+        body::{Accepted, Name, Transition},
         words::{Cause, End},
     },
     verdict::{Outcome, Severity},
@@ -98,6 +98,8 @@ pub struct Span {
     pub reason: String,
     /// The same as a sentence.
     pub message: String,
+    /// What accepts it, where an object does.
+    pub accepted: Option<Accepted>,
     /// The entry that says so.
     pub entry: EntryId,
 }

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::cluster::{NAMESPACE, People, Place, accepted, exception, named};
+use crate::operator::program::output;
 use crate::operator::world::eventually;
 
 const POLICY: &str = "
@@ -120,12 +121,47 @@ fn while_nobody_looks(people: &People, replica: &crate::operator::program::Repli
     let causes: Vec<_> = transitions.iter().map(|said| &said["cause"]).collect();
     assert_eq!(causes, ["Policy", "Exception", "Exception", "Exception"]);
     assert_eq!(transitions[1]["ended"], "Excepted");
+    let accepted: Vec<_> = transitions.iter().map(|said| &said["accepted"]).collect();
+    let by = |name: &str, approved: bool| json!({ "by": format!("ControlException shop/{name}"), "approved": approved });
+    let (legacy, emergency) = (by("legacy", true), by("emergency", false));
+    assert_eq!(accepted, [&Value::Null, &legacy, &Value::Null, &emergency]);
+    in_the_pack(replica);
     assert!(
         people
             .cluster
             .kubectl_ok(&["get", "lease", "-n", NAMESPACE], None)
             .contains("probity")
     );
+}
+
+/// An auditor reads who accepted what, without the cluster.
+fn in_the_pack(replica: &crate::operator::program::Replica) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let today = Timestamp::now().to_string()[..10].to_owned();
+    let period = json!({
+        "apiVersion": "probity.dev/v1alpha1", "kind": "AuditPeriod", "metadata": { "name": "today" },
+        "spec": { "start": today, "end": today, "timeZone": "UTC" },
+    });
+    let (file, pack) = (path("period.yaml"), path("pack"));
+    std::fs::write(&file, period.to_string()).unwrap();
+    let data = replica.data().display().to_string();
+    let report = ["report", "--period", &file, "--log", &data, "--out", &pack];
+    let made = output(&report);
+    assert_eq!(made.code, Some(0), "{}", made.stderr);
+    let table = std::fs::read_to_string(format!("{pack}/management-approved-exemptions.csv"));
+    let table = table.unwrap();
+    let rows: Vec<&str> = table.lines().skip(1).collect();
+    let [legacy, emergency] = rows[..] else {
+        panic!("{table}");
+    };
+    let asked = |name: &str, approval: &str| {
+        format!(",{approval},ControlException shop/{name},AcceptedRisk,alice,")
+    };
+    let approved = format!("{}bob,", asked("legacy", "approved"));
+    assert!(legacy.contains(&approved), "{table}");
+    let unapproved = format!("{},,", asked("emergency", "none"));
+    assert!(emergency.contains(&unapproved), "{table}");
 }
 
 /// Name, step and user of all that the log says of exceptions.

@@ -9,7 +9,7 @@ use crate::{
         tests::{Drive, FAIL, PASS, enforce, observe},
     },
     evidence::{
-        body::{Body, INVALID, ObjectChange},
+        body::{Accepted, Body, INVALID, ObjectChange},
         words::{Cause, End, Step},
     },
     inventory::Kind,
@@ -107,6 +107,13 @@ fn an_approved_exception_accepts_a_failure_until_its_second_and_the_log_has_it_a
         ],
         "the wait of the status has passed the end"
     );
+    let accepted = drive.said.iter().filter_map(|record| match &record.body {
+        Body::Transition(said) if said.to == EXCEPTED => said.accepted.clone(),
+        _ => None,
+    });
+    let by = "ControlException shop/legacy".into();
+    let approved = true;
+    assert_eq!(accepted.collect::<Vec<_>>(), [Accepted { approved, by }]);
     assert_eq!(
         steps(&drive),
         [Step::Created, Step::Approved, Step::Expired]

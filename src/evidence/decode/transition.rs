@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 
 use super::text::Plain;
-use crate::evidence::body::{SubjectRef, Transition, usual_cause, usual_strength};
+use crate::evidence::body::{Accepted, SubjectRef, Transition, usual_cause, usual_strength};
 use crate::evidence::entry::{Entry, VERSION};
 use crate::evidence::words::{Cause, End};
 use crate::verdict::{Outcome, Severity, Strength};
@@ -14,6 +14,7 @@ use crate::verdict::{Outcome, Severity, Strength};
 pub(in crate::evidence) struct Spoken<'a> {
     pub(in crate::evidence) seq: u64,
     pub(in crate::evidence) time: Timestamp,
+    accepted: Option<(bool, &'a str)>,
     cause: Option<Cause>,
     control: &'a str,
     deviation: Option<&'a str>,
@@ -48,6 +49,7 @@ pub(in crate::evidence) fn said(bytes: &[u8]) -> Option<Spoken<'_>> {
     at.passes("{").then_some(())?;
     // In the order of the alphabet, which is that of the text.
     let said = Spoken {
+        accepted: at.if_named("\"accepted\":", accepted)?,
         cause: at.if_named("\"cause\":", Plain::word)?,
         control: at.named("\"control\":", Plain::text)?,
         deviation: at.if_named("\"deviation\":", Plain::text)?,
@@ -71,6 +73,16 @@ pub(in crate::evidence) fn said(bytes: &[u8]) -> Option<Spoken<'_>> {
     at.passes("\"type\":\"transition\",\"v\":").then_some(())?;
     let is_latest = at.number()? == u64::from(VERSION);
     (is_latest && at.passes("}") && at.is_read()).then_some(said)
+}
+
+/// Whether somebody approved, and what accepts.
+fn accepted<'a>(at: &mut Plain<'a>) -> Option<(bool, &'a str)> {
+    at.passes("{\"approved\":").then_some(())?;
+    let approved = at.passes("true");
+    (approved || at.passes("false")).then_some(())?;
+    at.passes(",\"by\":").then_some(())?;
+    let by = at.text()?;
+    at.passes("}").then_some((approved, by))
 }
 
 fn subject<'a>(at: &mut Plain<'a>) -> Option<Subject<'a>> {
@@ -124,6 +136,10 @@ impl Spoken<'_> {
             ended: self.ended,
             opened: self.opened,
             deviation: owned(self.deviation),
+            accepted: self.accepted.map(|(approved, by)| Accepted {
+                approved,
+                by: by.into(),
+            }),
         };
         Some(Entry {
             v: VERSION,

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Record, VERSION};
 use crate::evidence::body::{
-    Body, Name, SubjectRef, Transition, Word, is_usual_cause, is_usual_strength,
+    Accepted, Body, Name, SubjectRef, Transition, Word, is_usual_cause, is_usual_strength,
 };
 use crate::evidence::canonical::{CanonicalError, MAX_INTEGER};
 use crate::evidence::words::{Cause, End};
@@ -29,6 +29,8 @@ pub(super) fn write(record: &Record, seq: u64) -> Option<Result<Vec<u8>, Canonic
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Fields<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accepted: Option<&'a Accepted>,
     #[serde(skip_serializing_if = "is_usual_cause")]
     cause: Cause,
     control: &'a Word,
@@ -95,6 +97,7 @@ impl<'a> Fields<'a> {
             ended,
             opened,
             deviation,
+            accepted,
         } = said;
         let SubjectRef {
             group,
@@ -104,6 +107,7 @@ impl<'a> Fields<'a> {
             uid,
         } = subject;
         Self {
+            accepted: accepted.as_ref(),
             cause: *cause,
             control,
             deviation: deviation.as_deref(),
@@ -163,12 +167,13 @@ mod tests {
             select(Cause::ALL),
             prop::option::of(select(End::ALL)),
             any::<(bool, bool, bool)>(),
+            prop::option::of(text()),
         );
         (subject, said, maybe, words).prop_map(|(subject, said, maybe, words)| {
             let (group, kind, namespace, name, uid) = subject;
             let (control, reason, message, policies) = said;
             let (params_hash, scope_hash, owner, deviation, rule_version) = maybe;
-            let (cause, ended, (usual, from, opened)) = words;
+            let (cause, ended, (usual, from, opened), by) = words;
             Transition {
                 policies: policies.into_iter().map(Name::from).collect(),
                 control: control.into(),
@@ -197,6 +202,10 @@ mod tests {
                 ended,
                 opened: opened.then(|| samples::time(7)),
                 deviation,
+                accepted: by.map(|by| Accepted {
+                    approved: usual,
+                    by: by.into(),
+                }),
             }
         })
     }

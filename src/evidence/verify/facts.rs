@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::evidence::blob::BlobRef;
-use crate::evidence::body::{Body, Content};
+use crate::evidence::body::{Accepted, Body, Content};
 use crate::evidence::decode::{Beat, Beats, Decoder, TRANSITION, direct, said, version_of};
 use crate::evidence::entry::{Entry, VERSION};
 use crate::evidence::error::LogError;
@@ -60,6 +60,8 @@ struct Transition<'a> {
     ended: Option<End>,
     #[serde(default)]
     opened: Option<Timestamp>,
+    #[serde(default)]
+    accepted: Option<Accepted>,
     message: Option<IgnoredAny>,
     reason: IgnoredAny,
     params_hash: Option<IgnoredAny>,

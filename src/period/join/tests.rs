@@ -64,6 +64,7 @@ fn turned(from: Option<Outcome>, to: Outcome, deviation: &str, ended: Option<End
         ended,
         opened: None,
         deviation: Some(deviation.to_owned()),
+        accepted: None,
     })
 }
 

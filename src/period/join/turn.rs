@@ -39,11 +39,13 @@ pub(super) fn turn(key: &Key, subject: &SubjectId, known: Option<&Row>, row: &Ro
         ended: None,
         opened: None,
         deviation: row.deviation.clone(),
+        accepted: None,
     };
     match row.said.as_deref() {
         Some(said) => Transition {
             reason: said.reason.clone(),
             message: said.message.clone(),
+            accepted: said.accepted.clone(),
             ..base
         },
         None => base,

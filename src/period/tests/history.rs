@@ -365,6 +365,7 @@ impl World {
             ended: (any % 4 == 1).then(|| End::ALL[any / 4 % End::ALL.len()]),
             opened: (any % 5 == 1).then(|| minute(self.at - 7)),
             deviation: Some(format!("d-{}", any % 2)),
+            accepted: None,
         });
     }
 }

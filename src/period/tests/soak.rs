@@ -282,6 +282,7 @@ impl World {
             opened: None,
             deviation: (to == Outcome::Fail)
                 .then(|| format!("{control}-{number}-{at}-{}", self.seq)),
+            accepted: None,
         };
         self.say(said);
     }

@@ -60,8 +60,9 @@ impl Track {
             _ => None,
         };
         let lasts = self.spans.get(subject).is_some_and(|span| {
-            // Who accepts a failure, and whether anybody approved that, is in the message.
-            let same = span.kind == SpanKind::Unknown || span.message == said.message;
+            // Entries that were written long ago say only in the message who accepts a failure, and whether anybody approved that.
+            let same = span.kind == SpanKind::Unknown
+                || (&span.message, &span.accepted) == (&said.message, &said.accepted);
             Some(span.kind) == kind && same
         });
         if lasts {
@@ -75,6 +76,7 @@ impl Track {
                 after: known_before(said, unknown_after, seen),
                 reason: said.reason.to_string(),
                 message: said.message.clone(),
+                accepted: said.accepted.clone(),
                 entry: moment.id,
             };
             self.spans.insert(subject.clone(), span);

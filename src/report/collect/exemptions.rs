@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     evidence::{
-        body::{INVALID, Name, ObjectChange},
+        body::{Accepted, INVALID, Name, ObjectChange},
         words::Step,
     },
-    period::EntryId,
+    period::{EntryId, Span},
     report::{
         csv::{Row, Table},
         pack::{Pack, ReportError, Spool, failed},
@@ -61,6 +62,14 @@ const LABELLED: &str = "Exempt";
 /// Cells that tell what was accepted.
 pub(super) type Cells<'a> = [&'a str; WHAT];
 
+/// What an entry says of a failure that was accepted.
+#[derive(Serialize, Deserialize)]
+struct Said {
+    since: Timestamp,
+    entry: EntryId,
+    accepted: Option<Accepted>,
+}
+
 /// What was accepted, put aside, and the objects that accepted it.
 pub(super) struct Exemptions {
     spool: Spool,
@@ -81,14 +90,14 @@ impl Exemptions {
         self.granted.note(said, at, entry);
     }
 
-    /// Puts aside what was accepted since a time, as an entry says.
-    pub(super) fn put(
-        &mut self,
-        since: Timestamp,
-        entry: EntryId,
-        cells: &Cells<'_>,
-    ) -> Result<(), ReportError> {
-        let record = serde_json::to_vec(&(since, entry, cells));
+    /// Puts aside what was accepted.
+    pub(super) fn put(&mut self, span: &Span, cells: &Cells<'_>) -> Result<(), ReportError> {
+        let said = Said {
+            since: span.since,
+            entry: span.entry,
+            accepted: span.accepted.clone(),
+        };
+        let record = serde_json::to_vec(&(said, cells));
         let record = record.map_err(|error| failed(SPOOL, error.into()))?;
         self.spool.put_record(|to| to.extend_from_slice(&record))
     }
@@ -107,7 +116,7 @@ impl Exemptions {
         while let Some(record) = records.next()? {
             let read = serde_json::from_slice(record);
             let read = read.map_err(|error| failed(SPOOL, error.into()))?;
-            let (since, entry, cells): (Timestamp, EntryId, [String; WHAT]) = read;
+            let (said, cells): (Said, [String; WHAT]) = read;
             table.cells(|row| {
                 for cell in &cells {
                     row.text(cell);
@@ -116,7 +125,7 @@ impl Exemptions {
                 if reason == LABELLED {
                     by_label(row);
                 } else {
-                    by_object(row, granted.find(control, message, since, entry));
+                    by_object(row, granted.find(control, message, &said));
                 }
             })?;
         }
@@ -225,20 +234,33 @@ impl Granted {
         }
     }
 
-    /// What accepted a failure, as the end of its message says. Messages and tickets hold texts of others: what one of them
-    /// names must be there as it says, and where two would fit, none is taken.
-    fn find(
-        &self,
-        control: &str,
-        message: &str,
-        since: Timestamp,
-        entry: EntryId,
-    ) -> Option<Grant<'_>> {
+    /// What accepted a failure.
+    fn find(&self, control: &str, message: &str, said: &Said) -> Option<Grant<'_>> {
+        let Some(accepted) = &said.accepted else {
+            return self.find_in(control, message, said);
+        };
+        let (name, version) = self.version(&accepted.by, said)?;
+        (version.control == control).then_some(Grant {
+            name,
+            version,
+            emergency: !accepted.approved,
+        })
+    }
+
+    /// An object as it was when an entry named it.
+    fn version(&self, name: &str, said: &Said) -> Option<(&str, &Version)> {
+        let (name, versions) = self.0.get_key_value(name)?;
+        let mut versions = versions.iter();
+        let version = versions.rfind(|version| version.is_before(said.since, said.entry))?;
+        Some((name, version))
+    }
+
+    /// What accepted a failure of which the entry does not name it, as the end of its message says. Messages and tickets hold
+    /// texts of others: what one of them names must be there as it says, and where two would fit, none is taken.
+    fn find_in(&self, control: &str, message: &str, said: &Said) -> Option<Grant<'_>> {
         let mut fitting = message.match_indices(ACCEPTED).filter_map(|(at, begin)| {
             let (name, rest) = message[at + begin.len()..].split_once(", ")?;
-            let (name, versions) = self.0.get_key_value(name)?;
-            let mut versions = versions.iter();
-            let version = versions.rfind(|version| version.is_before(since, entry))?;
+            let (name, version) = self.version(name, said)?;
             let end = rest.strip_prefix(&*format!("{}, {}", version.kind, version.ticket))?;
             let fits = version.control == control && matches!(end, ")" | EMERGENCY);
             fits.then_some(Grant {

@@ -53,7 +53,7 @@ impl Sink for Collector<'_> {
         self.timeline(control, policy)
             .span(span.kind, span.since, lasted);
         let written = match span.kind {
-            SpanKind::Excepted => self.exemptions.put(span.since, span.entry, &cells),
+            SpanKind::Excepted => self.exemptions.put(span, &cells),
             SpanKind::Unknown => {
                 let mut cells = cells.to_vec();
                 cells.push(responsible(control));

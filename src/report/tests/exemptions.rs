@@ -4,7 +4,11 @@ use serde_json::{Value, json};
 
 use super::story::{CONTROL, made, made_of, numbered, people, transition};
 use crate::{
-    evidence::{Body, Entry, body::ObjectChange, words::Step},
+    evidence::{
+        Body, Entry,
+        body::{Accepted, ObjectChange},
+        words::Step,
+    },
     verdict::Outcome,
 };
 
@@ -34,12 +38,22 @@ fn decided(name: &str, how: Step, who: &str) -> Body {
     step(name, how, who, Value::Null)
 }
 
-/// From a failure to one that is accepted, as the engine says it.
+/// From a failure to one that is accepted, as entries said it that had no field for what accepts it.
 fn accepted(by: &str, ticket: &str, approval: &str) -> Body {
     let mut said = transition(Some(Outcome::Fail), Outcome::Excepted, None);
     said.message = format!(
         "no TLS (accepted by ControlException shop/{by}, AcceptedRisk, {ticket}{approval})"
     );
+    said.into()
+}
+
+/// The same as the engine says it now.
+fn accepted_by(by: &str, approved: bool) -> Body {
+    let mut said = transition(Some(Outcome::Fail), Outcome::Excepted, None);
+    said.accepted = Some(Accepted {
+        approved,
+        by: format!("ControlException shop/{by}").into(),
+    });
     said.into()
 }
 
@@ -131,6 +145,38 @@ fn a_refusal_and_a_decision_that_does_not_count_approve_nothing() {
         "none,ControlException shop/own,AcceptedRisk,alice,,,",
     );
     assert!(rows[1].ends_with("T-2,1/4,"), "{}", rows[1]);
+}
+
+#[test]
+fn what_an_entry_names_is_what_accepted_whatever_its_message_says() {
+    let mut misled = transition(Some(Outcome::Fail), Outcome::Excepted, None);
+    misled.message = "x (accepted by ControlException shop/other, AcceptedRisk, T-2)".to_owned();
+    misled.accepted = Some(Accepted {
+        approved: true,
+        by: "ControlException shop/calm".into(),
+    });
+    let rows = columns(vec![
+        (0, asked("calm", "T-1")),
+        (1, asked("other", "T-2")),
+        (2, decided("calm", Step::Approved, "bob")),
+        (3, misled.into()),
+        (4, failed()),
+        (5, accepted_by("other", false)),
+        (6, failed()),
+        (7, accepted_by("gone", true)),
+        (8, failed()),
+    ]);
+    let until = "2026-03-20T00:00:00Z,\"'=it, \"\"must\"\" wait\"";
+    assert_eq!(
+        rows,
+        [
+            format!(
+                "approved,ControlException shop/calm,AcceptedRisk,alice,bob,2026-03-01T00:02:00Z,{until},T-1,1/0,1/2"
+            ),
+            format!("none,ControlException shop/other,AcceptedRisk,alice,,,{until},T-2,1/1,"),
+            "not known,,,,,,,,,,".to_owned(),
+        ]
+    );
 }
 
 #[test]

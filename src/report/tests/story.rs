@@ -118,6 +118,7 @@ pub(super) fn transition(from: Option<Outcome>, to: Outcome, ended: Option<End>)
         ended,
         opened: None,
         deviation: Some("d-1".to_owned()),
+        accepted: None,
     }
 }
 
