@@ -1,7 +1,10 @@
 //! What a control says about a subject: outcome, strength and severity.
 
+use std::fmt;
+
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// What a control found. Only [`Outcome::Pass`] counts as satisfied.
 #[derive(
@@ -47,7 +50,7 @@ impl Outcome {
     }
 }
 
-/// How many subjects have each outcome.
+/// How many subjects have each outcome. As JSON an object like `{"Fail": 1, "Pass": 12}`, without those that none has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts([u64; 5]);
 
@@ -66,6 +69,12 @@ impl Counts {
         }
     }
 
+    /// The outcomes that there are, with how many subjects have each.
+    pub fn present(&self) -> impl Iterator<Item = (Outcome, u64)> {
+        let all = Outcome::ALL.into_iter().zip(self.0);
+        all.filter(|(_, subjects)| *subjects > 0)
+    }
+
     /// Subjects with `outcome`.
     pub const fn of(&self, outcome: Outcome) -> u64 {
         self.0[outcome.index()]
@@ -73,7 +82,7 @@ impl Counts {
 
     /// Subjects in all.
     pub fn total(&self) -> u64 {
-        self.0.iter().sum()
+        self.0.iter().fold(0, |sum, more| sum.saturating_add(*more))
     }
 
     /// Counts one subject more.
@@ -98,6 +107,52 @@ impl Counts {
         .into_iter()
         .find(|outcome| self.of(*outcome) > 0)
         .unwrap_or(Outcome::NotApplicable)
+    }
+}
+
+impl FromIterator<(Outcome, u64)> for Counts {
+    fn from_iter<T: IntoIterator<Item = (Outcome, u64)>>(counted: T) -> Self {
+        let mut counts = Self::default();
+        for (outcome, subjects) in counted {
+            counts.0[outcome.index()] = subjects;
+        }
+        counts
+    }
+}
+
+impl<const N: usize> From<[(Outcome, u64); N]> for Counts {
+    fn from(counted: [(Outcome, u64); N]) -> Self {
+        counted.into_iter().collect()
+    }
+}
+
+impl Serialize for Counts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.present())
+    }
+}
+
+impl<'de> Deserialize<'de> for Counts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Counted;
+
+        impl<'de> Visitor<'de> for Counted {
+            type Value = Counts;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("numbers of subjects by outcome")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut counted: A) -> Result<Counts, A::Error> {
+                let mut counts = Counts::default();
+                while let Some((outcome, subjects)) = counted.next_entry::<Outcome, u64>()? {
+                    counts.0[outcome.index()] = subjects;
+                }
+                Ok(counts)
+            }
+        }
+
+        deserializer.deserialize_map(Counted)
     }
 }
 

@@ -1,18 +1,16 @@
 //! Heartbeats: the whole table in numbers, so that silence is visible and completeness checkable.
 
-use std::collections::BTreeMap;
-
 use jiff::SignedDuration;
 use sha2::{Digest, Sha256};
 
 use super::{Engine, HEARTBEAT, Now};
 use crate::{
     evidence::{
-        body::{Body, ControlCounts, Counts as Said, Gap, Heartbeat, KindFreshness},
+        body::{Body, ControlCounts, Gap, Heartbeat, KindFreshness},
         words::Freshness,
     },
     inventory::Availability,
-    verdict::{Counts, Outcome},
+    verdict::Counts,
 };
 
 /// Two heartbeats further apart than this have a gap between them.
@@ -42,7 +40,7 @@ impl Engine {
                 controls.push(ControlCounts {
                     policy: policy.clone(),
                     control: instance.key.control.into(),
-                    by_outcome: said(&counts),
+                    by_outcome: counts,
                 });
             }
         }
@@ -61,7 +59,7 @@ impl Engine {
             });
         let heartbeat = Heartbeat {
             subjects: total.total(),
-            by_outcome: said(&total),
+            by_outcome: total,
             controls,
             kinds: kinds.collect(),
             table_digest: self.table_digest(),
@@ -104,15 +102,6 @@ impl Engine {
         }
         super::hex(&hash.finalize())
     }
-}
-
-fn said(counts: &Counts) -> Said {
-    let present = Outcome::ALL
-        .into_iter()
-        .filter(|outcome| counts.of(*outcome) > 0);
-    present
-        .map(|outcome| (outcome, counts.of(outcome)))
-        .collect::<BTreeMap<_, _>>()
 }
 
 const fn word(availability: &Availability) -> Freshness {

@@ -26,6 +26,7 @@ pub use self::tree::{Anchored, Epoch, KeyChange, Pruned};
 use super::blob::BlobRef;
 use super::words::{Cause, Change, End};
 use crate::api::PeopleKind;
+pub use crate::verdict::Counts;
 use crate::verdict::{Outcome, Severity, Strength};
 
 /// A word of the product, such as the id of a control or a reason: known when compiling, except when read from a log.
@@ -78,9 +79,6 @@ pub struct Position {
     /// Its RFC 6962 leaf hash, in hex.
     pub leaf: String,
 }
-
-/// Numbers of subjects by outcome. Outcomes without subjects are left out.
-pub type Counts = BTreeMap<Outcome, u64>;
 
 /// The operator starts to write.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

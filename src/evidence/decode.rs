@@ -281,19 +281,16 @@ mod tests {
 
     fn heartbeat() -> impl Strategy<Value = Heartbeat> {
         let outcome = prop::sample::select(vec![Outcome::Pass, Outcome::Fail, Outcome::Unknown]);
-        let row = (
-            0..3_u8,
-            prop::collection::btree_map(outcome, 0..3_u64, 0..3),
-        );
-        let row = row.prop_map(|(control, by_outcome)| ControlCounts {
+        let row = (0..3_u8, prop::collection::vec((outcome, 0..3_u64), 0..3));
+        let row = row.prop_map(|(control, counted)| ControlCounts {
             policy: "soc2".into(),
             control: format!("c-{control}").into(),
-            by_outcome,
+            by_outcome: counted.into_iter().collect(),
         });
         let rows = prop::collection::vec(row, 0..4);
         (rows, 0..2_usize).prop_map(|(controls, kinds)| Heartbeat {
             subjects: 3,
-            by_outcome: Counts::new(),
+            by_outcome: Counts::default(),
             controls,
             table_digest: "d".to_owned(),
             kinds: samples::heartbeat().kinds.into_iter().take(kinds).collect(),

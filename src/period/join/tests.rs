@@ -6,7 +6,7 @@ use crate::{
         body::{ControlCounts, SubjectRef, Term},
         words::{End, Step},
     },
-    verdict::{Severity, Strength},
+    verdict::{Counts, Severity, Strength},
 };
 
 fn at(second: i64) -> Timestamp {
@@ -69,10 +69,10 @@ fn turned(from: Option<Outcome>, to: Outcome, deviation: &str, ended: Option<End
 }
 
 fn beat(outcome: Outcome) -> Body {
-    let by_outcome = [(outcome, 1)].into_iter().collect::<BTreeMap<_, _>>();
+    let by_outcome = Counts::all(outcome, 1);
     Body::Heartbeat(Heartbeat {
         subjects: 1,
-        by_outcome: by_outcome.clone(),
+        by_outcome,
         controls: vec![ControlCounts {
             policy: "soc2".into(),
             control: "c-1".into(),
@@ -188,7 +188,7 @@ fn who_left_while_another_led_has_left() {
     }
     let mut empty = beat(Outcome::Pass);
     if let Body::Heartbeat(said) = &mut empty {
-        said.controls[0].by_outcome.clear();
+        said.controls[0].by_outcome = Counts::default();
     }
     let told = told(vec![
         (0, term(1)),

@@ -166,7 +166,7 @@ impl World {
             .map(|(books, control)| {
                 let mut by_outcome = body::Counts::default();
                 for outcome in books.states.iter().flatten() {
-                    *by_outcome.entry(*outcome).or_default() += 1;
+                    by_outcome.add(*outcome);
                 }
                 ControlCounts {
                     policy: "soc2".into(),

@@ -59,11 +59,8 @@ impl Track {
         if self.windows.is_none() {
             return;
         }
-        let mut counted = 0;
-        for (outcome, count) in by_outcome {
-            self.judged |= *outcome != Outcome::Unknown && *count > 0;
-            counted += count;
-        }
+        let counted = by_outcome.total();
+        self.judged |= counted > by_outcome.of(Outcome::Unknown);
         let known = self.population();
         self.reconciliation.compared += 1;
         if known != counted {
