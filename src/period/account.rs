@@ -4,6 +4,8 @@ mod said;
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use jiff::Timestamp;
 
 use super::{
@@ -53,7 +55,7 @@ pub struct Account {
     pub(super) phase: Phase,
     pub(super) tracks: Vec<Track>,
     /// Position in `tracks` by policy and control.
-    index: BTreeMap<Name, BTreeMap<Name, usize>>,
+    index: HashMap<Name, HashMap<Name, usize, FixedState>, FixedState>,
     /// The tracks of the rows of the last heartbeat: the next one mostly has the same.
     layout: Vec<Place>,
     subjects: Subjects,
@@ -99,7 +101,7 @@ impl Account {
             frame,
             phase: Phase::Before,
             tracks: Vec::new(),
-            index: BTreeMap::new(),
+            index: HashMap::default(),
             layout: Vec::new(),
             subjects: Subjects::default(),
             blind: Blindness::default(),

@@ -1,16 +1,37 @@
 //! Subjects as a period tells them apart: by kind and name, as the engine does, each held once.
 
-use std::{cmp::Ordering, hash::BuildHasher as _, sync::Arc};
+use std::{
+    cmp::Ordering,
+    hash::{BuildHasher as _, Hash, Hasher},
+    sync::Arc,
+};
 
 use foldhash::fast::FixedState;
-use hashbrown::HashTable;
+use hashbrown::{HashMap, HashTable};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::evidence::SubjectRef;
 
 /// A subject. Two are the same if group, kind, namespace and name are: an entry about one that is gone has no UID.
 #[derive(Debug, Clone)]
-pub struct SubjectId(Arc<SubjectRef>);
+pub struct SubjectId(Arc<Held>);
+
+#[derive(Debug)]
+struct Held {
+    /// Of what tells subjects apart.
+    hash: u64,
+    subject: SubjectRef,
+}
+
+/// Something of each of some subjects, in no order.
+pub(super) type BySubject<T> = HashMap<SubjectId, T, FixedState>;
+
+/// The subjects of a map, in order: what is handed over must not depend on how the map is laid out.
+pub(super) fn in_order<T>(map: &BySubject<T>) -> Vec<&SubjectId> {
+    let mut subjects: Vec<&SubjectId> = map.keys().collect();
+    subjects.sort_unstable();
+    subjects
+}
 
 /// What tells subjects apart.
 fn key(subject: &SubjectRef) -> (&str, &str, Option<&str>, &str) {
@@ -26,28 +47,36 @@ fn key(subject: &SubjectRef) -> (&str, &str, Option<&str>, &str) {
 
 impl SubjectId {
     fn key(&self) -> (&str, &str, Option<&str>, &str) {
-        key(&self.0)
+        key(self.subject())
     }
 
     /// The subject as entries name it.
     pub fn subject(&self) -> &SubjectRef {
-        &self.0
+        &self.0.subject
     }
 }
 
 impl From<SubjectRef> for SubjectId {
     fn from(subject: SubjectRef) -> Self {
-        Self(Arc::new(subject))
+        let hash = hash(&subject);
+        Self(Arc::new(Held { hash, subject }))
     }
 }
 
 impl PartialEq for SubjectId {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || self.key() == other.key()
+        let same = || self.0.hash == other.0.hash && self.key() == other.key();
+        Arc::ptr_eq(&self.0, &other.0) || same()
     }
 }
 
 impl Eq for SubjectId {}
+
+impl Hash for SubjectId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0.hash);
+    }
+}
 
 impl Ord for SubjectId {
     fn cmp(&self, other: &Self) -> Ordering {
@@ -66,7 +95,7 @@ impl PartialOrd for SubjectId {
 
 impl Serialize for SubjectId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
+        self.subject().serialize(serializer)
     }
 }
 
@@ -99,7 +128,7 @@ impl Subjects {
             .known
             .find_mut(hashed, |known| known.key() == key(subject));
         if let Some(known) = known {
-            if known.0.uid != subject.uid && !subject.uid.is_empty() {
+            if known.subject().uid != subject.uid && !subject.uid.is_empty() {
                 *known = SubjectId::from(subject.clone());
             }
             return known.clone();
@@ -110,7 +139,7 @@ impl Subjects {
             self.sweep_at = self.known.len() * 2 + FEW;
         }
         let new = SubjectId::from(subject.clone());
-        let rehash = |known: &SubjectId| hash(&known.0);
+        let rehash = |known: &SubjectId| known.0.hash;
         self.known.insert_unique(hashed, new.clone(), rehash);
         new
     }

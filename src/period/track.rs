@@ -3,7 +3,7 @@
 mod failing;
 mod population;
 
-use std::collections::BTreeMap;
+use std::mem::take;
 
 use jiff::Timestamp;
 
@@ -14,7 +14,7 @@ use super::{
     deviation::{Deviation, Span},
     intervals::Intervals,
     numbers::Tally,
-    subjects::SubjectId,
+    subjects::{BySubject, SubjectId, in_order},
     watch::{Blindness, Cause, Concern, SILENCE, Watch},
 };
 use crate::{
@@ -87,10 +87,15 @@ pub(super) struct Track {
     out: Option<(Timestamp, String)>,
     windows: Option<Windows>,
     over: bool,
-    members: BTreeMap<SubjectId, Timestamp>,
-    open: BTreeMap<SubjectId, Deviation>,
-    spans: BTreeMap<SubjectId, Span>,
+    members: BySubject<Timestamp>,
+    open: BySubject<Deviation>,
+    spans: BySubject<Span>,
     failing_since: Option<Timestamp>,
+}
+
+/// The subjects of a map that is about to change.
+fn all<T>(map: &BySubject<T>) -> Vec<SubjectId> {
+    in_order(map).into_iter().cloned().collect()
 }
 
 impl Track {
@@ -126,9 +131,9 @@ impl Track {
             out: Some((moment.at, String::new())),
             windows: None,
             over: false,
-            members: BTreeMap::new(),
-            open: BTreeMap::new(),
-            spans: BTreeMap::new(),
+            members: BySubject::default(),
+            open: BySubject::default(),
+            spans: BySubject::default(),
             failing_since: None,
         }
     }
@@ -140,7 +145,7 @@ impl Track {
 
     /// The subjects that it has now.
     pub(super) fn members(&self) -> impl Iterator<Item = &SubjectId> {
-        self.members.keys()
+        in_order(&self.members).into_iter()
     }
 
     /// Whether it is in force now.
@@ -191,19 +196,20 @@ impl Track {
         let mut whole = self.windows.take()?.whole;
         self.settle(&mut whole, until);
         self.over = true;
-        for (subject, joined) in &self.members {
-            sink.member(&self.member(subject, *joined, None));
+        for subject in in_order(&self.members) {
+            sink.member(&self.member(subject, self.members[subject], None));
         }
         Some(whole)
     }
 
     /// Hands over what has not ended with the log.
     pub(super) fn finish(&mut self, sink: &mut dyn Sink) {
-        for (_, open) in std::mem::take(&mut self.open) {
-            sink.deviation(&open);
+        let (open, spans) = (take(&mut self.open), take(&mut self.spans));
+        for subject in in_order(&open) {
+            sink.deviation(&open[subject]);
         }
-        for (subject, span) in std::mem::take(&mut self.spans) {
-            sink.span(&self.policy, &self.control, &subject, &span, None);
+        for subject in in_order(&spans) {
+            sink.span(&self.policy, &self.control, subject, &spans[subject], None);
         }
     }
 
@@ -289,16 +295,13 @@ impl Track {
         }
         let seen = self.seen(blind);
         self.end_part(moment.at);
-        let open: Vec<SubjectId> = self.open.keys().cloned().collect();
-        for subject in open {
+        for subject in all(&self.open) {
             self.close(&subject, end, moment, seen, sink);
         }
-        let spans: Vec<SubjectId> = self.spans.keys().cloned().collect();
-        for subject in spans {
+        for subject in all(&self.spans) {
             self.end_span(&subject, moment, sink);
         }
-        let members: Vec<SubjectId> = self.members.keys().cloned().collect();
-        for subject in members {
+        for subject in all(&self.members) {
             self.left(&subject, moment, seen, sink);
         }
         self.watch.end(moment.at);

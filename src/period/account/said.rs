@@ -44,13 +44,10 @@ impl Account {
         }
         let policy = Policy::read(said);
         let suspended = is_suspended(said, policy.as_ref());
-        let known: Vec<usize> = self
-            .index
-            .get(&said.policy)
-            .into_iter()
-            .flatten()
-            .map(|(_, at)| *at)
-            .collect();
+        let known = self.index.get(&said.policy).into_iter().flatten();
+        let mut known: Vec<usize> = known.map(|(_, at)| *at).collect();
+        // In the order in which they came, not in that of the map.
+        known.sort_unstable();
         let mut leave = |positions: &[usize], why: &str, end| {
             for position in positions {
                 self.tracks[*position].leave(why, end, moment, &self.blind, sink);
