@@ -53,7 +53,7 @@ struct Known {
 }
 
 /// What has to be worked out.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Changed {
     /// Policies that may have other peers.
     policies: BTreeSet<(Sym, Sym)>,
@@ -279,6 +279,9 @@ impl Analysis for Isolation {
     }
 
     fn settle(&mut self, inventory: &Inventory, affected: &mut BTreeSet<Subject>) {
+        if self.changed == Changed::default() {
+            return; // nearly always: a pod more or less of a class that is known
+        }
         self.settle_policies(inventory, affected);
         let labels = std::mem::take(&mut self.changed.labels);
         // Their peers are not kept: any of them may speak of a namespace.
