@@ -8,6 +8,8 @@ mod tables;
 
 use std::collections::BTreeMap;
 
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -21,7 +23,7 @@ use super::{
 use crate::{
     evidence::{
         Body, Entry,
-        body::{Content, Drill, ObjectChange},
+        body::{Content, Drill, Name, ObjectChange},
     },
     period::{Deviation, EntryId, Frame, LogCount},
 };
@@ -32,7 +34,7 @@ const SPOOL: &str = "deviations.unfinished";
 const MOST_DEVIATIONS: usize = 500;
 
 /// A control in a policy.
-pub(super) type Key = (String, String);
+pub(super) type Key = (Name, Name);
 
 /// Writes rows while the log is read.
 pub struct Collector<'a> {
@@ -54,10 +56,17 @@ pub struct Collector<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) responses: Responses,
-    pub(super) timelines: BTreeMap<Key, Timeline>,
     pub(super) deviations: u64,
-    /// The first ones of each control, which its page shows.
-    pub(super) shown: BTreeMap<Key, Vec<Deviation>>,
+    /// What the page of each control shows.
+    pub(super) pages: HashMap<Key, Shown, FixedState>,
+}
+
+/// What the page of a control shows beside its numbers.
+#[derive(Debug)]
+pub(super) struct Shown {
+    pub(super) timeline: Timeline,
+    /// The first ones.
+    pub(super) deviations: Vec<Deviation>,
 }
 
 impl<'a> Collector<'a> {
@@ -257,22 +266,14 @@ impl<'a> Collector<'a> {
         ])
     }
 
-    /// Keeps a deviation for the page of its control, if there is room.
-    fn show(&mut self, deviation: &Deviation) {
-        let key = (deviation.control.to_string(), deviation.policy.to_string());
-        let shown = self.found.shown.entry(key).or_default();
-        if shown.len() < MOST_DEVIATIONS {
-            shown.push(deviation.clone());
-        }
-    }
-
-    fn timeline(&mut self, control: &str, policy: &str) -> &mut Timeline {
-        let key = (control.to_owned(), policy.to_owned());
+    /// The page of a control.
+    fn page(&mut self, control: &Name, policy: &Name) -> &mut Shown {
+        let key = (control.clone(), policy.clone());
         let (from, to) = (self.frame.from, self.frame.to);
-        self.found
-            .timelines
-            .entry(key)
-            .or_insert_with(|| Timeline::new(from, to))
+        self.found.pages.entry(key).or_insert_with(|| Shown {
+            timeline: Timeline::new(from, to),
+            deviations: Vec::new(),
+        })
     }
 
     /// Removes what was written: it is to be collected anew.

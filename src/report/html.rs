@@ -9,6 +9,7 @@ use super::{
     collect::{Found, file_name},
     pack::{Pack, ReportError},
     tables::own_controls,
+    timeline::Timeline,
 };
 use crate::period::{Deviation, Operation, Segment, Summary, criteria_of, readiness, title};
 use crate::words::many;
@@ -191,12 +192,13 @@ fn line(operation: &Operation) -> Value {
 }
 
 fn control(operation: &Operation, summary: &Summary, facts: &Facts, found: &Found) -> Value {
-    let key = (operation.control.to_string(), operation.policy.to_string());
+    let key = (operation.control.clone(), operation.policy.clone());
     let info = crate::controls::registry::find(&operation.control).map(|found| found.info);
-    let picture = found.timelines.get(&key).cloned();
-    let picture = picture
-        .unwrap_or_else(|| super::timeline::Timeline::new(summary.period.from, summary.period.to));
-    let deviations = found.shown.get(&key).into_iter().flatten();
+    let page = found.pages.get(&key);
+    let (from, to) = (summary.period.from, summary.period.to);
+    let picture = page.map(|page| page.timeline.clone());
+    let picture = picture.unwrap_or_else(|| Timeline::new(from, to));
+    let deviations = page.into_iter().flat_map(|page| &page.deviations);
     let deviations: Vec<Value> = deviations.map(|deviation| row(deviation, found)).collect();
     let gaps = operation.gaps.iter().take(MOST_GAPS).map(|gap| {
         json!({

@@ -16,6 +16,7 @@
 mod collect;
 mod csv;
 mod html;
+mod mold;
 mod ocsf;
 pub mod open_reports;
 mod oscal;

@@ -1,185 +1,162 @@
-//! Deviations as OCSF compliance findings: one when it opens, one when it closes.
-//!
-//! A year may have a million of them, so they are types, not values; their fields are in the order of the alphabet, as
-//! those of all other JSON in a pack.
+//! Deviations as OCSF compliance findings: one when it opens, one when it closes. A year may have a million of them.
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Value, json};
 
 use super::{
     collect::Found,
-    pack::{Pack, PackFile, ReportError, failed},
+    mold::{Cell, Mold, hole},
+    pack::{Pack, PackFile, ReportError},
 };
 use crate::{
-    evidence::words::End,
+    evidence::{body::Name, words::End},
     period::{Deviation, EntryId, criteria_of},
     verdict::Severity,
 };
 
 /// The standard by the name that OCSF consumers know.
 const STANDARD: &str = "AICPA TSC 2017 (POF 2022)";
+const FINDINGS: &str = "ocsf/findings.jsonl";
 
-#[derive(Serialize)]
-struct Finding<'a> {
-    activity_id: u32,
-    category_uid: u32,
-    class_uid: u32,
-    compliance: Compliance<'a>,
-    #[serde(rename = "finding_info")]
-    info: &'a RawValue,
-    message: &'a RawValue,
-    metadata: Metadata,
-    resources: &'a RawValue,
-    severity_id: u32,
-    status_id: u32,
-    time: i64,
-    type_uid: u32,
+/// A finding, with holes for the cells of [`Findings::write`].
+fn finding() -> Value {
+    json!({
+        "activity_id": hole(0),
+        "category_uid": 2,
+        "class_uid": 2003,
+        "compliance": {
+            "control": hole(1),
+            "requirements": hole(2),
+            "standards": [STANDARD],
+            "status": hole(3),
+            "status_id": hole(4),
+        },
+        "finding_info": {
+            "created_time": hole(5),
+            "first_seen_time": hole(5),
+            "last_seen_time": hole(6),
+            "title": hole(7),
+            "uid": hole(8),
+        },
+        "message": hole(9),
+        "metadata": {
+            "product": { "name": "Probity", "version": env!("CARGO_PKG_VERSION") },
+            "uid": hole(10),
+            "version": "1.8.0",
+        },
+        "resources": [{ "name": hole(11), "type": hole(12), "uid": hole(13) }],
+        "severity_id": hole(14),
+        "status_id": hole(15),
+        "time": hole(16),
+        "type_uid": hole(17),
+    })
 }
 
-#[derive(Serialize)]
-struct Compliance<'a> {
-    control: &'a str,
-    requirements: &'a [&'static str],
-    standards: [&'static str; 1],
-    status: &'static str,
-    status_id: u32,
+/// Writes the findings of all deviations.
+pub(super) fn write(pack: &Pack<'_>, found: &Found) -> Result<(), ReportError> {
+    let mut findings = Findings {
+        file: pack.file(FINDINGS)?,
+        mold: Mold::new(&finding()),
+        criteria: BTreeMap::new(),
+    };
+    for deviation in found.deviations(pack)? {
+        findings.of(&deviation?)?;
+    }
+    pack.keep(findings.file)
 }
 
-#[derive(Serialize)]
-struct Info<'a> {
-    created_time: i64,
-    first_seen_time: i64,
-    last_seen_time: i64,
-    title: &'a str,
-    uid: &'a str,
+struct Findings {
+    file: PackFile,
+    mold: Mold,
+    /// The criteria of each control, as JSON.
+    criteria: BTreeMap<Name, String>,
 }
 
-#[derive(Serialize)]
-struct Metadata {
-    product: Product,
-    uid: String,
-    version: &'static str,
-}
+impl Findings {
+    /// Writes the findings of a deviation.
+    fn of(&mut self, deviation: &Deviation) -> Result<(), ReportError> {
+        self.write(deviation, 1, deviation.opened, deviation.opened_by)?;
+        match deviation.closed.zip(deviation.closed_by) {
+            Some((at, entry)) => self.write(deviation, 3, at, entry),
+            None => Ok(()),
+        }
+    }
 
-#[derive(Serialize)]
-struct Product {
-    name: &'static str,
-    version: &'static str,
-}
-
-#[derive(Serialize)]
-struct Resource<'a> {
-    name: &'a str,
-    r#type: &'a str,
-    uid: &'a str,
-}
-
-/// What both findings of a deviation say, as it stands there.
-struct Common {
-    criteria: Vec<&'static str>,
-    info: Box<RawValue>,
-    message: Box<RawValue>,
-    resources: Box<RawValue>,
-}
-
-impl Common {
-    fn of(deviation: &Deviation) -> serde_json::Result<Self> {
+    /// Writes one, as a line.
+    fn write(
+        &mut self,
+        deviation: &Deviation,
+        activity: i64,
+        at: Timestamp,
+        entry: EntryId,
+    ) -> Result<(), ReportError> {
+        let Deviation {
+            control, reason, ..
+        } = deviation;
+        let Self {
+            file,
+            mold,
+            criteria,
+        } = self;
+        let criteria = criteria
+            .entry(control.clone())
+            .or_insert_with(|| json!(criteria_of(control)).to_string());
         let said = deviation.subject.subject();
         let resource = crate::period::item_id(said);
+        let (group, kind) = (&said.group, &said.kind);
+        let uid = if said.uid.is_empty() {
+            &resource
+        } else {
+            &*said.uid
+        };
         let last = deviation.closed.unwrap_or(deviation.opened);
-        Ok(Self {
-            criteria: criteria_of(&deviation.control),
-            info: to_raw_value(&Info {
-                created_time: deviation.opened.as_millisecond(),
-                first_seen_time: deviation.opened.as_millisecond(),
-                last_seen_time: last.as_millisecond(),
-                title: &format!("{}: {}", deviation.control, deviation.reason),
-                uid: &deviation.id,
-            })?,
-            message: to_raw_value(&deviation.message)?,
-            resources: to_raw_value(&[Resource {
-                name: &resource,
-                r#type: &format!("{}/{}", said.group, said.kind),
-                uid: if said.uid.is_empty() {
-                    &resource
-                } else {
-                    &said.uid
-                },
-            }])?,
+        let (status, compliance, word) = state(activity, deviation.ended);
+        let cells = [
+            Cell::Number(activity),
+            Cell::Text(control),
+            Cell::Json(criteria.as_bytes()),
+            Cell::Text(word),
+            Cell::Number(compliance),
+            Cell::Number(deviation.opened.as_millisecond()),
+            Cell::Number(last.as_millisecond()),
+            Cell::Shown(&format_args!("{control}: {reason}")),
+            Cell::Text(&deviation.id),
+            Cell::Text(&deviation.message),
+            Cell::Shown(&format_args!("entry {entry}")),
+            Cell::Text(&resource),
+            Cell::Shown(&format_args!("{group}/{kind}")),
+            Cell::Text(uid),
+            Cell::Number(severity(deviation.severity)),
+            Cell::Number(status),
+            Cell::Number(at.as_millisecond()),
+            Cell::Number(200_300 + activity),
+        ];
+        file.put_made(|line| {
+            mold.cast(line, &cells)?;
+            line.push(b'\n');
+            Ok(())
         })
     }
 }
 
-const FINDINGS: &str = "ocsf/findings.jsonl";
-
-/// Writes the findings of all deviations.
-pub(super) fn write(pack: &Pack<'_>, found: &Found) -> Result<(), ReportError> {
-    let mut file = pack.file(FINDINGS)?;
-    for deviation in found.deviations(pack)? {
-        findings(&deviation?, &mut file)?;
-    }
-    pack.keep(file)
-}
-
-/// Writes the findings of a deviation, one a line.
-fn findings(deviation: &Deviation, file: &mut PackFile) -> Result<(), ReportError> {
-    let common = Common::of(deviation).map_err(|error| failed(FINDINGS, error.into()))?;
-    let mut line = |activity, at, entry| {
-        file.put_json(&finding(deviation, &common, activity, at, entry))?;
-        file.put(b"\n")
-    };
-    line(1, deviation.opened, deviation.opened_by)?;
-    match deviation.closed.zip(deviation.closed_by) {
-        Some((at, entry)) => line(3, at, entry),
-        None => Ok(()),
-    }
-}
-
-fn finding<'a>(
-    deviation: &'a Deviation,
-    common: &'a Common,
-    activity: u32,
-    at: Timestamp,
-    entry: EntryId,
-) -> Finding<'a> {
-    let (status, compliance, word) = match (activity, deviation.ended) {
+/// The state of a finding, that of the control, and a word for that.
+const fn state(activity: i64, ended: Option<End>) -> (i64, i64, &'static str) {
+    match (activity, ended) {
         (1, _) => (1, 3, "Fail"),
         // Suppressed: it fails still, and management has accepted that.
         (_, Some(End::Excepted)) => (3, 99, "Exempted"),
         (_, Some(End::PutBack | End::FixedByOthers)) => (4, 1, "Pass"),
         _ => (5, 0, "Unknown"),
-    };
-    Finding {
-        activity_id: activity,
-        category_uid: 2,
-        class_uid: 2003,
-        compliance: Compliance {
-            control: &deviation.control,
-            requirements: &common.criteria,
-            standards: [STANDARD],
-            status: word,
-            status_id: compliance,
-        },
-        info: &common.info,
-        message: &common.message,
-        metadata: Metadata {
-            product: Product {
-                name: "Probity",
-                version: env!("CARGO_PKG_VERSION"),
-            },
-            uid: format!("entry {entry}"),
-            version: "1.8.0",
-        },
-        resources: &common.resources,
-        severity_id: match deviation.severity {
-            Severity::Low => 2,
-            Severity::Medium => 3,
-            Severity::High => 4,
-            Severity::Critical => 5,
-        },
-        status_id: status,
-        time: at.as_millisecond(),
-        type_uid: 200_300 + activity,
+    }
+}
+
+const fn severity(severity: Severity) -> i64 {
+    match severity {
+        Severity::Low => 2,
+        Severity::Medium => 3,
+        Severity::High => 4,
+        Severity::Critical => 5,
     }
 }

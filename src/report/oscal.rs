@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sha1::{Digest as _, Sha1};
 use uuid::Uuid;
 
-use self::deviations::{Texts, observation, risk};
+use self::deviations::Molds;
 use super::{
     Facts,
     collect::Found,
@@ -120,16 +120,21 @@ fn lists(
     found: &Found,
     file: &mut PackFile,
 ) -> Result<(), ReportError> {
-    let operator = ids.of("component", "operator");
+    let molds = Molds::new(ids, found);
     let mut risks = pack.spool(RISKS)?;
     file.put(b",\"observations\":[")?;
     for (position, deviation) in found.deviations(pack)?.enumerate() {
         let deviation = deviation?;
         let comma: &[u8] = if position > 0 { b"," } else { b"" };
-        file.put(comma)?;
-        let texts = Texts::of(ids, &deviation);
-        file.put_json(&observation(&operator, &deviation, &texts))?;
-        risks.put_json(comma, &risk(ids, &deviation, &texts, found))?;
+        let name = ids.deviation("observation", &deviation);
+        file.put_made(|to| {
+            to.extend_from_slice(comma);
+            molds.observation(&name, &deviation, to)
+        })?;
+        risks.put_made(|to| {
+            to.extend_from_slice(comma);
+            molds.risk(&name, &deviation, to)
+        })?;
     }
     file.put(b"],\"risks\":[")?;
     pack.move_into(risks, file)?;

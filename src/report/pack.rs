@@ -64,7 +64,6 @@ impl<'a> Pack<'a> {
         Ok(PackFile {
             file: Spool::new(name, self.folder.create(name))?,
             hash: Context::new(&SHA256),
-            json: Vec::new(),
         })
     }
 
@@ -75,7 +74,7 @@ impl<'a> Pack<'a> {
 
     /// Ends a file that belongs to the pack.
     pub fn keep(&self, file: PackFile) -> Result<(), ReportError> {
-        let PackFile { file, hash, .. } = file;
+        let PackFile { file, hash } = file;
         let name = file.name.clone();
         file.end()?;
         let sum = crate::engine::hex(hash.finish().as_ref());
@@ -183,8 +182,6 @@ impl Records {
 pub struct PackFile {
     file: Spool,
     hash: Context,
-    /// The value that is being written.
-    json: Vec<u8>,
 }
 
 impl PackFile {
@@ -201,13 +198,17 @@ impl PackFile {
 
     /// Writes a value as JSON.
     pub fn put_json(&mut self, value: &impl Serialize) -> Result<(), ReportError> {
-        let mut json = std::mem::take(&mut self.json);
-        json.clear();
-        let written = serde_json::to_writer(&mut json, value);
-        written.map_err(|error| failed(&self.file.name, error.into()))?;
-        self.put(&json)?;
-        self.json = json;
-        Ok(())
+        self.put_made(|json| serde_json::to_writer(json, value))
+    }
+
+    /// Writes what is made at once.
+    pub(super) fn put_made(
+        &mut self,
+        make: impl FnOnce(&mut Vec<u8>) -> serde_json::Result<()>,
+    ) -> Result<(), ReportError> {
+        self.file.make(make)?;
+        self.hash.update(&self.file.made);
+        self.file.put_what_is_made()
     }
 }
 
@@ -234,20 +235,26 @@ impl Spool {
         written.map_err(|source| failed(&self.name, source))
     }
 
-    /// Writes a value as JSON, with something before it.
-    pub(super) fn put_json(
+    /// Writes what is made at once.
+    pub(super) fn put_made(
         &mut self,
-        before: &[u8],
-        value: &impl Serialize,
+        make: impl FnOnce(&mut Vec<u8>) -> serde_json::Result<()>,
     ) -> Result<(), ReportError> {
-        let mut json = std::mem::take(&mut self.made);
-        json.clear();
-        json.extend_from_slice(before);
-        let written = serde_json::to_writer(&mut json, value);
-        written.map_err(|error| failed(&self.name, error.into()))?;
-        self.put(&json)?;
-        self.made = json;
-        Ok(())
+        self.make(make)?;
+        self.put_what_is_made()
+    }
+
+    fn make(
+        &mut self,
+        make: impl FnOnce(&mut Vec<u8>) -> serde_json::Result<()>,
+    ) -> Result<(), ReportError> {
+        self.made.clear();
+        make(&mut self.made).map_err(|error| failed(&self.name, error.into()))
+    }
+
+    fn put_what_is_made(&mut self) -> Result<(), ReportError> {
+        let written = self.inner.write_all(&self.made);
+        written.map_err(|source| failed(&self.name, source))
     }
 
     /// Writes a record, which [`Pack::records`] reads.
@@ -255,16 +262,13 @@ impl Spool {
         &mut self,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), ReportError> {
-        let mut record = std::mem::take(&mut self.made);
-        record.clear();
-        record.extend_from_slice(&[0; 4]);
-        write(&mut record);
-        let length = u32::try_from(record.len() - 4);
+        self.made.clear();
+        self.made.extend_from_slice(&[0; 4]);
+        write(&mut self.made);
+        let length = u32::try_from(self.made.len() - 4);
         let length = length.map_err(|error| failed(&self.name, io::Error::other(error)))?;
-        record[..4].copy_from_slice(&length.to_le_bytes());
-        self.put(&record)?;
-        self.made = record;
-        Ok(())
+        self.made[..4].copy_from_slice(&length.to_le_bytes());
+        self.put_what_is_made()
     }
 
     /// Ends it.

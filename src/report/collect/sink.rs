@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Collector, file_name, spool};
+use super::{Collector, MOST_DEVIATIONS, file_name, spool};
 use crate::{
     evidence::body::{ActionOutcome, Intent, Name},
     period::{Deviation, Member, Sink, Span, SpanKind, SubjectId, Unobserved},
@@ -13,9 +13,11 @@ impl Sink for Collector<'_> {
     fn deviation(&mut self, deviation: &Deviation) {
         self.found.deviations += 1;
         let until = deviation.closed.unwrap_or(self.frame.to);
-        self.timeline(&deviation.control, &deviation.policy)
-            .failed(deviation.opened, until);
-        self.show(deviation);
+        let page = self.page(&deviation.control, &deviation.policy);
+        page.timeline.failed(deviation.opened, until);
+        if page.deviations.len() < MOST_DEVIATIONS {
+            page.deviations.push(deviation.clone());
+        }
         let written = self.spool.put_record(|to| spool::write(deviation, to));
         self.keep(written);
     }
@@ -50,7 +52,8 @@ impl Sink for Collector<'_> {
             &*entry,
         ];
         let lasted = until.unwrap_or(self.frame.to);
-        self.timeline(control, policy)
+        self.page(control, policy)
+            .timeline
             .span(span.kind, span.since, lasted);
         let written = match span.kind {
             SpanKind::Excepted => self.exemptions.put(span, &cells),
@@ -71,8 +74,9 @@ impl Sink for Collector<'_> {
         outcome: &ActionOutcome,
     ) {
         if outcome.result == crate::evidence::words::ActionResult::Applied {
+            let control = intent.control.as_ref().into();
             for policy in &intent.policies {
-                self.timeline(&intent.control, policy).remedied(ended);
+                self.page(&control, policy).timeline.remedied(ended);
             }
         }
         let target = &intent.target;
@@ -93,7 +97,7 @@ impl Sink for Collector<'_> {
     }
 
     fn gap(&mut self, policy: &Name, control: &Name, gap: &Unobserved) {
-        self.timeline(control, policy).gap(gap.from, gap.to);
+        self.page(control, policy).timeline.gap(gap.from, gap.to);
         let seconds = gap.to.duration_since(gap.from).as_secs().to_string();
         let (from, to) = (gap.from.to_string(), gap.to.to_string());
         let written = self.tables.gaps.row(&[

@@ -1,178 +1,153 @@
-//! Observations and risks. A year may have half a million of each, so they are types, not values; their fields are in the
-//! order of the alphabet, as those of all other JSON in a pack.
+//! Observations and risks: a year may have half a million of each.
+
+use std::fmt;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::{Ids, NAMESPACE, words};
-use crate::{evidence::words::End, period::Deviation, report::collect::Found};
+use crate::{
+    evidence::words::End,
+    period::Deviation,
+    report::{
+        collect::Found,
+        mold::{Cell, Mold, hole},
+    },
+};
 
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) struct Observation<'a> {
-    collected: Timestamp,
-    description: &'a str,
-    methods: [&'static str; 1],
-    origins: [Origin<'a>; 1],
-    props: [Property<'a>; 3],
-    relevant_evidence: [Evidence; 1],
-    title: String,
-    uuid: &'a str,
+/// Makes the observation and the risk of one deviation after the other.
+pub(super) struct Molds<'a> {
+    ids: &'a Ids,
+    found: &'a Found,
+    observation: Mold,
+    /// A risk without a log, as an empty one can't be, and one that has one.
+    risks: [Mold; 2],
+    entry: Mold,
 }
 
-#[derive(Serialize)]
-struct Origin<'a> {
-    actors: [Actor<'a>; 1],
+/// A deviation as it was seen by the operator, with holes for the cells of [`Molds::observation`].
+fn observation(operator: &str) -> Value {
+    let property = |name: &str, cell| json!({ "name": name, "ns": NAMESPACE, "value": hole(cell) });
+    json!({
+        "collected": hole(0),
+        "description": hole(1),
+        "methods": ["TEST"],
+        "origins": [{ "actors": [{ "actor-uuid": operator, "type": "tool" }] }],
+        "props": [property("asset-id", 2), property("policy", 3), property("opened-after", 4)],
+        "relevant-evidence": [{ "description": hole(5) }],
+        "title": hole(6),
+        "uuid": hole(7),
+    })
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-struct Actor<'a> {
-    actor_uuid: &'a str,
-    r#type: &'static str,
+/// What a deviation means, and what management said of it, with holes for the cells of [`Molds::risk`].
+fn risk(has_log: bool) -> Value {
+    let mut risk = json!({
+        "description": hole(0),
+        "related-observations": [{ "observation-uuid": hole(1) }],
+        "statement": hole(2),
+        "status": hole(3),
+        "title": hole(4),
+        "uuid": hole(5),
+    });
+    if has_log {
+        risk["risk-log"] = json!({ "entries": hole(6) });
+    }
+    risk
 }
 
-#[derive(Serialize)]
-struct Property<'a> {
-    name: &'static str,
-    ns: &'static str,
-    value: &'a str,
-}
-
-#[derive(Serialize)]
-struct Evidence {
-    description: String,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) struct Risk<'a> {
-    description: &'a str,
-    related_observations: [Related<'a>; 1],
-    #[serde(rename = "risk-log", skip_serializing_if = "Option::is_none")]
-    log: Option<Entries>,
-    statement: String,
-    status: &'static str,
-    title: String,
-    uuid: String,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-struct Related<'a> {
-    observation_uuid: &'a str,
-}
-
-#[derive(Serialize)]
-struct Entries {
-    entries: Vec<LogEntry>,
-}
-
-#[derive(Serialize)]
-struct LogEntry {
-    start: Timestamp,
-    title: String,
-    uuid: String,
-}
-
-/// Texts that an observation and its risk borrow.
-pub(super) struct Texts {
-    asset: String,
-    after: String,
-    observation: String,
-}
-
-impl Texts {
-    pub(super) fn of(ids: &Ids, deviation: &Deviation) -> Self {
-        let after = deviation.opened_after;
+impl<'a> Molds<'a> {
+    pub(super) fn new(ids: &'a Ids, found: &'a Found) -> Self {
+        let operator = ids.of("component", "operator");
         Self {
-            asset: crate::period::item_id(deviation.subject.subject()),
-            after: after.map_or_else(|| "before observation".to_owned(), |at| at.to_string()),
-            observation: ids.deviation("observation", deviation),
+            ids,
+            found,
+            observation: Mold::new(&observation(&operator)),
+            risks: [false, true].map(|has_log| Mold::new(&risk(has_log))),
+            entry: Mold::new(&json!({ "start": hole(0), "title": hole(1), "uuid": hole(2) })),
         }
     }
-}
 
-/// A deviation as it was seen. `operator` is the uuid of what saw it.
-pub(super) fn observation<'a>(
-    operator: &'a str,
-    deviation: &'a Deviation,
-    texts: &'a Texts,
-) -> Observation<'a> {
-    let property = |name, value: &'a str| Property {
-        name,
-        ns: NAMESPACE,
-        value: words(value, "-"), // a property can't be empty
-    };
-    Observation {
-        collected: deviation.opened,
-        description: words(&deviation.message, &deviation.reason),
-        methods: ["TEST"],
-        origins: [Origin {
-            actors: [Actor {
-                actor_uuid: operator,
-                r#type: "tool",
-            }],
-        }],
-        props: [
-            property("asset-id", &texts.asset),
-            property("policy", &deviation.policy),
-            property("opened-after", &texts.after),
-        ],
-        relevant_evidence: [Evidence {
-            description: format!("Entry {} of the evidence log", deviation.opened_by),
-        }],
-        title: format!("{} failed", deviation.control),
-        uuid: &texts.observation,
+    /// Appends the observation, which has this name.
+    pub(super) fn observation(
+        &self,
+        name: &str,
+        deviation: &Deviation,
+        to: &mut Vec<u8>,
+    ) -> serde_json::Result<()> {
+        let asset = crate::period::item_id(deviation.subject.subject());
+        let cells = [
+            Cell::Shown(&deviation.opened),
+            Cell::Text(words(&deviation.message, &deviation.reason)),
+            // A property can't be empty.
+            Cell::Text(words(&asset, "-")),
+            Cell::Text(words(&deviation.policy, "-")),
+            match &deviation.opened_after {
+                Some(at) => Cell::Shown(at),
+                None => Cell::Text("before observation"),
+            },
+            Cell::Shown(&format_args!(
+                "Entry {} of the evidence log",
+                deviation.opened_by
+            )),
+            Cell::Shown(&format_args!("{} failed", deviation.control)),
+            Cell::Text(name),
+        ];
+        self.observation.cast(to, &cells)
     }
-}
 
-/// What a deviation means, and what management said of it.
-pub(super) fn risk<'a>(
-    ids: &Ids,
-    deviation: &'a Deviation,
-    texts: &'a Texts,
-    found: &Found,
-) -> Risk<'a> {
-    let entries = log(ids, deviation, found);
-    Risk {
-        description: words(&deviation.message, &deviation.reason),
-        related_observations: [Related {
-            observation_uuid: &texts.observation,
-        }],
-        log: (!entries.is_empty()).then_some(Entries { entries }),
-        statement: format!(
-            "{}: {}",
-            deviation.control,
-            words(&deviation.reason, "it failed")
-        ),
-        status: match deviation.ended {
-            None => "open",
-            Some(End::Excepted) => "deviation-approved",
-            Some(_) => "closed",
-        },
-        title: format!("Deviation {}", words(&deviation.id, "without id")),
-        uuid: ids.deviation("risk", deviation),
+    /// Appends the risk that comes of an observation.
+    pub(super) fn risk(
+        &self,
+        observation: &str,
+        deviation: &Deviation,
+        to: &mut Vec<u8>,
+    ) -> serde_json::Result<()> {
+        let log = self.log(deviation)?;
+        let reason = words(&deviation.reason, "it failed");
+        let cells = [
+            Cell::Text(words(&deviation.message, &deviation.reason)),
+            Cell::Text(observation),
+            Cell::Shown(&format_args!("{}: {reason}", deviation.control)),
+            Cell::Text(match deviation.ended {
+                None => "open",
+                Some(End::Excepted) => "deviation-approved",
+                Some(_) => "closed",
+            }),
+            Cell::Shown(&format_args!(
+                "Deviation {}",
+                words(&deviation.id, "without id")
+            )),
+            Cell::Text(&self.ids.deviation("risk", deviation)),
+            Cell::Json(&log),
+        ];
+        self.risks[usize::from(!log.is_empty())].cast(to, &cells)
     }
-}
 
-fn log(ids: &Ids, deviation: &Deviation, found: &Found) -> Vec<LogEntry> {
-    let Deviation { id, policy, .. } = deviation;
-    let mut entries = Vec::new();
-    if let (Some(closed), Some(end)) = (deviation.closed, deviation.ended) {
-        entries.push(LogEntry {
-            start: closed,
-            title: format!("It ended: {end}"),
-            uuid: ids.deviation("closing", deviation),
-        });
+    /// The entries of its log as a list; nothing if there are none.
+    fn log(&self, deviation: &Deviation) -> serde_json::Result<Vec<u8>> {
+        let Deviation { id, policy, .. } = deviation;
+        let mut list = Vec::new();
+        let mut add = |start: Timestamp, title: fmt::Arguments<'_>, uuid: &str| {
+            list.push(if list.is_empty() { b'[' } else { b',' });
+            let cells = [Cell::Shown(&start), Cell::Shown(&title), Cell::Text(uuid)];
+            self.entry.cast(&mut list, &cells)
+        };
+        if let (Some(closed), Some(end)) = (deviation.closed, deviation.ended) {
+            let uuid = self.ids.deviation("closing", deviation);
+            add(closed, format_args!("It ended: {end}"), &uuid)?;
+        }
+        for response in self.found.responses.of(id) {
+            let said = words(&response.action, &response.cause);
+            let said = words(said, "see changes.csv");
+            let key = format_args!("{id}/{policy}/{}", response.entry);
+            let uuid = self.ids.of("response", key);
+            let title = format_args!("Management's response: {said}");
+            add(response.at, title, &uuid)?;
+        }
+        if !list.is_empty() {
+            list.push(b']');
+        }
+        Ok(list)
     }
-    for response in found.responses.of(id) {
-        let said = words(&response.action, &response.cause);
-        entries.push(LogEntry {
-            start: response.at,
-            title: format!("Management's response: {}", words(said, "see changes.csv")),
-            uuid: ids.of("response", format_args!("{id}/{policy}/{}", response.entry)),
-        });
-    }
-    entries
 }
