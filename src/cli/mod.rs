@@ -50,7 +50,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-pub use self::exit::NOT_DONE;
+pub use self::{exit::NOT_DONE, output::fix::words_and_commands};
 use self::{connect::Connect, exit::Ending};
 
 use crate::api::DecisionVerdict;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
+use probity::cli::words_and_commands;
 use serde_json::Value;
 
 use super::expected;
@@ -34,16 +35,8 @@ struct Fix {
 impl Fix {
     /// The commands in it: the whole, or what follows the words.
     fn commands(&self) -> Option<&str> {
-        let begins = |program: &str| {
-            let after_words = self.text.find(&format!(": {program}")).map(|at| at + 2);
-            let whole = self.text.starts_with(program).then_some(0);
-            whole.or(after_words)
-        };
-        let begin = ["kubectl ", "probity ", "velero "]
-            .into_iter()
-            .filter_map(begins)
-            .min();
-        begin.map(|begin| &self.text[begin..])
+        let (_, commands) = words_and_commands(&self.text);
+        (!commands.is_empty()).then_some(commands)
     }
 }
 

@@ -24,7 +24,7 @@ pub(in crate::cli) fn fix(verdict: &Verdict, info: &Info) -> String {
 
 /// A fix as words for people, and the commands behind them, which are to be copied as they are: from a program on
 /// that begins the text, or follows a colon.
-pub(in crate::cli) fn words_and_commands(fix: &str) -> (&str, &str) {
+pub fn words_and_commands(fix: &str) -> (&str, &str) {
     let begins = |program: &str| {
         if fix.starts_with(program) {
             return Some(0);
