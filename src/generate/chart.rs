@@ -25,7 +25,9 @@ kubectl get controlpolicies
 ```
 
 The first command installs the CRDs too. They follow upgrades, and stay with your policies when the release is removed. \
-`helm test probity -n probity-system` asks whether the replicas have read what the policies need.
+`helm test probity -n probity-system` asks whether the replicas have read what the policies need. \
+A test that fails leaves its pod, for what it said: `kubectl logs probity-ready -n probity-system`. The next test replaces it, and \
+`kubectl delete pod probity-ready -n probity-system` removes it.
 
 - *Metrics*: `serviceMonitor.enabled`, or scrape port `metrics` of the Service. Keep the label `instance`.
 - *Alerts*: `prometheusRule.enabled`; [docs/runbooks](../../docs/runbooks/README.md) explains each. Without the Prometheus \

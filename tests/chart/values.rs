@@ -128,6 +128,22 @@ fn the_same_values_render_the_same_bytes() {
     }
 }
 
+/// What a failed test said is in the log of its pod: only a pod that succeeded goes, and the next one may take its name.
+#[test]
+fn the_pod_of_a_failed_test_stays_until_the_next() {
+    let documents = documents(&rendered(&[]));
+    let is_test = |object: &&&Value| object["metadata"]["annotations"]["helm.sh/hook"] == "test";
+    let pods = find(&documents, "Pod");
+    let tests: Vec<&&Value> = pods.iter().filter(is_test).collect();
+    assert_eq!(tests.len(), 1);
+    let metadata = &tests[0]["metadata"];
+    let policy = &metadata["annotations"]["helm.sh/hook-delete-policy"];
+    assert_eq!(*policy, "before-hook-creation,hook-succeeded");
+    // By this name the documentation asks for its log.
+    assert_eq!(metadata["name"], "probity-ready");
+    assert!(include_str!("../../docs/troubleshooting.md").contains("logs probity-ready"));
+}
+
 fn documents(text: &str) -> Vec<Value> {
     let parts = text.split("\n---\n");
     let parts = parts.filter(|part| {
