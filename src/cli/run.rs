@@ -3,7 +3,11 @@
 mod beside;
 mod log;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::Args;
 use sha2::{Digest, Sha256};
@@ -30,7 +34,7 @@ use crate::{
         lease::{LeaseConfig, LeaseTiming, campaign, no_namesake},
     },
     engine::{Config, Engine, ExceptionBounds, OWNER_LABEL},
-    evidence::{Position, body::Start, key::PrivateKey},
+    evidence::{Position, body::Start, epochs, key::PrivateKey},
     metrics::Metrics,
     operator::{Indexing, Operator, Options, ProbePlace, Retention},
     server::Health,
@@ -227,9 +231,10 @@ async fn begin(arguments: Arguments) -> Result<Begun, Failure> {
     let endpoint = arguments.otlp_endpoint.as_deref();
     let telemetry = telling::start(arguments.log_format, endpoint, namespace, replica)?;
     let timing = timing(arguments.lease_duration)?;
+    // Before anything else: a folder that can't be written, or that another operator has, is named at once. Of two operators
+    // with one folder the second one also finds its port in use, and another port would not help it.
+    let known = known_key(&arguments)?;
     let listeners = Listeners::bind(arguments.metrics_address, arguments.log_address).await?;
-    // Before anything else: a folder that can't be written is named at once.
-    let key = key(&arguments)?;
     let (connection, version) = arguments.connect.open().await?;
     let namespace = arguments
         .namespace
@@ -238,6 +243,8 @@ async fn begin(arguments: Arguments) -> Result<Begun, Failure> {
     let cluster = cluster_uid(&connection).await?;
     let mut lease = free_lease(&connection, &namespace, &arguments.replica, timing).await?;
     let places = arguments.anchoring.places(&namespace, &arguments.replica)?;
+    // Only now: who can't reach a cluster leaves no key behind.
+    let key = known.map_or_else(|| new_key(&arguments.data_dir), Ok)?;
     let Opened {
         memory,
         previous_end,
@@ -322,11 +329,18 @@ async fn begin(arguments: Arguments) -> Result<Begun, Failure> {
     })
 }
 
-/// The key that signs the log.
-fn key(arguments: &Arguments) -> Result<PrivateKey, Failure> {
+/// The key that signs the log, if there is one, of a data folder in which a log can be opened.
+fn known_key(arguments: &Arguments) -> Result<Option<PrivateKey>, Failure> {
     let (given, before) = (&arguments.signing_key, &arguments.previous_signing_key);
-    signing_key(&arguments.data_dir, given.as_deref(), before.as_deref())
-        .map_err(|error| unusable(&arguments.data_dir, &error))
+    let data = &arguments.data_dir;
+    epochs::can_open(data)
+        .and_then(|()| signing_key(data, given.as_deref(), before.as_deref()))
+        .map_err(|error| unusable(data, &error))
+}
+
+/// The first key of a data folder.
+fn new_key(data: &Path) -> Result<PrivateKey, Failure> {
+    PrivateKey::of_data(data).map_err(|error| unusable(data, &error))
 }
 
 fn timing(seconds: f64) -> Result<LeaseTiming, Failure> {

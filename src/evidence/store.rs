@@ -370,8 +370,11 @@ fn begin(
     })
 }
 
+/// The file that the one writer holds locked.
+pub(super) const LOCK: &str = "lock";
+
 pub(super) fn lock(dir: &Path) -> Result<File, LogError> {
-    let path = dir.join("lock");
+    let path = dir.join(LOCK);
     let file = OpenOptions::new()
         .write(true)
         .create(true)

@@ -99,3 +99,29 @@ fn a_data_folder_that_cannot_be_written_is_named() {
     let said = refusal(&kubeconfig, &data, &free_address());
     assert!(said.contains(&data.display().to_string()), "{said}");
 }
+
+#[test]
+fn a_data_folder_that_another_operator_has_is_named_before_its_port() {
+    let folder = tempfile::tempdir().unwrap();
+    let (kubeconfig, _) = nobody(folder.path());
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let held = std::fs::File::create(data.join("lock")).unwrap();
+    held.lock().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let said = refusal(&kubeconfig, &data, &address);
+    assert!(said.contains("is in use by another writer"), "{said}");
+}
+
+#[test]
+fn who_reaches_no_cluster_leaves_no_folder_and_no_key_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let (nobody, _) = nobody(folder.path());
+    let missing = folder.path().join("missing.kubeconfig");
+    let data = folder.path().join("data");
+    for kubeconfig in [&nobody, &missing] {
+        refusal(kubeconfig, &data, &free_address());
+        assert!(!data.exists(), "{}", kubeconfig.display());
+    }
+}

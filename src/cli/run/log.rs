@@ -153,14 +153,17 @@ fn load_listing(body: &mut Body, folder: &Path) {
     }
 }
 
-/// The key that signs the log, with the one that it replaces: the files that were given, or those in the data folder.
+/// The key that signs the log, with the one that it replaces: the files that were given, or those in the data folder, if it
+/// holds one.
 pub(super) fn signing_key(
     data: &Path,
     given: Option<&Path>,
     previous: Option<&Path>,
-) -> Result<PrivateKey, LogError> {
+) -> Result<Option<PrivateKey>, LogError> {
+    let in_data = data.join("key");
     let Some(path) = given else {
-        return PrivateKey::of_data(data);
+        let known = PrivateKey::read(&in_data)?.is_some();
+        return known.then(|| PrivateKey::of_data(data)).transpose();
     };
     let read = |path: &Path| {
         PrivateKey::read(path)?.ok_or_else(|| LogError::Key {
@@ -171,10 +174,10 @@ pub(super) fn signing_key(
     let key = read(path)?;
     let before = match previous {
         Some(path) => Some(read(path)?),
-        None => PrivateKey::read(&data.join("key"))?,
+        None => PrivateKey::read(&in_data)?,
     };
-    Ok(match before {
+    Ok(Some(match before {
         Some(before) => key.replacing(before),
         None => key,
-    })
+    }))
 }
