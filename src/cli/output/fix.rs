@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::{
     controls::{Info, Remedy, Target, Verdict},
-    inventory::Kind,
+    inventory::{Kind, meta::MANAGED_BY},
 };
 
 /// The commands that make a subject pass, or where there are none the words for a person.
@@ -42,12 +42,27 @@ pub fn words_and_commands(fix: &str) -> (&str, &str) {
 /// The commands that carry a remedy out.
 pub(in crate::cli) fn commands(remedy: &Remedy) -> String {
     match remedy {
-        Remedy::Create { manifest, .. } | Remedy::Start { manifest, .. } => apply(manifest),
+        Remedy::Create { manifest, .. } | Remedy::Start { manifest, .. } => apply(&by_hand(manifest)),
         Remedy::PutBack { target, patch, .. } | Remedy::Set { target, patch, .. } => {
             patching(target, patch)
         }
         Remedy::Delete { target } => deleting(target),
     }
+}
+
+/// The object of a remedy as a person creates it: without the mark of what Probity made. With it, Probity would take the object
+/// for its own.
+fn by_hand(manifest: &Value) -> Value {
+    let mut manifest = manifest.clone();
+    if let Some(metadata) = manifest.get_mut("metadata").and_then(Value::as_object_mut)
+        && let Some(labels) = metadata.get_mut("labels").and_then(Value::as_object_mut)
+    {
+        labels.remove(MANAGED_BY);
+        if labels.is_empty() {
+            metadata.remove("labels");
+        }
+    }
+    manifest
 }
 
 /// The command that creates an object.
@@ -113,6 +128,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::controls::Consent;
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32))]
@@ -158,6 +174,30 @@ mod tests {
             namespace: "shop".into(),
             name: "it's".into(),
         };
+        let create = commands(&Remedy::Create {
+            target: target.clone(),
+            manifest: json!({ "kind": "Role", "metadata": {
+                "name": "a", "labels": { "app.kubernetes.io/managed-by": "probity" },
+            } }),
+            consent: Consent::Given,
+            owners: None,
+        });
+        assert_eq!(
+            create, "kubectl apply -f - <<'EOF'\nkind: Role\nmetadata:\n  name: a\nEOF",
+            "what a person makes is not marked as Probity's"
+        );
+        let start = commands(&Remedy::Start {
+            target: target.clone(),
+            manifest: json!({ "metadata": { "labels": {
+                "app.kubernetes.io/managed-by": "probity", "velero.io/schedule-name": "nightly",
+            } } }),
+            of: target.clone(),
+            rest: std::time::Duration::ZERO,
+        });
+        assert!(
+            start.contains("labels:\n    velero.io/schedule-name: nightly\n") && !start.contains("managed-by"),
+            "{start}"
+        );
         let delete = commands(&Remedy::Delete {
             target: target.clone(),
         });
