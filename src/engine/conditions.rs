@@ -47,19 +47,21 @@ impl Engine {
             set("Ready", "False", "InvalidSpec", policy.problems.join("; "))
         };
         let (status, reason) = match outcomes.combined() {
-            _ if policy.controls.is_empty() => ("Unknown", "NothingJudged"),
             Outcome::Fail => ("False", "ControlsFailing"),
             Outcome::Unknown => ("Unknown", "ControlsUnknown"),
-            Outcome::Pass | Outcome::Excepted | Outcome::NotApplicable => {
-                ("True", "ControlsPassing")
-            }
+            Outcome::Pass | Outcome::Excepted => ("True", "ControlsPassing"),
+            // A policy that found no subject has shown nothing.
+            Outcome::NotApplicable => ("Unknown", "NothingJudged"),
         };
-        let message = format!(
-            "{} failing, {} unknown of {}",
-            outcomes.of(Outcome::Fail),
-            outcomes.of(Outcome::Unknown),
-            many(outcomes.total(), "control")
-        );
+        let controls = many(outcomes.total(), "control");
+        let message = match reason {
+            "NothingJudged" => format!("nothing to judge: {controls}, and no subject in the scope"),
+            _ => format!(
+                "{} failing, {} unknown of {controls}",
+                outcomes.of(Outcome::Fail),
+                outcomes.of(Outcome::Unknown),
+            ),
+        };
         let compliant = set("Compliant", status, reason, message);
         let (contended, note) = if enforcement.contended > 0 {
             ("True", policy.contended.clone().unwrap_or_default())

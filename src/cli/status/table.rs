@@ -57,9 +57,10 @@ fn policy(text: &mut String, view: &PolicyView, now: Timestamp, style: Style) {
     let drift = view.last_drift.map_or_else(String::new, |at| {
         format!(", last drift {} ago", age(at, now))
     });
-    let passing = match view.passing.as_str() {
-        "" => "no control judged".to_owned(),
-        passing => format!("{passing} controls pass"),
+    let passing = match view.passing.split_once('/') {
+        None => "no control judged".to_owned(),
+        Some((_, "0")) => "nothing to judge".to_owned(),
+        Some((pass, all)) => format!("{pass} of {} {}", many(all, "control"), either(pass, "passes", "pass")),
     };
     let failing = view.failing;
     say(

@@ -71,6 +71,23 @@ fn what_is_not_as_it_should_be_is_noted() {
 }
 
 #[test]
+fn a_policy_with_nothing_to_judge_is_not_shown_as_one_that_holds() {
+    let mut policy = policy();
+    let status = policy.status.as_mut().unwrap();
+    status.controls.clear();
+    status.summary.passing = "0/0".to_owned();
+    status.summary.failing = 0;
+    for condition in &mut status.conditions {
+        condition.status = "Unknown".to_owned();
+    }
+    let said = table::render(&[view(&policy)], &[], Timestamp::now(), Style::plain(None));
+    assert!(
+        said.contains("Observe: compliance unknown, nothing to judge, 0 subjects fail\n"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_namespace_is_shown_alone() {
     let mut view = view(&policy());
     only_in(&mut view, "shop");
@@ -104,7 +121,7 @@ fn the_table_says_since_when_and_fits_forty_columns() {
     let views = [view(&policy())];
     let wide = table::render(&views, &[], now, Style::plain(None));
     for said in [
-        "Observe: not compliant, 1/2 controls pass, 12 subjects fail",
+        "Observe: not compliant, 1 of 2 controls passes, 12 subjects fail",
         "CC6.1 1/2",
         "FAIL    net-pod-ingress-isolated High, for 2d",
         "✗ Deployment shop/web WorkloadNotIsolated for 2d",

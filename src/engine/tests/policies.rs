@@ -333,3 +333,22 @@ fn names_that_a_scope_includes_in_vain_are_told_as_far_as_there_is_room() {
     drive.policy(2, scoped(&json!({ "include": names }), &controls));
     assert_eq!(ready(&mut drive), watching(""));
 }
+
+fn condition<'a>(status: &'a ControlPolicyStatus, kind: &str) -> (&'a str, &'a str) {
+    let found = status.conditions.iter().find(|known| known.type_ == kind);
+    found.map(|known| (&*known.status, &*known.reason)).unwrap()
+}
+
+#[test]
+fn a_policy_that_found_nothing_to_judge_does_not_count_as_compliant() {
+    let mut drive = Drive::new();
+    drive.namespace("shop");
+    drive.policy(1, json!({ "scope": { "include": ["elsewhere"] }, "controls": { "netNamespaceDefaultDeny": {} } }));
+    let status = drive.status();
+    assert_eq!(status.summary.passing, "0/0");
+    assert_eq!(condition(&status, "Compliant"), ("Unknown", "NothingJudged"));
+    drive.deny("shop");
+    drive.policy(2, observe());
+    let status = drive.status();
+    assert_eq!(condition(&status, "Compliant"), ("True", "ControlsPassing"));
+}
