@@ -84,7 +84,7 @@ pub enum Reports {
     category = "probity",
     status = "ControlPolicyStatus",
     derive = "PartialEq",
-    printcolumn(name = "Mode", type_ = "string", json_path = ".spec.mode"),
+    printcolumn(name = "Mode", type_ = "string", json_path = ".status.mode"),
     printcolumn(
         name = "Compliant",
         type_ = "string",

@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Mode;
 use crate::verdict::{Outcome, Severity, Strength};
 
 /// What the operator found, as counts; details are in the evidence log.
@@ -13,6 +14,10 @@ pub struct ControlPolicyStatus {
     /// The generation of the spec that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+
+    /// Mode of its controls: `Mixed` where some enforce and others observe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<ModeInForce>,
 
     /// `Ready`, `Compliant`, `Enforcing`, `Contended`.
     #[serde(default)]
@@ -39,6 +44,39 @@ pub struct ControlPolicyStatus {
     /// How far the evidence log reaches that this status rests on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<EvidencePosition>,
+}
+
+/// What the modes of a policy's controls come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ModeInForce {
+    /// All observe.
+    Observe,
+    /// All enforce.
+    Enforce,
+    /// Some enforce, others observe.
+    Mixed,
+}
+
+impl ModeInForce {
+    /// What these modes come to; `otherwise` where there are none.
+    pub fn of(modes: impl IntoIterator<Item = Mode>, otherwise: Mode) -> Self {
+        let mut modes = modes.into_iter();
+        let first = modes.next().unwrap_or(otherwise);
+        match first {
+            _ if modes.any(|mode| mode != first) => Self::Mixed,
+            Mode::Observe => Self::Observe,
+            Mode::Enforce => Self::Enforce,
+        }
+    }
+
+    /// Name in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Observe => Mode::Observe.as_str(),
+            Self::Enforce => Mode::Enforce.as_str(),
+            Self::Mixed => "Mixed",
+        }
+    }
 }
 
 /// Controls and subjects by outcome.
@@ -84,7 +122,7 @@ pub struct ControlStatus {
     /// Severity of its failures.
     pub severity: Severity,
     /// Mode in force for it.
-    pub mode: super::Mode,
+    pub mode: Mode,
     /// Since when it enforces, where it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enforcing_since: Option<Time>,

@@ -14,7 +14,10 @@ use super::{
     pass::{self, Pass},
 };
 use crate::{
-    api::{ControlPolicy, status::OutcomeCounts},
+    api::{
+        ControlPolicy, Mode,
+        status::{ModeInForce, OutcomeCounts},
+    },
     engine::Event,
     verdict::{Counts, Outcome, Severity},
 };
@@ -94,6 +97,7 @@ struct ControlView {
     id: String,
     criteria: Vec<String>,
     severity: Severity,
+    mode: Mode,
     outcome: Outcome,
     since: Timestamp,
     subjects: OutcomeCounts,
@@ -185,6 +189,7 @@ fn view(policy: &ControlPolicy) -> PolicyView {
             id: control.id,
             criteria: control.criteria,
             severity: control.severity,
+            mode: control.mode,
             outcome: control.outcome,
             since: control.since.0,
             subjects: control.subjects,
@@ -206,7 +211,9 @@ fn view(policy: &ControlPolicy) -> PolicyView {
         .collect();
     PolicyView {
         name: policy.metadata.name.clone().unwrap_or_default(),
-        mode: policy.spec.mode.as_str(),
+        mode: status
+            .mode
+            .map_or(policy.spec.mode.as_str(), ModeInForce::as_str),
         suspended: policy.spec.suspend,
         compliant: compliant.map(|condition| condition.status.clone()),
         passing: status.summary.passing,

@@ -16,7 +16,8 @@ use super::{
 use crate::{
     api::{
         ControlPolicyStatus, ControlStatus, EnforcementStatus, EvidencePosition, Summary,
-        Violation, status::OutcomeCounts,
+        Violation,
+        status::{ModeInForce, OutcomeCounts},
     },
     controls::{Remedy, Subject},
     evidence::words::End,
@@ -112,8 +113,10 @@ impl Engine {
             .controls
             .iter()
             .any(|control| control.enforce_since.is_some());
+        let modes = policy.controls.iter().map(|control| control.mode);
         let mut status = ControlPolicyStatus {
             observed_generation: Some(policy.generation),
+            mode: Some(ModeInForce::of(modes, policy.spec.mode)),
             conditions: self.conditions(policy, &outcomes, &enforcement, now),
             summary: summary(&outcomes, subjects),
             last_drift: last_drift.map(Time).max_by_time(old.last_drift.clone()),

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::{ControlView, CriterionView, PolicyView, ViolationView};
 use crate::{
+    api::Mode,
     cli::output::{age::age, style::Style, wrap::wrap},
     verdict::Outcome,
     words::{either, many, one_line},
@@ -48,6 +49,15 @@ fn noted(note: &str) -> String {
 fn policy(text: &mut String, view: &PolicyView, now: Timestamp, style: Style) {
     let mut say = |what: &str, indent: &str| text.push_str(&wrap(what, style.width, indent));
     say(&style.bold(&view.name), "");
+    let enforcing = view.controls.iter().filter(|one| one.mode == Mode::Enforce);
+    let mode = match (view.mode, enforcing.count()) {
+        ("Mixed", some @ 1..) => format!(
+            "Mixed, {some} of {} {}",
+            many(view.controls.len(), "control"),
+            either(some, "enforces", "enforce")
+        ),
+        (mode, _) => mode.to_owned(),
+    };
     let suspended = if view.suspended { ", suspended" } else { "" };
     let compliant = match view.compliant.as_deref() {
         Some("True") => "compliant",
@@ -66,7 +76,7 @@ fn policy(text: &mut String, view: &PolicyView, now: Timestamp, style: Style) {
     say(
         &format!(
             "{}{suspended}: {compliant}, {passing}, {} {}{drift}",
-            view.mode,
+            mode,
             many(failing, "subject"),
             either(failing, "fails", "fail")
         ),

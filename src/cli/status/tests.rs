@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::api::{Mode, status::ModeInForce};
 
 fn policy() -> ControlPolicy {
     let violation = |namespace: &str, name: &str| {
@@ -85,6 +86,19 @@ fn a_policy_with_nothing_to_judge_is_not_shown_as_one_that_holds() {
         said.contains("Observe: compliance unknown, nothing to judge, 0 subjects fail\n"),
         "{said}"
     );
+}
+
+#[test]
+fn a_policy_of_which_some_controls_enforce_says_so() {
+    let mut policy = policy();
+    let status = policy.status.as_mut().unwrap();
+    status.mode = Some(ModeInForce::Mixed);
+    status.controls[0].mode = Mode::Enforce;
+    let view = view(&policy);
+    assert_eq!(view.mode, "Mixed");
+    let said = table::render(&[view], &[], Timestamp::now(), Style::plain(None));
+    let wanted = "Mixed, 1 of 2 controls enforces: not compliant,";
+    assert!(said.contains(wanted), "{said}");
 }
 
 #[test]

@@ -2,7 +2,10 @@
 
 use super::super::judge::MOST_JUDGED;
 use super::*;
-use crate::analysis::{Derived, failing};
+use crate::{
+    analysis::{Derived, failing},
+    api::status::ModeInForce,
+};
 
 #[test]
 fn a_kind_that_cannot_be_read_makes_everything_unknown() {
@@ -351,4 +354,25 @@ fn a_policy_that_found_nothing_to_judge_does_not_count_as_compliant() {
     drive.policy(2, observe());
     let status = drive.status();
     assert_eq!(condition(&status, "Compliant"), ("True", "ControlsPassing"));
+}
+
+#[test]
+fn the_mode_of_a_policy_is_that_of_its_controls() {
+    let controls = |first: &str, second: &str| {
+        json!({
+            "mode": "Observe",
+            "controls": {
+                "netNamespaceDefaultDeny": { "mode": first }, "backupScheduleActive": { "mode": second },
+            },
+        })
+    };
+    let mut drive = Drive::new();
+    for (generation, first, second, wanted) in [
+        (1, "Observe", "Observe", ModeInForce::Observe),
+        (2, "Enforce", "Observe", ModeInForce::Mixed),
+        (3, "Enforce", "Enforce", ModeInForce::Enforce),
+    ] {
+        drive.policy(generation, controls(first, second));
+        assert_eq!(drive.status().mode, Some(wanted), "{first} {second}");
+    }
 }
