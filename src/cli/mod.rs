@@ -50,8 +50,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-pub use self::{exit::NOT_DONE, output::fix::words_and_commands};
 use self::{connect::Connect, exit::Ending};
+pub use self::{exit::NOT_DONE, output::fix::words_and_commands};
 
 use crate::api::DecisionVerdict;
 

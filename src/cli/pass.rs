@@ -1,12 +1,12 @@
 //! One read-only pass: what the operator would say of a cluster, without an operator.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::{api::core::v1::Namespace, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::api::{ListParams, ObjectList};
 
 use super::{
@@ -23,8 +23,11 @@ use crate::{
         servers::Which,
         watch::{self, Resource, WatchItem, WatchOptions},
     },
-    controls::{Observation, encryption::SecretsAtRestActive},
-    engine::{Config, Engine, Event, ExceptionBounds, Finding, Hold, Memory, Now, OWNER_LABEL},
+    controls::{Observation, Subject, encryption::SecretsAtRestActive},
+    engine::{
+        Config, Engine, Event, ExceptionBounds, Finding, Hold, Memory, Now, OWNER_LABEL,
+        not_put_back,
+    },
     evidence::body::Term,
     inventory::{Availability, Kind},
     words::{many, one_line},
@@ -224,6 +227,63 @@ pub(super) fn why_held(hold: &Hold, remembers: bool) -> String {
     hold.explain()
 }
 
+/// Why the operator holds remedies back, as the statuses of policies say: what only it remembers, such as contention, its
+/// brakes and its rights, no pass knows.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    /// By policy, control and subject.
+    violations: BTreeMap<(String, String, String), String>,
+    /// By policy: the last field that another field manager keeps writing, and who that is.
+    contended: BTreeMap<String, String>,
+}
+
+impl Told {
+    /// What these policies say.
+    pub(super) fn of(policies: &[ControlPolicy]) -> Self {
+        let mut told = Self::default();
+        for policy in policies {
+            let name = policy.metadata.name.clone().unwrap_or_default();
+            let Some(status) = &policy.status else {
+                continue;
+            };
+            for control in &status.controls {
+                for violation in &control.violations {
+                    let Some(why) = not_put_back(&violation.message) else {
+                        continue;
+                    };
+                    let subject = match &violation.namespace {
+                        Some(namespace) => {
+                            format!("{} {namespace}/{}", violation.kind, violation.name)
+                        }
+                        None => format!("{} {}", violation.kind, violation.name),
+                    };
+                    let key = (name.clone(), control.id.clone(), subject);
+                    told.violations.insert(key, why.to_owned());
+                }
+            }
+            let contended =
+                |known: &&Condition| known.type_ == "Contended" && known.status == "True";
+            if let Some(known) = status.conditions.iter().find(contended) {
+                told.contended.insert(name, known.message.clone());
+            }
+        }
+        told
+    }
+
+    /// Why a remedy is held back, if the operator says so.
+    pub(super) fn why(&self, policy: &str, control: &str, subject: &Subject) -> Option<String> {
+        let subject = subject.to_string();
+        let key = (policy.to_owned(), control.to_owned(), subject);
+        if let Some(why) = self.violations.get(&key) {
+            return Some(why.clone());
+        }
+        // A status lists ten subjects of a control; of further ones it may name the one that is contended.
+        let contended = self.contended.get(policy)?;
+        let why = contended.strip_prefix(&format!("{}: ", key.2))?;
+        Some(why.to_owned())
+    }
+}
+
 /// The policies of a cluster.
 pub(super) async fn policies(client: &kube::Client) -> Result<Vec<ControlPolicy>, Failure> {
     policies_if_served(client).await?.ok_or_else(|| {
@@ -354,6 +414,38 @@ pub(super) async fn read(
 mod tests {
     use super::*;
     use crate::cluster::request::fake;
+
+    #[test]
+    fn what_the_operator_says_of_a_subject_is_found_by_its_name() {
+        let message = "is open (not put back: field manager bot keeps writing back)";
+        let policy = serde_json::json!({
+            "metadata": { "name": "base" }, "spec": { "controls": {} },
+            "status": {
+                "conditions": [{
+                    "type": "Contended", "status": "True", "reason": "R", "lastTransitionTime": "2026-01-01T00:00:00Z",
+                    "message": "Namespace other: field manager bot keeps writing back",
+                }],
+                "controls": [{
+                    "id": "c", "criteria": [], "outcome": "Fail", "severity": "High", "mode": "Enforce", "population": 1,
+                    "subjects": { "pass": 0, "fail": 1, "excepted": 0, "notApplicable": 0, "unknown": 0 },
+                    "since": "2026-01-01T00:00:00Z",
+                    "violations": [{
+                        "kind": "Deployment", "namespace": "shop", "name": "web", "outcome": "Fail",
+                        "strength": "Effective", "reason": "R", "message": message, "since": "2026-01-01T00:00:00Z",
+                    }],
+                }],
+            },
+        });
+        let told = Told::of(&[serde_json::from_value(policy).unwrap()]);
+        let wanted = Some("field manager bot keeps writing back".to_owned());
+        let web = Subject::object(Kind::Deployment, &"shop".into(), &"web".into());
+        assert_eq!(told.why("base", "c", &web), wanted);
+        assert_eq!(told.why("other", "c", &web), None);
+        let other = Subject::object(Kind::Namespace, &"".into(), &"other".into());
+        assert_eq!(told.why("base", "c", &other), wanted);
+        let elsewhere = Subject::object(Kind::Namespace, &"".into(), &"elsewhere".into());
+        assert_eq!(told.why("base", "c", &elsewhere), None);
+    }
 
     #[test]
     fn what_may_not_be_read_is_told_once_with_who_may_not() {

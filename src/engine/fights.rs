@@ -2,6 +2,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use jiff::Timestamp;
+
+use super::Now;
 use crate::controls::Target;
 
 /// Writes of a field that are undone within this time count as a fight.
@@ -23,26 +26,35 @@ pub(super) struct Fights {
 #[derive(Debug, Default)]
 struct Fight {
     writes: Vec<Duration>,
-    truce_until: Option<Duration>,
+    truce: Option<Truce>,
     truces: u32,
 }
 
+/// For how long a field is left to somebody else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Truce {
+    /// On the monotonic clock.
+    pub(super) end: Duration,
+    /// The same on the wall clock, as it was told: computed anew, it would differ each time.
+    pub(super) until: Timestamp,
+    /// The field manager that keeps writing back.
+    pub(super) manager: String,
+}
+
 impl Fights {
-    /// The end of the truce over a field, if there is one.
-    pub(super) fn truce(&self, field: &Field, now: Duration) -> Option<Duration> {
-        self.fields
-            .get(field)
-            .and_then(|fight| fight.truce_until)
-            .filter(|until| *until > now)
+    /// The truce over a field, if there is one.
+    pub(super) fn truce(&self, field: &Field, now: Duration) -> Option<&Truce> {
+        let fight = self.fields.get(field)?;
+        fight.truce.as_ref().filter(|truce| truce.end > now)
     }
 
-    /// Asks to write a field. `Err` with the end of the truce that begins now, where our last
+    /// Asks to write a field that `manager` wrote last. `Err` with the truce that begins now, where our last
     /// two writes were undone within the window.
-    pub(super) fn ask(&mut self, field: &Field, now: Duration) -> Result<(), Duration> {
+    pub(super) fn ask(&mut self, field: &Field, manager: &str, now: Now) -> Result<(), Truce> {
         let Some(fight) = self.fields.get_mut(field) else {
             return Ok(());
         };
-        fight.writes.retain(|at| *at + WINDOW > now);
+        fight.writes.retain(|at| *at + WINDOW > now.mono);
         if fight.writes.len() < 2 {
             return Ok(());
         }
@@ -51,8 +63,14 @@ impl Fights {
             .min(LONGEST_TRUCE);
         fight.truces += 1;
         fight.writes.clear();
-        fight.truce_until = Some(now + length);
-        Err(now + length)
+        let end = now.mono + length;
+        let truce = Truce {
+            end,
+            until: now.wall_at(end),
+            manager: manager.to_owned(),
+        };
+        fight.truce = Some(truce.clone());
+        Err(truce)
     }
 
     /// Counts a write that succeeded.
@@ -61,10 +79,10 @@ impl Fights {
     }
 
     /// Restores a truce from the log.
-    pub(super) fn restore(&mut self, field: Field, until: Duration) {
+    pub(super) fn restore(&mut self, field: Field, truce: Truce) {
         let fight = self.fields.entry(field).or_default();
         fight.truces += 1;
-        fight.truce_until = Some(until);
+        fight.truce = Some(truce);
     }
 
     /// A new generation of a policy: people have looked, everything may be tried again.
@@ -91,14 +109,25 @@ mod tests {
         Duration::from_secs(n)
     }
 
+    /// Asks, and returns the end of the truce that begins.
+    fn ask(fights: &mut Fights, mono: Duration) -> Result<(), Duration> {
+        let now = Now {
+            wall: Timestamp::UNIX_EPOCH,
+            mono,
+            received: mono,
+        };
+        let asked = fights.ask(&field(), "rival", now);
+        asked.map_err(|truce| truce.end)
+    }
+
     #[test]
     fn a_third_write_within_ten_minutes_is_a_fight() {
         let mut fights = Fights::default();
         for at in [0, 10] {
-            assert_eq!(fights.ask(&field(), secs(at)), Ok(()));
+            assert_eq!(ask(&mut fights, secs(at)), Ok(()));
             fights.wrote(field(), secs(at));
         }
-        assert_eq!(fights.ask(&field(), secs(20)), Err(secs(20 + 3600)));
+        assert_eq!(ask(&mut fights, secs(20)), Err(secs(20 + 3600)));
         assert!(fights.truce(&field(), secs(3600)).is_some());
         assert!(fights.truce(&field(), secs(3620)).is_none());
     }
@@ -112,7 +141,7 @@ mod tests {
             for _ in 0..2 {
                 fights.wrote(field(), now);
             }
-            let until = fights.ask(&field(), now).unwrap_err();
+            let until = ask(&mut fights, now).unwrap_err();
             truces.push(until.checked_sub(now).unwrap().as_secs() / 3600);
             now = until;
         }
@@ -123,7 +152,7 @@ mod tests {
     fn slow_changes_are_no_fight() {
         let mut fights = Fights::default();
         for at in [0, 700, 1400, 2100] {
-            assert_eq!(fights.ask(&field(), secs(at)), Ok(()));
+            assert_eq!(ask(&mut fights, secs(at)), Ok(()));
             fights.wrote(field(), secs(at));
         }
     }

@@ -53,7 +53,7 @@ pub struct Memory {
     intents: BTreeMap<u64, SubjectRef>,
     /// The newest intent's id; 0 before the first.
     pub(super) last_intent: u64,
-    truces: Vec<(SubjectRef, Timestamp)>,
+    truces: Vec<(SubjectRef, Timestamp, String)>,
     /// The last restore drill of each namespace: when it ended, and what happened.
     drills: BTreeMap<Sym, (Timestamp, String)>,
     pub(super) lasting: Lasting,
@@ -131,7 +131,9 @@ impl Memory {
                 self.intents.remove(&said.intent);
             }
             Body::Term(said) => self.epoch = self.epoch.max(Some(said.epoch)),
-            Body::Contended(said) => self.truces.push((said.subject, said.until)),
+            Body::Contended(said) => {
+                self.truces.push((said.subject, said.until, said.manager));
+            }
             Body::Drill(said) => {
                 self.drills.insert(said.namespace, (said.to, said.message));
             }
@@ -261,12 +263,12 @@ impl Memory {
         std::mem::take(&mut self.drills)
     }
 
-    /// Truces that last beyond `now`, by the object that they are about.
-    pub(super) fn take_truces(&mut self, now: Timestamp) -> Vec<(Target, Timestamp)> {
+    /// Truces that last beyond `now`: the object that each is about, until when, and with whom.
+    pub(super) fn take_truces(&mut self, now: Timestamp) -> Vec<(Target, Timestamp, String)> {
         let truces = std::mem::take(&mut self.truces).into_iter();
         truces
-            .filter(|(_, until)| *until > now)
-            .filter_map(|(subject, until)| Some((target(&subject)?, until)))
+            .filter(|(_, until, _)| *until > now)
+            .filter_map(|(subject, until, manager)| Some((target(&subject)?, until, manager)))
             .collect()
     }
 

@@ -94,7 +94,7 @@ pub use self::{
     },
     plan::{Hold, PAUSE, Standing},
     record::OWNER_LABEL,
-    status::Proposal,
+    status::{Proposal, not_put_back},
 };
 use crate::{
     analysis::Analyses,

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Engine, Now,
-    fights::Field,
+    fights::{Field, Truce},
     flights::Flight,
     instance::Row,
     owners,
@@ -63,8 +63,8 @@ pub enum Hold {
     Brake,
     /// A person paused it.
     Paused(Timestamp),
-    /// Another field manager keeps writing back.
-    Contended,
+    /// Another field manager keeps writing back: who, and until when the field is left alone.
+    Contended(String, Timestamp),
     /// Writes are not rolled out to this namespace.
     NotSelected,
     /// It is too new.
@@ -97,7 +97,9 @@ impl Hold {
             Self::Budget => "the write budget is used up".to_owned(),
             Self::Brake => "the brake is latched; change limits.release".to_owned(),
             Self::Paused(until) => format!("paused until {until}"),
-            Self::Contended => "another field manager keeps writing back".to_owned(),
+            Self::Contended(manager, until) => format!(
+                "field manager {manager} keeps writing back, so it is left alone until {until:.0}: end that, or ask for an exception"
+            ),
             Self::NotSelected => "enforceSelector does not select its namespace".to_owned(),
             Self::Grace => "it is less than two seconds old".to_owned(),
             Self::Terminating => "it is being deleted".to_owned(),
@@ -207,11 +209,16 @@ impl Engine {
         if !remedy.may_be_fought() || !decided.iter().any(carries) {
             return;
         }
-        let field: Field = (remedy.target().clone(), remedy.path());
-        if let Err(until) = self.fights.ask(&field, now.mono) {
-            self.begin_truce(id, subject, remedy, until, now);
+        let target = remedy.target();
+        let meta = self
+            .inventory
+            .meta(target.kind, &target.namespace, &target.name);
+        let manager = owners::rival(remedy, meta);
+        let field: Field = (target.clone(), remedy.path());
+        if let Err(truce) = self.fights.ask(&field, &manager, now) {
+            self.begin_truce(id, subject, remedy, &truce, now);
             for decision in decided.iter_mut().filter(|decision| carries(decision)) {
-                decision.1 = Decision::Hold((Hold::Contended, Some(until)));
+                decision.1 = Decision::Hold(contended(&truce));
             }
         }
     }
@@ -231,8 +238,8 @@ impl Engine {
             return Decision::Hold(held);
         }
         let field: Field = (remedy.target().clone(), remedy.path());
-        if let Some(until) = self.fights.truce(&field, now.mono) {
-            return Decision::Hold((Hold::Contended, Some(until)));
+        if let Some(truce) = self.fights.truce(&field, now.mono) {
+            return Decision::Hold(contended(truce));
         }
         if let Some((hold, until)) = self.flights.backoff(remedy, now.mono) {
             return Decision::Hold((hold, Some(until)));
@@ -442,6 +449,12 @@ impl Engine {
         });
         drifted || judged.is_some_and(born_after)
     }
+}
+
+/// What a truce means for a remedy.
+fn contended(truce: &Truce) -> Held {
+    let hold = Hold::Contended(truce.manager.clone(), truce.until);
+    (hold, Some(truce.end))
 }
 
 /// Until when a person paused writes to the object. An end more than a day ahead is not heeded:

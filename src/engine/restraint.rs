@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Engine, Measure, NoticeKind, Now, owners};
+use super::{Engine, Measure, NoticeKind, Now, fights::Truce};
 use crate::{
     controls::{Remedy, Subject},
     evidence::{
@@ -19,19 +19,15 @@ impl Engine {
         id: u32,
         subject: &Subject,
         remedy: &Remedy,
-        until: Duration,
+        truce: &Truce,
         now: Now,
     ) {
         let target = remedy.target();
-        let meta = self
-            .inventory
-            .meta(target.kind, &target.namespace, &target.name);
-        let manager = owners::rival(remedy, meta);
+        let Truce { until, manager, .. } = truce.clone();
         let Some(instance) = self.instances.get(&id) else {
             return;
         };
         let (control, policies) = (instance.key.control, instance.policies.clone());
-        let until = now.wall_at(until);
         let field = field_name(remedy);
         let said = Contended {
             control: control.into(),

@@ -29,6 +29,8 @@ use crate::{
 const MOST_VIOLATIONS: usize = 10;
 /// Bytes of a message.
 const LONGEST_MESSAGE: usize = 512;
+/// What stands between the message of a violation and why it is not put back, which ends with a parenthesis.
+const HELD: &str = " (not put back: ";
 /// Bytes of a status as JSON.
 const LARGEST_STATUS: usize = 64 * 1024;
 
@@ -207,7 +209,7 @@ fn count_standings(instance: &Instance, policy: &str, sum: &mut EnforcementStatu
             Hold::NotAllowed(_) => sum.not_allowed += 1,
             Hold::Budget | Hold::Brake => sum.held_back += 1,
             Hold::Paused(_) => sum.paused += 1,
-            Hold::Contended => sum.contended += 1,
+            Hold::Contended(..) => sum.contended += 1,
             Hold::Refused(_) | Hold::Backoff(_) | Hold::NotSelected | Hold::Terminating => {
                 sum.refused += 1;
             }
@@ -304,7 +306,7 @@ fn violation(subject: &Subject, row: &Row, policy: &str) -> Violation {
             row.verdict.message.to_string()
         }
         Standing::Held(hold) => {
-            format!("{} (not put back: {})", row.verdict.message, hold.explain())
+            format!("{}{HELD}{})", row.verdict.message, hold.explain())
         }
     };
     Violation {
@@ -317,6 +319,12 @@ fn violation(subject: &Subject, row: &Row, policy: &str) -> Violation {
         message: cut(&message),
         since: Time(whole_seconds(row.since)),
     }
+}
+
+/// Why a violation is not put back, if its message in a status says so.
+pub fn not_put_back(message: &str) -> Option<&str> {
+    let (_, why) = message.split_once(HELD)?;
+    Some(why.strip_suffix(')').unwrap_or(why))
 }
 
 /// Cuts a message at a character boundary.

@@ -1,6 +1,6 @@
 //! Terms: what a replica does when it begins to lead, and when it no longer does.
 
-use super::{Engine, Measure, Now, memory, record};
+use super::{Engine, Measure, Now, fights::Truce, memory, record};
 use crate::{
     evidence::body::{self, Body},
     inventory::{MOST_PATHS, Sym},
@@ -51,11 +51,15 @@ impl Engine {
                 });
             }
         }
-        for (target, until) in self.memory.take_truces(now.wall) {
+        for (target, until, manager) in self.memory.take_truces(now.wall) {
+            let truce = Truce {
+                end: now.later(until),
+                until,
+                manager,
+            };
             // The entry names the object; which of its fields was contended no longer matters.
             for path in std::iter::once(None).chain((0..MOST_PATHS).map(Some)) {
-                self.fights
-                    .restore((target.clone(), path), now.later(until));
+                self.fights.restore((target.clone(), path), truce.clone());
             }
         }
         let names: Vec<Sym> = self.policies.keys().cloned().collect();

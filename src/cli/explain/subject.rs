@@ -11,7 +11,7 @@ use crate::{
             style::Style,
             wrap::wrap,
         },
-        pass::{self, Pass},
+        pass::{self, Pass, Told},
     },
     controls::Verdict,
     engine::{Engine, Event, Findings, Standing},
@@ -122,6 +122,7 @@ pub(super) async fn explain(arguments: &Arguments, style: Style) -> Result<Strin
     let policies = pass::policies_if_served(&connection.client).await?;
     let policies = policies.unwrap_or_default();
     let baseline = policies.is_empty();
+    let said = Told::of(&policies);
     for policy in policies {
         pass.apply(Event::Policy(Box::new(policy)));
     }
@@ -132,7 +133,7 @@ pub(super) async fn explain(arguments: &Arguments, style: Style) -> Result<Strin
     }
     let unread = pass.read(&connection, &version).await?;
     pass.lead();
-    let mut text = told(&pass.engine, &asked, arguments.all, style).ok_or_else(|| {
+    let mut text = told(&pass.engine, &said, &asked, arguments.all, style).ok_or_else(|| {
         format!(
             "no control says anything about {}: is it there, and is its namespace in the scope of a policy?",
             arguments.what
@@ -148,7 +149,7 @@ pub(super) async fn explain(arguments: &Arguments, style: Style) -> Result<Strin
 }
 
 /// All that is said of a subject; `None` where that is nothing.
-fn told(engine: &Engine, asked: &Asked, all: bool, style: Style) -> Option<String> {
+fn told(engine: &Engine, said: &Told, asked: &Asked, all: bool, style: Style) -> Option<String> {
     let mut verdicts: Vec<(Findings<'_>, usize)> = Vec::new();
     for findings in engine.findings() {
         let found = findings.subjects.iter().position(|(subject, _)| {
@@ -181,16 +182,19 @@ fn told(engine: &Engine, asked: &Asked, all: bool, style: Style) -> Option<Strin
     });
     for (findings, at) in &verdicts {
         let (subject, verdict) = findings.subjects[*at];
-        let held = engine.proposals().into_iter().find_map(|proposal| {
-            let same = proposal.subject == *subject
+        let mut proposals = engine.proposals().into_iter().filter(|proposal| {
+            proposal.remedy.is_some()
+                && proposal.subject == *subject
                 && proposal.control == findings.info.id
-                && proposal.policy == *findings.policy;
-            match proposal.standing {
-                Standing::Held(hold) if same && proposal.remedy.is_some() => {
-                    Some(pass::why_held(&hold, false))
-                }
-                _ => None,
-            }
+                && proposal.policy == *findings.policy
+        });
+        let held = proposals.next().and_then(|proposal| {
+            // The operator remembers more than one look can show.
+            let told = said.why(findings.policy, findings.info.id, subject);
+            told.or_else(|| match proposal.standing {
+                Standing::Held(hold) => Some(pass::why_held(&hold, false)),
+                Standing::Quiet | Standing::UnderWay => None,
+            })
         });
         text.push_str(&verdict_text(findings, verdict, held, all, style));
     }

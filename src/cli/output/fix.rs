@@ -42,7 +42,9 @@ pub fn words_and_commands(fix: &str) -> (&str, &str) {
 /// The commands that carry a remedy out.
 pub(in crate::cli) fn commands(remedy: &Remedy) -> String {
     match remedy {
-        Remedy::Create { manifest, .. } | Remedy::Start { manifest, .. } => apply(&by_hand(manifest)),
+        Remedy::Create { manifest, .. } | Remedy::Start { manifest, .. } => {
+            apply(&by_hand(manifest))
+        }
         Remedy::PutBack { target, patch, .. } | Remedy::Set { target, patch, .. } => {
             patching(target, patch)
         }
@@ -195,7 +197,8 @@ mod tests {
             rest: std::time::Duration::ZERO,
         });
         assert!(
-            start.contains("labels:\n    velero.io/schedule-name: nightly\n") && !start.contains("managed-by"),
+            start.contains("labels:\n    velero.io/schedule-name: nightly\n")
+                && !start.contains("managed-by"),
             "{start}"
         );
         let delete = commands(&Remedy::Delete {

@@ -420,6 +420,15 @@ fn someone_who_keeps_writing_back_is_left_alone_and_named() {
         "{}",
         contended.message
     );
+    let said = &status.controls[0].violations[0].message;
+    let why = not_put_back(said).unwrap();
+    assert!(
+        why.starts_with("field manager kubectl-edit keeps writing back, so it is left alone until 2026-06-01T13:"),
+        "{said}"
+    );
+    let calm = drive.statuses.clone();
+    drive.wait(60);
+    assert_eq!(drive.statuses, calm, "nothing changed, and nothing is said");
     drive.wait(3601);
     assert_eq!(drive.serve(), 1, "after the truce it is tried again");
 }

@@ -349,7 +349,10 @@ fn a_policy_that_found_nothing_to_judge_does_not_count_as_compliant() {
     drive.policy(1, json!({ "scope": { "include": ["elsewhere"] }, "controls": { "netNamespaceDefaultDeny": {} } }));
     let status = drive.status();
     assert_eq!(status.summary.passing, "0/0");
-    assert_eq!(condition(&status, "Compliant"), ("Unknown", "NothingJudged"));
+    assert_eq!(
+        condition(&status, "Compliant"),
+        ("Unknown", "NothingJudged")
+    );
     drive.deny("shop");
     drive.policy(2, observe());
     let status = drive.status();
