@@ -1,5 +1,7 @@
 //! `probity diff`: what Enforce would change now, as `kubectl diff` shows what an apply would.
 
+mod held;
+
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
@@ -14,6 +16,7 @@ use kube::api::{ApiResource, DynamicObject};
 use serde_json::Value;
 use similar::TextDiff;
 
+use self::held::Held;
 use super::{
     Connect, Failure,
     evidence::json_lines,
@@ -23,14 +26,14 @@ use super::{
         style::{Style, When},
         tell,
     },
-    pass::{self, Pass},
+    pass::{self, Pass, Told},
 };
 use crate::{
     api::{Existing, Mode},
     cluster::client::{CallError, deadline, within},
     controls::{Remedy, Target},
-    engine::{Event, Hold, Memory, Proposal, Standing},
-    words::{either, many},
+    engine::{Event, Memory, Proposal, Standing},
+    words::one_line,
 };
 
 const EXAMPLES: &str = "\
@@ -73,7 +76,14 @@ pub(super) async fn run(arguments: Arguments) -> Result<Ending, Failure> {
     let memory = arguments.log.as_deref().map(recalled).transpose()?;
     let (connection, version) = arguments.connect.open().await?;
     let mut pass = Pass::remembering(&arguments.probity_namespace, memory.unwrap_or_default());
-    for mut policy in pass::policies(&connection.client).await? {
+    let policies = pass::policies(&connection.client).await?;
+    // What the operator says is about the policies as they are.
+    let told = if arguments.enforce {
+        Told::default()
+    } else {
+        Told::of(&policies)
+    };
+    for mut policy in policies {
         if arguments.enforce {
             policy.spec.mode = Mode::Enforce;
             policy.spec.existing = Existing::Remediate;
@@ -87,7 +97,8 @@ pub(super) async fn run(arguments: Arguments) -> Result<Ending, Failure> {
     let is_whole = unread.is_empty() && !pass.refused;
     pass.lead();
     let proposals = pass.engine.proposals();
-    held(&proposals, arguments.log.is_some());
+    let mut held = Held::of(&proposals, &told, arguments.log.is_some());
+    held.excepted(&pass.engine);
     let mut changes = Vec::new();
     for remedy in wanted(proposals) {
         let live = live(&connection.client, remedy.target()).await?;
@@ -100,12 +111,16 @@ pub(super) async fn run(arguments: Arguments) -> Result<Ending, Failure> {
             });
         }
     }
-    if let Some(program) = external() {
-        return compare_with(&program, &changes);
+    let compared = external().map(|program| compare_with(&program, &changes));
+    if compared.is_none() {
+        let style = Style::of_stdout(arguments.colour);
+        for change in &changes {
+            print!("{}", change.unified(style));
+        }
     }
-    let style = Style::of_stdout(arguments.colour);
-    for change in &changes {
-        print!("{}", change.unified(style));
+    held.lines().iter().for_each(|line| tell(line));
+    if let Some(ending) = compared {
+        return ending;
     }
     // No difference where something could not be read is none that is known.
     if changes.is_empty() && !is_whole {
@@ -177,25 +192,6 @@ fn wanted(proposals: Vec<Proposal>) -> Vec<Remedy> {
         wanted.insert(key, *remedy);
     }
     wanted.into_values().collect()
-}
-
-/// Says how many remedies are held back, and why.
-fn held(proposals: &[Proposal], remembers: bool) {
-    let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
-    let mut observed = false;
-    for proposal in proposals.iter().filter(|p| p.remedy.is_some()) {
-        if let Standing::Held(hold) = &proposal.standing {
-            observed |= matches!(hold, Hold::Observe | Hold::Existing);
-            *reasons.entry(pass::why_held(hold, remembers)).or_default() += 1;
-        }
-    }
-    for (reason, count) in reasons {
-        let (what, are) = (many(count, "remedy"), either(count, "is", "are"));
-        tell(&format!("{what} {are} held back: {reason}"));
-    }
-    if observed {
-        tell("--enforce shows what would be done if every policy enforced");
-    }
 }
 
 /// An object as it is; `Null` where it is not there. Who manages its fields is left out, as kubectl does.
@@ -283,7 +279,7 @@ fn file_name(target: &Target) -> String {
     let group = info.api_version().replace('/', ".");
     let name = format!("{group}.{}.{}.{}", info.kind, target.namespace, target.name);
     // Names of RBAC objects may hold a slash.
-    crate::words::one_line(&name).replace('/', "%2F")
+    one_line(&name).replace('/', "%2F")
 }
 
 /// The program to compare with, and its arguments, where the environment names one.
