@@ -3,11 +3,12 @@
 use jiff::Timestamp;
 
 use super::{
-    Engine, Finding, Measure, Now, PAUSE,
+    Engine, Finding, Measure, Notice, NoticeKind, Now, PAUSE,
+    plan::not_heeded,
     rule::{self, RuleId},
 };
 use crate::{
-    controls::{Observation, Target, Touched},
+    controls::{Observation, Subject, Target, Touched},
     evidence::{
         body::{self, Body},
         words::Cause,
@@ -59,6 +60,7 @@ impl Engine {
             }
             self.flights.forgive(&target);
             self.note_pause(&change);
+            self.note_unheeded(&change, now);
             if kind == Kind::Namespace {
                 self.replan_namespace(&change.name);
                 self.owners_changed();
@@ -125,6 +127,43 @@ impl Engine {
             }
         }
         self.say(Body::Pause(body::Pause { target, until, who }));
+    }
+
+    /// Tells, once, that somebody asked for a pause which is not heeded: they would take the next write for a fault.
+    fn note_unheeded(&mut self, change: &Change, now: Now) {
+        let Change {
+            kind,
+            namespace,
+            name,
+            ..
+        } = change;
+        let meta = self.inventory.meta(*kind, namespace, name);
+        let why = meta
+            .and_then(|meta| meta.annotations.get(PAUSE))
+            .and_then(|said| not_heeded(said, now.wall));
+        if why.is_none() && self.unheeded.is_empty() {
+            return;
+        }
+        let subject = Subject::object(*kind, namespace, name);
+        let Some(why) = why else {
+            self.unheeded.remove(&subject);
+            return;
+        };
+        let before = self.unheeded.insert(subject.clone(), why.clone());
+        if self.leading && before.as_ref() != Some(&why) {
+            self.notice_unheeded(subject, why);
+        }
+    }
+
+    pub(super) fn notice_unheeded(&mut self, subject: Subject, note: String) {
+        self.out.notices.push(Notice {
+            subject: Some(subject),
+            policy: None,
+            kind: NoticeKind::Warning,
+            reason: "PauseNotHeeded",
+            action: "Reconcile",
+            note,
+        });
     }
 
     pub(super) fn availability(&mut self, kind: Kind, availability: Availability, now: Now) {

@@ -154,6 +154,8 @@ pub struct Engine {
     beat_at: Option<Timestamp>,
     full_pass_at: Duration,
     pauses: BTreeMap<String, Pause>,
+    /// Objects with a pause that is not heeded, and why it isn't.
+    unheeded: BTreeMap<Subject, String>,
     status_written: BTreeMap<Sym, Duration>,
     out: Out,
 }
@@ -207,6 +209,7 @@ impl Engine {
             beat_at: None,
             full_pass_at: FULL_PASS,
             pauses: BTreeMap::new(),
+            unheeded: BTreeMap::new(),
             status_written: BTreeMap::new(),
             out: Out::default(),
         }

@@ -463,3 +463,17 @@ fn paused_until(meta: &Meta, now: Timestamp) -> Option<Timestamp> {
     let until: Timestamp = meta.annotations.get(PAUSE)?.parse().ok()?;
     (now < until && until.duration_since(now) <= LONGEST_PAUSE).then_some(until)
 }
+
+/// Why what somebody wrote into [`PAUSE`] pauses nothing now, unless it is heeded or over.
+pub(super) fn not_heeded(said: &str, now: Timestamp) -> Option<String> {
+    let Ok(until) = said.parse::<Timestamp>() else {
+        let said: String = said.chars().take(64).collect();
+        return Some(format!(
+            "{PAUSE} is {said:?}, which is no time such as 2026-12-01T12:00:00Z: nothing is paused"
+        ));
+    };
+    let begin = until.checked_sub(LONGEST_PAUSE).ok()?;
+    (now < begin).then(|| {
+        format!("{PAUSE} is {until}, and a pause lasts 24 hours at the most: nothing is paused before {begin}")
+    })
+}

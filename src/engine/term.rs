@@ -128,6 +128,9 @@ impl Engine {
         for body in said {
             self.say(body);
         }
+        for (subject, why) in self.unheeded.clone() {
+            self.notice_unheeded(subject, why);
+        }
     }
 
     /// Latches a brake that the log says was latched; with all others it is measured in a moment.

@@ -38,6 +38,7 @@ pub(super) struct Drive {
     pub(super) actions: Vec<Action>,
     drills: Vec<DrillWrite>,
     pub(super) measures: Vec<Measure>,
+    notices: Vec<Notice>,
     statuses: BTreeMap<String, ControlPolicyStatus>,
     pub(super) remarks: Vec<Remark>,
     objects: BTreeMap<(Kind, String, String), Value>,
@@ -62,6 +63,7 @@ impl Drive {
             actions: Vec::new(),
             drills: Vec::new(),
             measures: Vec::new(),
+            notices: Vec::new(),
             statuses: BTreeMap::new(),
             remarks: Vec::new(),
             objects: BTreeMap::new(),
@@ -111,6 +113,7 @@ impl Drive {
         self.remarks.extend(round.remarks);
         self.drills.extend(round.drills);
         self.measures.extend(round.measures);
+        self.notices.extend(round.notices);
         for (name, status) in round.statuses {
             self.statuses.insert(name.to_string(), status);
         }

@@ -335,6 +335,33 @@ fn a_pause_of_more_than_a_day_is_not_heeded() {
 }
 
 #[test]
+fn a_pause_that_is_not_heeded_is_told_on_its_object_once() {
+    let told = |drive: &Drive| -> Vec<String> {
+        let notices = drive.notices.iter();
+        let told = notices.filter(|notice| notice.reason == "PauseNotHeeded");
+        told.map(|notice| format!("{}: {}", notice.subject.as_ref().unwrap(), notice.note))
+            .collect()
+    };
+    let paused =
+        |until: &str| json!({ "metadata": { "name": "shop", "annotations": { PAUSE: until } } });
+    let mut drive = Drive::with_memory(Memory::default());
+    drive.put(Kind::Namespace, paused("tomorrow"));
+    assert!(told(&drive).is_empty(), "whoever leads tells it");
+    drive.lead(1);
+    drive.policy(1, enforce());
+    drive.put(Kind::Namespace, paused("tomorrow"));
+    let no_time = "Namespace shop: probity.dev/pause-until is \"tomorrow\", which is no time such as \
+                   2026-12-01T12:00:00Z: nothing is paused";
+    assert_eq!(told(&drive), [no_time]);
+    drive.put(Kind::Namespace, paused("2026-06-01T13:00:00Z"));
+    assert_eq!(told(&drive).len(), 1, "that one is heeded");
+    drive.put(Kind::Namespace, paused("2026-06-03T12:00:00Z"));
+    let too_long = "Namespace shop: probity.dev/pause-until is 2026-06-03T12:00:00Z, and a pause lasts 24 hours at \
+                    the most: nothing is paused before 2026-06-02T12:00:00Z";
+    assert_eq!(told(&drive), [no_time, too_long]);
+}
+
+#[test]
 fn what_a_tool_owned_is_proposed_unless_owners_are_overridden() {
     let mut drive = Drive::new();
     drive.namespace("shop");
