@@ -1,4 +1,4 @@
-//! Which field of a policy is wrong: serde says what is wrong with it, and not where it stands.
+//! Which field of an object is wrong: serde says what is wrong with it, and not where it stands.
 
 use serde_json::{Map, Value};
 
@@ -11,11 +11,21 @@ pub(super) fn explain(object: &Value, error: &serde_json::Error) -> String {
         let read = serde_json::from_value::<ControlPolicy>(other);
         read.is_err_and(|error| error.to_string() == why)
     };
-    let path = path(object, &fails);
-    match path.strip_prefix('.') {
+    at(object, &fails, &why)
+}
+
+/// What is wrong with an object, after the path of the field that it is about. `fails` says whether another object fails in the
+/// same way.
+pub(super) fn at(object: &Value, fails: &dyn Fn(Value) -> bool, why: &str) -> String {
+    match path(object, fails).strip_prefix('.') {
         Some(path) => format!("{path}: {why}"),
-        None => why,
+        None => why.to_owned(),
     }
+}
+
+/// What is wrong, without the place in a text that nobody has before them.
+pub(super) fn without_position(why: &str) -> &str {
+    why.rsplit_once(" at line ").map_or(why, |(why, _)| why)
 }
 
 /// The path to the first part of `value` without which the whole does not fail as it does. `fails` says whether it fails so

@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::report::{Finding, Judged, Report, Source};
+use super::{
+    report::{Finding, Judged, Report, Source},
+    unread::Unread,
+};
 use crate::{
     controls::Subject,
     verdict::{Counts, Outcome},
@@ -23,9 +26,21 @@ pub(super) fn render(report: &Report) -> Value {
         "summary": {
             "controls": counts(&report.controls_by_outcome()),
             "subjects": counts(&report.subjects_by_outcome()),
+            "unread": report.unread.len(),
         },
         "controls": controls,
+        "unread": report.unread.iter().map(unread).collect::<Vec<_>>(),
         "notes": report.notes,
+    })
+}
+
+/// A document that is not read.
+fn unread(unread: &Unread) -> Value {
+    let place = &unread.place;
+    json!({
+        "place": { "file": place.file, "line": place.line },
+        "what": unread.what,
+        "why": unread.why,
     })
 }
 

@@ -3,7 +3,10 @@
 use minijinja::{AutoEscape, Environment, context};
 use serde::Serialize;
 
-use super::report::{Finding, Judged, Report};
+use super::{
+    report::{Finding, Judged, Report},
+    unread::Unread,
+};
 use crate::{cli::Failure, verdict::Outcome};
 
 const TEMPLATE: &str = include_str!("junit.xml");
@@ -37,7 +40,8 @@ pub(super) fn render(report: &Report) -> Result<String, Failure> {
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.set_trim_blocks(true);
     environment.set_lstrip_blocks(true);
-    let suites: Vec<Suite> = report.controls.iter().map(suite).collect();
+    let mut suites: Vec<Suite> = report.controls.iter().map(suite).collect();
+    suites.extend(unread(&report.unread));
     let sum = |of: fn(&Suite) -> usize| suites.iter().map(of).sum::<usize>();
     let context = context! {
         tests => sum(|suite| suite.tests),
@@ -51,6 +55,21 @@ pub(super) fn render(report: &Report) -> Result<String, Failure> {
         .map_err(|error| format!("the JUnit report can't be written: {error}"))
 }
 
+/// The documents that are not read, if there are any: nobody can tell what they would do.
+fn unread(unread: &[Unread]) -> Option<Suite> {
+    let cases = unread.iter().map(|unread| Case {
+        name: legal(&unread.what),
+        class: "manifests".to_owned(),
+        file: Some(legal(&unread.place.file)),
+        line: Some(unread.place.line),
+        element: element(Outcome::Unknown),
+        reason: "NotRead".to_owned(),
+        message: legal(&unread.why),
+        text: legal(&unread.to_string()),
+    });
+    (!unread.is_empty()).then(|| counted("manifests", cases.collect()))
+}
+
 fn suite(judged: &Judged) -> Suite {
     let cases: Vec<Case> = match &judged.why {
         Some(why) => vec![whole(judged, why)],
@@ -60,9 +79,14 @@ fn suite(judged: &Judged) -> Suite {
             .map(|found| case(judged, found))
             .collect(),
     };
+    counted(judged.info.id, cases)
+}
+
+/// A suite of these cases.
+fn counted(name: &str, cases: Vec<Case>) -> Suite {
     let count = |element| cases.iter().filter(|case| case.element == element).count();
     Suite {
-        name: judged.info.id.to_owned(),
+        name: name.to_owned(),
         tests: cases.len(),
         failures: count("failure"),
         errors: count("error"),

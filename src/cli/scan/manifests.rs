@@ -9,6 +9,7 @@ use std::{
 use serde_json::Value;
 use serde_saphyr::{MessageFormatter as _, UserMessageFormatter};
 
+use super::unread::Unread;
 use crate::{cli::Failure, inventory::Kind};
 
 /// Where an object is declared.
@@ -41,6 +42,8 @@ pub(super) struct Manifests {
     pub(super) files: usize,
     /// Documents of folders that hold no object, such as values of a chart.
     pub(super) passed_over: Vec<Place>,
+    /// Documents of folders that look like an object and lack what makes them one.
+    pub(super) unread: Vec<Unread>,
     broken: Vec<String>,
 }
 
@@ -154,9 +157,22 @@ impl Manifests {
         };
         let (kind, version) = (text("/kind"), text("/apiVersion"));
         if kind.is_empty() || version.is_empty() {
+            let missing = match (kind.as_str(), version.as_str()) {
+                ("", "") => "apiVersion and kind are missing",
+                ("", _) => "kind is missing",
+                _ => "apiVersion is missing",
+            };
+            let half = !(kind.is_empty() && version.is_empty());
             if meant {
-                let why = "is no Kubernetes object: apiVersion or kind is missing";
-                self.broken.push(format!("{place}: {why}"));
+                self.broken
+                    .push(format!("{place}: is no Kubernetes object: {missing}"));
+            } else if half && value["metadata"].is_object() {
+                // Values of a chart may hold a kind; but not this too.
+                self.unread.push(Unread {
+                    place,
+                    what: format!("{version}{kind}"),
+                    why: missing.to_owned(),
+                });
             } else {
                 self.passed_over.push(place);
             }
@@ -352,7 +368,11 @@ mod tests {
         );
         assert_eq!(
             said("name: me\n"),
-            "f:1: is no Kubernetes object: apiVersion or kind is missing"
+            "f:1: is no Kubernetes object: apiVersion and kind are missing"
+        );
+        assert_eq!(
+            said("kind: Pod\nmetadata: { name: a }\n"),
+            "f:1: is no Kubernetes object: apiVersion is missing"
         );
         assert_eq!(
             said("apiVersion: v1\nkind: Pod\n"),
@@ -382,7 +402,17 @@ mod tests {
         fs::write(below.join("one.yml"), ONE).unwrap();
         let tool = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n";
         fs::write(below.join("kustomization.yaml"), tool).unwrap();
+        fs::write(
+            below.join("half.yaml"),
+            "kind: Pod\nmetadata: { name: a }\n",
+        )
+        .unwrap();
         let found = read(&[folder.path().to_owned()]).unwrap();
         assert_eq!((found.objects.len(), found.passed_over.len()), (1, 2));
+        let said = found.unread[0].to_string();
+        assert!(
+            said.ends_with("half.yaml:1: Pod is not read: apiVersion is missing"),
+            "{said}"
+        );
     }
 }

@@ -8,6 +8,7 @@ mod offline;
 mod report;
 mod sarif;
 mod table;
+mod unread;
 
 use std::path::PathBuf;
 
@@ -23,7 +24,10 @@ use self::{
 use super::{
     Connect, Failure,
     exit::Ending,
-    output::style::{Style, When},
+    output::{
+        style::{Style, When},
+        tell,
+    },
     pass::{Pass, there_is},
 };
 use crate::{
@@ -32,6 +36,7 @@ use crate::{
     engine::Event,
     generate,
     verdict::{Outcome, Severity},
+    words::one_line,
 };
 
 const EXAMPLES: &str = "\
@@ -139,6 +144,9 @@ pub(super) async fn run(arguments: Arguments) -> Result<Ending, Failure> {
     } else {
         files(&arguments, &policies)?
     };
+    for unread in &report.unread {
+        tell(&one_line(&unread.to_string()));
+    }
     match arguments.output {
         Format::Table => {
             let style = Style::of_stdout(arguments.colour);
@@ -149,7 +157,13 @@ pub(super) async fn run(arguments: Arguments) -> Result<Ending, Failure> {
         }
         Format::Json => println!("{:#}", json::render(&report)),
         Format::Sarif => println!("{:#}", sarif::render(&report)),
-        Format::Junit => print!("{}", junit::render(&report)?),
+        Format::Junit => {
+            // It has no place for what is about no test.
+            for note in &report.notes {
+                tell(&one_line(note));
+            }
+            print!("{}", junit::render(&report)?);
+        }
     }
     Ok(ending(&report, arguments.fail_on))
 }
@@ -272,6 +286,7 @@ async fn cluster(arguments: &Arguments, policies: Vec<ControlPolicy>) -> Result<
         },
         controls,
         notes,
+        unread: Vec::new(),
         blind: pass.blind,
     })
 }
@@ -329,7 +344,8 @@ fn files(arguments: &Arguments, policies: &[ControlPolicy]) -> Result<Report, Fa
         source: Source::Files { files, objects },
         controls,
         notes: declared.notes,
-        blind: false,
+        blind: objects == 0 && !declared.documents.is_empty(),
+        unread: declared.documents,
     })
 }
 
@@ -341,6 +357,7 @@ fn fails(report: &Report, fail_on: FailOn) -> bool {
         FailOn::None => false,
         FailOn::Unknown => {
             worst.is_some()
+                || !report.unread.is_empty()
                 || report.controls.iter().any(|judged| {
                     judged.outcome == Outcome::Unknown || judged.counts.of(Outcome::Unknown) > 0
                 })

@@ -25,6 +25,7 @@ pub(super) use self::named::Grants;
 use super::{
     manifests::{Manifest, Manifests, Place},
     report::Finding,
+    unread::{Fit, Stranger, Unread, fit, stranger},
 };
 use crate::{
     cli::pass::Pass,
@@ -125,6 +126,10 @@ pub(super) struct Declared {
     unread: BTreeMap<Kind, String>,
     /// Versions and kinds of objects that no control reads.
     foreign: BTreeSet<String>,
+    /// Objects with a field that can't be what it is, and what is wrong. They are fed as what can't be decoded.
+    misfits: BTreeMap<Subject, String>,
+    /// Documents that are not read, each with why.
+    pub(super) documents: Vec<Unread>,
     /// What was told apart from verdicts.
     pub(super) notes: Vec<String>,
 }
@@ -147,18 +152,12 @@ impl Declared {
             roles: BTreeMap::new(),
             unread: BTreeMap::new(),
             foreign: BTreeSet::new(),
+            misfits: BTreeMap::new(),
+            documents: manifests.unread,
             notes: Vec::new(),
         };
-        let (count, files) = (manifests.passed_over.len(), manifests.files);
-        if count > 0 {
-            all.notes.push(format!(
-                "{} in {} {} no Kubernetes object and {} passed over",
-                many(count, "document"),
-                many(files, "file"),
-                either(count, "holds", "hold"),
-                either(count, "was", "were")
-            ));
-        }
+        all.notes
+            .extend(passed_over(&manifests.passed_over, manifests.files));
         for manifest in manifests.objects {
             all.take(manifest, namespace);
         }
@@ -191,6 +190,14 @@ impl Declared {
                 let wanted = kind.info().version;
                 let why = format!("{place} holds one as {version}, but {wanted} is read");
                 self.unread.insert(*kind, why);
+                let why = format!("{wanted} is the version that is read");
+                self.leave(place, &version, &name, why);
+            } else if let Some(Stranger { why, meant }) = stranger(&version, &name) {
+                if let Some(kind) = meant {
+                    let why = format!("{place} holds a {version} {name}: {why}");
+                    self.unread.insert(kind, why);
+                }
+                self.leave(place, &version, &name, why);
             } else {
                 self.foreign.insert(format!("{version} {name}"));
             }
@@ -212,6 +219,7 @@ impl Declared {
             metadata.remove("namespace");
         }
         let subject = Subject::object(kind, &inside.as_str().into(), &name.as_str().into());
+        self.examine(kind, &subject, &place, &version, &object);
         if let Some(before) = self.places.insert(subject.clone(), place.clone()) {
             self.notes.push(format!(
                 "{subject} is declared at {before} and at {place}: the last one counts"
@@ -243,7 +251,51 @@ impl Declared {
                 self.roles.insert(key, why);
             }
         }
+        let is_misfit = self.misfits.contains_key(&subject);
+        let key = (inside.clone(), name.clone());
         self.put(kind, inside, name, object);
+        if is_misfit
+            && let Some(put) = self
+                .objects
+                .get_mut(&kind)
+                .and_then(|all| all.get_mut(&key))
+        {
+            // Without this none is decoded, whatever the field that is wrong.
+            put["metadata"]["uid"] = Value::Null;
+        }
+    }
+
+    /// Notes what an object has that its kind has not.
+    fn examine(
+        &mut self,
+        kind: Kind,
+        subject: &Subject,
+        place: &Place,
+        version: &str,
+        object: &Value,
+    ) {
+        self.misfits.remove(subject);
+        match fit(kind, object) {
+            Fit::Well => {}
+            Fit::Surplus(field) => self.notes.push(format!(
+                "{subject} at {place} has a field {field}, which its kind has not: an API server drops it, or refuses the object"
+            )),
+            Fit::Misfit(why) => {
+                self.leave(place.clone(), version, &subject.to_string(), why.clone());
+                self.misfits.insert(subject.clone(), why);
+            }
+        }
+    }
+
+    /// Notes that a document is not read.
+    fn leave(&mut self, place: Place, version: &str, what: &str, why: String) {
+        let what = format!("{version} {what}");
+        self.documents.push(Unread { place, what, why });
+    }
+
+    /// What is wrong with an object that has a field which can't be what it is.
+    pub(super) fn misfit(&self, subject: &Subject) -> Option<&str> {
+        self.misfits.get(subject).map(String::as_str)
     }
 
     /// Puts an object in, with what a server would add.
@@ -281,7 +333,7 @@ impl Declared {
 
     /// How many objects are judged.
     pub(super) fn len(&self) -> usize {
-        self.places.len()
+        self.places.len() - self.misfits.len()
     }
 
     /// Why nobody can tell what some roles grant, if so.
@@ -413,6 +465,29 @@ impl Declared {
         };
         Some(why.to_owned())
     }
+}
+
+/// Documents named in the note about those that hold no object.
+const MOST_NAMED: usize = 5;
+
+/// What is said of documents that hold no object, such as a chart's values.
+fn passed_over(places: &[Place], files: usize) -> Option<String> {
+    let count = places.len();
+    let named = places.iter().take(MOST_NAMED).map(Place::to_string);
+    let named = named.collect::<Vec<_>>().join(", ");
+    let more = match count.saturating_sub(MOST_NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (count > 0).then(|| {
+        format!(
+            "{} in {} {} no Kubernetes object and {} passed over: {named}{more}",
+            many(count, "document"),
+            many(files, "file"),
+            either(count, "holds", "hold"),
+            either(count, "was", "were")
+        )
+    })
 }
 
 /// `an Ingress or Gateway`, `a Role, RoleBinding or ClusterRole`.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{manifests::Place, offline::Declared};
+use super::{manifests::Place, offline::Declared, unread::Unread};
 use crate::{
     cli::output::fix::fix,
     controls::{
@@ -31,6 +31,8 @@ pub(super) struct Report {
     pub(super) controls: Vec<Judged>,
     /// What else has to be known to read it.
     pub(super) notes: Vec<String>,
+    /// Documents that are not read: nobody can tell what they would do.
+    pub(super) unread: Vec<Unread>,
     /// Whether nothing could be looked at.
     pub(super) blind: bool,
 }
@@ -150,6 +152,9 @@ impl Judged {
         findings.retain(of_files);
         for finding in findings {
             finding.place = declared.place(&finding.subject).cloned();
+            if let Some(why) = declared.misfit(&finding.subject) {
+                finding.unclear(finding.reason, why);
+            }
         }
         judged.keep_what_stands(control, declared, complete);
         judged.recount();
@@ -340,6 +345,14 @@ pub(super) mod samples {
             },
             controls,
             notes: vec!["one document was passed over".to_owned()],
+            unread: vec![Unread {
+                place: Place {
+                    file: "a <b>/typo.yaml".to_owned(),
+                    line: 9,
+                },
+                what: "v1 Namespac".to_owned(),
+                why: "did you mean Namespace?".to_owned(),
+            }],
             blind: false,
         }
     }

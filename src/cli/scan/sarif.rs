@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::report::{Finding, Judged, Report, Source};
+use super::{
+    manifests::Place,
+    report::{Finding, Judged, Report, Source},
+};
 use crate::{
     controls::Info,
     engine::hex,
@@ -29,9 +32,15 @@ pub(super) fn render(report: &Report) -> Value {
     });
     let results: Vec<Value> = results.collect();
     let notes = report.notes.iter();
-    let notes: Vec<Value> = notes
-        .map(|note| json!({ "level": "note", "message": { "text": note } }))
-        .collect();
+    let notes = notes.map(|note| json!({ "level": "note", "message": { "text": note } }));
+    let unread = report.unread.iter().map(|unread| {
+        json!({
+            "level": "error",
+            "message": { "text": format!("{} is not read: {}", unread.what, unread.why) },
+            "locations": [{ "physicalLocation": physical(&unread.place) }],
+        })
+    });
+    let notes: Vec<Value> = unread.chain(notes).collect();
     let source = match &report.source {
         Source::Cluster { url, version } => json!({ "cluster": url, "version": version }),
         Source::Files { files, objects } => json!({ "files": files, "objects": objects }),
@@ -48,7 +57,7 @@ pub(super) fn render(report: &Report) -> Value {
             }},
             "invocations": [{ "executionSuccessful": true, "toolExecutionNotifications": notes }],
             "columnKind": "unicodeCodePoints",
-            "properties": { "source": source },
+            "properties": { "source": source, "unread": report.unread.len() },
             "results": results,
         }],
     })
@@ -89,10 +98,7 @@ fn of(judged: &Judged, index: Option<usize>, finding: &Finding) -> Value {
     };
     let mut result = result(judged, index, &subject, &text);
     if let Some(place) = &finding.place {
-        result["locations"][0]["physicalLocation"] = json!({
-            "artifactLocation": { "uri": uri(&place.file) },
-            "region": { "startLine": place.line },
-        });
+        result["locations"][0]["physicalLocation"] = physical(place);
     }
     match finding.outcome {
         Outcome::Unknown => {
@@ -106,6 +112,14 @@ fn of(judged: &Judged, index: Option<usize>, finding: &Finding) -> Value {
         _ => {}
     }
     result
+}
+
+/// A line of a file.
+fn physical(place: &Place) -> Value {
+    json!({
+        "artifactLocation": { "uri": uri(&place.file) },
+        "region": { "startLine": place.line },
+    })
 }
 
 fn result(judged: &Judged, index: Option<usize>, subject: &str, text: &str) -> Value {

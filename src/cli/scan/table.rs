@@ -11,7 +11,7 @@ use crate::{
     controls::Family,
     criteria::CRITERIA,
     verdict::{Counts, Outcome},
-    words::{many, one_line},
+    words::{either, many, one_line},
 };
 
 /// Subjects listed per control, unless all are asked for.
@@ -194,6 +194,15 @@ impl Table {
             let text = format!(
                 "{} could not be judged whole: what was not seen counts as Unknown, never as Pass.",
                 many(blind, "control")
+            );
+            self.wrapped(&text, "");
+        }
+        let unread = report.unread.len();
+        if unread > 0 {
+            let text = format!(
+                "{} {} not read, which standard error names: what they would do counts as Unknown.",
+                many(unread, "document"),
+                either(unread, "was", "were")
             );
             self.wrapped(&text, "");
         }

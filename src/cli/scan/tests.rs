@@ -6,6 +6,7 @@ use super::{report::samples::report, *};
 use crate::api::PeopleKind;
 
 mod clusters;
+mod unread;
 
 /// Scans manifests by the baseline.
 fn scanned(text: &str, complete: bool) -> Report {
@@ -212,9 +213,11 @@ fn a_role_of_a_namespace_that_no_file_holds_is_unclear_too() {
 
 #[test]
 fn what_no_control_reads_is_named() {
-    let odd = WEB.replace("apps/v1", "app/v1");
-    let notes = scanned(&odd, false).notes.join("\n");
-    assert!(notes.contains("app/v1 Deployment"), "{notes}");
+    let odd = WEB.replace("apps/v1", "apps.example.com/v1");
+    let report = scanned(&odd, false);
+    let notes = report.notes.join("\n");
+    assert!(notes.contains("apps.example.com/v1 Deployment"), "{notes}");
+    assert!(report.unread.is_empty() && !report.blind);
 }
 
 #[test]
@@ -250,6 +253,7 @@ fn the_exit_code_heeds_what_it_is_told_to() {
     assert!(heeds.iter().all(|fail_on| fails(&report, *fail_on)));
     assert!(!fails(&report, FailOn::Critical) && !fails(&report, FailOn::None));
     let mut unclear = report;
+    unclear.unread.clear();
     unclear.controls.remove(0);
     assert!(fails(&unclear, FailOn::Unknown) && !fails(&unclear, FailOn::Low));
     unclear.controls.remove(0);
@@ -338,7 +342,9 @@ fn junit_is_read_by_a_parser_that_is_not_ours() {
     let xml = junit::render(&report()).unwrap();
     let read = junit_parser::from_reader(std::io::Cursor::new(&xml)).unwrap();
     let sum = (read.tests, read.failures, read.errors, read.skipped);
-    assert_eq!(sum, (7, 1, 2, 3), "{xml}");
+    assert_eq!(sum, (8, 1, 3, 3), "{xml}");
+    let unread = read.suites.last().unwrap();
+    assert_eq!((&*unread.name, unread.errors), ("manifests", 1), "{xml}");
     let suite = &read.suites[0];
     assert_eq!(
         (suite.tests, suite.failures, suite.errors, suite.skipped),
