@@ -24,6 +24,22 @@ pub fn either<'a>(count: impl Display, one: &'a str, several: &'a str) -> &'a st
     }
 }
 
+/// How many of how many, with the verb that follows: `1 of 3 pods runs`, `0 of 1 pod runs`, `2 of 3 pods run`.
+pub fn part_of(
+    part: impl Display,
+    whole: impl Display,
+    noun: &str,
+    one: &str,
+    several: &str,
+) -> String {
+    let (part, whole) = (part.to_string(), whole.to_string());
+    let verb = match whole.as_str() {
+        "1" => one,
+        _ => either(&part, one, several),
+    };
+    format!("{part} of {} {verb}", many(whole, noun))
+}
+
 /// Whether a character is not to be shown: it moves the cursor, rings, turns the direction of what follows, or isn't seen at
 /// all. Names of RBAC objects may hold any of them, and a name must not look like another one, or like a line of ours.
 pub fn is_hidden(c: char) -> bool {
@@ -75,5 +91,14 @@ mod tests {
         assert_eq!(many(-1_i64, "entry"), "-1 entries");
         assert_eq!(many(11, "day"), "11 days");
         assert_eq!(many(6, "fix"), "6 fixes");
+        for (part, whole, said) in [
+            (0, 1, "0 of 1 pod runs"),
+            (1, 1, "1 of 1 pod runs"),
+            (1, 3, "1 of 3 pods runs"),
+            (2, 3, "2 of 3 pods run"),
+            (0, 3, "0 of 3 pods run"),
+        ] {
+            assert_eq!(part_of(part, whole, "pod", "runs", "run"), said);
+        }
     }
 }

@@ -250,9 +250,10 @@ fn prove_rows(
                 }
                 if checked.unproved > 0 {
                     report.remarks.push(format!(
-                        "{}: nothing proves its first {} rows any more: retention has removed their entries",
+                        "{}: nothing proves its first {} any more: retention has removed what {} made from",
                         file.display(),
-                        checked.unproved
+                        many(checked.unproved, "row"),
+                        either(checked.unproved, "it was", "they were")
                     ));
                 }
                 spans.push(checked.span);

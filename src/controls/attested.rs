@@ -137,6 +137,7 @@ macro_rules! attested {
         }
     };
 }
+use crate::words::many;
 use attested;
 
 fn check(max_age: &Period, remind_before: &Period) -> Result<(), String> {
@@ -176,7 +177,8 @@ fn judge(context: &Context<'_>, id: &str, max_age: &Period, remind_before: &Peri
         let until = ends(one, max_age);
         let (name, by, documents) = (&one.name, &one.by, one.evidence);
         let said = format!(
-            "Attestation {name} by {by}, approved by {approver}, with {documents} documents"
+            "Attestation {name} by {by}, approved by {approver}, with {}",
+            many(documents, "document")
         );
         if context.now >= until {
             let message = format!("{said}, ended at {until}");

@@ -7,6 +7,7 @@ use super::{
     plan::not_heeded,
     rule::{self, RuleId},
 };
+use crate::words::{either, many};
 use crate::{
     controls::{Observation, Subject, Target, Touched},
     evidence::{
@@ -195,7 +196,11 @@ impl Engine {
             scope: kind.info().kind.to_owned(),
             from: since,
             to: Some(now.wall),
-            cause: format!("the watch had missed changes of {objects} objects; they are repaired"),
+            cause: format!(
+                "the watch had missed changes of {}; {} repaired",
+                many(objects, "object"),
+                either(objects, "it is", "they are")
+            ),
         }));
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Engine, Measure, NoticeKind, Now, fights::Truce};
+use crate::words::many;
 use crate::{
     controls::{Remedy, Subject},
     evidence::{
@@ -100,10 +101,15 @@ impl Engine {
             control: "budget".into(),
             policy: policy.clone(),
             state: BrakeState::Latched,
-            reason: format!("{limit} writes within a minute; it goes on by itself"),
+            reason: format!(
+                "{} within a minute; it goes on by itself",
+                many(limit, "write")
+            ),
         }));
-        let note =
-            format!("the budget of {limit} writes a minute is used up; it goes on by itself");
+        let note = format!(
+            "the budget of {} a minute is used up; it goes on by itself",
+            many(limit, "write")
+        );
         self.notice_policy(policy, NoticeKind::Warning, "BudgetReached", note);
         self.status_soon(policy, now);
     }

@@ -27,6 +27,7 @@ use super::segment::Frames;
 use super::storage::{Disk, Storage, create_folders};
 use super::store::{self, Store};
 use super::writer::Log;
+use crate::words::many;
 
 /// The folder of the logs in a data folder.
 pub(super) const EPOCHS: &str = "epochs";
@@ -220,12 +221,14 @@ impl Cause {
         match self {
             Self::Empty => "there was no log on this volume".to_owned(),
             Self::Shorter(anchor) => format!(
-                "the volume was rolled back: {} knows {} entries",
-                anchor.source, anchor.size
+                "the volume was rolled back: {} knows {}",
+                anchor.source,
+                many(anchor.size, "entry")
             ),
             Self::Different(anchor) => format!(
-                "the log was rewritten: {} knows another root of {} entries",
-                anchor.source, anchor.size
+                "the log was rewritten: {} knows another root of {}",
+                anchor.source,
+                many(anchor.size, "entry")
             ),
             Self::Later(anchor) => format!(
                 "the volume was rolled back: {} knows a later log",

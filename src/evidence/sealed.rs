@@ -16,6 +16,7 @@ use super::frame::MAX_ENTRY;
 use super::merkle::{Hash, Hashes, hashes_in_level};
 use super::plain;
 use super::tile::{self, BUNDLE, Of, Tile};
+use crate::words::many;
 
 /// The file of the latest checkpoint.
 pub(super) const CHECKPOINT: &str = "checkpoint";
@@ -147,7 +148,11 @@ pub(super) fn read_entries(dir: &Path, tile: Tile) -> Result<Option<Vec<Vec<u8>>
     };
     let entries = entries.map_err(torn)?;
     if entries.len() != usize::from(tile.width) {
-        let reason = format!("it has {} entries instead of {}", entries.len(), tile.width);
+        let reason = format!(
+            "it has {} instead of {}",
+            many(entries.len(), "entry"),
+            tile.width
+        );
         return Err(corrupt(&bundle.path, 0, reason));
     }
     Ok(Some(entries))

@@ -16,6 +16,7 @@ use super::{
     watch::{Cause, Unobserved, explain},
 };
 use crate::evidence::body::Name;
+use crate::words::many;
 
 /// Gaps that are held for one control in one policy; the sink gets all of them.
 const MOST_GAPS: usize = 200;
@@ -384,7 +385,8 @@ impl Account {
         if self.range.removed > 0 {
             let removed = self.range.removed;
             warnings.push(format!(
-                "retention has removed the first {removed} entries of the log, but for those that still matter: of that time only what lasts is known"
+                "retention has removed the first {} of the log, but for those that still matter: of that time only what lasts is known",
+                many(removed, "entry")
             ));
         }
         for led in &self.elsewhere {
@@ -410,7 +412,10 @@ impl Account {
         }
         if self.clock.step_count > 0 {
             let steps = self.clock.step_count;
-            warnings.push(format!("the clock was set {steps} times: see clockSteps"));
+            warnings.push(format!(
+                "the clock was set {}: see clockSteps",
+                many(steps, "time")
+            ));
         }
         warnings
     }

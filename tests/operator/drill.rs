@@ -243,7 +243,7 @@ fn passes(stage: &Stage) {
     });
     assert_eq!(transitions[0]["strength"], "Operating");
     world.delete(POLICIES);
-    check(&replica, "1 of 1 claims", true);
+    check(&replica, "1 of 1 claim", true);
     assert!(program.stop().success());
 }
 
@@ -260,7 +260,7 @@ fn fails(stage: &Stage) {
     stage.is_clean(&replica);
     stage.message(
         &policy,
-        "is PartiallyFailed, 0 items restored, 3 errors and 1 warnings",
+        "is PartiallyFailed, 0 items restored, 3 errors and 1 warning",
     );
     world.delete(POLICIES);
     check(&replica, "PartiallyFailed", false);

@@ -9,7 +9,7 @@ use crate::{
     api::Mode,
     cli::output::{age::age, style::Style, wrap::wrap},
     verdict::Outcome,
-    words::{either, many, one_line},
+    words::{either, many, one_line, part_of},
 };
 
 /// The policies, one below the other.
@@ -52,9 +52,8 @@ fn policy(text: &mut String, view: &PolicyView, now: Timestamp, style: Style) {
     let enforcing = view.controls.iter().filter(|one| one.mode == Mode::Enforce);
     let mode = match (view.mode, enforcing.count()) {
         ("Mixed", some @ 1..) => format!(
-            "Mixed, {some} of {} {}",
-            many(view.controls.len(), "control"),
-            either(some, "enforces", "enforce")
+            "Mixed, {}",
+            part_of(some, view.controls.len(), "control", "enforces", "enforce")
         ),
         (mode, _) => mode.to_owned(),
     };
@@ -70,7 +69,7 @@ fn policy(text: &mut String, view: &PolicyView, now: Timestamp, style: Style) {
     let passing = match view.passing.split_once('/') {
         None => "no control judged".to_owned(),
         Some((_, "0")) => "nothing to judge".to_owned(),
-        Some((pass, all)) => format!("{pass} of {} {}", many(all, "control"), either(pass, "passes", "pass")),
+        Some((pass, all)) => part_of(pass, all, "control", "passes", "pass"),
     };
     let failing = view.failing;
     say(

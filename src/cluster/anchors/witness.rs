@@ -9,6 +9,7 @@ use crate::evidence::checkpoint::Checkpoint;
 use crate::evidence::cosignature::{self, WitnessKey};
 use crate::evidence::note::Note;
 use crate::evidence::{Published, pieces};
+use crate::words::many;
 
 /// Media type with which a witness says which size it knows.
 const SIZE: &str = "text/x.tlog.size";
@@ -63,7 +64,8 @@ impl Witness {
             }
         }
         Err(format!(
-            "it says that it knows {old} entries, and refuses a proof from there"
+            "it says that it knows {}, and refuses a proof from there",
+            many(old, "entry")
         ))
     }
 

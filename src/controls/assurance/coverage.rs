@@ -1,5 +1,6 @@
 //! `assurance-coverage`
 
+use crate::words::many;
 use crate::{api::PeopleKind, controls::prelude::*, engine::PeriodCoverage};
 
 /// Controls are observed nearly all the time of an audit period.
@@ -90,8 +91,8 @@ impl CoverageSufficient {
         }
         if low.is_empty() {
             let message = format!(
-                "each of {} controls is observed for {} % of it, if nothing more is missed",
-                controls.len(),
+                "each of {} is observed for {} % of it, if nothing more is missed",
+                many(controls.len(), "control"),
                 self.least_percent
             );
             return Verdict::pass(operating, "Observed", message);

@@ -1,5 +1,6 @@
 //! `assurance-log-verified`
 
+use crate::words::many;
 use crate::{api::Period, controls::prelude::*, engine::SelfAudit};
 
 /// The reason for which nobody can tell yet: the operator has not looked.
@@ -72,7 +73,10 @@ impl LogVerified {
                 Verdict::unknown("CheckTooOld", format!("it was last checked at {at:.0}"))
             }
             Ok(entries) => {
-                let message = format!("checked at {at:.0}: {entries} entries, whole and unchanged");
+                let message = format!(
+                    "checked at {at:.0}: {}, whole and unchanged",
+                    many(entries, "entry")
+                );
                 Verdict::pass(operating, "LogVerified", message).recheck(stale)
             }
         }

@@ -3,6 +3,7 @@
 use super::common::{affected, is_used, places, touched_places};
 use serde_json::json;
 
+use crate::words::{either, many};
 use crate::{
     analysis::{
         Derived,
@@ -282,13 +283,19 @@ fn judge_target(
     match (all, clear) {
         (0, _) => Verdict::not_applicable("NotInUse", "no volume has backups there"),
         (_, 0) => {
-            let message = format!("all {all} volumes with backups there are encrypted");
+            let message = format!(
+                "all of {} with backups there {} encrypted",
+                many(all, "volume"),
+                either(all, "is", "are")
+            );
             Verdict::pass(Strength::Effective, "VolumesEncrypted", message)
         }
         _ => {
             let message = format!(
-                "{clear} of {all} volumes with backups there are not encrypted, and neither are \
-                 their backups"
+                "{clear} of {} with backups there {} not encrypted, and neither are \
+                 the backups",
+                many(all, "volume"),
+                either(clear, "is", "are")
             );
             Verdict::fail(Strength::Effective, "VolumesNotEncrypted", message)
         }

@@ -4,6 +4,7 @@ use std::{cmp::Reverse, time::Duration};
 
 use jiff::Timestamp;
 
+use crate::words::many;
 use crate::{
     analysis::backup::{
         Protectable, RESTORE_TEST, Recovery, class_subject, in_namespaces,
@@ -261,7 +262,11 @@ fn completed(restore: &Object<Restore>) -> Result<Timestamp, String> {
     }
     if spec.errors > 0 || spec.warnings > 0 {
         let (errors, warnings) = (spec.errors, spec.warnings);
-        return Err(format!("has {errors} errors and {warnings} warnings"));
+        return Err(format!(
+            "has {} and {}",
+            many(errors, "error"),
+            many(warnings, "warning")
+        ));
     }
     spec.completed
         .ok_or_else(|| "doesn't say when it ended".to_owned())

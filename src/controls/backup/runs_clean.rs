@@ -1,6 +1,7 @@
 //! `backup-runs-clean`
 
 use super::common::{beyond, later, run_now, say};
+use crate::words::many;
 use crate::{
     analysis::{
         Derived,
@@ -146,8 +147,9 @@ impl RunsClean {
             && failed * u64::from(ratio::ONE) > u64::from(allowed.parts()) * ended
         {
             let message = format!(
-                "{failed} of {ended} runs within {window} failed, and a share of {allowed} may; \
-                 the last was {name}: {why}"
+                "{failed} of {} within {window} failed, and a share of {allowed} may; \
+                 the last was {name}: {why}",
+                many(ended, "run")
             );
             let verdict = Verdict::fail(Strength::Effective, "RunsFailed", message);
             return recheck(verdict.propose(look_and_start(plan, name)));
@@ -156,7 +158,7 @@ impl RunsClean {
             let message = format!("no run has ended within {window}");
             return recheck(Verdict::not_applicable("NoRuns", message));
         }
-        let message = format!("{failed} of {ended} runs within {window} failed");
+        let message = format!("{failed} of {} within {window} failed", many(ended, "run"));
         recheck(Verdict::pass(Strength::Effective, "RunsClean", message))
     }
 

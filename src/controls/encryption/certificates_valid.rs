@@ -6,6 +6,7 @@ mod tests;
 use jiff::SignedDuration;
 
 use super::time::{after, later, span};
+use crate::words::{either, many};
 use crate::{
     analysis::certificates::{Bundle, BundleState},
     api::Period,
@@ -260,8 +261,11 @@ fn not_ready(object: &Object<Certificate>, now: Timestamp, grace: SignedDuration
     let attempts = object.spec.failed_attempts;
     let failed = match attempts {
         0 => String::new(),
-        1 => "; 1 attempt to issue it has failed".to_owned(),
-        _ => format!("; {attempts} attempts to issue it have failed"),
+        _ => format!(
+            "; {} to issue it {} failed",
+            many(attempts, "attempt"),
+            either(attempts, "has", "have")
+        ),
     };
     let message = format!("it is not Ready since {since}{failed}");
     if now <= until {

@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::words::{either, many};
 use crate::{
     api::Period,
     controls::prelude::*,
@@ -150,8 +151,9 @@ impl SecretsAtRestActive {
             Verdict::unknown(
                 "NotAllReplicasKnown",
                 format!(
-                    "{} API servers were probed, and there may be more whose address is not known",
-                    run.replicas.len()
+                    "{} {} probed, and there may be more whose address is not known",
+                    many(run.replicas.len(), "API server"),
+                    either(run.replicas.len(), "was", "were")
                 ),
             )
             .propose(

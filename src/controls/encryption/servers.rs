@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 
 use super::time::{after, later};
+use crate::words::{either, many};
 use crate::{
     analysis::apiserver::{Direction, ENCRYPTED, Operation, Reading, Replica},
     controls::prelude::*,
@@ -60,8 +61,9 @@ pub(in crate::controls) fn incomplete(context: &Context<'_>) -> Option<Verdict> 
     let verdict = Verdict::unknown(
         "NotAllReplicasKnown",
         format!(
-            "{} API servers were looked at, and there may be more whose address is not known",
-            servers.replicas.len()
+            "{} {} looked at, and there may be more whose address is not known",
+            many(servers.replicas.len(), "API server"),
+            either(servers.replicas.len(), "was", "were")
         ),
     );
     Some(verdict.propose(

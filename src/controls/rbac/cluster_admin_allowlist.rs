@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     AllowedSubject, Preset, command, is_protected, presets, restricted::judge_allowed, revoke,
 };
+use crate::words::either;
 use crate::{
     analysis::{
         Derived,
@@ -250,8 +251,9 @@ impl ClusterAdminAllowlist {
         }
         let list: Vec<_> = people.iter().take(10).map(Subject::to_string).collect();
         let message = format!(
-            "{} users and groups hold cluster-admin by leave, at most {most} may: {}",
+            "{} {} cluster-admin by leave, at most {most} may: {}",
             people.len(),
+            either(people.len(), "user or group holds", "users and groups hold"),
             list.join(", ")
         );
         Verdict::fail(Strength::Effective, "TooManyHumanAdministrators", message).propose(

@@ -4,6 +4,7 @@ mod leavers;
 
 pub use self::leavers::LeaversConfigMap;
 use super::{command, is_protected, revoke};
+use crate::words::{either, many, part_of};
 use crate::{
     analysis::{
         rbac::{self, accounts_of, identity_in},
@@ -149,9 +150,8 @@ impl StaleBindings {
         }
         let names: Vec<&str> = gone.iter().take(4).map(|(_, name)| &**name).collect();
         let message = format!(
-            "{} of {} subjects do not exist: {}",
-            gone.len(),
-            spec.subjects.len(),
+            "{} not exist: {}",
+            part_of(gone.len(), spec.subjects.len(), "subject", "does", "do"),
             names.join(", ")
         );
         let places = gone.iter().map(|(place, _)| *place).collect();
@@ -244,7 +244,11 @@ impl StaleBindings {
 
 /// The verdict on a binding that names users directly.
 fn direct(kind: Kind, binding: &Object<Binding>, users: &[(usize, &str)]) -> Verdict {
-    let message = format!("names {} users directly: {}", users.len(), few(users));
+    let message = format!(
+        "names {} directly: {}",
+        many(users.len(), "user"),
+        few(users)
+    );
     let places: Vec<usize> = users.iter().map(|(place, _)| *place).collect();
     let command = command::remove_subjects(kind, binding, &places);
     Verdict::fail(Strength::Effective, "DirectUser", message).propose(format!(
@@ -285,7 +289,12 @@ fn few(users: &[(usize, &str)]) -> String {
 
 /// The verdict on a binding that names people who have left.
 fn has_left(kind: Kind, binding: &Object<Binding>, left: &[(usize, &str)]) -> Verdict {
-    let message = format!("names {} users who have left: {}", left.len(), few(left));
+    let message = format!(
+        "names {} who {} left: {}",
+        many(left.len(), "user"),
+        either(left.len(), "has", "have"),
+        few(left)
+    );
     let places: Vec<usize> = left.iter().map(|(place, _)| *place).collect();
     let (meta, all) = (&binding.meta, binding.spec.subjects.len());
     let command = if places.len() == all {

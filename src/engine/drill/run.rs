@@ -10,6 +10,7 @@ use super::{
     Asked,
     write::{DrillCall, Flight, PRIORITIES, QUOTA, Spot},
 };
+use crate::words::{either, many, part_of};
 use crate::{
     controls::backup::drill::{self, CameBack, Drill, DrillResult, Owner, Progress},
     evidence::body,
@@ -262,8 +263,8 @@ impl Run {
         let seen = CameBack::of(inventory, sandbox);
         let share = seen.total();
         let said = format!(
-            "{} of {} claims came back and are bound",
-            share.bound, share.all
+            "{} back and bound",
+            part_of(share.bound, share.all, "claim", "is", "are")
         );
         self.ended(inventory, seen, true, said, now)
     }
@@ -311,7 +312,11 @@ impl Run {
         let left = volumes.filter(|volume| volume.spec.claimed_in.as_deref() == Some(sandbox));
         let left = match left.count() {
             0 => String::new(),
-            n => format!("; {n} volumes of the sandbox are still there: see their reclaim policy"),
+            n => format!(
+                "; {} of the sandbox {} still there: see the reclaim policy",
+                many(n, "volume"),
+                either(n, "is", "are")
+            ),
         };
         let message = end.map_or("", |end| &end.result.said);
         body::Drill {

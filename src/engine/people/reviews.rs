@@ -11,6 +11,7 @@ use super::{
     said::{Area, Decided, Reviewed},
     steps::nothing,
 };
+use crate::words::{either, many};
 use crate::{
     analysis::{
         Derived,
@@ -85,7 +86,7 @@ pub(super) fn state(
         return state(ReviewPhase::Pending, 0, message.to_owned());
     };
     if frozen.rows == 0 && frozen.all_rows > 0 {
-        let message = format!("there is no such part of {} rows", frozen.all_rows);
+        let message = format!("there is no such part of {}", many(frozen.all_rows, "row"));
         return state(ReviewPhase::Invalid, 0, message);
     }
     let Some(review) = object
@@ -94,8 +95,9 @@ pub(super) fn state(
         .and_then(|status| status.review.as_ref())
     else {
         let message = format!(
-            "somebody has to decide about {} rows until {}: probity review",
-            frozen.rows, object.spec.due.0
+            "somebody has to decide about {} until {}: probity review",
+            many(frozen.rows, "row"),
+            object.spec.due.0
         );
         return state(ReviewPhase::Open, 0, message);
     };
@@ -109,12 +111,19 @@ pub(super) fn state(
         (left + usize::from(present.contains(id)), all + 1)
     });
     if remaining > 0 {
-        let message = format!("{remaining} of {all} rights that are to be revoked are still there");
+        let message = format!(
+            "{remaining} of {} to be revoked {} still there",
+            many(all, "right"),
+            either(remaining, "is", "are")
+        );
         return state(ReviewPhase::Decided, remaining, message);
     }
     let message = format!(
-        "decided by {}; {all} rights were to be revoked, and are gone",
-        review.by
+        "decided by {}; {} {} to be revoked, and {} gone",
+        review.by,
+        many(all, "right"),
+        either(all, "was", "were"),
+        either(all, "is", "are")
     );
     state(ReviewPhase::Done, 0, message)
 }
@@ -135,7 +144,9 @@ fn wrong(
     if review.rows.len() != frozen.rows {
         let (rows, decided) = (frozen.rows, review.rows.len());
         return Some(format!(
-            "{decided} rows are decided of {rows}: make another review"
+            "{} {} decided of {rows}: make another review",
+            many(decided, "row"),
+            either(decided, "is", "are")
         ));
     }
     let Some(holders) = &frozen.holders else {

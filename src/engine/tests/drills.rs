@@ -283,13 +283,13 @@ fn a_claim_that_stays_unbound_fails_although_velero_is_content() {
     drive.clean_up();
     let said = drive.said_of_drills();
     assert!(
-        !said[0].passed && said[0].message.contains("0 of 1 claims are bound"),
+        !said[0].passed && said[0].message.contains("0 of 1 claim is bound"),
         "{said:?}"
     );
     drive.delete(Kind::Claim, SANDBOX, "data");
     let verdict = drive.verdict_of_fast();
     assert!(
-        verdict.starts_with("Fail") && verdict.contains("claims are bound"),
+        verdict.starts_with("Fail") && verdict.contains("claim is bound"),
         "{verdict}"
     );
 }
@@ -305,7 +305,7 @@ fn a_restore_with_errors_or_warnings_shows_nothing() {
             json!({ "phase": "FailedValidation", "validationErrors": ["backup not found"] }),
             "backup not found",
         ),
-        (with_warning(), "1 warnings"),
+        (with_warning(), "1 warning"),
     ] {
         let mut drive = drive(Memory::default(), &json!({}));
         drive.begin(4);

@@ -10,6 +10,7 @@ use crate::evidence::decode::{Beats, Decoder};
 use crate::evidence::merkle::{Hash, leaf};
 use crate::evidence::sealed::{self, TileFiles};
 use crate::evidence::tile::{self, Of, Tile};
+use crate::words::many;
 
 /// Bundles that wait to be taken, for each thread: what bounds the memory.
 const AHEAD: usize = 4;
@@ -179,7 +180,10 @@ impl Span<'_> {
             offset += 2 + bytes.len() as u64;
         }
         if checked.leaves.len() != width {
-            let what = format!("it has {} entries, not {width}", checked.leaves.len());
+            let what = format!(
+                "it has {}, not {width}",
+                many(checked.leaves.len(), "entry")
+            );
             let problem = self.problem(None, &bundle.path, None, what);
             checked.problems.push(problem);
             // The rest of the tree is judged by what the tiles claim.

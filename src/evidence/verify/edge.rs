@@ -7,6 +7,7 @@ use crate::evidence::checkpoint::Checkpoint;
 use crate::evidence::error::LogError;
 use crate::evidence::sealed::{self, CHECKPOINT};
 use crate::evidence::tile::{self, Of, Tile};
+use crate::words::{either, many};
 
 impl Log<'_, '_> {
     /// Compares what the entries lead to with what was signed.
@@ -14,7 +15,11 @@ impl Log<'_, '_> {
         let path = self.dir.join(CHECKPOINT);
         if self.edge.size() != head.size {
             let there = self.edge.size();
-            let what = format!("it says {} entries, and {there} are there", head.size);
+            let what = format!(
+                "it says {}, and {there} {} there",
+                many(head.size, "entry"),
+                either(there, "is", "are")
+            );
             self.problem(None, &path, what);
         } else if self.edge.root() != head.root {
             let what = "the entries lead to another root than was signed".to_owned();

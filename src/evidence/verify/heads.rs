@@ -12,6 +12,7 @@ use crate::evidence::heads::{self, Found};
 use crate::evidence::history::{self, Kept};
 use crate::evidence::merkle::Edge;
 use crate::evidence::note::{Note, VerifierKey};
+use crate::words::many;
 
 /// Roots that a log must have had, by size.
 pub(super) struct Heads<'a> {
@@ -197,8 +198,8 @@ impl<'a> Heads<'a> {
                     }
                 }
                 from => report.add(self.problem(&from, format!(
-                    "it knows the root {} of {} entries, and this log has {root}: its entries before {} were rewritten",
-                    wanted.root, edge.size(), edge.size()
+                    "it knows the root {} of {}, and this log has {root}: its entries before {} were rewritten",
+                    wanted.root, many(edge.size(), "entry"), edge.size()
                 ))),
             }
         }
@@ -214,7 +215,7 @@ impl<'a> Heads<'a> {
                 if *at > size {
                     report.add(self.problem(
                         &wanted.from,
-                        format!("it knows {at} entries, and this log has {size}: its end was cut off, or the volume was rolled back"),
+                        format!("it knows {}, and this log has {size}: its end was cut off, or the volume was rolled back", many(at, "entry")),
                     ));
                 }
             }

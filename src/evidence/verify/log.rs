@@ -27,6 +27,7 @@ use crate::evidence::raw::{self, MOST_RACES, PrunedFile};
 use crate::evidence::sealed::{self, CHECKPOINT, TileFiles};
 use crate::evidence::segment::{self, Frames};
 use crate::evidence::tile::{self, BUNDLE, Of, Tile};
+use crate::words::{either, many};
 
 /// A start writes fewer entries than this before it has told of the gap before it.
 const JUST_BEGUN: u64 = 16;
@@ -338,7 +339,9 @@ impl Log<'_, '_> {
             });
         if torn > 0 {
             self.report.remarks.push(format!(
-                "{torn} bytes of an interrupted write follow the last entry"
+                "{} of an interrupted write {} the last entry",
+                many(torn, "byte"),
+                either(torn, "follows", "follow")
             ));
         }
         if end < self.size {
@@ -395,13 +398,16 @@ impl Log<'_, '_> {
         if !ending.open.is_empty() {
             let open = ending.open.len();
             self.report.remarks.push(format!(
-                "{open} writes were announced whose outcome the log does not know yet"
+                "{} {} announced whose outcome the log does not know yet",
+                many(open, "write"),
+                either(open, "was", "were")
             ));
         }
         if ending.steps_back > 0 {
             let steps_back = ending.steps_back;
             self.report.remarks.push(format!(
-                "the clock went back by more than five seconds {steps_back} times"
+                "the clock went back by more than five seconds {}",
+                many(steps_back, "time")
             ));
         }
         self.compare_removed(&ending.pruned);

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::{LogReport, Problem, Report, Trust, verify_and_hear};
 use crate::evidence::joined::SKEW;
 use crate::evidence::{Body, Entry, Joined, LogError, body::Anchored, epochs};
+use crate::words::many;
 
 /// The logs of one replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,8 +169,12 @@ fn compare_heads(
                 file: Path::new(&of.name).to_owned(),
                 byte: None,
                 what: format!(
-                    "when {} began to lead in term {}, {} had {} entries of {}: {what}",
-                    who.name, term.epoch, head.source, head.size, head.origin
+                    "when {} began to lead in term {}, {} had {} of {}: {what}",
+                    who.name,
+                    term.epoch,
+                    head.source,
+                    many(head.size, "entry"),
+                    head.origin
                 ),
             };
             if let Some(log) = log_of(report, &head.origin, &of.logs) {

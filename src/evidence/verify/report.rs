@@ -10,6 +10,7 @@ use super::Trust;
 use crate::evidence::epochs;
 use crate::evidence::error::LogError;
 use crate::evidence::note::VerifierKey;
+use crate::words::{either, many};
 
 /// Something that is wrong with a log, and where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -200,8 +201,9 @@ impl Report {
                 file: PathBuf::from(&anchor.source),
                 byte: None,
                 what: format!(
-                    "it knows {} entries of {}, which is not here",
-                    anchor.size, anchor.origin
+                    "it knows {} of {}, which is not here",
+                    many(anchor.size, "entry"),
+                    anchor.origin
                 ),
             })
             .collect();
@@ -273,13 +275,16 @@ impl Report {
         let unchecked: u64 = self.logs.iter().map(|log| log.unchecked_timestamps).sum();
         if unchecked > 0 {
             say(&format!(
-                "what {unchecked} timestamps say: give the certificates of their authority with --timestamp-ca"
+                "what {} {}: give the certificates of the authority with --timestamp-ca",
+                many(unchecked, "timestamp"),
+                either(unchecked, "says", "say")
             ));
         }
         let unsigned: u64 = self.logs.iter().map(|log| log.unsigned).sum();
         if unsigned > 0 {
             say(&format!(
-                "the {unsigned} entries behind the last checkpoint, which nothing signs yet"
+                "the {} behind the last checkpoint, which nothing signs yet",
+                many(unsigned, "entry")
             ));
         }
         if self.logs.iter().any(|log| log.first > 0) {

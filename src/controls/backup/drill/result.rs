@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::RESULT;
+use crate::words::{many, part_of};
 use crate::{
     analysis::backup::{Protectable, RESTORE_TEST},
     inventory::{Inventory, Meta, Object, Sym, velero::Restore, workload::Job},
@@ -139,8 +140,9 @@ pub fn progress(restore: &Restore, seen: &CameBack, needs_job: bool) -> Progress
     if let Some(name) = seen.unbound.first() {
         let Share { bound, all } = seen.total();
         return Progress::Waiting(format!(
-            "for volumes: {bound} of {all} claims are bound, {name} is not (a storage class that \
-             waits for the first consumer needs pods)"
+            "for volumes: {} bound, {name} is not (a storage class that \
+             waits for the first consumer needs pods)",
+            part_of(bound, all, "claim", "is", "are")
         ));
     }
     let mut classes = seen.claims.keys();
@@ -155,7 +157,9 @@ pub fn progress(restore: &Restore, seen: &CameBack, needs_job: bool) -> Progress
 /// What Velero counted.
 pub(super) fn counts(restore: &Restore) -> String {
     format!(
-        "{} items restored, {} errors and {} warnings",
-        restore.items, restore.errors, restore.warnings
+        "{} restored, {} and {}",
+        many(restore.items, "item"),
+        many(restore.errors, "error"),
+        many(restore.warnings, "warning")
     )
 }

@@ -51,7 +51,7 @@ fn a_restore_that_shows_nothing_is_no_test() {
         (json!({ "status": { "phase": null } }), "is New"),
         (
             json!({ "status": { "warnings": 1 } }),
-            "0 errors and 1 warnings",
+            "0 errors and 1 warning",
         ),
         (json!({ "status": { "errors": 2 } }), "2 errors"),
         (

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{PodTraffic, all_in, made_anew};
+use crate::words::part_of;
 use crate::{
     analysis::{
         exposure,
@@ -37,8 +38,8 @@ pub(super) fn judge(
     if !inside {
         let outside = pods.all - pods.istio - pods.ambient;
         let message = format!(
-            "{outside} of its {} pods run without Istio's proxy",
-            pods.all
+            "{} without Istio's proxy",
+            part_of(outside, pods.all, "pod", "runs", "run")
         );
         let mend = format!(
             "pods that were there before the namespace was labelled have no proxy; {}",

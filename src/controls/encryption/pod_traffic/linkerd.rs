@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::{all_in, made_anew};
+use crate::words::part_of;
 use crate::{
     analysis::meshed::{INBOUND, INJECT, Pods},
     controls::{prelude::*, restricted::command, workloads::Held},
@@ -14,8 +15,8 @@ pub(super) fn judge(context: &Context<'_>, held: &Held<'_>, pods: Pods) -> Optio
     if !all_in(pods, pods.linkerd, asked(context, held))? {
         let outside = pods.all - pods.linkerd;
         let message = format!(
-            "{outside} of its {} pods run without Linkerd's proxy",
-            pods.all
+            "{} without Linkerd's proxy",
+            part_of(outside, pods.all, "pod", "runs", "run")
         );
         let mend = format!(
             "pods that were there before the namespace was annotated have no proxy; {}",

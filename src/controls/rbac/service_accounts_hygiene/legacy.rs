@@ -1,6 +1,7 @@
 //! Tokens of service accounts that lie in Secrets and never end: whether somebody still uses one.
 
 use super::ServiceAccountsHygiene;
+use crate::words::many;
 use crate::{
     analysis::apiserver::{Counter, LegacyToken, Replica},
     controls::{
@@ -66,12 +67,13 @@ impl ServiceAccountsHygiene {
 /// What was counted, in words.
 fn counted<'a>(counters: impl Iterator<Item = (LegacyToken, &'a Counter)>) -> String {
     let parts: Vec<String> = counters
-        .map(|(token, Counter { value, .. })| match token {
-            LegacyToken::Any => format!("tokens from Secrets were used {value} times"),
-            LegacyToken::Manual => format!("those that people made {value} times"),
-            LegacyToken::Generated => {
-                format!("those that were made for every account {value} times")
-            }
+        .map(|(token, Counter { value, .. })| {
+            let which = match token {
+                LegacyToken::Any => "tokens from Secrets were used",
+                LegacyToken::Manual => "those that people made",
+                LegacyToken::Generated => "those that were made for every account",
+            };
+            format!("{which} {}", many(value, "time"))
         })
         .collect();
     parts.join(", ")

@@ -215,7 +215,7 @@ fn of_a_default_binding_only_what_was_added_is_judged() {
     let verdict = world.only(&control());
     assert_eq!(
         (verdict.reason, &*verdict.message),
-        ("DirectUser", "names 1 users directly: eve")
+        ("DirectUser", "names 1 user directly: eve")
     );
 }
 

@@ -5,6 +5,7 @@ use crate::evidence::body::{Epoch, KeyChange};
 use crate::evidence::epochs;
 use crate::evidence::note::VerifierKey;
 use crate::evidence::verify::LogReport;
+use crate::words::{either, many};
 
 impl Log<'_, '_> {
     /// Checks what the first entry says of this log and of the one before.
@@ -79,8 +80,12 @@ impl Log<'_, '_> {
                 }
             }
             _ => self.report.remarks.push(format!(
-                "it continues {}, of which {} entries were known to {}, and which is not here: {}",
-                committed.origin, committed.size, committed.source, epoch.cause
+                "it continues {}, of which {} {} known to {}, and which is not here: {}",
+                committed.origin,
+                many(committed.size, "entry"),
+                either(committed.size, "was", "were"),
+                committed.source,
+                epoch.cause
             )),
         }
     }
