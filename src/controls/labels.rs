@@ -20,13 +20,30 @@ use crate::{
 pub struct LabelSelector {
     json: Value,
     selector: Selector,
+    /// What the API server would refuse of it: kept, so that the policy is read all the same and can say so.
+    fault: Option<String>,
 }
 
 impl LabelSelector {
     /// Reads one from its JSON.
     pub fn parse(json: Value) -> Result<Self, String> {
-        let selector = WireSelector::parse(&json.to_string(), &mut Interner::default())?;
-        Ok(Self { json, selector })
+        let (text, mut interner) = (json.to_string(), Interner::default());
+        let selector = WireSelector::parse(&text, &mut interner)?;
+        let fault = WireSelector::parse_valid(&text, &mut interner).err();
+        Ok(Self {
+            json,
+            selector,
+            fault,
+        })
+    }
+
+    /// Refuses a selector that no object of the API server's own could hold, as what it selects can't be meant. `field` is the
+    /// parameter that it is.
+    pub fn check(&self, field: &str) -> Result<(), String> {
+        let fault = self.fault.as_ref();
+        fault.map_or(Ok(()), |fault| {
+            Err(format!("{field} can't be used: {fault}"))
+        })
     }
 
     /// Whether it selects what has these labels.
@@ -40,6 +57,7 @@ impl Default for LabelSelector {
         Self {
             json: serde_json::json!({}),
             selector: Selector::default(),
+            fault: None,
         }
     }
 }

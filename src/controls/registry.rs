@@ -140,7 +140,11 @@ pub fn meant(name: &str) -> Option<&'static Registered> {
 
 #[cfg(test)]
 mod tests {
+    use kube::CustomResourceExt;
+    use serde_json::{Value, json};
+
     use super::*;
+    use crate::api::ControlPolicy;
 
     #[test]
     fn a_control_is_found_by_its_id_and_by_its_field() {
@@ -152,5 +156,40 @@ mod tests {
         let found = meant("netNamespaceDefaultDeny").map(|found| found.info.id);
         assert_eq!(found, Some("net-namespace-default-deny"));
         assert!(meant("netNamespaceDefault").is_none());
+    }
+
+    /// The parameters of a control that are label selectors, by the schema that the API server has.
+    fn selectors(info: &Info) -> Vec<String> {
+        let crd = serde_json::to_value(ControlPolicy::crd()).unwrap();
+        let spec = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+        let parameters = &spec["properties"]["controls"]["properties"][info.field]["properties"];
+        let parameters = parameters.as_object().unwrap().iter();
+        let selectors = parameters.filter(|(_, it)| !it["properties"]["matchLabels"].is_null());
+        selectors.map(|(name, _)| name.clone()).collect()
+    }
+
+    #[test]
+    fn a_selector_that_no_label_can_satisfy_is_refused_by_every_control_that_takes_one() {
+        let mut seen = 0;
+        for Registered { info, enabled } in REGISTRY {
+            for parameter in selectors(info) {
+                let check = |selector: Value| {
+                    let controls = json!({ info.field: { &*parameter: selector } });
+                    let controls = serde_json::from_value(controls).unwrap();
+                    enabled(&controls).unwrap().control.check()
+                };
+                let id = info.id;
+                assert_eq!(
+                    check(json!({ "matchLabels": { "a": "b" } })),
+                    Ok(()),
+                    "{id}"
+                );
+                let why = check(json!({ "matchLabels": { "a b": "c" } })).unwrap_err();
+                let begin = format!("{parameter} can't be used: \"a b\" is no key of a label: ");
+                assert!(why.starts_with(&begin), "{id}: {why}");
+                seen += 1;
+            }
+        }
+        assert!(seen > 5, "{seen}");
     }
 }

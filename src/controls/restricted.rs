@@ -89,6 +89,11 @@ pub(in crate::controls) trait Restricted:
     /// Identities that may hold them.
     fn allowed(&self) -> &[AllowedSubject];
 
+    /// What is wrong with parameters that only this control has.
+    fn check_own(&self) -> Result<(), String> {
+        Ok(())
+    }
+
     /// Whether a right counts, and where, in words that follow "may get secrets".
     fn counts(
         &self,
@@ -431,6 +436,7 @@ impl<C: Restricted> Control for C {
     }
 
     fn check(&self) -> Result<(), String> {
+        self.check_own()?;
         self.allowed().iter().try_for_each(AllowedSubject::check)
     }
 

@@ -209,13 +209,21 @@ impl WireSelector<'_> {
 
     /// Refuses keys and values that no label has, and operators with too many values or too few.
     fn check(&self) -> Result<(), String> {
-        for (key, value) in self.match_labels.iter().flat_map(|labels| &labels.0) {
-            syntax::check_key(key)?;
-            syntax::check_value(value)?;
-        }
+        let labels = self.match_labels.iter().flat_map(|labels| &labels.0);
+        check_labels(labels.map(|(key, value)| (&**key, &**value)))?;
         let mut expressions = self.match_expressions.iter().flatten();
         expressions.try_for_each(WireExpression::check)
     }
+}
+
+/// Refuses keys and values that no label has.
+pub fn check_labels<'l>(
+    labels: impl IntoIterator<Item = (&'l str, &'l str)>,
+) -> Result<(), String> {
+    labels.into_iter().try_for_each(|(key, value)| {
+        syntax::check_key(key)?;
+        syntax::check_value(value)
+    })
 }
 
 impl WireExpression<'_> {

@@ -301,6 +301,9 @@ fn a_policy_that_is_none_or_has_bad_parameters_is_refused_in_one_line() {
     let vain = "{ netPolicyDead: {} }, enforceSelector: { matchLabels: { a b: c } }";
     let vain = refused(&policy(vain));
     assert!(vain.contains("policy a: spec.enforceSelector"), "{vain}");
+    let vain = "{ netPodIngressIsolated: { exemptSelector: { matchLabels: { a: b c } } } }";
+    let vain = refused(&policy(vain));
+    assert!(vain.contains("exemptSelector can't be used"), "{vain}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::{
     inventory::{
         longhorn::DRIVER as LONGHORN,
         meta::Labels,
+        selector::check_labels,
         storage::{PROVISIONED_BY, StorageClass, Volume},
     },
 };
@@ -281,6 +282,13 @@ fn names_secret(parameters: &Labels) -> bool {
 impl Control for PersistentVolumes {
     fn info(&self) -> &'static Info {
         &Self::INFO
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let attested = self.node_disk_encryption_attested.iter();
+        let pairs = attested.map(|label| (&*label.key, &*label.value));
+        check_labels(pairs)
+            .map_err(|why| format!("nodeDiskEncryptionAttested can't be used: {why}"))
     }
 
     fn touched(&self, change: &Change) -> Touched {

@@ -271,6 +271,7 @@ impl Control for CrossNamespaceExplicit {
     }
 
     fn check(&self) -> Result<(), String> {
+        self.confidential_selector.check("confidentialSelector")?;
         match self
             .pod_cidrs
             .iter()

@@ -135,6 +135,8 @@ impl Control for EgressInternetRestricted {
     }
 
     fn check(&self) -> Result<(), String> {
+        let mut selector = self.selector.iter();
+        selector.try_for_each(|selector| selector.check("selector"))?;
         let mut all = self.allowed_cidrs.iter().chain(&self.private_ranges);
         match all.find(|cidr| Cidr::parse(cidr).is_none()) {
             Some(bad) => Err(format!("{bad} is no address block: write 203.0.113.0/24")),

@@ -81,6 +81,11 @@ impl Control for PodEgressIsolated {
         &Self::INFO
     }
 
+    fn check(&self) -> Result<(), String> {
+        let mut selector = self.exempt_selector.iter();
+        selector.try_for_each(|selector| selector.check("exemptSelector"))
+    }
+
     fn touched(&self, change: &Change) -> Touched {
         common::touched(change)
     }

@@ -120,6 +120,11 @@ impl Control for PodIngressIsolated {
         &Self::INFO
     }
 
+    fn check(&self) -> Result<(), String> {
+        let mut selector = self.exempt_selector.iter();
+        selector.try_for_each(|selector| selector.check("exemptSelector"))
+    }
+
     fn touched(&self, change: &Change) -> Touched {
         if change.kind != Kind::IstioAuthorization {
             return common::touched(change);

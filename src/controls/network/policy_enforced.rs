@@ -8,6 +8,7 @@ use crate::{
     api::Period,
     controls::prelude::*,
     engine::{NetworkProbe, Route},
+    inventory::selector::check_labels,
 };
 
 /// The cluster's network plugin enforces network policies, seen by two pods and a policy between
@@ -155,6 +156,10 @@ impl Control for PolicyEnforced {
         if self.interval.duration().as_secs() < 600 {
             return Err(format!("interval is {}: write 10m or more", self.interval));
         }
+        for NodeLabels(labels) in &self.node_selectors {
+            let pairs = labels.iter().map(|(key, value)| (&**key, &**value));
+            check_labels(pairs).map_err(|why| format!("nodeSelectors can't be used: {why}"))?;
+        }
         match self.timeout.duration().as_secs() {
             5..=300 => Ok(()),
             _ => Err(format!("timeout is {}: write 5s to 5m", self.timeout)),
@@ -214,6 +219,19 @@ mod tests {
                 .collect(),
         });
         world
+    }
+
+    #[test]
+    fn labels_that_no_node_has_are_refused() {
+        let labels = |key: &str, value: &str| PolicyEnforced {
+            node_selectors: vec![NodeLabels([(key.to_owned(), value.to_owned())].into())],
+            ..asked()
+        };
+        assert_eq!(labels("pool", "blue").check(), Ok(()));
+        for bad in [labels("the pool", "blue"), labels("pool", "light blue")] {
+            let why = bad.check().unwrap_err();
+            assert!(why.starts_with("nodeSelectors can't be used: "), "{why}");
+        }
     }
 
     #[test]

@@ -92,6 +92,11 @@ impl Restricted for ExecRestricted {
         &self.allowed_subjects
     }
 
+    fn check_own(&self) -> Result<(), String> {
+        let mut selector = self.production_selector.iter();
+        selector.try_for_each(|selector| selector.check("productionSelector"))
+    }
+
     fn namespace_changed(&self) -> Touched {
         match self.production_selector {
             Some(_) => Touched::All,

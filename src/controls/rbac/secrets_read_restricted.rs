@@ -139,6 +139,11 @@ impl Restricted for SecretsReadRestricted {
         &self.allowed_subjects
     }
 
+    fn check_own(&self) -> Result<(), String> {
+        let mut selector = self.confidential_selector.iter();
+        selector.try_for_each(|selector| selector.check("confidentialSelector"))
+    }
+
     fn namespace_changed(&self) -> Touched {
         Touched::All
     }

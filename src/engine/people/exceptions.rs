@@ -284,9 +284,8 @@ fn covers(
     interner: &mut Interner,
 ) -> Result<Covers, String> {
     match &exemption.selector {
-        Some(selector) => WireSelector::parse(&selector.to_string(), interner)
-            .map(|selector| Covers::Selected(selector, within))
-            .map_err(|error| error.clone()),
+        Some(selector) => WireSelector::parse_valid(&selector.to_string(), interner)
+            .map(|selector| Covers::Selected(selector, within)),
         None => Ok(Covers::Named(named)),
     }
 }

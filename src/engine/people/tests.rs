@@ -232,6 +232,43 @@ fn an_exception_of_another_control_or_that_is_refused_or_self_approved_does_noth
 }
 
 #[test]
+fn an_exception_whose_selector_nothing_can_satisfy_is_invalid_and_says_so() {
+    for (selector, why) in [
+        (
+            json!({ "matchLabels": { "the team": "pay" } }),
+            r#""the team" is no key of a label"#,
+        ),
+        (
+            json!({ "matchLabels": { "team": "pay day" } }),
+            r#""pay day" is no value of a label"#,
+        ),
+        (
+            json!({ "matchExpressions": [{ "key": "team", "operator": "In", "values": [] }] }),
+            "In of the label team needs values",
+        ),
+        (
+            json!({ "matchExpressions": [{ "key": "team", "operator": "Gt", "values": ["1"] }] }),
+            "unknown operator",
+        ),
+    ] {
+        let mut object = approved();
+        object["spec"].as_object_mut().unwrap().remove("subjects");
+        object["spec"]["selector"] = selector;
+        let mut drive = failing();
+        put(&mut drive, &object);
+        assert_eq!(drive.status().summary.failing, 1);
+        let seen = observed(&mut drive);
+        assert_eq!(seen["phase"], "Invalid");
+        let message = seen["message"].as_str().unwrap();
+        assert!(
+            message.starts_with("spec.selector can't be used: "),
+            "{message}"
+        );
+        assert!(message.contains(why), "{message}");
+    }
+}
+
+#[test]
 fn a_false_positive_ends_when_the_rule_has_another_version() {
     let info = crate::controls::registry::find("net-namespace-default-deny")
         .unwrap()

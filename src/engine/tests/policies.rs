@@ -285,6 +285,26 @@ fn a_selector_that_no_label_can_satisfy_makes_a_policy_invalid() {
     }
 }
 
+#[test]
+fn a_control_with_a_selector_that_no_label_can_satisfy_is_told_and_the_others_go_on() {
+    let mut drive = Drive::new();
+    drive.namespace("shop");
+    let bad = json!({ "exemptSelector": { "matchLabels": { "a": "b c" } } });
+    let controls = json!({ "netPodIngressIsolated": bad, "netNamespaceDefaultDeny": {} });
+    drive.policy(1, json!({ "controls": controls }));
+    let (status, reason, message) = ready(&mut drive);
+    assert_eq!((&*status, &*reason), ("False", "InvalidSpec"));
+    let begin = "spec.controls.netPodIngressIsolated: exemptSelector can't be used: \"b c\" is no value of a label";
+    assert!(message.starts_with(begin), "{message}");
+    let ids: Vec<_> = drive
+        .status()
+        .controls
+        .into_iter()
+        .map(|it| it.id)
+        .collect();
+    assert_eq!(ids, ["net-namespace-default-deny"]);
+}
+
 /// `Ready` of a policy that is watched, with this message.
 fn watching(message: &str) -> (String, String, String) {
     ("True".into(), "Watching".into(), message.into())
