@@ -39,52 +39,59 @@ pub struct Outside {
     pub ports: Box<[u16]>,
 }
 
-/// Annotations by which clouds make the load balancer of a Service an internal one.
-pub const INTERNAL_ANNOTATIONS: [(&str, &str); 14] = [
-    (
-        "service.beta.kubernetes.io/aws-load-balancer-internal",
-        "true",
-    ),
-    (
-        "service.beta.kubernetes.io/aws-load-balancer-internal",
-        "0.0.0.0/0",
-    ),
-    (
-        "service.beta.kubernetes.io/aws-load-balancer-scheme",
-        "internal",
-    ),
-    ("networking.gke.io/load-balancer-type", "internal"),
-    ("cloud.google.com/load-balancer-type", "internal"),
-    (
-        "service.beta.kubernetes.io/azure-load-balancer-internal",
-        "true",
-    ),
-    (
-        "service.beta.kubernetes.io/openstack-internal-load-balancer",
-        "true",
-    ),
-    (
-        "service.beta.kubernetes.io/oci-load-balancer-internal",
-        "true",
-    ),
-    ("oci-network-load-balancer.oraclecloud.com/internal", "true"),
-    (
-        "service.kubernetes.io/ibm-load-balancer-cloud-provider-ip-type",
-        "private",
-    ),
-    (
-        "service.beta.kubernetes.io/alibaba-cloud-loadbalancer-address-type",
-        "intranet",
-    ),
-    (
-        "service.beta.kubernetes.io/do-loadbalancer-network",
-        "internal",
-    ),
-    ("load-balancer.hetzner.cloud/disable-public-network", "true"),
-    (
-        "service.beta.kubernetes.io/scw-loadbalancer-private",
-        "true",
-    ),
+/// What an annotation has to say, so that its cloud takes it.
+#[derive(Debug, Clone, Copy)]
+pub enum Says {
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// What Go's `ParseBool` takes for true.
+    True,
+    /// Anything but what Go's `ParseBool` takes for false.
+    NotFalse,
+}
+
+impl Says {
+    /// Whether `value` says it.
+    pub fn is_said(self, value: &str) -> bool {
+        match self {
+            Self::Word(words) => words.contains(&value),
+            Self::True => matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True"),
+            Self::NotFalse => !matches!(value, "" | "0" | "f" | "F" | "false" | "FALSE" | "False"),
+        }
+    }
+}
+
+/// Annotations by which clouds make the load balancer of a Service an internal one, each as the code of its cloud reads it.
+#[rustfmt::skip]
+pub const INTERNAL_ANNOTATIONS: [(&str, Says); 15] = [
+    // `EnsureLoadBalancer` in kubernetes/cloud-provider-aws, `pkg/providers/v1/aws.go`: whatever is not `false`;
+    // `buildLoadBalancerSchemeLegacyAnnotation` in aws-load-balancer-controller: a Go bool.
+    ("service.beta.kubernetes.io/aws-load-balancer-internal", Says::NotFalse),
+    // `buildLoadBalancerSchemeViaAnnotation` in aws-load-balancer-controller, `pkg/service/model_build_load_balancer.go`.
+    ("service.beta.kubernetes.io/aws-load-balancer-scheme", Says::Word(&["internal"])),
+    // `GetLoadBalancerAnnotationType` in kubernetes/cloud-provider-gcp, `providers/gce/gce_annotations.go`.
+    ("networking.gke.io/load-balancer-type", Says::Word(&["Internal", "internal"])),
+    ("cloud.google.com/load-balancer-type", Says::Word(&["Internal", "internal"])),
+    // `requiresInternalLoadBalancer` in cloud-provider-azure, `pkg/provider/azure_loadbalancer.go`.
+    ("service.beta.kubernetes.io/azure-load-balancer-internal", Says::Word(&["true"])),
+    // `getBoolFromServiceAnnotation` in cloud-provider-openstack, `pkg/openstack/loadbalancer.go`.
+    ("service.beta.kubernetes.io/openstack-internal-load-balancer", Says::Word(&["true"])),
+    // `isInternalLB` in oracle/oci-cloud-controller-manager, `pkg/cloudprovider/providers/oci/load_balancer_spec.go`.
+    ("service.beta.kubernetes.io/oci-load-balancer-internal", Says::True),
+    ("oci-network-load-balancer.oraclecloud.com/internal", Says::True),
+    // kubernetes/website, `docs/concepts/services-networking/service.md`, "Internal load balancer".
+    ("service.kubernetes.io/ibm-load-balancer-cloud-provider-ip-type", Says::Word(&["private"])),
+    // `AnnotationRequest.Get` in cloud-provider-alibaba-cloud, `pkg/controller/service/reconcile/annotation`.
+    ("service.beta.kubernetes.io/alibaba-cloud-loadbalancer-address-type", Says::Word(&["intranet"])),
+    ("service.beta.kubernetes.io/alicloud-loadbalancer-address-type", Says::Word(&["intranet"])),
+    // `getNetwork` in digitalocean-cloud-controller-manager, `cloud-controller-manager/do/loadbalancers.go`.
+    ("service.beta.kubernetes.io/do-loadbalancer-network", Says::Word(&["INTERNAL"])),
+    // `LBDisablePublicNetwork` in hcloud-cloud-controller-manager, `internal/annotation/load_balancer.go`.
+    ("load-balancer.hetzner.cloud/disable-public-network", Says::True),
+    // `svcPrivate` in scaleway-cloud-controller-manager, `scaleway/loadbalancers_annotations.go`.
+    ("service.beta.kubernetes.io/scw-loadbalancer-private", Says::True),
+    // kubernetes/website, as above: Tencent's takes the subnet that the load balancer lies in.
+    ("service.kubernetes.io/qcloud-loadbalancer-internal-subnetid", Says::NotFalse),
 ];
 
 /// The whole object once more, as kubectl last sent it.

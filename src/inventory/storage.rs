@@ -50,7 +50,7 @@ pub struct Volume {
     pub capacity: u64,
     /// Namespace of the claim that it belongs to.
     pub claimed_in: Option<Sym>,
-    /// Whether nodes get a Secret to open it with.
+    /// Whether nodes get a Secret to publish it with.
     pub node_secret: bool,
     /// Names of the nodes that it lies on; empty means any.
     pub nodes: Box<[Sym]>,
@@ -65,7 +65,7 @@ pub const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
 pub struct StorageClass {
     /// What makes its volumes.
     pub provisioner: Option<Sym>,
-    /// What it tells the driver, keys in lower case, as drivers read them.
+    /// What it tells the driver.
     pub parameters: Arc<Labels>,
 }
 
@@ -190,7 +190,6 @@ struct CsiSource<'a> {
     volume_handle: Option<Str<'a>>,
     #[serde(borrow)]
     volume_attributes: Option<StrMap<'a>>,
-    node_stage_secret_ref: Option<IgnoredAny>,
     node_publish_secret_ref: Option<IgnoredAny>,
 }
 
@@ -295,9 +294,8 @@ impl Projection for Volume {
         let spec = wire.spec.unwrap_or_default();
         let capacity = spec.capacity.as_ref();
         let source = interner.string(spec.source());
-        let node_secret = spec.csi.as_ref().is_some_and(|csi| {
-            csi.node_stage_secret_ref.is_some() || csi.node_publish_secret_ref.is_some()
-        });
+        let csi = spec.csi.as_ref();
+        let node_secret = csi.is_some_and(|csi| csi.node_publish_secret_ref.is_some());
         let claimed_in = spec.claim_ref.and_then(|claim| claim.namespace);
         let (driver, handle, attributes) = match spec.csi {
             Some(csi) => (
@@ -365,10 +363,8 @@ impl Projection for StorageClass {
     fn project(wire: WireStorageClass<'_>, interner: &mut Interner) -> Projected<Self> {
         let meta = Self::meta(wire.metadata, interner)?;
         let parameters = wire.parameters.unwrap_or_default().0.into_iter();
-        let parameters = parameters.map(|(key, value)| {
-            let key = key.to_ascii_lowercase();
-            (interner.string(&key), interner.string(&value))
-        });
+        let parameters =
+            parameters.map(|(key, value)| (interner.string(&key), interner.string(&value)));
         let parameters = Labels::from_pairs(parameters.collect());
         let class = Self {
             provisioner: sym(wire.provisioner.as_ref(), interner),

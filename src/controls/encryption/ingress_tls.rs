@@ -94,7 +94,7 @@ impl IngressTls {
         criteria: &["CC6.6", "CC6.7"],
         severity: Severity::High,
         strength: Strength::Operating,
-        rule_version: 3,
+        rule_version: 4,
         reads: &[
             Kind::Namespace,
             Kind::Ingress,

@@ -67,7 +67,7 @@ impl PersistentVolumes {
         criteria: &["CC6.1", "C1.1", "A1.2"],
         severity: Severity::High,
         strength: Strength::Declared,
-        rule_version: 2,
+        rule_version: 3,
         reads: &[
             Kind::Namespace,
             Kind::Volume,
@@ -98,7 +98,8 @@ impl PersistentVolumes {
                  Unknown, because the account's default is not visible here. A class that is younger \
                  than the volume is another one, and one whose provisioner the volume doesn't carry \
                  in `pv.kubernetes.io/provisioned-by` did not make it: then only the volume's own \
-                 attributes count. Rook can \
+                 attributes count. Parameters are read as their driver reads them: one that most write as \
+                 `encrypted` means nothing as `Encrypted` where the driver heeds the case. Rook can \
                  encrypt the disks beneath Ceph, which is not seen. ephemeral volumes and emptyDir \
                  lie on the disks of nodes and are not judged.",
     };
@@ -270,13 +271,10 @@ fn named_longhorn(inventory: &Inventory, handle: &str) -> Option<bool> {
     Some(usual.or_else(named)?.spec.encrypted)
 }
 
-/// Whether a class names a Secret for nodes to open its volumes with.
+/// Whether a class names a Secret for nodes to publish its volumes with.
 fn names_secret(parameters: &Labels) -> bool {
-    let names = [
-        "csi.storage.k8s.io/node-stage-secret-name",
-        "csi.storage.k8s.io/node-publish-secret-name",
-    ];
-    names.iter().any(|name| parameters.get(name).is_some())
+    let name = parameters.get("csi.storage.k8s.io/node-publish-secret-name");
+    name.is_some_and(|name| !name.is_empty())
 }
 
 impl Control for PersistentVolumes {

@@ -117,7 +117,7 @@ impl ExposureInventory {
         criteria: &["CC6.6"],
         severity: Severity::High,
         strength: Strength::Declared,
-        rule_version: 5,
+        rule_version: 6,
         reads: &[
             Kind::Service,
             Kind::Ingress,

@@ -89,7 +89,11 @@ fn default(inventory: &Inventory) -> Option<&str> {
         .map(|class| &*class.meta.name)
 }
 
-/// The implementation behind `IngressClass.spec.controller`.
+/// The implementation behind `IngressClass.spec.controller`, by the names in their code: `DefaultControllerName` of
+/// kubernetes/ingress-nginx, `IngressControllerName` of nginx/kubernetes-ingress, `traefikDefaultIngressClassController` of
+/// traefik/traefik, `controllerName` in jcmoraisjr/haproxy-ingress (`pkg/controller/config`), `CONTROLLER` of
+/// haproxytech/kubernetes-ingress (`pkg/store`), `IngressClassControllerALB` of aws-load-balancer-controller,
+/// `DefaultIngressClassController` of Azure/application-gateway-kubernetes-ingress.
 fn controller(name: &str) -> Controller {
     match name {
         "k8s.io/ingress-nginx" => Controller::IngressNginx,
@@ -146,7 +150,11 @@ const PRE_SHARED: &str = "ingress.gcp.kubernetes.io/pre-shared-cert";
 pub(super) fn passthrough(class: Class<'_>, annotations: &Labels) -> bool {
     let keys: &[&str] = match class.controller {
         Controller::IngressNginx => &["nginx.ingress.kubernetes.io/ssl-passthrough"],
-        Controller::HaproxyTech => &["haproxy.org/ssl-passthrough", "haproxy.com/ssl-passthrough"],
+        Controller::HaproxyTech => &[
+            "haproxy.org/ssl-passthrough",
+            "haproxy.com/ssl-passthrough",
+            "ingress.kubernetes.io/ssl-passthrough",
+        ],
         Controller::HaproxyIngress => &[
             "haproxy-ingress.github.io/ssl-passthrough",
             "ingress.kubernetes.io/ssl-passthrough",
@@ -203,7 +211,11 @@ pub(super) fn redirect(
     }
 }
 
-/// The annotations that switch redirects on or off: the first that is set counts.
+/// The annotations that switch redirects on or off: the first that is set counts. Sources: `sslRedirectAnnotation` in
+/// kubernetes/ingress-nginx (`internal/ingress/annotations/rewrite`) and nginx/kubernetes-ingress (`internal/k8s`),
+/// `annotationsPrefixes` in haproxytech/kubernetes-ingress (`pkg/annotations/validators`), `AnnPrefix` in
+/// jcmoraisjr/haproxy-ingress (`pkg/controller/config`), projectcontour/contour (`internal/annotation`), `SslRedirectKey` in
+/// Azure/application-gateway-kubernetes-ingress (`pkg/annotations`).
 const fn switches(controller: Controller) -> &'static [&'static str] {
     match controller {
         Controller::IngressNginx => &["nginx.ingress.kubernetes.io/ssl-redirect"],

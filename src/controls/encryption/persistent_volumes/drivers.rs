@@ -1,6 +1,6 @@
 //! What is known of storage drivers: which parameter has them encrypt, and what they do without.
 //!
-//! Sources: the drivers' own documentation of their `StorageClass` parameters.
+//! Sources are the drivers' own code, named beside each; where a provider encrypts whatever is said, its documentation.
 
 use serde_json::{Value, json};
 
@@ -30,9 +30,9 @@ enum Told {
     /// A parameter must be exactly this, or absent where a key is named, which encrypts by itself
     /// (`CreateDisk` of aws-ebs-csi-driver); else the account's default decides, which is not seen.
     Exactly(&'static str, &'static str),
-    /// A parameter is true, as Go reads it; otherwise it does not encrypt.
-    True(&'static str),
-    /// Nodes must get a Secret to open the volume with.
+    /// One of these parameters is true, as this driver reads it; otherwise it does not encrypt.
+    Switch(&'static [&'static str], Words),
+    /// Nodes must get a Secret to publish the volume with.
     NodeSecret,
     /// Always: the provider encrypts.
     Always,
@@ -40,132 +40,144 @@ enum Told {
     Never(&'static str),
 }
 
+/// What a driver takes for true.
+#[derive(Debug, Clone, Copy)]
+enum Words {
+    /// What Go's `ParseBool` does.
+    Go,
+    /// `true` alone.
+    True,
+    /// `yes`, `true` and `1`, in any case of letters.
+    Yes,
+}
+
+impl Words {
+    fn are_true(self, value: &str) -> bool {
+        match self {
+            Self::Go => matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True"),
+            Self::True => value == "true",
+            Self::Yes => matches!(&*value.to_ascii_lowercase(), "yes" | "true" | "1"),
+        }
+    }
+}
+
+/// How a driver reads the names of parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Names {
+    /// In any case of letters.
+    AnyCase,
+    /// As they are written here: others mean nothing to it.
+    AsWritten,
+}
+use Names::{AnyCase, AsWritten};
+
 /// A driver.
 #[derive(Debug)]
 struct Driver {
     /// Its name, or what its name ends with: some are named after the namespace that they run in.
     name: &'static str,
+    names: Names,
     told: Told,
     /// The parameter that names a key of the customer's own, as its driver spells it; the one that
     /// has it encrypt where the key is the customer's in any case.
     key: Option<&'static str>,
 }
 
-const DRIVERS: [Driver; 32] = [
-    // A key encrypts, whatever `encrypted` says (`CreateDisk` in aws-ebs-csi-driver, `pkg/cloud`).
-    driver(
-        "ebs.csi.aws.com",
-        Told::Exactly("encrypted", "true"),
-        Some("kmsKeyId"),
-    ),
-    driver(
-        "ebs.csi.eks.amazonaws.com",
-        Told::Exactly("encrypted", "true"),
-        Some("kmsKeyId"),
-    ),
-    driver(
-        "efs.csi.aws.com",
-        Told::Never("whether the file system is encrypted is its own setting, which is not seen"),
-        None,
-    ),
-    // Each of these file systems is encrypted, whoever made it.
-    driver("fsx.csi.aws.com", Told::Always, Some("kmsKeyId")),
-    driver("fsx.openzfs.csi.aws.com", Told::Always, Some("KmsKeyId")),
-    driver("s3.csi.aws.com", Told::Always, None),
-    driver("gcsfuse.csi.storage.gke.io", Told::Always, None),
-    driver(
-        "blockvolume.csi.oraclecloud.com",
-        Told::Always,
-        Some("kms-key-id"),
-    ),
-    driver("fss.csi.oraclecloud.com", Told::Always, Some("kmsKeyOcid")),
+const LUKS: &str = "linodebs.csi.linode.com/luks-encrypted";
+const LINSTOR: &str = "linstor.csi.linbit.com/encryption";
+const IBM_BLOCK: &str = "vpc.block.csi.ibm.io";
+const EBS: Told = Told::Exactly("encrypted", "true");
+const FILE_SYSTEM: Told =
+    Told::Never("whether the file system is encrypted is its own setting, which is not seen");
+
+#[rustfmt::skip]
+const DRIVERS: [Driver; 33] = [
+    // `CreateVolume` in kubernetes-sigs/aws-ebs-csi-driver, `pkg/driver/controller.go`: names in any case, `isTrue` is
+    // `true` alone. A key encrypts, whatever `encrypted` says (`createVolumeHelper` in `pkg/cloud/cloud.go`).
+    driver("ebs.csi.aws.com", AnyCase, EBS, Some("kmsKeyId")),
+    driver("ebs.csi.eks.amazonaws.com", AnyCase, EBS, Some("kmsKeyId")),
+    driver("efs.csi.aws.com", AsWritten, FILE_SYSTEM, None),
+    // Each of these file systems is encrypted, whoever made it. `volumeParamsKmsKeyId` in aws-fsx-csi-driver,
+    // `pkg/driver/controller.go`; aws-fsx-openzfs-csi-driver, `docs/parameters.md`.
+    driver("fsx.csi.aws.com", AsWritten, Told::Always, Some("kmsKeyId")),
+    driver("fsx.openzfs.csi.aws.com", AsWritten, Told::Always, Some("KmsKey")),
+    driver("s3.csi.aws.com", AsWritten, Told::Always, None),
+    driver("gcsfuse.csi.storage.gke.io", AsWritten, Told::Always, None),
+    // oracle/oci-cloud-controller-manager, `pkg/csi/driver`: `bv_controller.go`, `fss_controller.go` and
+    // `lustre_params.go`; without a key, Oracle's own is taken.
+    driver("blockvolume.csi.oraclecloud.com", AsWritten, Told::Always, Some("kms-key-id")),
+    driver("fss.csi.oraclecloud.com", AsWritten, Told::Always, Some("kmsKeyOcid")),
+    driver("lustre.csi.oraclecloud.com", AsWritten, Told::Always, Some("kmsKeyId")),
+    // linode/linode-blockstorage-csi-driver, `internal/driver/controllerserver_helper.go`: Linode encrypts with a key of
+    // its own where the first says so; with LUKS the key is the customer's.
     driver(
         "linodebs.csi.linode.com",
-        Told::True("linodebs.csi.linode.com/luks-encrypted"),
-        Some("linodebs.csi.linode.com/luks-encrypted"),
+        AsWritten,
+        Told::Switch(&["linodebs.csi.linode.com/encrypted", LUKS], Words::True),
+        Some(LUKS),
     ),
-    driver(
-        "nasplugin.csi.alibabacloud.com",
-        Told::Never("whether the file system is encrypted is its own setting, which is not seen"),
-        None,
-    ),
-    driver(
-        "pd.csi.storage.gke.io",
-        Told::Always,
-        Some("disk-encryption-kms-key"),
-    ),
-    driver(
-        "filestore.csi.storage.gke.io",
-        Told::Always,
-        Some("instance-encryption-kms-key"),
-    ),
-    driver(
-        "disk.csi.azure.com",
-        Told::Always,
-        Some("diskEncryptionSetID"),
-    ),
-    driver("file.csi.azure.com", Told::Always, None),
-    driver("blob.csi.azure.com", Told::Always, None),
-    driver("dobs.csi.digitalocean.com", Told::Always, None),
-    driver(
-        "rbd.csi.ceph.com",
-        Told::True("encrypted"),
-        Some("encryptionKMSID"),
-    ),
-    driver(
-        "cephfs.csi.ceph.com",
-        Told::True("encrypted"),
-        Some("encryptionKMSID"),
-    ),
-    driver(
-        "driver.longhorn.io",
-        Told::True("encrypted"),
-        Some("encrypted"),
-    ),
-    driver("pxd.portworx.com", Told::True("secure"), Some("secure")),
+    driver("nasplugin.csi.alibabacloud.com", AsWritten, FILE_SYSTEM, None),
+    // `ExtractParameters` in kubernetes-sigs/gcp-compute-persistent-disk-csi-driver, `pkg/parameters`.
+    driver("pd.csi.storage.gke.io", AnyCase, Told::Always, Some("disk-encryption-kms-key")),
+    // kubernetes-sigs/gcp-filestore-csi-driver, `pkg/csi_driver/controller.go`.
+    driver("filestore.csi.storage.gke.io", AnyCase, Told::Always, Some("instance-encryption-kms-key")),
+    // kubernetes-sigs/azuredisk-csi-driver, `pkg/azureutils/azure_disk_utils.go`.
+    driver("disk.csi.azure.com", AnyCase, Told::Always, Some("diskEncryptionSetID")),
+    driver("file.csi.azure.com", AnyCase, Told::Always, None),
+    driver("blob.csi.azure.com", AnyCase, Told::Always, None),
+    driver("dobs.csi.digitalocean.com", AsWritten, Told::Always, None),
+    // `ParseEncryptionOpts` in ceph/ceph-csi, `internal/rbd/encryption.go`; `internal/cephfs/store/volumeoptions.go`.
+    driver("rbd.csi.ceph.com", AsWritten, Told::Switch(&["encrypted"], Words::Go), Some("encryptionKMSID")),
+    driver("cephfs.csi.ceph.com", AsWritten, Told::Switch(&["encrypted"], Words::Go), Some("encryptionKMSID")),
+    // longhorn/longhorn-manager, `csi/util.go`.
+    driver("driver.longhorn.io", AsWritten, Told::Switch(&["encrypted"], Words::Go), Some("encrypted")),
+    // `SpecSecure` in libopenstorage/openstorage, `api/spec/spec_handler.go`.
+    driver("pxd.portworx.com", AsWritten, Told::Switch(&["secure"], Words::Go), Some("secure")),
+    // piraeusdatastore/linstor-csi, `pkg/volume/parameter.go`: with its prefix or without.
     driver(
         "linstor.csi.linbit.com",
-        Told::True("linstor.csi.linbit.com/encryption"),
-        Some("linstor.csi.linbit.com/encryption"),
+        AnyCase,
+        Told::Switch(&[LINSTOR, "encryption"], Words::Go),
+        Some(LINSTOR),
     ),
+    // `getDiskVolumeOptions` in kubernetes-sigs/alibaba-cloud-csi-driver, `pkg/disk/utils.go`.
     driver(
         "diskplugin.csi.alibabacloud.com",
-        Told::True("encrypted"),
+        AsWritten,
+        Told::Switch(&["encrypted"], Words::Yes),
         Some("kmsKeyId"),
     ),
-    driver(
-        "csi.scaleway.com",
-        Told::True("encrypted"),
-        Some("encrypted"),
-    ),
-    driver("csi.hetzner.cloud", Told::NodeSecret, None),
-    driver("vpc.block.csi.ibm.io", Told::Always, Some("encryptionKey")),
+    // `parseCreateVolumeParams` in scaleway/scaleway-csi, `pkg/driver/helpers.go`.
+    driver("csi.scaleway.com", AnyCase, Told::Switch(&["encrypted"], Words::Go), Some("encrypted")),
+    // `NodePublishVolume` in hetznercloud/csi-driver, `internal/driver/node.go`: it stages nothing.
+    driver("csi.hetzner.cloud", AsWritten, Told::NodeSecret, None),
+    // `getVolumeParameters` in kubernetes-sigs/ibm-vpc-block-csi-driver, `pkg/ibmcsidriver/controller_helper.go`.
+    driver(IBM_BLOCK, AsWritten, Told::Always, Some("encryptionKey")),
     driver(
         "csi.vsphere.vmware.com",
+        AnyCase,
         Told::Never("whether it encrypts is up to its storage policy, which is not seen"),
         None,
     ),
     driver(
         "cinder.csi.openstack.org",
+        AsWritten,
         Told::Never("whether it encrypts is up to its volume type, which is not seen"),
         None,
     ),
-    driver(
-        "awsElasticBlockStore",
-        Told::Exactly("encrypted", "true"),
-        Some("kmsKeyId"),
-    ),
-    driver(
-        "gcePersistentDisk",
-        Told::Always,
-        Some("disk-encryption-kms-key"),
-    ),
-    driver("azureDisk", Told::Always, Some("diskEncryptionSetID")),
-    driver("azureFile", Told::Always, None),
+    driver("awsElasticBlockStore", AnyCase, EBS, Some("kmsKeyId")),
+    driver("gcePersistentDisk", AnyCase, Told::Always, Some("disk-encryption-kms-key")),
+    driver("azureDisk", AnyCase, Told::Always, Some("diskEncryptionSetID")),
+    driver("azureFile", AnyCase, Told::Always, None),
 ];
 
-const fn driver(name: &'static str, told: Told, key: Option<&'static str>) -> Driver {
-    Driver { name, told, key }
+const fn driver(name: &'static str, names: Names, told: Told, key: Option<&'static str>) -> Driver {
+    Driver {
+        name,
+        names,
+        told,
+        key,
+    }
 }
 
 /// The CSI drivers that took over from in-tree provisioners and kinds of volume.
@@ -220,11 +232,7 @@ pub(super) fn proof(
     own_key: bool,
 ) -> Option<Proof> {
     let driver = find(name)?;
-    let get = |key: &str| {
-        let mut pairs = parameters.iter();
-        let pair = pairs.find(|(known, _)| known.eq_ignore_ascii_case(key));
-        pair.map(|(_, value)| value)
-    };
+    let get = |key: &str| driver.parameter(parameters, key);
     let proof = match driver.told {
         Told::Exactly(key, wanted) => match get(key) {
             Some(value) if value == wanted => Proof::Encrypted,
@@ -234,11 +242,16 @@ pub(super) fn proof(
                 "{key} is not set, so that the account's own default decides, which is not seen"
             )),
         },
-        Told::True(key) => match get(key) {
-            Some("1" | "t" | "T" | "true" | "TRUE" | "True") => Proof::Encrypted,
-            Some(value) => Proof::Not(format!("{key} is {value:?}")),
-            None => Proof::Silent(format!("{key} is not set")),
-        },
+        Told::Switch(keys, words) => {
+            let mut set = keys.iter().filter_map(|key| Some((key, get(key)?)));
+            if set.clone().any(|(_, value)| words.are_true(value)) {
+                Proof::Encrypted
+            } else if let Some((key, value)) = set.next() {
+                Proof::Not(format!("{key} is {value:?}"))
+            } else {
+                Proof::Silent(format!("{} is not set", keys.join(" or ")))
+            }
+        }
         Told::NodeSecret if node_secret => Proof::Encrypted,
         Told::NodeSecret => Proof::Silent("no Secret is named to open volumes with".to_owned()),
         Told::Always => Proof::ByProvider,
@@ -249,10 +262,32 @@ pub(super) fn proof(
         return Some(proof);
     }
     Some(match driver.key.map(|key| (key, get(key))) {
-        Some((_, Some(value))) if !value.is_empty() => Proof::Encrypted,
+        Some((key, Some(value))) if driver.is_own_key(key, value, parameters) => Proof::Encrypted,
         Some((key, _)) => Proof::Silent(format!("{key} names no key of your own")),
         None => Proof::NotSeen("whose key it is encrypted with is not seen".to_owned()),
     })
+}
+
+impl Driver {
+    /// A parameter, by the name that the driver reads.
+    fn parameter<'p>(&self, parameters: &'p Labels, key: &str) -> Option<&'p str> {
+        let mut pairs = parameters.iter();
+        let pair = pairs.find(|(known, _)| match self.names {
+            AnyCase => known.eq_ignore_ascii_case(key),
+            AsWritten => *known == key,
+        });
+        pair.map(|(_, value)| value)
+    }
+
+    /// Whether a value of the parameter for keys of the customer's own means that there is one.
+    fn is_own_key(&self, key: &str, value: &str, parameters: &Labels) -> bool {
+        match self.told {
+            Told::Switch(keys, words) if keys.contains(&key) => words.are_true(value),
+            // The key is dropped where encryption is said to be off.
+            _ if self.name == IBM_BLOCK && parameters.get("encrypted") == Some("false") => false,
+            _ => !value.is_empty(),
+        }
+    }
 }
 
 /// The driver that makes such volumes today, and the parameters with which it encrypts them, by a
@@ -265,10 +300,14 @@ pub(super) fn encrypting(name: &str, own_key: bool) -> Option<(&str, Value)> {
     let driver = find(name)?;
     let mut parameters = match driver.told {
         Told::Exactly(key, wanted) => json!({ key: wanted }),
-        Told::True(key) => json!({ key: "true" }),
+        Told::Switch(keys, _) => {
+            let own = driver.key.filter(|key| own_key && keys.contains(key));
+            let key = own.or_else(|| keys.first().copied())?;
+            json!({ key: "true" })
+        }
         Told::NodeSecret => json!({
-            "csi.storage.k8s.io/node-stage-secret-name": "SECRET",
-            "csi.storage.k8s.io/node-stage-secret-namespace": "NAMESPACE",
+            "csi.storage.k8s.io/node-publish-secret-name": "SECRET",
+            "csi.storage.k8s.io/node-publish-secret-namespace": "NAMESPACE",
         }),
         // The provider encrypts, by a key of its own that no parameter replaces.
         Told::Always if own_key && driver.key.is_none() => return None,
@@ -278,7 +317,9 @@ pub(super) fn encrypting(name: &str, own_key: bool) -> Option<(&str, Value)> {
     // Where the switch is what shows the customer's key, it keeps its value.
     let key = driver.key.filter(|key| parameters.get(key).is_none());
     if let Some(key) = key.filter(|_| own_key) {
-        parameters[key] = "KEY".into();
+        // This driver reads its values as JSON.
+        let is_json = driver.name == "fsx.openzfs.csi.aws.com";
+        parameters[key] = if is_json { "\"KEY\"" } else { "KEY" }.into();
     }
     Some((name, parameters))
 }
@@ -341,6 +382,7 @@ mod tests {
                 "linodebs.csi.linode.com",
                 json!({ "linodebs.csi.linode.com/luks-encrypted": "true" }),
             ),
+            ("fsx.openzfs.csi.aws.com", json!({ "KmsKey": "\"KEY\"" })),
             (
                 "rook-ceph.rbd.csi.ceph.com",
                 json!({ "encrypted": "true", "encryptionKMSID": "KEY" }),

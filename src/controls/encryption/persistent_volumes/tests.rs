@@ -112,6 +112,37 @@ fn each_driver_is_read_as_it_reads_itself() {
             YES,
         ),
         ("linodebs.csi.linode.com", none.clone(), NO),
+        (
+            "linodebs.csi.linode.com",
+            json!({ "linodebs.csi.linode.com/encrypted": "true" }),
+            YES,
+        ),
+        (
+            "linodebs.csi.linode.com",
+            json!({ "linodebs.csi.linode.com/encrypted": "1" }),
+            NO,
+        ),
+        // Only some drivers read names in any case.
+        ("driver.longhorn.io", json!({ "Encrypted": "true" }), NO),
+        ("csi.scaleway.com", json!({ "Encrypted": "true" }), YES),
+        // Each has its own words for yes.
+        (
+            "diskplugin.csi.alibabacloud.com",
+            json!({ "encrypted": "Yes" }),
+            YES,
+        ),
+        (
+            "diskplugin.csi.alibabacloud.com",
+            json!({ "encrypted": "t" }),
+            NO,
+        ),
+        ("linstor.csi.linbit.com", json!({ "encryption": "t" }), YES),
+        (
+            "linstor.csi.linbit.com",
+            json!({ "linstor.csi.linbit.com/Encryption": "true" }),
+            YES,
+        ),
+        ("lustre.csi.oraclecloud.com", none.clone(), PROVIDER),
         ("nasplugin.csi.alibabacloud.com", none.clone(), HIDDEN),
         ("csi.hetzner.cloud", none.clone(), NO),
         ("csi.vsphere.vmware.com", none.clone(), HIDDEN),
@@ -166,6 +197,11 @@ fn what_the_volume_shows_itself_counts() {
         "driver": "csi.hetzner.cloud", "nodePublishSecretRef": { "name": "k", "namespace": "n" },
     } });
     assert_eq!(judged_by(&control(), &opened, &none), YES);
+    // This driver stages nothing, and so never sees such a Secret.
+    let staged = json!({ "csi": {
+        "driver": "csi.hetzner.cloud", "nodeStageSecretRef": { "name": "k", "namespace": "n" },
+    } });
+    assert_eq!(judged_by(&control(), &staged, &none).0, Outcome::Fail);
 }
 
 #[test]
@@ -240,6 +276,26 @@ fn a_key_of_ones_own_can_be_asked_for() {
             json!({ "encrypted": "true", "kmsKeyId": "k" }),
             YES,
         ),
+        (
+            "linodebs.csi.linode.com",
+            json!({ "linodebs.csi.linode.com/encrypted": "true" }),
+            NO,
+        ),
+        (
+            "linodebs.csi.linode.com",
+            json!({
+                "linodebs.csi.linode.com/encrypted": "true",
+                "linodebs.csi.linode.com/luks-encrypted": "false",
+            }),
+            NO,
+        ),
+        ("vpc.block.csi.ibm.io", json!({ "encryptionKey": "k" }), YES),
+        (
+            "vpc.block.csi.ibm.io",
+            json!({ "encryptionKey": "k", "encrypted": "false" }),
+            NO,
+        ),
+        ("fsx.openzfs.csi.aws.com", json!({ "KmsKey": "\"k\"" }), YES),
         ("pd.csi.storage.gke.io", none.clone(), NO),
         (
             "pd.csi.storage.gke.io",

@@ -2,27 +2,33 @@
 
 use std::collections::BTreeSet;
 
-use super::ExposureInventory;
+use super::{ExposureInventory, InternalAnnotation};
 use crate::{
     analysis::{addresses::Addresses, listeners},
     controls::{prelude::*, workloads},
     inventory::{
-        core::{INTERNAL_ANNOTATIONS, Outside},
+        core::{INTERNAL_ANNOTATIONS, Outside, Says},
         ingress::{Gateway, ISTIO_SERVICE_TYPE, Ingress, Listener},
     },
 };
 
-/// Annotations by which Ingress controllers make an entry point internal.
-const INTERNAL_INGRESS: [(&str, &str); 3] = [
-    ("alb.ingress.kubernetes.io/scheme", "internal"),
-    ("appgw.ingress.kubernetes.io/use-private-ip", "true"),
-    ("kubernetes.io/ingress.class", "gce-internal"),
+/// Annotations by which Ingress controllers make an entry point internal: `buildLoadBalancerScheme` of
+/// aws-load-balancer-controller, `UsePrivateIP` in Azure/application-gateway-kubernetes-ingress, `pkg/annotations`, and
+/// `GceL7ILBIngressClass` in kubernetes/ingress-gce, `pkg/annotations`.
+const INTERNAL_INGRESS: [(&str, Says); 3] = [
+    (
+        "alb.ingress.kubernetes.io/scheme",
+        Says::Word(&["internal"]),
+    ),
+    ("appgw.ingress.kubernetes.io/use-private-ip", Says::True),
+    ("kubernetes.io/ingress.class", Says::Word(&["gce-internal"])),
 ];
 
 /// Annotations that count only where a newer one, which decides, is absent
 /// (`buildLoadBalancerSchemeViaAnnotation` of aws-load-balancer-controller,
-/// `GetLoadBalancerAnnotationType` of cloud-provider-gcp).
-const OLDER: [(&str, &str); 2] = [
+/// `GetLoadBalancerAnnotationType` of cloud-provider-gcp, `AnnotationRequest.Get` of
+/// cloud-provider-alibaba-cloud).
+const OLDER: [(&str, &str); 3] = [
     (
         "service.beta.kubernetes.io/aws-load-balancer-internal",
         "service.beta.kubernetes.io/aws-load-balancer-scheme",
@@ -31,19 +37,40 @@ const OLDER: [(&str, &str); 2] = [
         "cloud.google.com/load-balancer-type",
         "networking.gke.io/load-balancer-type",
     ),
+    (
+        "service.beta.kubernetes.io/alicloud-loadbalancer-address-type",
+        "service.beta.kubernetes.io/alibaba-cloud-loadbalancer-address-type",
+    ),
+];
+
+/// Which of its two kinds of load balancers Oracle's cloud makes: each heeds an annotation of its own
+/// (`getLoadBalancerType` and `isInternalLB` of oci-cloud-controller-manager).
+const OCI_TYPE: &str = "oci.oraclecloud.com/load-balancer-type";
+
+/// With it, Scaleway's cloud takes a load balancer as somebody else made it, and heeds no `private`
+/// (`docs/loadbalancer-annotations.md` of scaleway-cloud-controller-manager).
+const SCALEWAY_FOREIGN: &str = "service.beta.kubernetes.io/scw-loadbalancer-externally-managed";
+
+/// Classes of load balancers that go before what annotations say (`hasLoadBalancerClass` in
+/// kubernetes/cloud-provider-gcp, `providers/gce`).
+const EXTERNAL_CLASSES: [&str; 2] = [
+    "networking.gke.io/l4-regional-external",
+    "networking.gke.io/l4-regional-external-legacy",
 ];
 
 /// Classes of Istio, which makes the Service of a Gateway of the type that an annotation says.
 const ISTIO_CLASSES: [&str; 3] = ["istio", "istio-waypoint", "istio-east-west"];
 
-/// Classes that are internal by their definition, or unless an annotation says otherwise.
-const INTERNAL_CLASSES: [&str; 6] = [
+/// Classes that are internal by their definition, or unless an annotation says otherwise: of Gateways, of Ingresses and of
+/// load balancers (`RegionalInternalLoadBalancerClass` in kubernetes/ingress-gce, `pkg/l4/annotations`).
+const INTERNAL_CLASSES: [&str; 7] = [
     "istio-waypoint",
     "gce-internal",
     "gke-l7-rilb",
     "gke-l7-rilb-mc",
     "gke-l7-cross-regional-internal-managed-mc",
-    "webapprouting-internal",
+    "networking.gke.io/l4-regional-internal",
+    "networking.gke.io/l4-regional-internal-legacy",
 ];
 
 /// An entry point.
@@ -131,16 +158,27 @@ fn is_internal(class: Option<&str>, internal: &[String]) -> bool {
     })
 }
 
-fn has_annotation(meta: &Meta, known: &[(&str, &str)]) -> bool {
-    let decided = |key: &str| {
-        let mut older = OLDER.iter().filter(|(older, _)| *older == key);
-        older.any(|(_, newer)| meta.annotations.get(newer).is_some())
+/// Whether one of these annotations is said, and no other one goes before it.
+fn has_annotation(meta: &Meta, known: &[(&str, Says)]) -> bool {
+    let get = |key: &str| meta.annotations.get(key);
+    let overruled = |key: &str| match key {
+        "service.beta.kubernetes.io/oci-load-balancer-internal" => is_network_balancer(meta),
+        "oci-network-load-balancer.oraclecloud.com/internal" => !is_network_balancer(meta),
+        "service.beta.kubernetes.io/scw-loadbalancer-private" => {
+            get(SCALEWAY_FOREIGN).is_some_and(|value| Says::True.is_said(value))
+        }
+        _ => {
+            let mut older = OLDER.iter().filter(|(older, _)| *older == key);
+            older.any(|(_, newer)| get(newer).is_some())
+        }
     };
-    let mut known = known.iter().filter(|(key, _)| !decided(key));
-    known.any(|(key, value)| {
-        let found = meta.annotations.get(key);
-        found.is_some_and(|found| found.eq_ignore_ascii_case(value))
-    })
+    let mut known = known.iter();
+    known.any(|(key, says)| get(key).is_some_and(|value| says.is_said(value)) && !overruled(key))
+}
+
+fn is_network_balancer(meta: &Meta) -> bool {
+    let kind = meta.annotations.get(OCI_TYPE);
+    kind.is_some_and(|kind| kind.eq_ignore_ascii_case("nlb"))
 }
 
 fn service<'a>(meta: &'a Meta, outside: &Outside, control: &ExposureInventory) -> Entry<'a> {
@@ -170,12 +208,16 @@ fn service<'a>(meta: &'a Meta, outside: &Outside, control: &ExposureInventory) -
         ""
     };
     let class = outside.class.as_deref();
-    let own = &control.internal_annotations;
-    let own: Vec<_> = own.iter().map(|own| (&*own.key, &*own.value)).collect();
-    if is_internal(class, &control.internal_classes)
-        || has_annotation(meta, &INTERNAL_ANNOTATIONS)
-        || has_annotation(meta, &own)
-    {
+    let mut own = control.internal_annotations.iter();
+    let by_cloud = || {
+        let external = class.is_some_and(|class| EXTERNAL_CLASSES.contains(&class));
+        !external && has_annotation(meta, &INTERNAL_ANNOTATIONS)
+    };
+    let by_policy = |own: &InternalAnnotation| {
+        let found = meta.annotations.get(&own.key);
+        found.is_some_and(|found| found.eq_ignore_ascii_case(&own.value))
+    };
+    if is_internal(class, &control.internal_classes) || by_cloud() || own.any(by_policy) {
         let what = format!("an internal load balancer leads to {at}{nodes}");
         return entry(Reach::Internal, what);
     }

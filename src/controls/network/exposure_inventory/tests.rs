@@ -181,6 +181,66 @@ fn source_ranges_and_clouds_make_a_balancer_internal() {
 }
 
 #[test]
+fn each_cloud_reads_its_annotations_in_its_own_words() {
+    let oracle = "service.beta.kubernetes.io/oci-load-balancer-internal";
+    let network = "oci-network-load-balancer.oraclecloud.com/internal";
+    let kind = "oci.oraclecloud.com/load-balancer-type";
+    let alibaba = "service.beta.kubernetes.io/alibaba-cloud-loadbalancer-address-type";
+    let alicloud = "service.beta.kubernetes.io/alicloud-loadbalancer-address-type";
+    let scaleway = "service.beta.kubernetes.io/scw-loadbalancer-private";
+    let foreign = "service.beta.kubernetes.io/scw-loadbalancer-externally-managed";
+    let amazon = "service.beta.kubernetes.io/aws-load-balancer-internal";
+    let azure = "service.beta.kubernetes.io/azure-load-balancer-internal";
+    let ocean = "service.beta.kubernetes.io/do-loadbalancer-network";
+    for (annotations, outcome) in [
+        (json!({ oracle: "T" }), Outcome::Pass),
+        (json!({ oracle: "yes" }), Outcome::Fail),
+        (json!({ oracle: "true", kind: "NLB" }), Outcome::Fail),
+        (json!({ network: "true" }), Outcome::Fail),
+        (json!({ network: "true", kind: "nlb" }), Outcome::Pass),
+        (json!({ alicloud: "intranet" }), Outcome::Pass),
+        (
+            json!({ alicloud: "intranet", alibaba: "internet" }),
+            Outcome::Fail,
+        ),
+        (json!({ scaleway: "1" }), Outcome::Pass),
+        (json!({ scaleway: "true", foreign: "true" }), Outcome::Fail),
+        (json!({ amazon: "0.0.0.0/0" }), Outcome::Pass),
+        (json!({ amazon: "False" }), Outcome::Fail),
+        (json!({ azure: "True" }), Outcome::Fail),
+        (json!({ ocean: "INTERNAL" }), Outcome::Pass),
+    ] {
+        let verdict = of_service(&balancer(), &json!({ "annotations": annotations }));
+        let message = verdict.message;
+        assert_eq!(verdict.outcome, outcome, "{annotations}: {message}");
+    }
+}
+
+#[test]
+fn the_class_of_a_balancer_goes_before_its_annotations() {
+    let of_class = |class: &str, meta: &Value| {
+        let spec = json!({ "type": "LoadBalancer", "loadBalancerClass": class });
+        of_service(&spec, meta).outcome
+    };
+    let internal = json!({ "annotations": { "networking.gke.io/load-balancer-type": "Internal" } });
+    for (class, meta, outcome) in [
+        (
+            "networking.gke.io/l4-regional-internal",
+            json!({}),
+            Outcome::Pass,
+        ),
+        (
+            "networking.gke.io/l4-regional-external",
+            internal.clone(),
+            Outcome::Fail,
+        ),
+        ("other.example/class", internal, Outcome::Pass),
+    ] {
+        assert_eq!(of_class(class, &meta), outcome, "{class}");
+    }
+}
+
+#[test]
 fn a_balancer_opens_ports_on_nodes_too() {
     let without = json!({ "type": "LoadBalancer", "allocateLoadBalancerNodePorts": false });
     let message = |spec: &Value| of_service(spec, &json!({})).message;

@@ -105,3 +105,13 @@ fn gke_manages_no_certificates_for_the_inside() {
         assert_eq!(reason(World::new(), object), wanted, "{class} {annotation}");
     }
 }
+
+#[test]
+fn haproxys_controller_reads_annotations_by_three_prefixes() {
+    for prefix in ["haproxy.org", "haproxy.com", "ingress.kubernetes.io"] {
+        let through = json!({ format!("{prefix}/ssl-passthrough"): "true" });
+        let object = annotated(ingress(&["a.example"], json!(null)), through);
+        let world = served_by("haproxy.org/ingress-controller/haproxy");
+        assert_eq!(reason(world, object), "Passthrough", "{prefix}");
+    }
+}
