@@ -41,6 +41,16 @@ pub(super) fn live(world: &mut World, labels: &Value) {
 
 /// The same, with a pod spec.
 pub(super) fn live_pod(world: &mut World, labels: &Value, spec: &Value) {
+    annotated_live_pod(world, labels, &Value::Null, spec);
+}
+
+/// The same, with annotations.
+pub(super) fn annotated_live_pod(
+    world: &mut World,
+    labels: &Value,
+    annotations: &Value,
+    spec: &Value,
+) {
     let owned = |name: &str, kind: &str, owner: &str| {
         let owner =
             json!([{ "apiVersion": "apps/v1", "kind": kind, "name": owner, "controller": true }]);
@@ -50,6 +60,7 @@ pub(super) fn live_pod(world: &mut World, labels: &Value, spec: &Value) {
     world.put(Kind::ReplicaSet, set);
     let mut meta = owned("web-1-x", "ReplicaSet", "web-1");
     meta["labels"] = labels.clone();
+    meta["annotations"] = annotations.clone();
     let pod = json!({ "metadata": meta, "spec": spec, "status": { "phase": "Running" } });
     world.put(Kind::Pod, pod);
 }

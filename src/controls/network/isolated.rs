@@ -12,6 +12,7 @@ use super::{
 use crate::{
     analysis::{
         exposure::{declared_ports, exposed_by},
+        meshed::INBOUND,
         network::{Applying, Direction, Isolated, Policy},
     },
     controls::{
@@ -74,9 +75,10 @@ impl Rule<'_> {
         } else {
             self.stray(context, &held, subject).unwrap_or(own)
         };
-        if matches!(verdict.outcome, Outcome::Fail | Outcome::Unknown)
-            && let Some(policy) = self.authorized(context, &held, subject)
-        {
+        if !matches!(verdict.outcome, Outcome::Fail | Outcome::Unknown) {
+            return Some(verdict);
+        }
+        if let Some(policy) = self.authorized(context, &held, subject) {
             let message = format!(
                 "Istio's proxies let in only what policies such as {policy} allow, whatever the \
                  network lets through"
@@ -87,7 +89,36 @@ impl Rule<'_> {
                 message,
             ));
         }
+        if self.may_be_denied(context, &held, subject) {
+            let Meta {
+                namespace, name, ..
+            } = held.meta;
+            let resource = held.kind.info().kind.to_lowercase();
+            let message = format!(
+                "Linkerd's proxies may let in only what its policies allow, which are not judged: ask linkerd authz \
+                 --namespace {namespace} {resource}/{name}"
+            );
+            return Some(Verdict::unknown("MeshAuthorizationNotJudged", message));
+        }
         Some(verdict)
+    }
+
+    /// Whether all live pods run Linkerd's proxy, and neither they nor their namespace say that it lets in what no policy
+    /// allows: `deny` is the only inbound policy by which it does not (`DefaultPolicy` in linkerd/linkerd2,
+    /// `policy-controller/k8s/index/src/defaults.rs`). Where nobody says anything, Linkerd's own default counts.
+    fn may_be_denied(&self, context: &Context<'_>, held: &Held<'_>, subject: &Subject) -> bool {
+        if self.mesh_root.is_none() {
+            return false;
+        }
+        let pods = context.analyses.meshed().pods(subject);
+        if pods.all == 0 || pods.linkerd < pods.all || pods.open > 0 {
+            return false;
+        }
+        let namespace = context
+            .inventory
+            .meta(Kind::Namespace, "", &held.meta.namespace);
+        let said = namespace.and_then(|namespace| namespace.annotations.get(INBOUND));
+        pods.authenticating == pods.all || said.is_none_or(|policy| policy == "deny")
     }
 
     /// The `AuthorizationPolicy` of Istio by which the proxies of all live pods deny what none

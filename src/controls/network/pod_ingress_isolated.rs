@@ -29,7 +29,8 @@ pub struct PodIngressIsolated {
     pub engines: Vec<Engine>,
 
     /// Let `AuthorizationPolicies` of Istio isolate, where all live pods run its proxy. They hold at
-    /// the proxy, not in the network: who gets around it is not stopped.
+    /// the proxy, not in the network: who gets around it is not stopped. What Linkerd's proxies
+    /// authorize is not judged, and Unknown.
     #[serde(default)]
     pub accept_mesh_authz: bool,
 
@@ -65,7 +66,7 @@ impl PodIngressIsolated {
         criteria: &["CC6.1", "CC6.6"],
         severity: Severity::High,
         strength: Strength::Effective,
-        rule_version: 3,
+        rule_version: 4,
         reads: &[
             Kind::Deployment,
             Kind::StatefulSet,
@@ -74,6 +75,7 @@ impl PodIngressIsolated {
             Kind::Job,
             Kind::ReplicaSet,
             Kind::Pod,
+            Kind::Namespace,
             Kind::IstioAuthorization,
         ],
         subjects: &workloads::KINDS,
@@ -111,7 +113,10 @@ impl PodIngressIsolated {
                  service mesh are not counted, but for AuthorizationPolicies of Istio with \
                  `acceptMeshAuthz`: one that allows selects the pods, none that does allows \
                  everything, and all live pods run its proxy. Ports that annotations keep from the \
-                 proxy are not seen.",
+                 proxy are not seen. With `acceptMeshAuthz`, a workload whose live pods all run \
+                 Linkerd's proxy is Unknown unless pods or namespace say that their inbound policy \
+                 is another than `deny`: whom Servers, authorizations and Linkerd's own default let \
+                 in is not judged, and `linkerd authz` tells.",
     };
 }
 
@@ -126,15 +131,17 @@ impl Control for PodIngressIsolated {
     }
 
     fn touched(&self, change: &Change) -> Touched {
-        if change.kind != Kind::IstioAuthorization {
-            return common::touched(change);
-        }
-        if !self.accept_mesh_authz {
-            Touched::Nothing
-        } else if *change.namespace == *self.istio_root_namespace {
-            Touched::All
-        } else {
-            Touched::Namespace(change.namespace.clone())
+        match change.kind {
+            Kind::IstioAuthorization | Kind::Namespace if !self.accept_mesh_authz => {
+                Touched::Nothing
+            }
+            // Its annotation says whom Linkerd's proxies let in.
+            Kind::Namespace => Touched::Namespace(change.name.clone()),
+            Kind::IstioAuthorization if *change.namespace == *self.istio_root_namespace => {
+                Touched::All
+            }
+            Kind::IstioAuthorization => Touched::Namespace(change.namespace.clone()),
+            _ => common::touched(change),
         }
     }
 

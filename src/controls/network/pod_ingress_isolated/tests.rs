@@ -3,7 +3,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::controls::{
     Kept,
-    network::fixtures::{calico, cilium, deployment, ingress, live, live_pod, policy, shop, tier},
+    network::fixtures::{
+        annotated_live_pod, calico, cilium, deployment, ingress, live, live_pod, policy, shop, tier,
+    },
     testing::World,
 };
 
@@ -410,4 +412,51 @@ fn proxies_of_istio_isolate_where_a_policy_accepts_that() {
     let policy = json!({ "metadata": { "name": "p", "namespace": "shop" }, "spec": {} });
     let mut world = shop().with(Kind::IstioAuthorization, policy);
     assert_eq!(world.only(&accepting()).reason, "WorkloadNotIsolated");
+}
+
+#[test]
+fn what_proxies_of_linkerd_authorize_is_not_judged_where_it_may_be_little() {
+    const INBOUND: &str = "config.linkerd.io/default-inbound-policy";
+    let accepting = PodIngressIsolated {
+        accept_mesh_authz: true,
+        ..PodIngressIsolated::default()
+    };
+    let policy = |policy: &str| json!({ INBOUND: policy });
+    let (open, unclear) = ("WorkloadNotIsolated", "MeshAuthorizationNotJudged");
+    for (of_namespace, of_pod, container, reason) in [
+        (Value::Null, Value::Null, "linkerd-proxy", unclear),
+        (policy("deny"), Value::Null, "linkerd-proxy", unclear),
+        (policy("deny"), Value::Null, "web", open),
+        (policy("audit"), Value::Null, "linkerd-proxy", open),
+        (
+            policy("all-authenticated"),
+            Value::Null,
+            "linkerd-proxy",
+            open,
+        ),
+        (
+            policy("all-authenticated"),
+            policy("deny"),
+            "linkerd-proxy",
+            unclear,
+        ),
+        (
+            policy("deny"),
+            policy("all-unauthenticated"),
+            "linkerd-proxy",
+            open,
+        ),
+    ] {
+        let mut world = shop();
+        let meta = json!({ "name": "shop", "annotations": of_namespace });
+        world.put(Kind::Namespace, json!({ "metadata": meta }));
+        let spec = json!({ "containers": [{ "name": container }] });
+        annotated_live_pod(&mut world, &json!({ "app": "web" }), &of_pod, &spec);
+        let verdict = world.only(&accepting);
+        assert_eq!(
+            verdict.reason, reason,
+            "{of_namespace} {of_pod} {container}"
+        );
+        assert_eq!(only(&mut world).reason, open);
+    }
 }
