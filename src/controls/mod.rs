@@ -326,6 +326,13 @@ pub trait Control: std::fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether a failure for this reason is for want of pods. Manifests don't show those that operators make of objects of
+    /// their own.
+    fn wants_pods(&self, reason: &str) -> bool {
+        let _ = reason;
+        false
+    }
+
     /// Whether `kind` is one of its subjects whose objects are judged each by itself, and bear on no
     /// other verdict.
     fn judges_apart(&self, kind: Kind) -> bool {

@@ -5,7 +5,8 @@
 //! reads it is judged as if there were none, and stands where the control says that none could make
 //! it otherwise; else it is `Unknown`. A control whose subjects are all of it has nothing to judge.
 //! What files never hold (pods of controllers, nodes, volumes), and tools that no file uses, are
-//! not there; but for controls of backups, which read claims through pods, controllers run theirs. What an object names and no file declares is taken to exist, and nothing else is
+//! not there; but for controls of backups, which read claims through pods, controllers run theirs, and what fails for want of
+//! pods is `Unknown` where an operator may make some of an object. What an object names and no file declares is taken to exist, and nothing else is
 //! known of it: namespaces, service accounts, roles. Kubernetes' own roles, bindings and accounts
 //! are in every cluster, and known. What a role grants of which just the name is
 //! known matters where a verdict is another one if it grants nothing and if it grants everything:
@@ -126,6 +127,8 @@ pub(super) struct Declared {
     unread: BTreeMap<Kind, String>,
     /// Versions and kinds of objects that no control reads.
     foreign: BTreeSet<String>,
+    /// Those of them of which somebody may make pods, by kind, namespace and name.
+    makers: BTreeSet<String>,
     /// Objects with a field that can't be what it is, and what is wrong. They are fed as what can't be decoded.
     misfits: BTreeMap<Subject, String>,
     /// Documents that are not read, each with why.
@@ -152,6 +155,7 @@ impl Declared {
             roles: BTreeMap::new(),
             unread: BTreeMap::new(),
             foreign: BTreeSet::new(),
+            makers: BTreeSet::new(),
             misfits: BTreeMap::new(),
             documents: manifests.unread,
             notes: Vec::new(),
@@ -200,6 +204,12 @@ impl Declared {
                 self.leave(place, &version, &name, why);
             } else {
                 self.foreign.insert(format!("{version} {name}"));
+                if pods::may_make_some(&object) {
+                    let own = text(&object["metadata"]["name"]);
+                    let inside = object["metadata"]["namespace"].as_str();
+                    let inside = inside.unwrap_or(namespace);
+                    self.makers.insert(format!("{name} {inside}/{own}"));
+                }
             }
             return;
         };

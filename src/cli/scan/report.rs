@@ -156,6 +156,11 @@ impl Judged {
                 finding.unclear(finding.reason, why);
             }
         }
+        for finding in &mut judged.findings {
+            if let Some(why) = declared.pods_to_come(finding, control) {
+                finding.unclear("PodsNotShown", &why);
+            }
+        }
         judged.keep_what_stands(control, declared, complete);
         judged.recount();
         judged

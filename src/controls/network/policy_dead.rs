@@ -106,6 +106,10 @@ impl Control for PolicyDead {
         subject::objects(Kind::NetworkPolicy, table, namespace, found);
     }
 
+    fn wants_pods(&self, _: &str) -> bool {
+        true
+    }
+
     fn judge(&self, context: &Context<'_>, subject: &Subject) -> Option<Verdict> {
         let namespace = &subject.namespace;
         let table = &context.inventory.tables.network_policies;

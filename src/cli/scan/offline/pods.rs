@@ -1,15 +1,84 @@
-//! The pods that controllers of the files are to run, as far as they mount claims.
+//! The pods that controllers of the files are to run, as far as they mount claims; and those that nobody can tell of.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::Declared;
-use crate::inventory::Kind;
+use crate::{cli::scan::report::Finding, controls::Control, inventory::Kind, verdict::Outcome};
 
 /// Pods of one controller at most: more tell nothing else.
 const MOST: u64 = 16;
 
+/// So deep are fields looked at in objects that no control reads.
+const DEPTH: u32 = 8;
+
+/// Whether somebody may make pods of an object that no control reads: it says how many, or of which image.
+pub(super) fn may_make_some(object: &Value) -> bool {
+    fn says(value: &Value, depth: u32) -> bool {
+        const FIELDS: [&str; 5] = ["containers", "image", "nodeSets", "podTemplate", "replicas"];
+        match value {
+            _ if depth == 0 => false,
+            Value::Object(fields) => fields
+                .iter()
+                .any(|(name, value)| FIELDS.contains(&&**name) || says(value, depth - 1)),
+            Value::Array(items) => items.iter().any(|item| says(item, depth - 1)),
+            _ => false,
+        }
+    }
+    says(&object["spec"], DEPTH)
+}
+
+/// Whether a role lets somebody make pods, or what makes some.
+fn lets_make_some(role: &Value) -> bool {
+    const MADE: [&str; 8] = [
+        "*",
+        "cronjobs",
+        "daemonsets",
+        "deployments",
+        "jobs",
+        "pods",
+        "replicasets",
+        "statefulsets",
+    ];
+    let has = |list: &Value, wanted: &[&str]| {
+        let mut words = list
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str);
+        words.any(|word| wanted.contains(&word))
+    };
+    let mut rules = role["rules"].as_array().into_iter().flatten();
+    rules.any(|rule| has(&rule["verbs"], &["*", "create"]) && has(&rule["resources"], &MADE))
+}
+
 impl Declared {
+    /// Why a failure for want of pods may be none: operators make some that no file shows, of objects of their own or because
+    /// a role of the namespace lets them. Where files show pods as a cluster runs them, those are all.
+    pub(in crate::cli::scan) fn pods_to_come(
+        &self,
+        finding: &Finding,
+        control: &dyn Control,
+    ) -> Option<String> {
+        if finding.outcome != Outcome::Fail || !control.wants_pods(finding.reason) {
+            return None;
+        }
+        let mut pods = self.objects.get(&Kind::Pod).into_iter().flatten();
+        if pods.any(|(_, pod)| pod["status"]["phase"].is_string()) {
+            return None;
+        }
+        if let Some(maker) = self.makers.first() {
+            return Some(format!("no file shows the pods that are made of {maker}"));
+        }
+        let inside = &*finding.subject.namespace;
+        let mut roles = self.objects.get(&Kind::Role).into_iter().flatten();
+        let ((_, name), _) =
+            roles.find(|((namespace, _), role)| namespace == inside && lets_make_some(role))?;
+        Some(format!(
+            "no file shows the pods that Role {inside}/{name} lets somebody make"
+        ))
+    }
+
     /// Whether some controller mounts a claim.
     pub(in crate::cli::scan) fn mounts_claims(&self) -> bool {
         !self.pods_to_be().is_empty()

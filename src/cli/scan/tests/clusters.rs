@@ -431,3 +431,68 @@ fn a_template_of_another_shape_makes_nobody_tell_and_stops_nothing() {
         assert_eq!(judged, Outcome::Unknown, "{template}");
     }
 }
+
+#[test]
+fn whether_a_paused_schedule_backs_up_anything_only_complete_files_tell() {
+    let paused = "apiVersion: velero.io/v1\nkind: Schedule\nmetadata: { name: daily, namespace: velero }\n\
+                  spec: { paused: true, schedule: '0 1 * * *', template: {} }\n";
+    let (told, why) = outcome(&scanned(paused, false), "backup-schedule-active");
+    assert_eq!(told, Outcome::Unknown);
+    assert!(why.contains("persistentvolumeclaims"), "{why}");
+    let (told, _) = outcome(&scanned(paused, true), "backup-schedule-active");
+    assert_eq!(
+        told,
+        Outcome::NotApplicable,
+        "it holds the data of no claim"
+    );
+}
+
+#[test]
+fn a_policy_for_pods_that_an_operator_makes_is_not_called_dead() {
+    let policy = "
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: { name: p, namespace: monitoring }
+spec: { podSelector: { matchLabels: { app.kubernetes.io/name: prometheus } } }
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: grafana, namespace: monitoring }
+spec: { template: { metadata: { labels: { app: grafana } }, spec: {} } }
+---
+apiVersion: monitoring.coreos.com/v1
+";
+    let prometheus =
+        "kind: Prometheus\nmetadata: { name: k8s, namespace: monitoring }\nspec: { replicas: 2 }";
+    let rules = "kind: PrometheusRule\nmetadata: { name: k8s, namespace: monitoring }\nspec: { groups: [] }";
+    let judged = |text: &str| {
+        let report = scanned(&format!("{policy}{text}"), true);
+        let mut controls = report.controls.into_iter();
+        let control = controls.find(|control| control.info.id == "net-policy-dead");
+        control.unwrap().findings.remove(0)
+    };
+    let role = |namespace: &str, verb: &str| {
+        format!(
+            "{rules}\n---\napiVersion: rbac.authorization.k8s.io/v1\nkind: Role\n\
+             metadata: {{ name: r, namespace: {namespace} }}\n\
+             rules: [{{ apiGroups: [''], resources: [pods], verbs: [{verb}] }}]\n"
+        )
+    };
+    let pod = "---\napiVersion: v1\nkind: Pod\nmetadata: { name: a, namespace: monitoring }\n\
+               spec: { containers: [] }\nstatus: { phase: Running }\n";
+    for (text, why) in [
+        (prometheus, "are made of Prometheus monitoring/k8s"),
+        (
+            &role("monitoring", "create"),
+            "Role monitoring/r lets somebody make",
+        ),
+    ] {
+        let (found, why) = (judged(text), format!("no file shows the pods that {why}"));
+        assert_eq!((found.outcome, &*found.message), (Outcome::Unknown, &*why));
+        let shown = judged(&format!("{text}\n{pod}"));
+        assert_eq!(shown.outcome, Outcome::Fail, "they are all shown");
+    }
+    for text in [rules, &role("monitoring", "get"), &role("other", "create")] {
+        assert_eq!(judged(text).outcome, Outcome::Fail, "{text}");
+    }
+}
