@@ -2,5 +2,6 @@
 
 mod api_servers;
 mod certificates;
+mod declared;
 mod openssl;
 mod tls;
