@@ -19,8 +19,8 @@ use super::{
 pub struct Claim {
     /// Its storage class.
     pub class: Option<Sym>,
-    /// Whether it is bound to a volume.
-    pub bound: bool,
+    /// Whether it is bound to a volume; none where nothing says so, as in a file.
+    pub bound: Option<bool>,
     /// The volume.
     pub volume: Option<Sym>,
     /// Access modes, such as `ReadWriteOnce`.
@@ -127,7 +127,7 @@ impl Projection for Claim {
         let claim = Self {
             restored: kinds.any(|kind| kind == Some("VolumeSnapshot")),
             class: spec.storage_class_name.map(|class| interner.string(&class)),
-            bound: phase.as_deref() == Some("Bound"),
+            bound: phase.map(|phase| &*phase == "Bound"),
             volume: sym(spec.volume_name.as_ref(), interner),
             access: syms(spec.access_modes, interner),
             block: spec.volume_mode.as_deref() == Some("Block"),

@@ -111,7 +111,7 @@ pub(super) fn affected(kinds: &[Kind], subject: &Subject) -> Touched {
     }
 }
 
-/// The verdict on what has nothing to lose, or whose loss is accepted; else whether it is
+/// The verdict on what has nothing to lose, or of which that is not known, or whose loss is accepted; else whether it is
 /// labelled exempt without a reason.
 pub(super) fn exempt(
     context: &Context<'_>,
@@ -120,7 +120,7 @@ pub(super) fn exempt(
 ) -> Result<bool, Verdict> {
     let meta = what.meta();
     if let Protectable::Claim(claim) = what {
-        if !claim.spec.bound {
+        if claim.spec.bound == Some(false) {
             let message = "the claim is not bound to a volume: there is nothing to back up";
             return Err(Verdict::not_applicable("NotBound", message));
         }
@@ -137,15 +137,26 @@ pub(super) fn exempt(
         }
     }
     if !allowed || meta.labels.get(BACKUP) != Some("exempt") {
-        return Ok(false);
+        return binding_is_said(what).map(|()| false);
     }
     let reason = meta.annotations.get(REASON).unwrap_or_default().trim();
     if reason.is_empty() {
-        return Ok(true);
+        return binding_is_said(what).map(|()| true);
     }
     let message = format!("exempt from backup: {reason}");
     let declared = Strength::Declared;
     Err(Verdict::new(Outcome::Excepted, declared, "Exempt", message))
+}
+
+/// The verdict on a claim of which nothing says whether it has a volume: an API server always does, a file seldom.
+fn binding_is_said(what: Protectable<'_>) -> Result<(), Verdict> {
+    match what {
+        Protectable::Claim(claim) if claim.spec.bound.is_none() => {
+            let message = "nothing says whether the claim is bound to a volume; the cluster in which it is used does";
+            Err(Verdict::unknown("BindingNotSaid", message))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A failure of something that is labelled exempt without a reason says so first.

@@ -348,6 +348,24 @@ fn resource_policies_decide_by_volume() {
 }
 
 #[test]
+fn of_a_claim_without_a_phase_nothing_is_known_unless_it_is_exempt() {
+    let labels = json!({ "labels": { "probity.dev/backup": "exempt" } });
+    let mut given = labels.clone();
+    given["annotations"] = json!({ "probity.dev/backup-exempt-reason": "scratch" });
+    for (metadata, wanted) in [
+        (json!({}), (Outcome::Unknown, "BindingNotSaid")),
+        (labels, (Outcome::Unknown, "BindingNotSaid")),
+        (given, (Outcome::Excepted, "Exempt")),
+    ] {
+        let declared = claim(&json!({ "status": { "phase": null }, "metadata": metadata }));
+        let verdict = world()
+            .with(Kind::Claim, declared)
+            .only(&Coverage::default());
+        assert_eq!((verdict.outcome, verdict.reason), wanted);
+    }
+}
+
+#[test]
 fn what_has_nothing_to_lose_is_not_applicable() {
     let pod = json!({ "metadata": { "ownerReferences": [
         { "apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "u", "controller": true },

@@ -67,7 +67,7 @@ impl CameBack {
             let class = Protectable::Claim(claim).backup_class().to_owned();
             let share = seen.claims.entry(class).or_default();
             share.all += 1;
-            if claim.spec.bound {
+            if claim.spec.bound == Some(true) {
                 share.bound += 1;
             } else {
                 seen.unbound.push(claim.meta.name.clone());
