@@ -21,8 +21,10 @@ use uuid::Uuid;
 mod named;
 mod own;
 mod pods;
+mod versions;
 
 pub(super) use self::named::Grants;
+use self::versions::reads;
 use super::{
     manifests::{Manifest, Manifests, Place},
     report::Finding,
@@ -87,25 +89,6 @@ const BESIDE: [Kind; 10] = [
     Kind::Job,
     Kind::CronJob,
 ];
-
-/// Older versions of an API, in which objects look as in the one that is read. A server converts;
-/// files are taken as they are.
-const ALIKE: [(Kind, &str); 9] = [
-    (Kind::Gateway, "gateway.networking.k8s.io/v1beta1"),
-    (Kind::HttpRoute, "gateway.networking.k8s.io/v1beta1"),
-    (Kind::GrpcRoute, "gateway.networking.k8s.io/v1alpha2"),
-    (Kind::TlsRoute, "gateway.networking.k8s.io/v1alpha2"),
-    (Kind::TlsRoute, "gateway.networking.k8s.io/v1alpha3"),
-    (Kind::PeerAuthentication, "security.istio.io/v1beta1"),
-    (Kind::IstioAuthorization, "security.istio.io/v1beta1"),
-    (Kind::DestinationRule, "networking.istio.io/v1beta1"),
-    (Kind::DestinationRule, "networking.istio.io/v1alpha3"),
-];
-
-/// Whether objects of a kind are read where they say that they are of this version.
-fn reads(kind: Kind, version: &str) -> bool {
-    kind.info().api_version() == version || ALIKE.contains(&(kind, version))
-}
 
 /// What the files declare.
 #[derive(Debug)]
