@@ -50,8 +50,8 @@ impl Engine {
             Outcome::Fail => ("False", "ControlsFailing"),
             Outcome::Unknown => ("Unknown", "ControlsUnknown"),
             Outcome::Pass | Outcome::Excepted => ("True", "ControlsPassing"),
-            // A policy that found no subject has shown nothing.
-            Outcome::NotApplicable => ("Unknown", "NothingJudged"),
+            // Nothing contradicts it, so that a pipeline needs not wait for the first subject; but the reason has to say it.
+            Outcome::NotApplicable => ("True", "NothingJudged"),
         };
         let controls = many(outcomes.total(), "control");
         let message = match reason {

