@@ -201,7 +201,7 @@ fn a_label_is_no_sidecar() {
     let verdict = world.only(&control());
     assert_eq!(verdict.reason, "PodsOutsideMesh");
     assert!(
-        verdict.message.contains("1 of its 2"),
+        verdict.message.contains("1 of 2 pods runs"),
         "{}",
         verdict.message
     );
