@@ -36,6 +36,8 @@ pub struct Pods {
     pub linkerd: u32,
     /// Those of Linkerd that say themselves that they ask for proof.
     pub authenticating: u32,
+    /// Those of these that say themselves that they let in nobody whom no policy allows, proven or not.
+    pub denying: u32,
     /// Those of Linkerd that say themselves that they let anybody in.
     pub open: u32,
 }
@@ -113,7 +115,10 @@ fn add(pods: &mut Pods, pod: &Object<Pod>) {
         Proxy::Linkerd => {
             pods.linkerd += 1;
             match pod.meta.annotations.get(INBOUND) {
-                Some(policy) if authenticates(policy) => pods.authenticating += 1,
+                Some(policy) if authenticates(policy) => {
+                    pods.authenticating += 1;
+                    pods.denying += u32::from(policy == "deny");
+                }
                 Some(_) => pods.open += 1,
                 None => {}
             }

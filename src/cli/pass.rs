@@ -273,14 +273,14 @@ impl Told {
     /// Why a remedy is held back, if the operator says so.
     pub(super) fn why(&self, policy: &str, control: &str, subject: &Subject) -> Option<String> {
         let subject = subject.to_string();
+        let contended = format!("{subject} ({control}): ");
         let key = (policy.to_owned(), control.to_owned(), subject);
         if let Some(why) = self.violations.get(&key) {
             return Some(why.clone());
         }
         // A status lists ten subjects of a control; of further ones it may name the one that is contended.
-        let contended = self.contended.get(policy)?;
-        let why = contended.strip_prefix(&format!("{}: ", key.2))?;
-        Some(why.to_owned())
+        let known = self.contended.get(policy)?;
+        known.strip_prefix(&contended).map(str::to_owned)
     }
 }
 
@@ -423,7 +423,7 @@ mod tests {
             "status": {
                 "conditions": [{
                     "type": "Contended", "status": "True", "reason": "R", "lastTransitionTime": "2026-01-01T00:00:00Z",
-                    "message": "Namespace other: field manager bot keeps writing back",
+                    "message": "Namespace other (c): field manager bot keeps writing back",
                 }],
                 "controls": [{
                     "id": "c", "criteria": [], "outcome": "Fail", "severity": "High", "mode": "Enforce", "population": 1,
@@ -443,6 +443,7 @@ mod tests {
         assert_eq!(told.why("other", "c", &web), None);
         let other = Subject::object(Kind::Namespace, &"".into(), &"other".into());
         assert_eq!(told.why("base", "c", &other), wanted);
+        assert_eq!(told.why("base", "d", &other), None, "of another control");
         let elsewhere = Subject::object(Kind::Namespace, &"".into(), &"elsewhere".into());
         assert_eq!(told.why("base", "c", &elsewhere), None);
     }

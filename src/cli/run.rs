@@ -34,7 +34,7 @@ use crate::{
         lease::{LeaseConfig, LeaseTiming, campaign, no_namesake},
     },
     engine::{Config, Engine, ExceptionBounds, OWNER_LABEL},
-    evidence::{Position, body::Start, epochs, key::PrivateKey},
+    evidence::{Position, body::Start, key::PrivateKey, store},
     metrics::Metrics,
     operator::{Indexing, Operator, Options, ProbePlace, Retention},
     server::Health,
@@ -333,7 +333,7 @@ async fn begin(arguments: Arguments) -> Result<Begun, Failure> {
 fn known_key(arguments: &Arguments) -> Result<Option<PrivateKey>, Failure> {
     let (given, before) = (&arguments.signing_key, &arguments.previous_signing_key);
     let data = &arguments.data_dir;
-    epochs::can_open(data)
+    store::can_open(data)
         .and_then(|()| signing_key(data, given.as_deref(), before.as_deref()))
         .map_err(|error| unusable(data, &error))
 }

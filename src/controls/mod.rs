@@ -326,10 +326,8 @@ pub trait Control: std::fmt::Debug + Send + Sync {
         false
     }
 
-    /// Whether a failure for this reason is for want of pods. Manifests don't show those that operators make of objects of
-    /// their own.
-    fn wants_pods(&self, reason: &str) -> bool {
-        let _ = reason;
+    /// Whether its failures are for want of pods. Manifests don't show those that operators make of objects of their own.
+    fn wants_pods(&self) -> bool {
         false
     }
 

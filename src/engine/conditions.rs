@@ -47,6 +47,8 @@ impl Engine {
             set("Ready", "False", "InvalidSpec", policy.problems.join("; "))
         };
         let (status, reason) = match outcomes.combined() {
+            // None could be read, or the policy names none: nobody knows.
+            _ if policy.controls.is_empty() => ("Unknown", "NoControl"),
             Outcome::Fail => ("False", "ControlsFailing"),
             Outcome::Unknown => ("Unknown", "ControlsUnknown"),
             Outcome::Pass | Outcome::Excepted => ("True", "ControlsPassing"),
@@ -55,6 +57,7 @@ impl Engine {
         };
         let controls = many(outcomes.total(), "control");
         let message = match reason {
+            "NoControl" => "no control is judged".to_owned(),
             "NothingJudged" => format!("nothing to judge: {controls}, and no subject in the scope"),
             _ => format!(
                 "{} failing, {} unknown of {controls}",

@@ -132,20 +132,12 @@ impl Engine {
 
     /// Tells, once, that somebody asked for a pause which is not heeded: they would take the next write for a fault.
     fn note_unheeded(&mut self, change: &Change, now: Now) {
-        let Change {
-            kind,
-            namespace,
-            name,
-            ..
-        } = change;
-        let meta = self.inventory.meta(*kind, namespace, name);
-        let why = meta
-            .and_then(|meta| meta.annotations.get(PAUSE))
-            .and_then(|said| not_heeded(said, now.wall));
-        if why.is_none() && self.unheeded.is_empty() {
+        // They take over what their templates say: of each new one it would be told again, and none of them is ever written.
+        if matches!(change.kind, Kind::Pod | Kind::ReplicaSet | Kind::Job) {
             return;
         }
-        let subject = Subject::object(*kind, namespace, name);
+        let subject = Subject::object(change.kind, &change.namespace, &change.name);
+        let why = self.why_unheeded(change.kind, &subject, now);
         let Some(why) = why else {
             self.unheeded.remove(&subject);
             return;
@@ -156,7 +148,28 @@ impl Engine {
         }
     }
 
-    pub(super) fn notice_unheeded(&mut self, subject: Subject, note: String) {
+    /// Why the pause that somebody asked for on an object is not heeded now; none where it is, or there is none.
+    fn why_unheeded(&self, kind: Kind, subject: &Subject, now: Now) -> Option<String> {
+        let meta = self
+            .inventory
+            .meta(kind, &subject.namespace, &subject.name)?;
+        not_heeded(meta.annotations.get(PAUSE)?, now.wall)
+    }
+
+    /// Tells of the pauses that are not heeded to whoever hears this leader for the first time. One that was too far ahead may
+    /// be heeded by now.
+    pub(super) fn say_unheeded(&mut self, now: Now) {
+        for (subject, _) in std::mem::take(&mut self.unheeded) {
+            let kind = subject.object_kind();
+            let why = kind.and_then(|kind| self.why_unheeded(kind, &subject, now));
+            if let Some(why) = why {
+                self.unheeded.insert(subject.clone(), why.clone());
+                self.notice_unheeded(subject, why);
+            }
+        }
+    }
+
+    fn notice_unheeded(&mut self, subject: Subject, note: String) {
         self.out.notices.push(Notice {
             subject: Some(subject),
             policy: None,

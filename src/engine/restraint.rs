@@ -41,7 +41,7 @@ impl Engine {
         let note = format!("field manager {manager} keeps writing back; left alone until {until}");
         for name in &policies {
             if let Some(policy) = self.policies.get_mut(name) {
-                policy.contended = Some(format!("{subject}: {note}"));
+                policy.contended = Some(format!("{subject} ({control}): {note}"));
             }
             self.status_soon(name, now);
             let policy = name.clone();

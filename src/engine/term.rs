@@ -128,9 +128,7 @@ impl Engine {
         for body in said {
             self.say(body);
         }
-        for (subject, why) in self.unheeded.clone() {
-            self.notice_unheeded(subject, why);
-        }
+        self.say_unheeded(now);
     }
 
     /// Latches a brake that the log says was latched; with all others it is measured in a moment.

@@ -158,26 +158,6 @@ pub fn open_unless(
     })
 }
 
-/// Whether a log could be opened in a data folder: no other process writes to it, and it can be written, or made. Nothing is
-/// changed: a folder that isn't there yet still isn't.
-pub fn can_open(data: &Path) -> Result<(), LogError> {
-    let lock = data.join(store::LOCK);
-    if lock.try_exists().at("open", data)? {
-        return store::lock(data).map(drop);
-    }
-    let there = |folder: &&Path| folder.as_os_str().is_empty() || folder.exists();
-    let folder = data.ancestors().find(there).unwrap_or(data);
-    let folder = if folder.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        folder
-    };
-    let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
-    rustix::fs::access(folder, access)
-        .map_err(std::io::Error::from)
-        .at("write to", folder)
-}
-
 /// The latest log with anything in it. Those that were interrupted before their first entry hold nothing and are removed:
 /// why they were to begin is found again.
 fn latest_born(data: &Path) -> Result<Option<PathBuf>, LogError> {

@@ -390,5 +390,25 @@ pub(super) fn lock(dir: &Path) -> Result<File, LogError> {
     }
 }
 
+/// Whether a log could be opened in a data folder: no other process writes to it, and it can be written, or made. Nothing is
+/// changed: a folder that isn't there yet still isn't.
+pub fn can_open(data: &Path) -> Result<(), LogError> {
+    let there = |folder: &&Path| folder.as_os_str().is_empty() || folder.exists();
+    let folder = data.ancestors().find(there).unwrap_or(data);
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    rustix::fs::access(folder, access)
+        .map_err(std::io::Error::from)
+        .at("write to", folder)?;
+    if data.join(LOCK).try_exists().at("open", data)? {
+        lock(data)?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests;

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::{
     cli::pass::{self, Told},
-    controls::Subject,
+    controls::{Subject, Verdict},
     engine::{Engine, Hold, Proposal, Standing},
-    verdict::Outcome,
     words::{either, many, one_line},
 };
 
@@ -18,6 +17,8 @@ const MOST: usize = 10;
 pub(super) struct Held {
     /// By reason: those that are not shown as differences, and those that are, because only the operator holds them back.
     reasons: BTreeMap<(String, bool), Vec<String>>,
+    /// Failures that an exception accepts: without it, there might be a remedy.
+    excepted: Vec<String>,
     /// Whether some are because a policy observes, or doesn't touch what failed before.
     observed: bool,
 }
@@ -52,20 +53,25 @@ impl Held {
         all
     }
 
-    /// Adds what an exception accepts: without it, there would be a remedy.
+    /// Adds the failures that exceptions accept.
     pub(super) fn excepted(&mut self, engine: &Engine) {
         for findings in engine.findings() {
             for (subject, verdict) in &findings.subjects {
-                if verdict.outcome == Outcome::Excepted && verdict.remedy.is_some() {
-                    let why = "an exception accepts it".to_owned();
-                    self.add((why, false), subject, findings.info.id, findings.policy);
-                }
+                self.accepted(findings.policy, findings.info.id, subject, verdict);
             }
         }
     }
 
+    /// Adds a failure if an exception accepts it. Nothing shows whether it had a remedy: with the exception it has none.
+    fn accepted(&mut self, policy: &str, control: &str, subject: &Subject, verdict: &Verdict) {
+        if let Some(accepted) = &verdict.accepted {
+            let line = line(subject, control, policy);
+            self.excepted.push(format!("{line}: {}", accepted.by));
+        }
+    }
+
     fn add(&mut self, why: (String, bool), subject: &Subject, control: &str, policy: &str) {
-        let line = format!("{subject} ({control}, policy {policy})");
+        let line = line(subject, control, policy);
         self.reasons.entry(why).or_default().push(line);
     }
 
@@ -80,14 +86,16 @@ impl Held {
             } else {
                 format!("{what} {are} held back: {why}")
             });
-            lines.extend(
-                held.iter()
-                    .take(MOST)
-                    .map(|line| format!("  {}", one_line(line))),
-            );
-            if count > MOST {
-                lines.push(format!("  and {} more", count - MOST));
-            }
+            lines.extend(first(held));
+        }
+        if !self.excepted.is_empty() {
+            let count = self.excepted.len();
+            let (what, are) = (many(count, "failure"), either(count, "is", "are"));
+            lines.push(format!(
+                "{what} {are} accepted by an exception, and left as {} {are}",
+                either(count, "it", "they")
+            ));
+            lines.extend(first(&self.excepted));
         }
         if self.observed {
             lines.push("--enforce shows what would be done if every policy enforced".to_owned());
@@ -96,12 +104,25 @@ impl Held {
     }
 }
 
+fn line(subject: &Subject, control: &str, policy: &str) -> String {
+    format!("{subject} ({control}, policy {policy})")
+}
+
+/// The first of these lines, and how many more there are.
+fn first(held: &[String]) -> impl Iterator<Item = String> {
+    let more = held.len().saturating_sub(MOST);
+    let first = held.iter().take(MOST);
+    let first = first.map(|line| format!("  {}", one_line(line)));
+    first.chain((more > 0).then(|| format!("  and {more} more")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        controls::{Remedy, Target},
+        controls::{Acceptance, Remedy, Target},
         inventory::Kind,
+        verdict::{Outcome, Strength},
     };
 
     fn proposal(name: &str, standing: Standing) -> Proposal {
@@ -118,6 +139,28 @@ mod tests {
                 },
             })),
         }
+    }
+
+    #[test]
+    fn what_an_exception_accepts_is_named_with_the_exception() {
+        let subject = |name: &str| Subject::object(Kind::Namespace, &"".into(), &name.into());
+        let mut accepted = Verdict::fail(Strength::Effective, "R", "m");
+        accepted.outcome = Outcome::Excepted;
+        accepted.accepted = Some(Box::new(Acceptance {
+            by: "ControlException shop/legacy".to_owned(),
+            approved: true,
+        }));
+        let mut held = Held::default();
+        held.accepted("soc2", "c", &subject("shop"), &accepted);
+        let failed = Verdict::fail(Strength::Effective, "R", "m");
+        held.accepted("soc2", "c", &subject("pay"), &failed);
+        assert_eq!(
+            held.lines(),
+            [
+                "1 failure is accepted by an exception, and left as it is",
+                "  Namespace shop (c, policy soc2): ControlException shop/legacy",
+            ]
+        );
     }
 
     #[test]

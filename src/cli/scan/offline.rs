@@ -110,8 +110,8 @@ pub(super) struct Declared {
     unread: BTreeMap<Kind, String>,
     /// Versions and kinds of objects that no control reads.
     foreign: BTreeSet<String>,
-    /// Those of them of which somebody may make pods, by kind, namespace and name.
-    makers: BTreeSet<String>,
+    /// The first of them in each namespace of which somebody may make pods; under none where it says none.
+    makers: BTreeMap<String, String>,
     /// Objects with a field that can't be what it is, and what is wrong. They are fed as what can't be decoded.
     misfits: BTreeMap<Subject, String>,
     /// Documents that are not read, each with why.
@@ -138,7 +138,7 @@ impl Declared {
             roles: BTreeMap::new(),
             unread: BTreeMap::new(),
             foreign: BTreeSet::new(),
-            makers: BTreeSet::new(),
+            makers: BTreeMap::new(),
             misfits: BTreeMap::new(),
             documents: manifests.unread,
             notes: Vec::new(),
@@ -168,32 +168,9 @@ impl Declared {
         let Manifest { place, mut object } = manifest;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let (version, name) = (text(&object["apiVersion"]), text(&object["kind"]));
-        let group = version.split_once('/').map_or("", |(group, _)| group);
-        let same = |kind: &&Kind| kind.info().kind == name && kind.info().group == group;
-        let kinds = || Kind::ALL.iter();
         let exact = |kind: &&Kind| kind.info().kind == name && reads(**kind, &version);
-        let Some(kind) = kinds().find(exact).copied() else {
-            if let Some(kind) = kinds().find(same) {
-                let wanted = kind.info().version;
-                let why = format!("{place} holds one as {version}, but {wanted} is read");
-                self.unread.insert(*kind, why);
-                let why = format!("{wanted} is the version that is read");
-                self.leave(place, &version, &name, why);
-            } else if let Some(Stranger { why, meant }) = stranger(&version, &name) {
-                if let Some(kind) = meant {
-                    let why = format!("{place} holds a {version} {name}: {why}");
-                    self.unread.insert(kind, why);
-                }
-                self.leave(place, &version, &name, why);
-            } else {
-                self.foreign.insert(format!("{version} {name}"));
-                if pods::may_make_some(&object) {
-                    let own = text(&object["metadata"]["name"]);
-                    let inside = object["metadata"]["namespace"].as_str();
-                    let inside = inside.unwrap_or(namespace);
-                    self.makers.insert(format!("{name} {inside}/{own}"));
-                }
-            }
+        let Some(kind) = Kind::ALL.iter().find(exact).copied() else {
+            self.take_unread(place, &version, &name, &object);
             return;
         };
         let mut name = text(&object["metadata"]["name"]);
@@ -244,17 +221,31 @@ impl Declared {
                 self.roles.insert(key, why);
             }
         }
-        let is_misfit = self.misfits.contains_key(&subject);
-        let key = (inside.clone(), name.clone());
         self.put(kind, inside, name, object);
-        if is_misfit
-            && let Some(put) = self
-                .objects
-                .get_mut(&kind)
-                .and_then(|all| all.get_mut(&key))
-        {
-            // Without this none is decoded, whatever the field that is wrong.
-            put["metadata"]["uid"] = Value::Null;
+    }
+
+    /// Notes an object of a kind, or in a version, that is not read.
+    fn take_unread(&mut self, place: Place, version: &str, name: &str, object: &Value) {
+        let group = version.split_once('/').map_or("", |(group, _)| group);
+        let same = |kind: &&Kind| kind.info().kind == name && kind.info().group == group;
+        if let Some(kind) = Kind::ALL.iter().find(same) {
+            let wanted = kind.info().version;
+            let why = format!("{place} holds one as {version}, but {wanted} is read");
+            self.unread.insert(*kind, why);
+            let why = format!("{wanted} is the version that is read");
+            self.leave(place, version, name, why);
+        } else if let Some(Stranger { why, meant }) = stranger(version, name) {
+            if let Some(kind) = meant {
+                let why = format!("{place} holds a {version} {name}: {why}");
+                self.unread.insert(kind, why);
+            }
+            self.leave(place, version, name, why);
+        } else {
+            self.foreign.insert(format!("{version} {name}"));
+            if pods::may_make_some(object) {
+                let (inside, maker) = pods::maker(name, &object["metadata"]);
+                self.makers.entry(inside).or_insert(maker);
+            }
         }
     }
 
@@ -294,11 +285,13 @@ impl Declared {
     /// Puts an object in, with what a server would add.
     fn put(&mut self, kind: Kind, namespace: String, name: String, mut object: Value) {
         let key = format!("{}/{namespace}/{name}", kind.info().plural);
+        let subject = Subject::object(kind, &namespace.as_str().into(), &name.as_str().into());
         let metadata = &mut object["metadata"];
         metadata["name"] = name.clone().into();
-        metadata["uid"] = Uuid::new_v5(&Uuid::NAMESPACE_OID, key.as_bytes())
-            .to_string()
-            .into();
+        let uid = Uuid::new_v5(&Uuid::NAMESPACE_OID, key.as_bytes()).to_string();
+        // Without one none is decoded, whatever the field that is wrong.
+        let uid = (!self.misfits.contains_key(&subject)).then_some(uid);
+        metadata["uid"] = uid.into();
         metadata["resourceVersion"] = "1".into();
         if metadata["creationTimestamp"].is_null() {
             metadata["creationTimestamp"] = self.now.to_string().into();

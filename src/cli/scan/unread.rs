@@ -134,7 +134,8 @@ pub(super) fn stranger(version: &str, kind: &str) -> Option<Stranger> {
         let near = if group == other {
             far <= (name.len() / 4).clamp(1, if ours { 2 } else { 1 })
         } else {
-            name == kind && (ours || far <= 2)
+            // Groups of experiments are named after those that they may become: x-k8s.io beside k8s.io.
+            name == kind && (ours || far <= 2 && !group.ends_with(".x-k8s.io"))
         };
         near.then_some((far, other, name))
     });
@@ -385,6 +386,7 @@ mod tests {
             ("longhorn.io/v1beta2", "Setting"),
             ("argoproj.io/v1alpha1", "Application"),
             ("kubeadm.k8s.io/v1beta4", "ClusterConfiguration"),
+            ("scheduling.x-k8s.io/v1alpha1", "PodGroup"),
         ] {
             assert_eq!(stranger(version, kind), None, "{version} {kind}");
         }

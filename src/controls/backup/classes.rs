@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::common::{exempt, protectables};
+use super::common::{needs_backup, protectables};
 use crate::{
     analysis::backup::Protectable,
     controls::{Context, Subject, SubjectKind},
 };
 
-/// The members of each class in scope that have something to lose.
+/// The members of each class in scope that are known to have something to lose.
 pub(super) fn classes<'a>(context: &Context<'a>) -> BTreeMap<&'a str, Vec<Protectable<'a>>> {
     let mut classes: BTreeMap<&str, Vec<Protectable<'_>>> = BTreeMap::new();
     let mut subjects = Vec::new();
@@ -20,7 +20,8 @@ pub(super) fn classes<'a>(context: &Context<'a>) -> BTreeMap<&'a str, Vec<Protec
             continue;
         }
         if let Some(what) = Protectable::of(context.inventory, &subject)
-            && exempt(context, what, true).is_ok()
+            // What may not even be bound, as in a file, fails no class.
+            && needs_backup(context, what) == Some(true)
         {
             classes.entry(what.backup_class()).or_default().push(what);
         }

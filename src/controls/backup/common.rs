@@ -159,6 +159,15 @@ fn binding_is_said(what: Protectable<'_>) -> Result<(), Verdict> {
     }
 }
 
+/// Whether something has data that needs a backup; `None` where nobody can tell.
+pub(super) fn needs_backup(context: &Context<'_>, what: Protectable<'_>) -> Option<bool> {
+    match exempt(context, what, true) {
+        Ok(_) => Some(true),
+        Err(verdict) if verdict.outcome == Outcome::Unknown => None,
+        Err(_) => Some(false),
+    }
+}
+
 /// A failure of something that is labelled exempt without a reason says so first.
 pub(super) fn without_reason(mut verdict: Verdict, labelled: bool) -> Verdict {
     if labelled && verdict.outcome == Outcome::Fail {

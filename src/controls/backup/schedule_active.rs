@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 
-use super::common::{beyond, day, exempt, later, objective, run_now, say};
+use super::common::{beyond, day, later, needs_backup, objective, run_now, say};
 use crate::{
     analysis::{
         Derived,
@@ -121,8 +121,26 @@ impl ScheduleActive {
     };
 
     fn judge_plan(&self, context: &Context<'_>, plan: &Plan<'_>) -> Verdict {
+        let verdict = self.judge_for(context, plan, true);
+        let mut claims = context.inventory.tables.claims.iter();
+        if verdict.outcome != Outcome::Fail || !claims.any(|claim| claim.spec.bound.is_none()) {
+            return verdict;
+        }
+        let known = self.judge_for(context, plan, false);
+        if known.outcome == Outcome::Fail {
+            return known;
+        }
+        let message = format!(
+            "nothing says whether claims that it is meant for are bound to volumes; if they are: {}",
+            verdict.message
+        );
+        Verdict::unknown("BindingNotSaid", message)
+    }
+
+    /// The verdict where claims of which nobody can tell whether they need a backup do so, or do not.
+    fn judge_for(&self, context: &Context<'_>, plan: &Plan<'_>, unsaid: bool) -> Verdict {
         let declared = Strength::Declared;
-        let rpo = match self.objective(context, plan) {
+        let rpo = match self.objective(context, plan, unsaid) {
             Ok(Some(rpo)) => Ok(rpo),
             Ok(None) => {
                 let message = "it holds the data of no claim that needs a backup";
@@ -206,6 +224,7 @@ impl ScheduleActive {
         &self,
         context: &Context<'_>,
         plan: &Plan<'_>,
+        unsaid: bool,
     ) -> Result<Option<Duration>, String> {
         let tables = &context.inventory.tables;
         let namespace = &plan.meta.namespace;
@@ -220,15 +239,16 @@ impl ScheduleActive {
                 self.of_named(context.inventory, plan, Kind::Database, clusters)
             }
             Kind::K8upSchedule => {
-                self.of_held(context, plan, Some(&BTreeSet::from([&**namespace])))
+                let within = BTreeSet::from([&**namespace]);
+                self.of_held(context, plan, Some(&within), unsaid)
             }
             Kind::VeleroSchedule => {
                 let schedule = tables.velero_schedules.get(namespace, &plan.meta.name);
                 let within = schedule
                     .and_then(|schedule| named_namespaces(&schedule.spec.template.namespaces));
-                self.of_held(context, plan, within.as_ref())
+                self.of_held(context, plan, within.as_ref(), unsaid)
             }
-            _ => self.of_held(context, plan, None),
+            _ => self.of_held(context, plan, None, unsaid),
         }
     }
 
@@ -257,6 +277,7 @@ impl ScheduleActive {
         context: &Context<'_>,
         plan: &Plan<'_>,
         within: Option<&BTreeSet<&str>>,
+        unsaid: bool,
     ) -> Result<Option<Duration>, String> {
         let (inventory, recovery) = (context.inventory, context.analyses.recovery());
         let subject = plan.subject();
@@ -273,7 +294,7 @@ impl ScheduleActive {
                 .as_ref()
                 .map_or(true, |rpo| known.is_none_or(|k| *rpo < k));
             if matters
-                && exempt(context, Protectable::Claim(claim), true).is_ok()
+                && needs_backup(context, Protectable::Claim(claim)).unwrap_or(unsaid)
                 && recovery.is_meant_for(inventory, &subject, claim)
             {
                 strictest = rpo.map(Some);

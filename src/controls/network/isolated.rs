@@ -111,14 +111,16 @@ impl Rule<'_> {
             return false;
         }
         let pods = context.analyses.meshed().pods(subject);
-        if pods.all == 0 || pods.linkerd < pods.all || pods.open > 0 {
+        // Whoever proves who they are is not yet allowed by a policy.
+        let open = pods.open + pods.authenticating - pods.denying;
+        if pods.all == 0 || pods.linkerd < pods.all || open > 0 {
             return false;
         }
         let namespace = context
             .inventory
             .meta(Kind::Namespace, "", &held.meta.namespace);
         let said = namespace.and_then(|namespace| namespace.annotations.get(INBOUND));
-        pods.authenticating == pods.all || said.is_none_or(|policy| policy == "deny")
+        pods.denying == pods.all || said.is_none_or(|policy| policy == "deny")
     }
 
     /// The `AuthorizationPolicy` of Istio by which the proxies of all live pods deny what none

@@ -30,6 +30,9 @@ impl Default for PolicyDead {
 const IN_GRACE: &str = "InGrace";
 
 impl PolicyDead {
+    /// Reason where a peer selects nothing, whose pods may be of any namespace.
+    pub const PEER: &'static str = "PeerSelectsNothing";
+
     /// Documentation and facts.
     pub const INFO: Info = Info {
         id: "net-policy-dead",
@@ -106,7 +109,7 @@ impl Control for PolicyDead {
         subject::objects(Kind::NetworkPolicy, table, namespace, found);
     }
 
-    fn wants_pods(&self, _: &str) -> bool {
+    fn wants_pods(&self) -> bool {
         true
     }
 
@@ -121,7 +124,7 @@ impl Control for PolicyDead {
         let (reason, selector) = if dead.itself {
             ("PolicySelectsNothing", "its podSelector")
         } else {
-            ("PeerSelectsNothing", "that peer")
+            (Self::PEER, "that peer")
         };
         let failed = Verdict::fail(Strength::Effective, reason, what.clone()).propose(format!(
             "correct the labels in {selector}, or delete the policy if nothing is to come of it"

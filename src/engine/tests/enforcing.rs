@@ -359,6 +359,13 @@ fn a_pause_that_is_not_heeded_is_told_on_its_object_once() {
     let too_long = "Namespace shop: probity.dev/pause-until is 2026-06-03T12:00:00Z, and a pause lasts 24 hours at \
                     the most: nothing is paused before 2026-06-02T12:00:00Z";
     assert_eq!(told(&drive), [no_time, too_long]);
+    let pod = json!({ "metadata": { "name": "web-1", "namespace": "shop", "annotations": { PAUSE: "tomorrow" } } });
+    drive.put(Kind::Pod, pod);
+    assert_eq!(told(&drive).len(), 2, "there would be no end of them");
+    drive.apply(Event::Following);
+    drive.wait(25 * 3600);
+    drive.lead(2);
+    assert_eq!(told(&drive).len(), 2, "by now it is heeded");
 }
 
 #[test]

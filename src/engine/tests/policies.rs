@@ -363,6 +363,17 @@ fn condition<'a>(status: &'a ControlPolicyStatus, kind: &str) -> (&'a str, &'a s
 }
 
 #[test]
+fn a_policy_none_of_whose_controls_can_be_read_is_not_compliant() {
+    let mut drive = Drive::new();
+    drive.namespace("shop");
+    let bad = json!({ "exemptSelector": { "matchLabels": { "a": "b c" } } });
+    drive.policy(1, json!({ "controls": { "netPodIngressIsolated": bad } }));
+    let status = drive.status();
+    assert_eq!(condition(&status, "Ready"), ("False", "InvalidSpec"));
+    assert_eq!(condition(&status, "Compliant"), ("Unknown", "NoControl"));
+}
+
+#[test]
 fn a_policy_that_found_nothing_to_judge_says_so() {
     let mut drive = Drive::new();
     drive.namespace("shop");

@@ -4,7 +4,12 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::Declared;
-use crate::{cli::scan::report::Finding, controls::Control, inventory::Kind, verdict::Outcome};
+use crate::{
+    cli::scan::report::Finding,
+    controls::{Control, network::PolicyDead},
+    inventory::Kind,
+    verdict::Outcome,
+};
 
 /// Pods of one controller at most: more tell nothing else.
 const MOST: u64 = 16;
@@ -26,6 +31,15 @@ pub(super) fn may_make_some(object: &Value) -> bool {
         }
     }
     says(&object["spec"], DEPTH)
+}
+
+/// The namespace that an object of a kind says, if any, and what it is called.
+pub(super) fn maker(kind: &str, metadata: &Value) -> (String, String) {
+    let name = metadata["name"].as_str().unwrap_or_default();
+    match metadata["namespace"].as_str().unwrap_or_default() {
+        "" => (String::new(), format!("{kind} {name}")),
+        inside => (inside.to_owned(), format!("{kind} {inside}/{name}")),
+    }
 }
 
 /// Whether a role lets somebody make pods, or what makes some.
@@ -60,17 +74,21 @@ impl Declared {
         finding: &Finding,
         control: &dyn Control,
     ) -> Option<String> {
-        if finding.outcome != Outcome::Fail || !control.wants_pods(finding.reason) {
+        if finding.outcome != Outcome::Fail || !control.wants_pods() {
             return None;
         }
         let mut pods = self.objects.get(&Kind::Pod).into_iter().flatten();
         if pods.any(|(_, pod)| pod["status"]["phase"].is_string()) {
             return None;
         }
-        if let Some(maker) = self.makers.first() {
+        let inside = &*finding.subject.namespace;
+        // One without a namespace may be of a kind that lies in none, which no file tells: its pods may be anywhere.
+        let near = self.makers.get(inside).or_else(|| self.makers.get(""));
+        let peer = finding.reason == PolicyDead::PEER;
+        let anywhere = self.makers.values().next().filter(|_| peer);
+        if let Some(maker) = near.or(anywhere) {
             return Some(format!("no file shows the pods that are made of {maker}"));
         }
-        let inside = &*finding.subject.namespace;
         let mut roles = self.objects.get(&Kind::Role).into_iter().flatten();
         let ((_, name), _) =
             roles.find(|((namespace, _), role)| namespace == inside && lets_make_some(role))?;

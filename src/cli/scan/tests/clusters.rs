@@ -445,6 +445,12 @@ fn whether_a_paused_schedule_backs_up_anything_only_complete_files_tell() {
         Outcome::NotApplicable,
         "it holds the data of no claim"
     );
+    // A file seldom says whether a claim is bound.
+    let claim = "---\napiVersion: v1\nkind: PersistentVolumeClaim\n\
+                 metadata: { name: data, namespace: shop }\n";
+    let report = scanned(&format!("{paused}{claim}"), true);
+    let (told, _) = outcome(&report, "backup-schedule-active");
+    assert_eq!(told, Outcome::Unknown, "whether it holds any data");
 }
 
 #[test]
@@ -494,5 +500,49 @@ apiVersion: monitoring.coreos.com/v1
     }
     for text in [rules, &role("monitoring", "get"), &role("other", "create")] {
         assert_eq!(judged(text).outcome, Outcome::Fail, "{text}");
+    }
+}
+
+#[test]
+fn pods_that_an_operator_makes_lie_where_its_object_does() {
+    let web = "apiVersion: apps/v1\nkind: Deployment\nmetadata: { name: web, namespace: shop }\n\
+               spec: { template: { metadata: { labels: { app: web } }, spec: {} } }\n---\n";
+    let judged = |spec: &str, metadata: &str| {
+        let policy = format!(
+            "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n\
+             metadata: {{ name: p, namespace: shop }}\nspec: {spec}\n---\n"
+        );
+        let maker = format!(
+            "apiVersion: monitoring.coreos.com/v1\nkind: Prometheus\n\
+             metadata: {metadata}\nspec: {{ replicas: 2 }}\n"
+        );
+        let report = scanned(&format!("{web}{policy}{maker}"), true);
+        let mut controls = report.controls.into_iter();
+        let control = controls.find(|control| control.info.id == "net-policy-dead");
+        control.unwrap().findings.remove(0)
+    };
+    let dead = "{ podSelector: { matchLabels: { app: wbe } } }";
+    let peer = "{ podSelector: { matchLabels: { app: web } }, ingress: [{ from: [{ namespaceSelector: {}, \
+                podSelector: { matchLabels: { app.kubernetes.io/name: prometheus } } }] }] }";
+    let elsewhere = "{ name: k8s, namespace: monitoring }";
+    for (spec, metadata, made_of) in [
+        (dead, elsewhere, None),
+        (
+            dead,
+            "{ name: k8s, namespace: shop }",
+            Some("Prometheus shop/k8s"),
+        ),
+        // Its kind may be one whose objects lie in no namespace.
+        (dead, "{ name: k8s }", Some("Prometheus k8s")),
+        // Peers may be of another namespace than their policy.
+        (peer, elsewhere, Some("Prometheus monitoring/k8s")),
+    ] {
+        let found = judged(spec, metadata);
+        let wanted = made_of.map_or(Outcome::Fail, |_| Outcome::Unknown);
+        assert_eq!(found.outcome, wanted, "{spec} {metadata}");
+        if let Some(maker) = made_of {
+            let why = format!("no file shows the pods that are made of {maker}");
+            assert_eq!(found.message, why, "{spec} {metadata}");
+        }
     }
 }

@@ -429,6 +429,36 @@ fn a_schedule_that_holds_nothing_is_not_judged() {
 }
 
 #[test]
+fn a_schedule_of_claims_that_may_be_bound_fails_only_if_it_would_without_them() {
+    use Outcome::{Fail, Pass, Unknown};
+    let unsaid = |rpo: &str| {
+        fixtures::claim(&json!({
+            "metadata": { "annotations": { RPO_KEY: rpo } }, "status": { "phase": null },
+        }))
+    };
+    let bound = || fixtures::claim(&json!({ "metadata": { "name": "orders", "uid": null } }));
+    let paused = json!({ "spec": { "paused": true } });
+    for (change, rpo, beside, outcome, reason) in [
+        (paused.clone(), "24h", false, Unknown, "BindingNotSaid"),
+        (paused, "24h", true, Fail, "SchedulePaused"),
+        (json!({}), "24h", false, Pass, "ScheduleActive"),
+        (json!({}), "1h", true, Unknown, "BindingNotSaid"),
+    ] {
+        let mut world = velero(change.clone());
+        world.put(Kind::Claim, unsaid(rpo));
+        if beside {
+            world.put(Kind::Claim, bound());
+        }
+        let verdict = world.only(&ScheduleActive::default());
+        assert_eq!(
+            (verdict.outcome, verdict.reason),
+            (outcome, reason),
+            "{change} {rpo} {beside}"
+        );
+    }
+}
+
+#[test]
 fn a_schedule_holds_claims_of_the_namespaces_that_it_names_by_name_or_by_pattern() {
     let control = ScheduleActive::default();
     for (included, reason) in [

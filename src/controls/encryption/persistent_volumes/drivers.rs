@@ -232,51 +232,77 @@ pub(super) fn proof(
     own_key: bool,
 ) -> Option<Proof> {
     let driver = find(name)?;
-    let get = |key: &str| driver.parameter(parameters, key);
-    let proof = match driver.told {
-        Told::Exactly(key, wanted) => match get(key) {
-            Some(value) if value == wanted => Proof::Encrypted,
-            Some(value) => Proof::Not(format!("{key} is {value:?}, not {wanted:?}")),
-            None if names_key(driver.key.and_then(&get)) => Proof::Encrypted,
-            None => Proof::NotSeen(format!(
-                "{key} is not set, so that the account's own default decides, which is not seen"
-            )),
-        },
-        Told::Switch(keys, words) => {
-            let mut set = keys.iter().filter_map(|key| Some((key, get(key)?)));
-            if set.clone().any(|(_, value)| words.are_true(value)) {
-                Proof::Encrypted
-            } else if let Some((key, value)) = set.next() {
-                Proof::Not(format!("{key} is {value:?}"))
-            } else {
-                Proof::Silent(format!("{} is not set", keys.join(" or ")))
-            }
-        }
-        Told::NodeSecret if node_secret => Proof::Encrypted,
-        Told::NodeSecret => Proof::Silent("no Secret is named to open volumes with".to_owned()),
-        Told::Always => Proof::ByProvider,
-        Told::Never(why) => return Some(in_transit(name, parameters, why)),
-    };
-    let good = matches!(proof, Proof::Encrypted | Proof::ByProvider);
-    if !good || !own_key || matches!(driver.told, Told::NodeSecret) {
-        return Some(proof);
-    }
-    Some(match driver.key.map(|key| (key, get(key))) {
-        Some((key, Some(value))) if driver.is_own_key(key, value, parameters) => Proof::Encrypted,
-        Some((key, _)) => Proof::Silent(format!("{key} names no key of your own")),
-        None => Proof::NotSeen("whose key it is encrypted with is not seen".to_owned()),
-    })
+    let proof = driver.proof(name, parameters, node_secret, own_key);
+    Some(proof.unwrap_or_else(Proof::NotSeen))
 }
 
 impl Driver {
-    /// A parameter, by the name that the driver reads.
-    fn parameter<'p>(&self, parameters: &'p Labels, key: &str) -> Option<&'p str> {
-        let mut pairs = parameters.iter();
-        let pair = pairs.find(|(known, _)| match self.names {
+    /// What parameters prove; `Err` is why nobody can tell from them.
+    fn proof(
+        &self,
+        name: &str,
+        parameters: &Labels,
+        node_secret: bool,
+        own_key: bool,
+    ) -> Result<Proof, String> {
+        let get = |key: &str| self.parameter(parameters, key);
+        let proof = match self.told {
+            Told::Exactly(key, wanted) => match get(key)? {
+                Some(value) if value == wanted => Proof::Encrypted,
+                Some(value) => Proof::Not(format!("{key} is {value:?}, not {wanted:?}")),
+                None if names_key(self.key.map(&get).transpose()?.flatten()) => Proof::Encrypted,
+                None => Proof::NotSeen(format!(
+                    "{key} is not set, so that the account's own default decides, which is not seen"
+                )),
+            },
+            Told::Switch(keys, words) => {
+                let mut set = Vec::new();
+                for key in keys {
+                    set.extend(get(key)?.map(|value| (key, value)));
+                }
+                if set.iter().any(|(_, value)| words.are_true(value)) {
+                    Proof::Encrypted
+                } else if let Some((key, value)) = set.first() {
+                    Proof::Not(format!("{key} is {value:?}"))
+                } else {
+                    Proof::Silent(format!("{} is not set", keys.join(" or ")))
+                }
+            }
+            Told::NodeSecret if node_secret => Proof::Encrypted,
+            Told::NodeSecret => Proof::Silent("no Secret is named to open volumes with".to_owned()),
+            Told::Always => Proof::ByProvider,
+            Told::Never(why) => return Ok(in_transit(name, parameters, why)),
+        };
+        let good = matches!(proof, Proof::Encrypted | Proof::ByProvider);
+        if !good || !own_key || matches!(self.told, Told::NodeSecret) {
+            return Ok(proof);
+        }
+        let Some(key) = self.key else {
+            let why = "whose key it is encrypted with is not seen";
+            return Ok(Proof::NotSeen(why.to_owned()));
+        };
+        Ok(match get(key)? {
+            Some(value) if self.is_own_key(key, value, parameters) => Proof::Encrypted,
+            _ => Proof::Silent(format!("{key} names no key of your own")),
+        })
+    }
+
+    /// A parameter, by the name that the driver reads. One that reads names in any case goes through a map of Go, in no
+    /// order: where a name is there twice, chance decides which value counts, and `Err` says so.
+    fn parameter<'p>(&self, parameters: &'p Labels, key: &str) -> Result<Option<&'p str>, String> {
+        let pairs = parameters.iter().filter(|(known, _)| match self.names {
             AnyCase => known.eq_ignore_ascii_case(key),
             AsWritten => *known == key,
         });
-        pair.map(|(_, value)| value)
+        let mut values = pairs.map(|(_, value)| value);
+        let first = values.next();
+        if values.any(|value| Some(value) != first) {
+            return Err(format!(
+                "{key} is there more than once, in small and capital letters and with other \
+                 values: chance decides which of them its driver takes"
+            ));
+        }
+        Ok(first)
     }
 
     /// Whether a value of the parameter for keys of the customer's own means that there is one.

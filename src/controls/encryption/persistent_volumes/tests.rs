@@ -92,6 +92,17 @@ fn each_driver_is_read_as_it_reads_itself() {
         // A key has it encrypt whatever else is said, or not said.
         ("ebs.csi.aws.com", json!({ "kmsKeyId": "k" }), YES),
         ("ebs.csi.aws.com", json!({ "kmsKeyId": "" }), HIDDEN),
+        // Of two values chance takes one.
+        (
+            "ebs.csi.aws.com",
+            json!({ "ENCRYPTED": "true", "encrypted": "false" }),
+            HIDDEN,
+        ),
+        (
+            "ebs.csi.aws.com",
+            json!({ "ENCRYPTED": "true", "encrypted": "true" }),
+            YES,
+        ),
         ("pd.csi.storage.gke.io", none.clone(), PROVIDER),
         ("disk.csi.azure.com", none.clone(), PROVIDER),
         (

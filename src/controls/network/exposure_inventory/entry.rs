@@ -160,8 +160,18 @@ fn is_internal(class: Option<&str>, internal: &[String]) -> bool {
 
 /// Whether one of these annotations is said, and no other one goes before it.
 fn has_annotation(meta: &Meta, known: &[(&str, Says)]) -> bool {
+    let is_said = |key: &str, says: Says| {
+        let found = meta.annotations.get(key);
+        found.is_some_and(|value| says.is_said(value))
+    };
+    let mut known = known.iter();
+    known.any(|(key, says)| is_said(key, *says) && !overruled(meta, key))
+}
+
+/// Whether an annotation is not heeded because of another one, whoever lists it.
+fn overruled(meta: &Meta, key: &str) -> bool {
     let get = |key: &str| meta.annotations.get(key);
-    let overruled = |key: &str| match key {
+    match key {
         "service.beta.kubernetes.io/oci-load-balancer-internal" => is_network_balancer(meta),
         "oci-network-load-balancer.oraclecloud.com/internal" => !is_network_balancer(meta),
         "service.beta.kubernetes.io/scw-loadbalancer-private" => {
@@ -171,9 +181,7 @@ fn has_annotation(meta: &Meta, known: &[(&str, Says)]) -> bool {
             let mut older = OLDER.iter().filter(|(older, _)| *older == key);
             older.any(|(_, newer)| get(newer).is_some())
         }
-    };
-    let mut known = known.iter();
-    known.any(|(key, says)| get(key).is_some_and(|value| says.is_said(value)) && !overruled(key))
+    }
 }
 
 fn is_network_balancer(meta: &Meta) -> bool {
@@ -216,6 +224,7 @@ fn service<'a>(meta: &'a Meta, outside: &Outside, control: &ExposureInventory) -
     let by_policy = |own: &InternalAnnotation| {
         let found = meta.annotations.get(&own.key);
         found.is_some_and(|found| found.eq_ignore_ascii_case(&own.value))
+            && !overruled(meta, &own.key)
     };
     if is_internal(class, &control.internal_classes) || by_cloud() || own.any(by_policy) {
         let what = format!("an internal load balancer leads to {at}{nodes}");

@@ -190,8 +190,18 @@ fn each_cloud_reads_its_annotations_in_its_own_words() {
     let scaleway = "service.beta.kubernetes.io/scw-loadbalancer-private";
     let foreign = "service.beta.kubernetes.io/scw-loadbalancer-externally-managed";
     let amazon = "service.beta.kubernetes.io/aws-load-balancer-internal";
+    let scheme = "service.beta.kubernetes.io/aws-load-balancer-scheme";
     let azure = "service.beta.kubernetes.io/azure-load-balancer-internal";
     let ocean = "service.beta.kubernetes.io/do-loadbalancer-network";
+    let says_true = |key: &str| InternalAnnotation {
+        key: key.to_owned(),
+        value: "true".to_owned(),
+    };
+    // A policy that lists what a cloud knows has it heed no more than before.
+    let listing = ExposureInventory {
+        internal_annotations: [oracle, network, scaleway, amazon].map(says_true).to_vec(),
+        ..ExposureInventory::default()
+    };
     for (annotations, outcome) in [
         (json!({ oracle: "T" }), Outcome::Pass),
         (json!({ oracle: "yes" }), Outcome::Fail),
@@ -207,12 +217,19 @@ fn each_cloud_reads_its_annotations_in_its_own_words() {
         (json!({ scaleway: "true", foreign: "true" }), Outcome::Fail),
         (json!({ amazon: "0.0.0.0/0" }), Outcome::Pass),
         (json!({ amazon: "False" }), Outcome::Fail),
+        (
+            json!({ amazon: "true", scheme: "internet-facing" }),
+            Outcome::Fail,
+        ),
         (json!({ azure: "True" }), Outcome::Fail),
         (json!({ ocean: "INTERNAL" }), Outcome::Pass),
     ] {
-        let verdict = of_service(&balancer(), &json!({ "annotations": annotations }));
-        let message = verdict.message;
-        assert_eq!(verdict.outcome, outcome, "{annotations}: {message}");
+        for control in [&ExposureInventory::default(), &listing] {
+            let object = service(&balancer(), &json!({ "annotations": annotations }));
+            let verdict = judge(Kind::Service, object, control);
+            let message = verdict.message;
+            assert_eq!(verdict.outcome, outcome, "{annotations}: {message}");
+        }
     }
 }
 

@@ -446,6 +446,19 @@ fn what_proxies_of_linkerd_authorize_is_not_judged_where_it_may_be_little() {
             "linkerd-proxy",
             open,
         ),
+        // Proof lets in whoever has some, whatever no policy allows.
+        (
+            Value::Null,
+            policy("all-authenticated"),
+            "linkerd-proxy",
+            open,
+        ),
+        (
+            policy("deny"),
+            policy("cluster-authenticated"),
+            "linkerd-proxy",
+            open,
+        ),
     ] {
         let mut world = shop();
         let meta = json!({ "name": "shop", "annotations": of_namespace });
