@@ -90,11 +90,25 @@ impl Declared {
             return Some(format!("no file shows the pods that are made of {maker}"));
         }
         let mut roles = self.objects.get(&Kind::Role).into_iter().flatten();
-        let ((_, name), _) =
-            roles.find(|((namespace, _), role)| namespace == inside && lets_make_some(role))?;
+        let ((_, name), _) = roles.find(|((namespace, name), role)| {
+            namespace == inside && lets_make_some(role) && self.is_held_by_a_program(inside, name)
+        })?;
         Some(format!(
             "no file shows the pods that Role {inside}/{name} lets somebody make"
         ))
+    }
+
+    /// Whether a service account holds a role: what people may make is nothing that the files are to bring.
+    fn is_held_by_a_program(&self, inside: &str, role: &str) -> bool {
+        let bindings = self.objects.get(&Kind::RoleBinding).into_iter().flatten();
+        let mut bindings = bindings.filter(|((namespace, _), _)| namespace == inside);
+        bindings.any(|(_, binding)| {
+            let of = &binding["roleRef"];
+            let mut subjects = binding["subjects"].as_array().into_iter().flatten();
+            of["kind"] == "Role"
+                && of["name"] == role
+                && subjects.any(|subject| subject["kind"] == "ServiceAccount")
+        })
     }
 
     /// Whether some controller mounts a claim.

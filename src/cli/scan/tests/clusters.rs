@@ -477,19 +477,25 @@ apiVersion: monitoring.coreos.com/v1
         let control = controls.find(|control| control.info.id == "net-policy-dead");
         control.unwrap().findings.remove(0)
     };
-    let role = |namespace: &str, verb: &str| {
+    let role = |namespace: &str, verb: &str, holder: &str| {
         format!(
             "{rules}\n---\napiVersion: rbac.authorization.k8s.io/v1\nkind: Role\n\
              metadata: {{ name: r, namespace: {namespace} }}\n\
-             rules: [{{ apiGroups: [''], resources: [pods], verbs: [{verb}] }}]\n"
+             rules: [{{ apiGroups: [''], resources: [pods], verbs: [{verb}] }}]\n---\n\
+             apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\n\
+             metadata: {{ name: b, namespace: {namespace} }}\n\
+             roleRef: {{ apiGroup: rbac.authorization.k8s.io, kind: Role, name: r }}\n\
+             subjects: [{{ {holder}, name: someone }}]\n"
         )
     };
+    let program = "kind: ServiceAccount, namespace: monitoring";
+    let people = "apiGroup: rbac.authorization.k8s.io, kind: Group";
     let pod = "---\napiVersion: v1\nkind: Pod\nmetadata: { name: a, namespace: monitoring }\n\
                spec: { containers: [] }\nstatus: { phase: Running }\n";
     for (text, why) in [
         (prometheus, "are made of Prometheus monitoring/k8s"),
         (
-            &role("monitoring", "create"),
+            &role("monitoring", "create", program),
             "Role monitoring/r lets somebody make",
         ),
     ] {
@@ -498,7 +504,12 @@ apiVersion: monitoring.coreos.com/v1
         let shown = judged(&format!("{text}\n{pod}"));
         assert_eq!(shown.outcome, Outcome::Fail, "they are all shown");
     }
-    for text in [rules, &role("monitoring", "get"), &role("other", "create")] {
+    for text in [
+        rules,
+        &role("monitoring", "get", program),
+        &role("other", "create", program),
+        &role("monitoring", "create", people),
+    ] {
         assert_eq!(judged(text).outcome, Outcome::Fail, "{text}");
     }
 }
