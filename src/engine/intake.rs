@@ -150,9 +150,10 @@ impl Engine {
 
     /// Why the pause that somebody asked for on an object is not heeded now; none where it is, or there is none.
     fn why_unheeded(&self, kind: Kind, subject: &Subject, now: Now) -> Option<String> {
-        let meta = self
-            .inventory
-            .meta(kind, &subject.namespace, &subject.name)?;
+        // The subject that a namespace is lies in itself; the object lies in none.
+        let namespaced = kind.info().is_namespaced();
+        let namespace: &str = if namespaced { &subject.namespace } else { "" };
+        let meta = self.inventory.meta(kind, namespace, &subject.name)?;
         not_heeded(meta.annotations.get(PAUSE)?, now.wall)
     }
 
