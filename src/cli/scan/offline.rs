@@ -19,12 +19,16 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 mod named;
+mod notes;
 mod own;
 mod pods;
 mod versions;
 
 pub(super) use self::named::Grants;
-use self::versions::reads;
+use self::{
+    notes::{Surplus, passed_over, surplus},
+    versions::reads,
+};
 use super::{
     manifests::{Manifest, Manifests, Place},
     report::Finding,
@@ -36,7 +40,6 @@ use crate::{
     engine::Event,
     inventory::{Availability, Kind},
     verdict::Outcome,
-    words::{either, many},
 };
 
 /// Kinds that are written together: where there is one, the others are none.
@@ -112,6 +115,7 @@ pub(super) struct Declared {
     foreign: BTreeSet<String>,
     /// The first of them in each namespace of which somebody may make pods; under none where it says none.
     makers: BTreeMap<String, String>,
+    surplus: Surplus,
     /// Objects with a field that can't be what it is, and what is wrong. They are fed as what can't be decoded.
     misfits: BTreeMap<Subject, String>,
     /// Documents that are not read, each with why.
@@ -139,6 +143,7 @@ impl Declared {
             unread: BTreeMap::new(),
             foreign: BTreeSet::new(),
             makers: BTreeMap::new(),
+            surplus: Surplus::new(),
             misfits: BTreeMap::new(),
             documents: manifests.unread,
             notes: Vec::new(),
@@ -148,6 +153,7 @@ impl Declared {
         for manifest in manifests.objects {
             all.take(manifest, namespace);
         }
+        all.notes.extend(surplus(&all.surplus));
         if !all.foreign.is_empty() {
             let kinds: Vec<&str> = all.foreign.iter().map(String::as_str).collect();
             all.notes.push(format!(
@@ -261,9 +267,12 @@ impl Declared {
         self.misfits.remove(subject);
         match fit(kind, object) {
             Fit::Well => {}
-            Fit::Surplus(field) => self.notes.push(format!(
-                "{subject} at {place} has a field {field}, which its kind has not: an API server drops it, or refuses the object"
-            )),
+            Fit::Surplus(field) => {
+                let known = self.surplus.entry((kind, field));
+                known
+                    .and_modify(|(_, more)| *more += 1)
+                    .or_insert_with(|| (format!("{subject} at {place}"), 0));
+            }
             Fit::Misfit(why) => {
                 self.leave(place.clone(), version, &subject.to_string(), why.clone());
                 self.misfits.insert(subject.clone(), why);
@@ -451,29 +460,6 @@ impl Declared {
         };
         Some(why.to_owned())
     }
-}
-
-/// Documents named in the note about those that hold no object.
-const MOST_NAMED: usize = 5;
-
-/// What is said of documents that hold no object, such as a chart's values.
-fn passed_over(places: &[Place], files: usize) -> Option<String> {
-    let count = places.len();
-    let named = places.iter().take(MOST_NAMED).map(Place::to_string);
-    let named = named.collect::<Vec<_>>().join(", ");
-    let more = match count.saturating_sub(MOST_NAMED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    (count > 0).then(|| {
-        format!(
-            "{} in {} {} no Kubernetes object and {} passed over: {named}{more}",
-            many(count, "document"),
-            many(files, "file"),
-            either(count, "holds", "hold"),
-            either(count, "was", "were")
-        )
-    })
 }
 
 /// `an Ingress or Gateway`, `a Role, RoleBinding or ClusterRole`.

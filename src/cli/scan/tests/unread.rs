@@ -67,6 +67,17 @@ fn a_field_that_there_is_not_is_noted() {
     assert!(notes.contains("has a field spec.replcas, which"), "{notes}");
     assert!(report.unread.is_empty());
     assert!(!scanned(WEB, true).notes.join("").contains("has a field"));
+    // One note, however many objects have it.
+    let both = format!("{typo}---\n{}", typo.replace("name: web", "name: other"));
+    let notes = scanned(&both, true).notes;
+    let said: Vec<&String> = notes
+        .iter()
+        .filter(|note| note.contains("spec.replcas"))
+        .collect();
+    assert!(
+        matches!(said[..], [one] if one.contains("and 1 more of its kind have a field")),
+        "{notes:?}"
+    );
 }
 
 #[test]
