@@ -6,6 +6,7 @@ use super::{report::samples::report, *};
 use crate::api::PeopleKind;
 
 mod clusters;
+mod operators;
 mod unread;
 
 /// Scans manifests by the baseline.
