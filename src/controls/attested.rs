@@ -34,6 +34,7 @@ use crate::{
     controls::{Context, Verdict},
     engine::Attested,
     verdict::Strength,
+    words::many,
 };
 
 /// Defines an attested control.
@@ -137,7 +138,6 @@ macro_rules! attested {
         }
     };
 }
-use crate::words::many;
 use attested;
 
 fn check(max_age: &Period, remind_before: &Period) -> Result<(), String> {

@@ -7,7 +7,6 @@ use super::{
     plan::not_heeded,
     rule::{self, RuleId},
 };
-use crate::words::{either, many};
 use crate::{
     controls::{Observation, Subject, Target, Touched},
     evidence::{
@@ -16,6 +15,7 @@ use crate::{
     },
     inventory::{Availability, Change, Kind, Sym, Unreadable},
     verdict::Outcome,
+    words::{either, many},
 };
 
 /// What a person asked for with [`PAUSE`].

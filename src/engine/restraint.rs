@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::{Engine, Measure, NoticeKind, Now, fights::Truce};
-use crate::words::many;
 use crate::{
     controls::{Remedy, Subject},
     evidence::{
@@ -11,6 +10,7 @@ use crate::{
         words::BrakeState,
     },
     inventory::Sym,
+    words::many,
 };
 
 impl Engine {

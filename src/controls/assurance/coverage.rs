@@ -1,7 +1,6 @@
 //! `assurance-coverage`
 
-use crate::words::many;
-use crate::{api::PeopleKind, controls::prelude::*, engine::PeriodCoverage};
+use crate::{api::PeopleKind, controls::prelude::*, engine::PeriodCoverage, words::many};
 
 /// Controls are observed nearly all the time of an audit period.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -1,7 +1,6 @@
 //! `assurance-log-verified`
 
-use crate::words::many;
-use crate::{api::Period, controls::prelude::*, engine::SelfAudit};
+use crate::{api::Period, controls::prelude::*, engine::SelfAudit, words::many};
 
 /// The reason for which nobody can tell yet: the operator has not looked.
 pub(crate) const NOT_CHECKED: &str = "NotChecked";

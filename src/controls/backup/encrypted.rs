@@ -3,7 +3,6 @@
 use super::common::{affected, is_used, places, touched_places};
 use serde_json::json;
 
-use crate::words::{either, many};
 use crate::{
     analysis::{
         Derived,
@@ -11,6 +10,7 @@ use crate::{
     },
     controls::{prelude::*, restricted::command},
     inventory::{cnpg::Store, k8up::K8upSchedule, longhorn::BackupTarget, velero::Location},
+    words::{either, many},
 };
 
 /// Every place that backups lie in encrypts them, and is reached over an encrypted connection.

@@ -4,7 +4,6 @@ use std::{cmp::Reverse, time::Duration};
 
 use jiff::Timestamp;
 
-use crate::words::many;
 use crate::{
     analysis::backup::{
         Protectable, RESTORE_TEST, Recovery, class_subject, in_namespaces,
@@ -21,6 +20,7 @@ use crate::{
         velero::{Filter, Restore},
         workload::Job,
     },
+    words::many,
 };
 
 /// Kinds that tests are found in, beside those of the analysis.

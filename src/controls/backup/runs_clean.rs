@@ -1,7 +1,6 @@
 //! `backup-runs-clean`
 
 use super::common::{beyond, later, run_now, say};
-use crate::words::many;
 use crate::{
     analysis::{
         Derived,
@@ -9,6 +8,7 @@ use crate::{
     },
     api::{Period, Ratio, ratio},
     controls::{prelude::*, restricted::command},
+    words::many,
 };
 
 /// The runs of each backup schedule succeed, and end.

@@ -6,7 +6,6 @@ mod tests;
 use jiff::SignedDuration;
 
 use super::time::{after, later, span};
-use crate::words::{either, many};
 use crate::{
     analysis::certificates::{Bundle, BundleState},
     api::Period,
@@ -15,6 +14,7 @@ use crate::{
         ingress::Certificate,
         trust::{ApiService, Webhooks, is_injector},
     },
+    words::{either, many},
 };
 
 /// Certificates of cert-manager are issued and renewed in time, and the authorities that webhooks

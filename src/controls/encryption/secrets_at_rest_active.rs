@@ -2,11 +2,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::words::{either, many};
 use crate::{
     api::Period,
     controls::prelude::*,
     engine::{Canary, CanaryRun},
+    words::{either, many},
 };
 
 /// Each API server encrypts Secrets before it stores them, seen by writing a canary Secret

@@ -3,11 +3,11 @@
 use jiff::SignedDuration;
 
 use super::time::{after, later};
-use crate::words::{either, many};
 use crate::{
     analysis::apiserver::{Direction, ENCRYPTED, Operation, Reading, Replica},
     controls::prelude::*,
     engine::Canary,
+    words::{either, many},
 };
 
 /// What was seen is believed so long: three looks.

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use super::{
     AllowedSubject, Preset, command, is_protected, presets, restricted::judge_allowed, revoke,
 };
-use crate::words::either;
 use crate::{
     analysis::{
         Derived,
@@ -15,6 +14,7 @@ use crate::{
     },
     controls::prelude::*,
     inventory::rbac::{Binding, Holder},
+    words::either,
 };
 
 /// Only listed identities hold cluster-admin: every verb on every resource of every group at

@@ -4,7 +4,6 @@ mod leavers;
 
 pub use self::leavers::LeaversConfigMap;
 use super::{command, is_protected, revoke};
-use crate::words::{either, many, part_of};
 use crate::{
     analysis::{
         rbac::{self, accounts_of, identity_in},
@@ -16,6 +15,7 @@ use crate::{
         Effect,
         rbac::{Binding, Holder},
     },
+    words::{either, many, part_of},
 };
 
 /// Bindings lead from somebody who is there to a role that is there, and people hold rights

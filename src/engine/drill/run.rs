@@ -10,11 +10,11 @@ use super::{
     Asked,
     write::{DrillCall, Flight, PRIORITIES, QUOTA, Spot},
 };
-use crate::words::{either, many, part_of};
 use crate::{
     controls::backup::drill::{self, CameBack, Drill, DrillResult, Owner, Progress},
     evidence::body,
     inventory::{Inventory, Kind, Meta, Object, Sym, velero::Restore},
+    words::{either, many, part_of},
 };
 
 /// A drill that runs, or what is left of one.

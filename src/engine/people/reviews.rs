@@ -11,7 +11,6 @@ use super::{
     said::{Area, Decided, Reviewed},
     steps::nothing,
 };
-use crate::words::{either, many};
 use crate::{
     analysis::{
         Derived,
@@ -24,6 +23,7 @@ use crate::{
     engine::{Engine, Now, digest},
     evidence::{Body, body::ObjectChange, words::Step},
     inventory::{Inventory, Kind, Sym},
+    words::{either, many},
 };
 
 /// The listing of a review.

@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::RESULT;
-use crate::words::{many, part_of};
 use crate::{
     analysis::backup::{Protectable, RESTORE_TEST},
     inventory::{Inventory, Meta, Object, Sym, velero::Restore, workload::Job},
+    words::{many, part_of},
 };
 
 /// How a drill ended, as an annotation of its Restore.

@@ -3,7 +3,6 @@
 use serde_json::{Map, Value, json};
 
 use super::{PodTraffic, all_in, made_anew};
-use crate::words::part_of;
 use crate::{
     analysis::{
         exposure,
@@ -11,6 +10,7 @@ use crate::{
     },
     controls::{prelude::*, restricted::command, workloads::Held},
     inventory::mesh::{MtlsMode, PeerAuthentication, asks_istio},
+    words::part_of,
 };
 
 /// The label of pods, or of a namespace, that says how Istio carries their traffic.

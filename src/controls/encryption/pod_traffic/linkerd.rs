@@ -3,11 +3,11 @@
 use serde_json::json;
 
 use super::{all_in, made_anew};
-use crate::words::part_of;
 use crate::{
     analysis::meshed::{INBOUND, INJECT, Pods},
     controls::{prelude::*, restricted::command, workloads::Held},
     inventory::mesh::{LinkerdServer, asks, authenticates},
+    words::part_of,
 };
 
 /// The verdict on a workload that is in Linkerd's mesh; `None` where it is not.

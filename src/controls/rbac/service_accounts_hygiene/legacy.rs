@@ -1,7 +1,6 @@
 //! Tokens of service accounts that lie in Secrets and never end: whether somebody still uses one.
 
 use super::ServiceAccountsHygiene;
-use crate::words::many;
 use crate::{
     analysis::apiserver::{Counter, LegacyToken, Replica},
     controls::{
@@ -11,6 +10,7 @@ use crate::{
         },
         prelude::*,
     },
+    words::many,
 };
 
 impl ServiceAccountsHygiene {
