@@ -48,17 +48,17 @@ impl Engine {
         };
         let (status, reason) = match outcomes.combined() {
             // None could be read, or the policy names none: nobody knows.
-            _ if policy.controls.is_empty() => ("Unknown", "NoControl"),
+            _ if policy.controls.is_empty() => ("Unknown", "NothingJudged"),
             Outcome::Fail => ("False", "ControlsFailing"),
             Outcome::Unknown => ("Unknown", "ControlsUnknown"),
             Outcome::Pass | Outcome::Excepted => ("True", "ControlsPassing"),
             // Nothing contradicts it, so that a pipeline needs not wait for the first subject; but the reason has to say it.
-            Outcome::NotApplicable => ("True", "NothingJudged"),
+            Outcome::NotApplicable => ("True", "NoSubjects"),
         };
         let controls = many(outcomes.total(), "control");
         let message = match reason {
-            "NoControl" => "no control is judged".to_owned(),
-            "NothingJudged" => format!("nothing to judge: {controls}, and no subject in the scope"),
+            "NothingJudged" => "no control is judged".to_owned(),
+            "NoSubjects" => format!("nothing to judge: {controls}, and no subject in the scope"),
             _ => format!(
                 "{} failing, {} unknown of {controls}",
                 outcomes.of(Outcome::Fail),

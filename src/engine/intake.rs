@@ -60,8 +60,7 @@ impl Engine {
                 self.note_mending(&target);
             }
             self.flights.forgive(&target);
-            self.note_pause(&change);
-            self.note_unheeded(&change, now);
+            self.note_asked(&change, now);
             if kind == Kind::Namespace {
                 self.replan_namespace(&change.name);
                 self.owners_changed();
@@ -96,14 +95,30 @@ impl Engine {
         }
     }
 
+    /// Notes the pause that somebody asked for on an object, whether it is heeded or not.
+    fn note_asked(&mut self, change: &Change, now: Now) {
+        let Change {
+            kind,
+            namespace,
+            name,
+            ..
+        } = change;
+        // Nearly nothing has one: only then is it copied.
+        let asked = self.asked(*kind, namespace, name).map(str::to_owned);
+        self.note_pause(change, asked.as_deref());
+        let why = asked.and_then(|asked| not_heeded(&asked, now.wall));
+        self.note_unheeded(change, why);
+    }
+
+    /// What stands in the annotation that asks for a pause.
+    fn asked(&self, kind: Kind, namespace: &str, name: &str) -> Option<&str> {
+        let meta = self.inventory.meta(kind, namespace, name)?;
+        meta.annotations.get(PAUSE)
+    }
+
     /// Records that a person paused something.
-    fn note_pause(&mut self, change: &Change) {
-        let meta = self
-            .inventory
-            .meta(change.kind, &change.namespace, &change.name);
-        let until = meta
-            .and_then(|meta| meta.annotations.get(PAUSE))
-            .and_then(|until| until.parse::<Timestamp>().ok());
+    fn note_pause(&mut self, change: &Change, asked: Option<&str>) {
+        let until = asked.and_then(|until| until.parse::<Timestamp>().ok());
         if until.is_none() && self.pauses.is_empty() {
             return;
         }
@@ -131,13 +146,15 @@ impl Engine {
     }
 
     /// Tells, once, that somebody asked for a pause which is not heeded: they would take the next write for a fault.
-    fn note_unheeded(&mut self, change: &Change, now: Now) {
+    fn note_unheeded(&mut self, change: &Change, why: Option<String>) {
+        if why.is_none() && self.unheeded.is_empty() {
+            return;
+        }
         // They take over what their templates say: of each new one it would be told again, and none of them is ever written.
         if matches!(change.kind, Kind::Pod | Kind::ReplicaSet | Kind::Job) {
             return;
         }
         let subject = Subject::object(change.kind, &change.namespace, &change.name);
-        let why = self.why_unheeded(change.kind, &subject, now);
         let Some(why) = why else {
             self.unheeded.remove(&subject);
             return;
@@ -148,22 +165,17 @@ impl Engine {
         }
     }
 
-    /// Why the pause that somebody asked for on an object is not heeded now; none where it is, or there is none.
-    fn why_unheeded(&self, kind: Kind, subject: &Subject, now: Now) -> Option<String> {
-        // The subject that a namespace is lies in itself; the object lies in none.
-        let namespaced = kind.info().is_namespaced();
-        let namespace: &str = if namespaced { &subject.namespace } else { "" };
-        let meta = self.inventory.meta(kind, namespace, &subject.name)?;
-        not_heeded(meta.annotations.get(PAUSE)?, now.wall)
-    }
-
     /// Tells of the pauses that are not heeded to whoever hears this leader for the first time. One that was too far ahead may
     /// be heeded by now.
     pub(super) fn say_unheeded(&mut self, now: Now) {
         for (subject, _) in std::mem::take(&mut self.unheeded) {
-            let kind = subject.object_kind();
-            let why = kind.and_then(|kind| self.why_unheeded(kind, &subject, now));
-            if let Some(why) = why {
+            let asked = subject.object_kind().and_then(|kind| {
+                // The subject that a namespace is lies in itself; the object lies in none.
+                let namespaced = kind.info().is_namespaced();
+                let namespace: &str = if namespaced { &subject.namespace } else { "" };
+                self.asked(kind, namespace, &subject.name)
+            });
+            if let Some(why) = asked.and_then(|asked| not_heeded(asked, now.wall)) {
                 self.unheeded.insert(subject.clone(), why.clone());
                 self.notice_unheeded(subject, why);
             }

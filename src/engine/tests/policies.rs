@@ -370,7 +370,10 @@ fn a_policy_none_of_whose_controls_can_be_read_is_not_compliant() {
     drive.policy(1, json!({ "controls": { "netPodIngressIsolated": bad } }));
     let status = drive.status();
     assert_eq!(condition(&status, "Ready"), ("False", "InvalidSpec"));
-    assert_eq!(condition(&status, "Compliant"), ("Unknown", "NoControl"));
+    assert_eq!(
+        condition(&status, "Compliant"),
+        ("Unknown", "NothingJudged")
+    );
 }
 
 #[test]
@@ -380,7 +383,7 @@ fn a_policy_that_found_nothing_to_judge_says_so() {
     drive.policy(1, json!({ "scope": { "include": ["elsewhere"] }, "controls": { "netNamespaceDefaultDeny": {} } }));
     let status = drive.status();
     assert_eq!(status.summary.passing, "0/0");
-    assert_eq!(condition(&status, "Compliant"), ("True", "NothingJudged"));
+    assert_eq!(condition(&status, "Compliant"), ("True", "NoSubjects"));
     drive.deny("shop");
     drive.policy(2, observe());
     let status = drive.status();
