@@ -2,12 +2,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
     time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
 use k8s_openapi::{api::core::v1::Namespace, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::api::{ListParams, ObjectList};
+use serde::de::DeserializeOwned;
 
 use super::{
     Failure,
@@ -151,7 +153,7 @@ impl Pass {
         for kind in PeopleKind::ALL {
             let all: kube::Api<kube::api::DynamicObject> =
                 kube::Api::all_with(client.clone(), &resource(kind));
-            let listed = match within(deadline::LIST, all.list(&ListParams::default())).await {
+            let listed = match listed(&all).await {
                 Ok(listed) => listed.items,
                 Err(CallError::NotFound) => Vec::new(),
                 Err(error) => {
@@ -297,7 +299,7 @@ pub(super) async fn policies(client: &kube::Client) -> Result<Vec<ControlPolicy>
 pub(super) async fn policies_if_served(
     client: &kube::Client,
 ) -> Result<Option<Vec<ControlPolicy>>, Failure> {
-    match listed_policies(client).await {
+    match listed(&kube::Api::all(client.clone())).await {
         Ok(listed) => Ok(Some(listed.items)),
         Err(CallError::NotFound) => Ok(None),
         Err(CallError::Forbidden { message }) => Err(format!(
@@ -311,12 +313,15 @@ pub(super) async fn policies_if_served(
     }
 }
 
-/// Lists policies. A server that has just been given their definition says for a second or two that it is too early.
-async fn listed_policies(client: &kube::Client) -> Result<ObjectList<ControlPolicy>, CallError> {
-    let policies: kube::Api<ControlPolicy> = kube::Api::all(client.clone());
+/// Lists one of Probity's own kinds. A server that has just been given its definition says for a second or two that it is too
+/// early.
+async fn listed<K>(all: &kube::Api<K>) -> Result<ObjectList<K>, CallError>
+where
+    K: Clone + DeserializeOwned + Debug,
+{
     let until = Instant::now() + TOO_EARLY;
     loop {
-        let listed = within(deadline::LIST, policies.list(&ListParams::default())).await;
+        let listed = within(deadline::LIST, all.list(&ListParams::default())).await;
         let wait = match &listed {
             Err(CallError::TooManyRequests { retry_after }) => {
                 retry_after.unwrap_or(Duration::from_secs(1))
@@ -464,12 +469,28 @@ mod tests {
         assert_eq!(without_rights(&[], 60), None);
     }
 
-    #[tokio::test]
-    async fn policies_of_a_definition_that_is_just_being_made_are_waited_for() {
+    /// What a server says of a kind whose definition it was just given, and what it says once that is done.
+    fn too_early() -> [(u16, serde_json::Value); 2] {
         let early = serde_json::json!({ "kind": "Status", "code": 429, "message": "storage is (re)initializing",
             "details": { "retryAfterSeconds": 1 } });
         let listed = serde_json::json!({ "metadata": { "resourceVersion": "7" }, "items": [] });
-        let (client, heard) = fake::server(vec![(429, early), (200, listed)]);
+        [(429, early), (200, listed)]
+    }
+
+    #[tokio::test]
+    async fn what_people_asked_for_is_waited_for_where_its_definition_is_just_being_made() {
+        let [early, listed] = too_early();
+        let mut answers = vec![early];
+        answers.extend(PeopleKind::ALL.map(|_| listed.clone()));
+        let (client, heard) = fake::server(answers);
+        let unread = Pass::new("probity-system").people(&client).await;
+        assert!(unread.is_empty(), "{unread:?}");
+        assert_eq!(heard.lock().unwrap().len(), PeopleKind::ALL.len() + 1);
+    }
+
+    #[tokio::test]
+    async fn policies_of_a_definition_that_is_just_being_made_are_waited_for() {
+        let (client, heard) = fake::server(too_early().into());
         let found = policies_if_served(&client).await.unwrap();
         assert_eq!(found.map(|policies| policies.len()), Some(0));
         assert_eq!(heard.lock().unwrap().len(), 2, "it asked again");
